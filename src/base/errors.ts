@@ -1,0 +1,186 @@
+/**
+ * The root of every error that this library throws on purpose, and the list of all codes.
+ *
+ * Each room defines its own subclasses beside the code that throws them; the codes live here, in one list, so that a
+ * code is never used twice. A released code is never renamed or reused.
+ *
+ * @module
+ */
+
+/** What programs switch on. `message` is for people and may change between releases; `code` does not. */
+export type ErrorCode =
+  // sandboxes
+  | "invalidConfig"
+  | "sandboxNotFound"
+  | "sandboxAlreadyExists"
+  | "sandboxReplaced"
+  | "sandboxStillRunning"
+  | "sandboxNotRunning"
+  | "sandboxBusy"
+  | "bootStart"
+  | "noDefaultCommand"
+  | "database"
+  // programs in a sandbox
+  | "execFailed"
+  | "execTimeout"
+  | "execOutputLimit"
+  | "agentDisconnected"
+  | "agentHandshake"
+  | "protocol"
+  // engines and libraries
+  | "libkrunNotFound"
+  | "libkrunfwNotFound"
+  | "libkrunCall"
+  | "kernelInvalid"
+  | "engineUnavailable"
+  // images and disks
+  | "imageNotFound"
+  | "imageInUse"
+  | "image"
+  | "imageReferenceInvalid"
+  | "imageRegistry"
+  | "imageAuth"
+  | "imageDigestMismatch"
+  | "imageManifestInvalid"
+  | "imagePlatformMissing"
+  | "tarInvalid"
+  | "treeInvalid"
+  | "diskFull"
+  // logs
+  | "missedRotation"
+  | "invalidCursor"
+  | "logsUnavailable"
+  // snapshots
+  | "snapshotNotFound"
+  | "snapshotAlreadyExists"
+  | "snapshotIntegrity"
+  // networks
+  | "network"
+  | "networkExhausted"
+  | "networkPrivilege"
+  | "portInUse"
+  // the rest
+  | "io"
+  | "aborted"
+  | "timeout"
+  | "unsupported"
+  | "internal";
+
+/** Options of every error of this library, beside the standard `cause`. */
+export interface MicrosandboxErrorOptions extends ErrorOptions {
+  /** What the reader can do about it, as one sentence. */
+  hint?: string | undefined;
+}
+
+// `instanceof` fails when two copies of this module are loaded; the brand does not.
+const BRAND = Symbol.for("microsandbox.MicrosandboxError");
+
+/**
+ * Base class of all errors of this library.
+ *
+ * @example
+ * ```ts
+ * import { MicrosandboxError, Sandbox } from "microsandbox";
+ *
+ * try {
+ *   await Sandbox.get("absent");
+ * } catch (error) {
+ *   if (MicrosandboxError.is(error) && error.code === "sandboxNotFound") console.log("no such sandbox");
+ *   else throw error;
+ * }
+ * ```
+ */
+export class MicrosandboxError extends Error {
+  /** Stable, for programs. */
+  readonly code: ErrorCode;
+  /** What the reader can do about it; `undefined` where there is nothing to say. */
+  readonly hint: string | undefined;
+  readonly [BRAND] = true;
+
+  constructor(code: ErrorCode, message: string, options: MicrosandboxErrorOptions = {}) {
+    const { hint, ...standard } = options;
+    super(hint === undefined ? message : `${message}\n  hint: ${hint}`, standard);
+    this.name = new.target.name;
+    this.code = code;
+    this.hint = hint;
+  }
+
+  /** Whether `value` is an error of this library, of whichever loaded copy. */
+  static is(value: unknown): value is MicrosandboxError {
+    return value instanceof Error && BRAND in value;
+  }
+}
+
+/** Options, names or stored configuration that cannot be used. `issues` has one sentence for each bad field. */
+export class InvalidConfigError extends MicrosandboxError {
+  /** The fields that are wrong, e.g. `{ field: "cpus", problem: "must be at least 1: current value is 0" }`. */
+  readonly issues: readonly ConfigIssue[];
+
+  constructor(issues: readonly ConfigIssue[], options?: MicrosandboxErrorOptions) {
+    super("invalidConfig", issues.map(({ field, problem }) => `${field}: ${problem}`).join("; "), options);
+    this.issues = issues;
+  }
+}
+
+/** One field that is wrong, and how. */
+export interface ConfigIssue {
+  readonly field: string;
+  readonly problem: string;
+}
+
+/** A file system, socket or process operation failed; `cause` has the system's own error. */
+export class IoError extends MicrosandboxError {
+  /** The path that was used, where there is one. */
+  readonly path: string | undefined;
+  /** The system's error name, e.g. `"ENOSPC"`. */
+  readonly errno: string | undefined;
+
+  constructor(action: string, path: string | undefined, cause: unknown) {
+    const errno = errnoOf(cause);
+    super(errno === "ENOSPC" ? "diskFull" : "io", `Cannot ${action}: ${messageOf(cause)}`, { cause });
+    this.path = path;
+    this.errno = errno;
+  }
+}
+
+/** The caller's `AbortSignal` fired. `cause` is the signal's reason. */
+export class AbortedError extends MicrosandboxError {
+  constructor(action: string, reason?: unknown) {
+    super("aborted", `Aborted: ${action}`, { cause: reason });
+  }
+}
+
+/** A wait reached its limit. */
+export class TimeoutError extends MicrosandboxError {
+  readonly timeoutMs: number;
+
+  constructor(action: string, timeoutMs: number, options?: MicrosandboxErrorOptions) {
+    super("timeout", `Timed out after ${timeoutMs} ms: ${action}`, options);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Something that this machine, engine or release cannot do. */
+export class UnsupportedError extends MicrosandboxError {
+  constructor(message: string, options?: MicrosandboxErrorOptions) {
+    super("unsupported", message, options);
+  }
+}
+
+/** A fault of this library itself: please report it. */
+export class InternalError extends MicrosandboxError {
+  constructor(message: string, options?: MicrosandboxErrorOptions) {
+    super("internal", message, options);
+  }
+}
+
+/** The `code` of a system error (`"ENOENT"` …), if `error` has one. */
+export function errnoOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

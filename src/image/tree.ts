@@ -1,0 +1,67 @@
+/**
+ * A file tree in memory, as every image source (directory, tar, OCI layers) makes it and every disk writer takes it.
+ * It holds names and metadata; file contents stay where they are and are read through {@linkcode FileContent}.
+ *
+ * @module
+ */
+
+/**
+ * Bytes as a string in which every character is one byte (0–255), as Linux names are bytes and need not be UTF-8.
+ * Comparing two of them with `<` compares bytes, which is the order that EROFS wants.
+ */
+export type ByteString = string;
+
+/** Metadata that every kind of node has. */
+export interface NodeMetadata {
+  /** Permission bits with setuid, setgid and sticky: 12 bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Seconds since 1970, may be negative. */
+  mtimeSeconds: number;
+  /** 0 to 999,999,999. */
+  mtimeNanoseconds: number;
+  /** By full name, e.g. `"user.mime_type"`, `"security.capability"`. */
+  xattrs: Map<ByteString, Uint8Array>;
+}
+
+/** One inode. Two directory entries that share one object are hard links of each other. */
+export type TreeNode = FileNode | DirectoryNode | SymlinkNode | DeviceNode | SpecialNode;
+
+export interface FileNode extends NodeMetadata {
+  kind: "file";
+  content: FileContent;
+}
+
+export interface DirectoryNode extends NodeMetadata {
+  kind: "directory";
+  entries: Map<ByteString, TreeNode>;
+}
+
+export interface SymlinkNode extends NodeMetadata {
+  kind: "symlink";
+  target: ByteString;
+}
+
+export interface DeviceNode extends NodeMetadata {
+  kind: "characterDevice" | "blockDevice";
+  major: number;
+  minor: number;
+}
+
+export interface SpecialNode extends NodeMetadata {
+  kind: "fifo" | "socket";
+}
+
+/** Where the bytes of a regular file are. */
+export interface FileContent {
+  readonly sizeBytes: number;
+  /** Reads the whole file in order, holes left out. Each extent's bytes arrive in one or more chunks. */
+  read(): AsyncIterable<FileChunk>;
+}
+
+/** Bytes of a file at an offset. What lies between chunks is a hole and reads as zeros. */
+export interface FileChunk {
+  readonly offsetBytes: number;
+  readonly bytes: Uint8Array;
+}
