@@ -45,7 +45,9 @@ const vmUnavailable: string | undefined = onlyIgnored ? await findVmProblem() : 
 async function findVmProblem(): Promise<string | undefined> {
   const { doctor } = await import("../../mod.ts");
   const report = await doctor();
-  return report.engine === undefined ? report.problems.map((problem) => problem.message).join("; ") : undefined;
+  return report.engine === undefined
+    ? report.problems.map((problem) => problem.message).join("; ")
+    : undefined;
 }
 
 /** A directory of the test's own, removed when `using` leaves its scope. */
@@ -66,7 +68,13 @@ async function bunRegister(): Promise<Register> {
 
 function denoRegister(): Register {
   interface DenoTest {
-    test(definition: { name: string; fn: TestBody; ignore: boolean; sanitizeOps: boolean; sanitizeResources: boolean }): void;
+    test(definition: {
+      name: string;
+      fn: TestBody;
+      ignore: boolean;
+      sanitizeOps: boolean;
+      sanitizeResources: boolean;
+    }): void;
   }
   const deno = (globalThis as unknown as { Deno: DenoTest }).Deno;
   return (name, body, timeoutMs, skip) =>

@@ -1,0 +1,526 @@
+/* Generated from src/agent/protocol.ts by scripts/generate_protocol_header.ts: do not edit. */
+#pragma once
+#include "wire.h"
+
+enum {
+    PROTOCOL_VERSION = 1,
+    FRAME_HEADER_BYTES = 12,
+    FRAME_PAYLOAD_BYTES_MAX = 65536,
+    STREAM_WINDOW_BYTES = 262144,
+    EXEC_START_BYTES_MAX = 1048576,
+    SESSIONS_MAX = 256,
+};
+
+enum {
+    FRAME_FLAG_END = 1,
+    FRAME_FLAG_LOG_ONLY = 2,
+    FRAME_FLAG_MORE = 4,
+};
+
+enum {
+    EXEC_FLAG_TTY = 1,
+    EXEC_FLAG_STDIN_PIPE = 2,
+    EXEC_FLAG_DETACHED = 4,
+};
+
+enum {
+    EXEC_FAILURE_OTHER = 0,
+    EXEC_FAILURE_NOT_FOUND = 1,
+    EXEC_FAILURE_PERMISSION_DENIED = 2,
+    EXEC_FAILURE_NOT_EXECUTABLE = 3,
+    EXEC_FAILURE_BAD_CWD = 4,
+    EXEC_FAILURE_BAD_USER = 5,
+    EXEC_FAILURE_BAD_ARGUMENTS = 6,
+    EXEC_FAILURE_RESOURCE_LIMIT = 7,
+    EXEC_FAILURE_OUT_OF_MEMORY = 8,
+    EXEC_FAILURE_PTY_SETUP = 9,
+    EXEC_FAILURE_TOO_MANY_SESSIONS = 10,
+    EXEC_FAILURE_SHUTTING_DOWN = 11,
+};
+
+enum {
+    BOOT_STAGE_OTHER = 0,
+    BOOT_STAGE_PSEUDO_FILESYSTEMS = 1,
+    BOOT_STAGE_IMAGE = 2,
+    BOOT_STAGE_UPPER = 3,
+    BOOT_STAGE_OVERLAY = 4,
+    BOOT_STAGE_SWITCH_ROOT = 5,
+    BOOT_STAGE_NETWORK = 6,
+    BOOT_STAGE_FILES = 7,
+};
+
+enum {
+    WIRE_ERROR_UNKNOWN_TYPE = 1,
+    WIRE_ERROR_MALFORMED = 2,
+    WIRE_ERROR_BAD_STREAM = 3,
+    WIRE_ERROR_WINDOW_EXCEEDED = 4,
+    WIRE_ERROR_TOO_MANY_CLIENTS = 5,
+    WIRE_ERROR_NOT_READY = 6,
+};
+
+enum {
+    MSG_HELLO = 1,
+    MSG_BOOT = 2,
+    MSG_READY = 3,
+    MSG_BOOT_FAILED = 4,
+    MSG_PING = 5,
+    MSG_PONG = 6,
+    MSG_CLOCK = 7,
+    MSG_SHUTDOWN = 8,
+    MSG_FLUSHED = 9,
+    MSG_GO = 10,
+    MSG_ERROR = 11,
+    MSG_CLIENT_GONE = 12,
+    MSG_WELCOME = 16,
+    MSG_STOP = 17,
+    MSG_STOPPED = 18,
+    MSG_KILL = 19,
+    MSG_TOUCH = 20,
+    MSG_EXEC_START = 32,
+    MSG_EXEC_STARTED = 33,
+    MSG_EXEC_FAILED = 34,
+    MSG_STDIN = 35,
+    MSG_STDIN_ERROR = 36,
+    MSG_STDOUT = 37,
+    MSG_STDERR = 38,
+    MSG_OUTPUT = 39,
+    MSG_CREDIT = 40,
+    MSG_EXITED = 41,
+    MSG_SETTLED = 42,
+    MSG_SIGNAL = 43,
+    MSG_RESIZE = 44,
+    MSG_CLOSE = 45,
+    MSG_CLOSED = 46,
+};
+
+/* hello: agent to host, first frame. */
+struct msg_hello {
+    uint16_t version;
+    uint32_t features;
+    struct text agent_version;
+};
+static inline bool msg_hello_decode(struct reader *reader, struct msg_hello *message) {
+    message->version = read_u16(reader);
+    message->features = read_u32(reader);
+    message->agent_version = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_hello_encode(struct writer *writer, const struct msg_hello *message) {
+    write_u16(writer, message->version);
+    write_u32(writer, message->features);
+    write_text(writer, message->agent_version);
+}
+
+/* boot: host to agent, once: what to mount and write before anything can run. */
+struct msg_boot {
+    struct text image_device;
+    struct text image_type;
+    struct text upper_device;
+    struct text hostname;
+    struct text hosts;
+    struct text resolv_conf;
+    uint64_t clock_seconds;
+    uint32_t clock_nanoseconds;
+};
+static inline bool msg_boot_decode(struct reader *reader, struct msg_boot *message) {
+    message->image_device = read_text(reader);
+    message->image_type = read_text(reader);
+    message->upper_device = read_text(reader);
+    message->hostname = read_text(reader);
+    message->hosts = read_text(reader);
+    message->resolv_conf = read_text(reader);
+    message->clock_seconds = read_u64(reader);
+    message->clock_nanoseconds = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_boot_encode(struct writer *writer, const struct msg_boot *message) {
+    write_text(writer, message->image_device);
+    write_text(writer, message->image_type);
+    write_text(writer, message->upper_device);
+    write_text(writer, message->hostname);
+    write_text(writer, message->hosts);
+    write_text(writer, message->resolv_conf);
+    write_u64(writer, message->clock_seconds);
+    write_u32(writer, message->clock_nanoseconds);
+}
+
+/* ready: agent to host: exec works. Times are CLOCK_BOOTTIME in microseconds. */
+struct msg_ready {
+    uint64_t agent_start_micros;
+    uint64_t boot_message_micros;
+    uint64_t ready_micros;
+    struct text kernel_release;
+};
+static inline bool msg_ready_decode(struct reader *reader, struct msg_ready *message) {
+    message->agent_start_micros = read_u64(reader);
+    message->boot_message_micros = read_u64(reader);
+    message->ready_micros = read_u64(reader);
+    message->kernel_release = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_ready_encode(struct writer *writer, const struct msg_ready *message) {
+    write_u64(writer, message->agent_start_micros);
+    write_u64(writer, message->boot_message_micros);
+    write_u64(writer, message->ready_micros);
+    write_text(writer, message->kernel_release);
+}
+
+/* bootFailed: agent to host: the root could not be assembled; the agent reboots next. */
+struct msg_boot_failed {
+    uint8_t stage;
+    int32_t errno;
+    struct text message;
+};
+static inline bool msg_boot_failed_decode(struct reader *reader, struct msg_boot_failed *message) {
+    message->stage = read_u8(reader);
+    message->errno = read_i32(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_boot_failed_encode(struct writer *writer, const struct msg_boot_failed *message) {
+    write_u8(writer, message->stage);
+    write_i32(writer, message->errno);
+    write_text(writer, message->message);
+}
+
+/* ping: either way. */
+struct msg_ping {
+    uint32_t token;
+};
+static inline bool msg_ping_decode(struct reader *reader, struct msg_ping *message) {
+    message->token = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_ping_encode(struct writer *writer, const struct msg_ping *message) {
+    write_u32(writer, message->token);
+}
+
+/* pong: answer to ping, on its stream. */
+struct msg_pong {
+    uint32_t token;
+};
+static inline bool msg_pong_decode(struct reader *reader, struct msg_pong *message) {
+    message->token = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_pong_encode(struct writer *writer, const struct msg_pong *message) {
+    write_u32(writer, message->token);
+}
+
+/* clock: host to agent: set the wall clock. */
+struct msg_clock {
+    uint64_t seconds;
+    uint32_t nanoseconds;
+};
+static inline bool msg_clock_decode(struct reader *reader, struct msg_clock *message) {
+    message->seconds = read_u64(reader);
+    message->nanoseconds = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_clock_encode(struct writer *writer, const struct msg_clock *message) {
+    write_u64(writer, message->seconds);
+    write_u32(writer, message->nanoseconds);
+}
+
+/* shutdown: host to agent: refuse new work, end sessions, flush. */
+struct msg_shutdown {
+    uint32_t grace_ms;
+};
+static inline bool msg_shutdown_decode(struct reader *reader, struct msg_shutdown *message) {
+    message->grace_ms = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_shutdown_encode(struct writer *writer, const struct msg_shutdown *message) {
+    write_u32(writer, message->grace_ms);
+}
+
+/* flushed: agent to host: everything is on disk. clean is 1 if the upper file system is unmounted or read-only. */
+struct msg_flushed {
+    uint8_t clean;
+};
+static inline bool msg_flushed_decode(struct reader *reader, struct msg_flushed *message) {
+    message->clean = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_flushed_encode(struct writer *writer, const struct msg_flushed *message) {
+    write_u8(writer, message->clean);
+}
+
+/* go: host to agent: end the VM now. No fields. */
+
+/* error: either way, on the offending stream: a frame was refused; the connection goes on. */
+struct msg_error {
+    uint16_t code;
+    uint8_t offending_type;
+    struct text message;
+};
+static inline bool msg_error_decode(struct reader *reader, struct msg_error *message) {
+    message->code = read_u16(reader);
+    message->offending_type = read_u8(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_error_encode(struct writer *writer, const struct msg_error *message) {
+    write_u16(writer, message->code);
+    write_u8(writer, message->offending_type);
+    write_text(writer, message->message);
+}
+
+/* clientGone: host to agent: kill the sessions of these streams that are not detached; inclusive range. */
+struct msg_client_gone {
+    uint32_t first_stream;
+    uint32_t last_stream;
+};
+static inline bool msg_client_gone_decode(struct reader *reader, struct msg_client_gone *message) {
+    message->first_stream = read_u32(reader);
+    message->last_stream = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_client_gone_encode(struct writer *writer, const struct msg_client_gone *message) {
+    write_u32(writer, message->first_stream);
+    write_u32(writer, message->last_stream);
+}
+
+/* welcome: host to client, first frame, sent when the sandbox is ready. */
+struct msg_welcome {
+    uint16_t version;
+    uint32_t features;
+    uint32_t first_stream;
+    uint32_t last_stream;
+    uint32_t boot_number;
+    struct text sandbox_id;
+};
+static inline bool msg_welcome_decode(struct reader *reader, struct msg_welcome *message) {
+    message->version = read_u16(reader);
+    message->features = read_u32(reader);
+    message->first_stream = read_u32(reader);
+    message->last_stream = read_u32(reader);
+    message->boot_number = read_u32(reader);
+    message->sandbox_id = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_welcome_encode(struct writer *writer, const struct msg_welcome *message) {
+    write_u16(writer, message->version);
+    write_u32(writer, message->features);
+    write_u32(writer, message->first_stream);
+    write_u32(writer, message->last_stream);
+    write_u32(writer, message->boot_number);
+    write_text(writer, message->sandbox_id);
+}
+
+/* stop: client to host: run the stop sequence. */
+struct msg_stop {
+    uint32_t grace_ms;
+};
+static inline bool msg_stop_decode(struct reader *reader, struct msg_stop *message) {
+    message->grace_ms = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stop_encode(struct writer *writer, const struct msg_stop *message) {
+    write_u32(writer, message->grace_ms);
+}
+
+/* stopped: host to client: the state on disk is final; end of connection follows when the process is gone. */
+struct msg_stopped {
+    uint8_t clean;
+};
+static inline bool msg_stopped_decode(struct reader *reader, struct msg_stopped *message) {
+    message->clean = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stopped_encode(struct writer *writer, const struct msg_stopped *message) {
+    write_u8(writer, message->clean);
+}
+
+/* kill: client to host: end the VM at once, nothing flushed. No fields. */
+
+/* touch: client to host: counts as activity. No fields. */
+
+/* execStart: client to agent: opens the stream. */
+struct msg_exec_start {
+    uint8_t flags;
+    uint16_t rows;
+    uint16_t columns;
+    struct text cwd;
+    struct text user;
+    struct texts argv;
+    struct texts env;
+    struct texts rlimits;
+};
+static inline bool msg_exec_start_decode(struct reader *reader, struct msg_exec_start *message) {
+    message->flags = read_u8(reader);
+    message->rows = read_u16(reader);
+    message->columns = read_u16(reader);
+    message->cwd = read_text(reader);
+    message->user = read_text(reader);
+    message->argv = read_texts(reader);
+    message->env = read_texts(reader);
+    message->rlimits = read_texts(reader);
+    return reader_finished(reader);
+}
+static inline void msg_exec_start_encode(struct writer *writer, const struct msg_exec_start *message) {
+    write_u8(writer, message->flags);
+    write_u16(writer, message->rows);
+    write_u16(writer, message->columns);
+    write_text(writer, message->cwd);
+    write_text(writer, message->user);
+    write_texts(writer, message->argv);
+    write_texts(writer, message->env);
+    write_texts(writer, message->rlimits);
+}
+
+/* execStarted: agent to client. */
+struct msg_exec_started {
+    uint32_t pid;
+};
+static inline bool msg_exec_started_decode(struct reader *reader, struct msg_exec_started *message) {
+    message->pid = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_exec_started_encode(struct writer *writer, const struct msg_exec_started *message) {
+    write_u32(writer, message->pid);
+}
+
+/* execFailed: agent to client: no process was started; closed follows. */
+struct msg_exec_failed {
+    uint8_t kind;
+    int32_t errno;
+    struct text message;
+};
+static inline bool msg_exec_failed_decode(struct reader *reader, struct msg_exec_failed *message) {
+    message->kind = read_u8(reader);
+    message->errno = read_i32(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_exec_failed_encode(struct writer *writer, const struct msg_exec_failed *message) {
+    write_u8(writer, message->kind);
+    write_i32(writer, message->errno);
+    write_text(writer, message->message);
+}
+
+/* stdin: client to agent: data channel. */
+struct msg_stdin {
+    struct text data;
+};
+static inline bool msg_stdin_decode(struct reader *reader, struct msg_stdin *message) {
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stdin_encode(struct writer *writer, const struct msg_stdin *message) {
+    write_bytes(writer, message->data);
+}
+
+/* stdinError: agent to client: the process closed its stdin; later stdin frames are dropped. */
+struct msg_stdin_error {
+    int32_t errno;
+};
+static inline bool msg_stdin_error_decode(struct reader *reader, struct msg_stdin_error *message) {
+    message->errno = read_i32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stdin_error_encode(struct writer *writer, const struct msg_stdin_error *message) {
+    write_i32(writer, message->errno);
+}
+
+/* stdout: agent to client: data channel. */
+struct msg_stdout {
+    struct text data;
+};
+static inline bool msg_stdout_decode(struct reader *reader, struct msg_stdout *message) {
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stdout_encode(struct writer *writer, const struct msg_stdout *message) {
+    write_bytes(writer, message->data);
+}
+
+/* stderr: agent to client: data channel. */
+struct msg_stderr {
+    struct text data;
+};
+static inline bool msg_stderr_decode(struct reader *reader, struct msg_stderr *message) {
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_stderr_encode(struct writer *writer, const struct msg_stderr *message) {
+    write_bytes(writer, message->data);
+}
+
+/* output: agent to client: data channel of a pseudo-terminal. */
+struct msg_output {
+    struct text data;
+};
+static inline bool msg_output_decode(struct reader *reader, struct msg_output *message) {
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_output_encode(struct writer *writer, const struct msg_output *message) {
+    write_bytes(writer, message->data);
+}
+
+/* credit: receiver to sender: channel is the type of the data frames, bytes is added to its window. */
+struct msg_credit {
+    uint8_t channel;
+    uint32_t bytes;
+};
+static inline bool msg_credit_decode(struct reader *reader, struct msg_credit *message) {
+    message->channel = read_u8(reader);
+    message->bytes = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_credit_encode(struct writer *writer, const struct msg_credit *message) {
+    write_u8(writer, message->channel);
+    write_u32(writer, message->bytes);
+}
+
+/* exited: agent to client, the moment the process is reaped: an exit code, or the signal (not 0) that ended it. */
+struct msg_exited {
+    int32_t code;
+    uint8_t signal;
+};
+static inline bool msg_exited_decode(struct reader *reader, struct msg_exited *message) {
+    message->code = read_i32(reader);
+    message->signal = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_exited_encode(struct writer *writer, const struct msg_exited *message) {
+    write_i32(writer, message->code);
+    write_u8(writer, message->signal);
+}
+
+/* settled: agent to client, after exited: all that the process wrote has been sent. No fields. */
+
+/* signal: client to agent: to the process group, or (scope 1) to the process alone. */
+struct msg_signal {
+    uint8_t signal;
+    uint8_t scope;
+};
+static inline bool msg_signal_decode(struct reader *reader, struct msg_signal *message) {
+    message->signal = read_u8(reader);
+    message->scope = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_signal_encode(struct writer *writer, const struct msg_signal *message) {
+    write_u8(writer, message->signal);
+    write_u8(writer, message->scope);
+}
+
+/* resize: client to agent: size of the pseudo-terminal. */
+struct msg_resize {
+    uint16_t rows;
+    uint16_t columns;
+};
+static inline bool msg_resize_decode(struct reader *reader, struct msg_resize *message) {
+    message->rows = read_u16(reader);
+    message->columns = read_u16(reader);
+    return reader_finished(reader);
+}
+static inline void msg_resize_encode(struct writer *writer, const struct msg_resize *message) {
+    write_u16(writer, message->rows);
+    write_u16(writer, message->columns);
+}
+
+/* close: client to agent: no more frames wanted. Kills the group if the process still runs and is not detached. No fields. */
+
+/* closed: agent to client: last frame of the stream. No fields. */

@@ -1,0 +1,285 @@
+/**
+ * The wire between guest agent, VM host process and clients: every constant and every message, once.
+ * `scripts/generate_protocol_header.ts` writes `guest/protocol.h` from this table; a test fails if they differ.
+ *
+ * A frame is a 12-byte header and a payload, all little-endian:
+ *
+ * ```text
+ * u32 payload size | u32 stream | u8 type | u8 flags | u16 zero | payload
+ * ```
+ *
+ * Stream 0 is control. Every other stream is one exec session. The relay in the VM host process gives each client a
+ * range of stream numbers of its own, so that it can route a frame by its number alone and never rewrites one.
+ *
+ * Flow control: each data channel of a stream (stdin, stdout, stderr, output) has a window. A sender starts with
+ * {@linkcode STREAM_WINDOW_BYTES} and may send that many payload bytes; the receiver gives more with `credit` as its
+ * consumer takes the bytes. Frames that carry no channel data are not counted.
+ *
+ * @module
+ */
+
+/** Raised when a frame or message changes its meaning. Both sides must agree. */
+export const PROTOCOL_VERSION = 1;
+
+export const FRAME_HEADER_BYTES = 12;
+/** Largest payload of one frame. */
+export const FRAME_PAYLOAD_BYTES_MAX = 64 * 1024;
+/** Credit that each data channel starts with; also the most that a sender may ever hold. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+/** Largest `execStart` after its parts are joined: argv, environment and the rest. */
+export const EXEC_START_BYTES_MAX = 1024 * 1024;
+/** Clients of one VM host process at a time. */
+export const RELAY_CLIENTS_MAX = 128;
+/** Exec sessions of one sandbox at a time, those included whose process has ended while a child holds its pipes. */
+export const SESSIONS_MAX = 256;
+/** A client's streams are numbered `slot << STREAM_SLOT_SHIFT` and up; slot 0 is the VM host process itself. */
+export const STREAM_SLOT_SHIFT = 24;
+
+/** Bits of the header's `flags`. */
+export const FrameFlag = {
+  /** The channel ends with this frame's payload (which may be empty). */
+  end: 1,
+  /** Output of a session whose client is gone or done: for the log, not for a client. */
+  logOnly: 2,
+  /** The message goes on in the next frame of this stream. Only `execStart`. */
+  more: 4,
+} as const;
+
+/** Bits of `execStart.flags`. */
+export const ExecFlag = {
+  /** Run on a pseudo-terminal: one merged channel, `output`. */
+  tty: 1,
+  /** stdin is a pipe fed by `stdin` frames; without it stdin is /dev/null. */
+  stdinPipe: 2,
+  /** Outlives the client that started it. */
+  detached: 4,
+} as const;
+
+/** `execFailed.kind`: at which step a program could not be started. */
+export const ExecFailure = {
+  other: 0,
+  notFound: 1,
+  permissionDenied: 2,
+  notExecutable: 3,
+  badCwd: 4,
+  badUser: 5,
+  badArguments: 6,
+  resourceLimit: 7,
+  outOfMemory: 8,
+  ptySetup: 9,
+  tooManySessions: 10,
+  shuttingDown: 11,
+} as const;
+
+/** `bootFailed.stage`. */
+export const BootStage = {
+  other: 0,
+  pseudoFilesystems: 1,
+  image: 2,
+  upper: 3,
+  overlay: 4,
+  switchRoot: 5,
+  network: 6,
+  files: 7,
+} as const;
+
+/** `error.code`. */
+export const WireError = {
+  unknownType: 1,
+  malformed: 2,
+  badStream: 3,
+  windowExceeded: 4,
+  tooManyClients: 5,
+  notReady: 6,
+} as const;
+
+/**
+ * How a field is written: `u8` … `u64` and `i32` are fixed; `u64` must be a safe integer; `text` is a u32 size and UTF-8;
+ * `texts` is a u32 count and that many `text`s; `bytes` is the rest of the payload and stands last.
+ */
+export type FieldType = "u8" | "u16" | "u32" | "u64" | "i32" | "text" | "texts" | "bytes";
+
+export interface MessageDefinition {
+  /** Number of the message in the frame header. */
+  readonly type: number;
+  /** One line for the generated header. */
+  readonly about: string;
+  readonly fields: Readonly<Record<string, FieldType>>;
+}
+
+/** Every message. Numbers are never reused. */
+export const MESSAGES = {
+  // ---- agent and VM host process, stream 0
+  hello: {
+    type: 0x01,
+    about: "agent to host, first frame",
+    fields: { version: "u16", features: "u32", agentVersion: "text" },
+  },
+  boot: {
+    type: 0x02,
+    about: "host to agent, once: what to mount and write before anything can run",
+    fields: {
+      imageDevice: "text",
+      imageType: "text",
+      upperDevice: "text",
+      hostname: "text",
+      hosts: "text",
+      resolvConf: "text",
+      clockSeconds: "u64",
+      clockNanoseconds: "u32",
+    },
+  },
+  ready: {
+    type: 0x03,
+    about: "agent to host: exec works. Times are CLOCK_BOOTTIME in microseconds",
+    fields: { agentStartMicros: "u64", bootMessageMicros: "u64", readyMicros: "u64", kernelRelease: "text" },
+  },
+  bootFailed: {
+    type: 0x04,
+    about: "agent to host: the root could not be assembled; the agent reboots next",
+    fields: { stage: "u8", errno: "i32", message: "text" },
+  },
+  ping: { type: 0x05, about: "either way", fields: { token: "u32" } },
+  pong: { type: 0x06, about: "answer to ping, on its stream", fields: { token: "u32" } },
+  clock: {
+    type: 0x07,
+    about: "host to agent: set the wall clock",
+    fields: { seconds: "u64", nanoseconds: "u32" },
+  },
+  shutdown: {
+    type: 0x08,
+    about: "host to agent: refuse new work, end sessions, flush",
+    fields: { graceMs: "u32" },
+  },
+  flushed: {
+    type: 0x09,
+    about:
+      "agent to host: everything is on disk. clean is 1 if the upper file system is unmounted or read-only",
+    fields: { clean: "u8" },
+  },
+  go: { type: 0x0a, about: "host to agent: end the VM now", fields: {} },
+  error: {
+    type: 0x0b,
+    about: "either way, on the offending stream: a frame was refused; the connection goes on",
+    fields: { code: "u16", offendingType: "u8", message: "text" },
+  },
+  clientGone: {
+    type: 0x0c,
+    about: "host to agent: kill the sessions of these streams that are not detached; inclusive range",
+    fields: { firstStream: "u32", lastStream: "u32" },
+  },
+
+  // ---- VM host process and client, stream 0; the agent never sees these
+  welcome: {
+    type: 0x10,
+    about: "host to client, first frame, sent when the sandbox is ready",
+    fields: {
+      version: "u16",
+      features: "u32",
+      firstStream: "u32",
+      lastStream: "u32",
+      bootNumber: "u32",
+      sandboxId: "text",
+    },
+  },
+  stop: { type: 0x11, about: "client to host: run the stop sequence", fields: { graceMs: "u32" } },
+  stopped: {
+    type: 0x12,
+    about: "host to client: the state on disk is final; end of connection follows when the process is gone",
+    fields: { clean: "u8" },
+  },
+  kill: { type: 0x13, about: "client to host: end the VM at once, nothing flushed", fields: {} },
+  touch: { type: 0x14, about: "client to host: counts as activity", fields: {} },
+
+  // ---- exec sessions, any stream but 0
+  execStart: {
+    type: 0x20,
+    about: "client to agent: opens the stream",
+    fields: {
+      flags: "u8",
+      rows: "u16",
+      columns: "u16",
+      cwd: "text",
+      user: "text",
+      argv: "texts",
+      env: "texts",
+      rlimits: "texts",
+    },
+  },
+  execStarted: { type: 0x21, about: "agent to client", fields: { pid: "u32" } },
+  execFailed: {
+    type: 0x22,
+    about: "agent to client: no process was started; closed follows",
+    fields: { kind: "u8", errno: "i32", message: "text" },
+  },
+  stdin: { type: 0x23, about: "client to agent: data channel", fields: { data: "bytes" } },
+  stdinError: {
+    type: 0x24,
+    about: "agent to client: the process closed its stdin; later stdin frames are dropped",
+    fields: { errno: "i32" },
+  },
+  stdout: { type: 0x25, about: "agent to client: data channel", fields: { data: "bytes" } },
+  stderr: { type: 0x26, about: "agent to client: data channel", fields: { data: "bytes" } },
+  output: {
+    type: 0x27,
+    about: "agent to client: data channel of a pseudo-terminal",
+    fields: { data: "bytes" },
+  },
+  credit: {
+    type: 0x28,
+    about: "receiver to sender: channel is the type of the data frames, bytes is added to its window",
+    fields: { channel: "u8", bytes: "u32" },
+  },
+  exited: {
+    type: 0x29,
+    about:
+      "agent to client, the moment the process is reaped: an exit code, or the signal (not 0) that ended it",
+    fields: { code: "i32", signal: "u8" },
+  },
+  settled: {
+    type: 0x2a,
+    about: "agent to client, after exited: all that the process wrote has been sent",
+    fields: {},
+  },
+  signal: {
+    type: 0x2b,
+    about: "client to agent: to the process group, or (scope 1) to the process alone",
+    fields: { signal: "u8", scope: "u8" },
+  },
+  resize: {
+    type: 0x2c,
+    about: "client to agent: size of the pseudo-terminal",
+    fields: { rows: "u16", columns: "u16" },
+  },
+  close: {
+    type: 0x2d,
+    about:
+      "client to agent: no more frames wanted. Kills the group if the process still runs and is not detached",
+    fields: {},
+  },
+  closed: { type: 0x2e, about: "agent to client: last frame of the stream", fields: {} },
+} as const satisfies Readonly<Record<string, MessageDefinition>>;
+
+export type MessageName = keyof typeof MESSAGES;
+
+type FieldValue<T extends FieldType> = T extends "text"
+  ? string
+  : T extends "texts"
+    ? readonly string[]
+    : T extends "bytes"
+      ? Uint8Array
+      : number;
+
+/** The fields of one message as JavaScript values. */
+export type MessageFields<N extends MessageName> = {
+  readonly [K in keyof (typeof MESSAGES)[N]["fields"]]: (typeof MESSAGES)[N]["fields"][K] extends FieldType
+    ? FieldValue<(typeof MESSAGES)[N]["fields"][K]>
+    : never;
+};
+
+/** One decoded message: switch on `name`. */
+export type Message = {
+  readonly [N in MessageName]: { readonly name: N; readonly stream: number; readonly flags: number } & {
+    readonly fields: MessageFields<N>;
+  };
+}[MessageName];
