@@ -47,15 +47,15 @@ export function protocolHeader(): string {
 }
 
 function constants(): string[] {
-  const names = [
-    "PROTOCOL_VERSION",
-    "FRAME_HEADER_BYTES",
-    "FRAME_PAYLOAD_BYTES_MAX",
-    "STREAM_WINDOW_BYTES",
-    "EXEC_START_BYTES_MAX",
-    "SESSIONS_MAX",
-  ] as const;
-  return names.map((name) => `    ${name} = ${protocol[name]},`);
+  const shared = {
+    PROTOCOL_VERSION: protocol.PROTOCOL_VERSION,
+    FRAME_HEADER_BYTES: protocol.FRAME_HEADER_BYTES,
+    FRAME_PAYLOAD_BYTES_MAX: protocol.FRAME_PAYLOAD_BYTES_MAX,
+    STREAM_WINDOW_BYTES: protocol.STREAM_WINDOW_BYTES,
+    EXEC_START_BYTES_MAX: protocol.EXEC_START_BYTES_MAX,
+    SESSIONS_MAX: protocol.SESSIONS_MAX,
+  };
+  return Object.entries(shared).map(([name, value]) => `    ${name} = ${value},`);
 }
 
 function enumeration(prefix: string, values: Readonly<Record<string, number>>): string[] {
