@@ -22,8 +22,11 @@ export interface NodeMetadata {
   /** 0 to 999,999,999. */
   mtimeNanoseconds: number;
   /** By full name, e.g. `"user.mime_type"`, `"security.capability"`. */
-  xattrs: Map<ByteString, Uint8Array>;
+  xattrs: ReadonlyMap<ByteString, Uint8Array>;
 }
+
+/** What nodes without extended attributes share: a map for each would be most of a large tree's memory. */
+export const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();
 
 /** One inode. Two directory entries that share one object are hard links of each other. */
 export type TreeNode = FileNode | DirectoryNode | SymlinkNode | DeviceNode | SpecialNode;
@@ -56,7 +59,10 @@ export interface SpecialNode extends NodeMetadata {
 /** Where the bytes of a regular file are. */
 export interface FileContent {
   readonly sizeBytes: number;
-  /** Reads the whole file in order, holes left out. Each extent's bytes arrive in one or more chunks. */
+  /**
+   * Reads the whole file in order, holes left out. Each extent's bytes arrive in one or more chunks. The bytes of a
+   * chunk are good until the next one is asked for.
+   */
   read(): AsyncIterable<FileChunk>;
 }
 
@@ -64,4 +70,24 @@ export interface FileContent {
 export interface FileChunk {
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
+}
+
+/** Longest file name, in bytes: Linux's `NAME_MAX`. */
+export const NAME_BYTES_MAX = 255;
+
+/** Longest path and longest symlink target, in bytes without the end: Linux's `PATH_MAX` less its NUL. */
+export const PATH_BYTES_MAX = 4095;
+
+/** An empty directory of root's, mode 0755, dated 1970: what a tree starts as, and what implied parents are. */
+export function createDirectory(): DirectoryNode {
+  return {
+    kind: "directory",
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    mtimeSeconds: 0,
+    mtimeNanoseconds: 0,
+    xattrs: NO_XATTRS,
+    entries: new Map(),
+  };
 }
