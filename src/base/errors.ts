@@ -46,6 +46,7 @@ export type ErrorCode =
   | "tarInvalid"
   | "treeInvalid"
   | "diskFull"
+  | "diskInvalid"
   // logs
   | "missedRotation"
   | "invalidCursor"
