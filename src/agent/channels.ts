@@ -1,0 +1,212 @@
+/**
+ * The data channels of an exec stream and their credit windows: see `protocol.ts`.
+ *
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { encodeMessage } from "./codec.ts";
+import { ProtocolError } from "./errors.ts";
+import { encodeFrame } from "./frame.ts";
+import { FRAME_PAYLOAD_BYTES_MAX, FrameFlag, MESSAGES, STREAM_WINDOW_BYTES } from "./protocol.ts";
+
+/** A channel that carries what a program writes. */
+export type OutputName = "stdout" | "stderr" | "output";
+
+type Send = (frame: Bytes) => void;
+
+/** Bytes that are taken before credit for them is sent: a quarter of the window keeps the sender busy. */
+const CREDIT_BATCH_BYTES = STREAM_WINDOW_BYTES / 4;
+
+/** A chunk and its place among all chunks of the session, so that channels can be merged in order of arrival. */
+export interface Arrival {
+  readonly number: number;
+  readonly data: Bytes;
+}
+
+/** What one program writes to one channel. Holds at most one window of bytes. */
+export class OutputChannel {
+  readonly name: OutputName;
+  readonly #stream: number;
+  readonly #send: Send;
+  readonly #arrivals: { next: number };
+  readonly #queue: Arrival[] = [];
+  #bufferedBytes = 0;
+  #uncreditedBytes = 0;
+  #ended = false;
+  #error: Error | undefined;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(name: OutputName, stream: number, send: Send, arrivals: { next: number }) {
+    this.name = name;
+    this.#stream = stream;
+    this.#send = send;
+    this.#arrivals = arrivals;
+  }
+
+  /** Called for each data frame. */
+  receive(data: Uint8Array, end: boolean): void {
+    if (this.#ended) return; // closed here while it was on its way
+    if (data.length > 0) {
+      this.#bufferedBytes += data.length;
+      if (this.#bufferedBytes > STREAM_WINDOW_BYTES)
+        throw new ProtocolError(`${this.name} overran its window`);
+      this.#queue.push({ number: this.#arrivals.next++, data: data.slice() });
+    }
+    if (end) this.#ended = true;
+    this.#wake();
+  }
+
+  /** Ends the channel after what has arrived, or with an error. */
+  finish(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = error;
+    this.#wake();
+  }
+
+  /** The number of the oldest chunk that waits; `undefined` if none does. */
+  get oldest(): number | undefined {
+    return this.#queue[0]?.number;
+  }
+
+  /** Whether nothing waits and nothing will come. */
+  get isFinished(): boolean {
+    return this.#ended && this.#queue.length === 0;
+  }
+
+  /** Resolves at the next change: a chunk, the end, or an error. */
+  get changed(): Promise<void> {
+    return this.#changed.promise;
+  }
+
+  /** Takes the oldest chunk, and gives the sender credit for it. */
+  take(): Bytes | undefined {
+    const arrival = this.#queue.shift();
+    if (arrival === undefined) {
+      if (this.#error !== undefined) throw this.#error;
+      return undefined;
+    }
+    this.#bufferedBytes -= arrival.data.length;
+    this.#uncreditedBytes += arrival.data.length;
+    if (this.#uncreditedBytes >= CREDIT_BATCH_BYTES && !this.#ended) {
+      const channel = MESSAGES[this.name].type;
+      this.#send(encodeMessage("credit", this.#stream, { channel, bytes: this.#uncreditedBytes }));
+      this.#uncreditedBytes = 0;
+    }
+    return arrival.data;
+  }
+
+  /** The next chunk; `undefined` at the end. */
+  async next(): Promise<Bytes | undefined> {
+    for (;;) {
+      const changed = this.changed;
+      const data = this.take();
+      if (data !== undefined || this.isFinished) return data;
+      await changed;
+    }
+  }
+
+  /** The channel as a stream that reads nothing ahead: what is not read waits in the guest. */
+  toReadableStream(): ReadableStream<Bytes> {
+    return new ReadableStream<Bytes>(
+      {
+        pull: async (controller) => {
+          const data = await this.next();
+          if (data === undefined) controller.close();
+          else controller.enqueue(data);
+        },
+        cancel: () => this.#discard(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Goes on taking, so that the program is not held up by a reader that has left. */
+  async #discard(): Promise<void> {
+    while (!this.isFinished) {
+      const changed = this.changed;
+      if (this.#error !== undefined) return;
+      if (this.take() === undefined) await changed;
+    }
+  }
+
+  #wake(): void {
+    const { resolve } = this.#changed;
+    this.#changed = Promise.withResolvers<void>();
+    resolve();
+  }
+}
+
+/** What a program reads from its stdin. */
+export class InputChannel {
+  readonly #stream: number;
+  readonly #send: Send;
+  readonly #drained: () => Promise<void>;
+  #credit = STREAM_WINDOW_BYTES;
+  #ended = false;
+  #errno: number | undefined;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(stream: number, send: Send, drained: () => Promise<void>) {
+    this.#stream = stream;
+    this.#send = send;
+    this.#drained = drained;
+  }
+
+  /** The guest's errno if the program closed its stdin before all was written, typically 32 (EPIPE). */
+  get errno(): number | undefined {
+    return this.#errno;
+  }
+
+  addCredit(bytes: number): void {
+    this.#credit = Math.min(this.#credit + bytes, STREAM_WINDOW_BYTES);
+    this.#wake();
+  }
+
+  /** The program reads no more. */
+  broken(errno: number): void {
+    this.#errno = errno;
+    this.#wake();
+  }
+
+  /** The program is gone. */
+  finish(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** Sends all of `bytes`, waiting for credit as needed. Returns false if the program reads no more. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    let offset = 0;
+    while (offset < bytes.length) {
+      if (this.#ended || this.#errno !== undefined) return false;
+      const size = Math.min(bytes.length - offset, this.#credit, FRAME_PAYLOAD_BYTES_MAX);
+      if (size === 0) {
+        await this.#changed.promise;
+        continue;
+      }
+      this.#credit -= size;
+      this.#data(bytes.subarray(offset, offset + size), 0);
+      offset += size;
+      await this.#drained();
+    }
+    return this.#errno === undefined;
+  }
+
+  /** Sends the end of input, once. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#data(new Uint8Array(0), FrameFlag.end);
+  }
+
+  #data(payload: Uint8Array, flags: number): void {
+    this.#send(encodeFrame({ stream: this.#stream, type: MESSAGES.stdin.type, flags, payload }));
+  }
+
+  #wake(): void {
+    const { resolve } = this.#changed;
+    this.#changed = Promise.withResolvers<void>();
+    resolve();
+  }
+}

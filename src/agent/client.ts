@@ -1,0 +1,219 @@
+/**
+ * A client's connection to the VM host process of one running sandbox.
+ *
+ * @module
+ */
+import { TimeoutError } from "../base/errors.ts";
+import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
+import { decodeMessage, encodeMessage } from "./codec.ts";
+import { AgentDisconnectedError, AgentHandshakeError, ExecFailedError, ProtocolError } from "./errors.ts";
+import { ExecSession, type ExecStart } from "./exec_session.ts";
+import { FrameDecoder } from "./frame.ts";
+import { type Message, type MessageFields, PROTOCOL_VERSION } from "./protocol.ts";
+
+export interface ConnectOptions {
+  /** How long the VM host process may take to greet. @default {10_000} */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * One connection, many exec sessions. It keeps the process alive only while something is under way on it.
+ */
+export class AgentClient {
+  /** Resolves when the connection has ended: the VM host process is gone, or {@linkcode close} was called. */
+  readonly closed: Promise<void>;
+  readonly #connection: UnixConnection;
+  readonly #welcome: MessageFields<"welcome">;
+  readonly #sessions = new Map<number, ExecSession>();
+  readonly #pings = new Map<number, () => void>();
+  #nextStream: number;
+  #nextToken = 1;
+  #stopped: { readonly clean: boolean } | undefined;
+  #busy = 0;
+
+  /**
+   * @throws {IoError} if nobody listens at `path`.
+   * @throws {AgentHandshakeError} if whoever listens does not greet as expected.
+   * @throws {TimeoutError} if it does not greet in time.
+   */
+  static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
+    const timeoutMs = options.timeoutMs ?? 10_000;
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+    const connection = await connectUnix(path, signal);
+    const decoder = new FrameDecoder();
+    let client: AgentClient | undefined;
+    try {
+      return await new Promise<AgentClient>((resolve, reject) => {
+        const late = () => {
+          const slow = new TimeoutError("the VM host process to greet", timeoutMs);
+          reject(deadline.aborted ? slow : (options.signal?.reason ?? slow));
+        };
+        signal.addEventListener("abort", late, { once: true });
+        connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
+        connection.onData((chunk) => {
+          try {
+            for (const frame of decoder.feed(chunk)) {
+              const message = decodeMessage(frame);
+              if (client !== undefined) client.#receive(message);
+              else {
+                client = new AgentClient(connection, acceptWelcome(message));
+                signal.removeEventListener("abort", late);
+                resolve(client);
+              }
+            }
+          } catch (error) {
+            reject(error);
+            connection.destroy();
+          }
+        });
+      });
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(connection: UnixConnection, welcome: MessageFields<"welcome">) {
+    this.#connection = connection;
+    this.#welcome = welcome;
+    this.#nextStream = welcome.firstStream;
+    connection.setReferenced(false);
+    this.closed = connection.closed.then(() => this.#disconnected());
+  }
+
+  /** The sandbox at the other end. */
+  get sandboxId(): string {
+    return this.#welcome.sandboxId;
+  }
+
+  get bootNumber(): number {
+    return this.#welcome.bootNumber;
+  }
+
+  /** Whether the sandbox said that its state on disk is final, and if so, that its file system is clean. */
+  get stopped(): { readonly clean: boolean } | undefined {
+    return this.#stopped;
+  }
+
+  /** Starts a program. @throws {ExecFailedError} if this connection has no stream numbers left. */
+  startExec(start: ExecStart): ExecSession {
+    if (this.#nextStream > this.#welcome.lastStream) {
+      throw new ExecFailedError(
+        start.argv[0] ?? "",
+        "tooManySessions",
+        0,
+        "this connection is used up: connect again",
+      );
+    }
+    const stream = this.#nextStream++;
+    const session = new ExecSession(stream, start, this.#connection);
+    this.#sessions.set(stream, session);
+    this.#hold();
+    session.finished.then(() => {
+      this.#sessions.delete(stream);
+      this.#letGo();
+    });
+    session.begin();
+    return session;
+  }
+
+  /** Asks the guest's agent for a sign of life; resolves with the milliseconds it took. */
+  async ping(timeoutMs = 10_000): Promise<number> {
+    const token = this.#nextToken++;
+    const begin = performance.now();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#hold();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#pings.set(token, resolve);
+        timer = setTimeout(
+          () => reject(new TimeoutError("the guest's agent to answer a ping", timeoutMs)),
+          timeoutMs,
+        );
+        this.closed.then(() =>
+          reject(new AgentDisconnectedError("The sandbox ended before it answered the ping")),
+        );
+        this.#connection.send(encodeMessage("ping", 0, { token }));
+      });
+      return performance.now() - begin;
+    } finally {
+      clearTimeout(timer);
+      this.#pings.delete(token);
+      this.#letGo();
+    }
+  }
+
+  /** Asks for the stop sequence; {@linkcode closed} tells when the VM is gone. */
+  requestStop(graceMs: number): void {
+    this.#connection.send(encodeMessage("stop", 0, { graceMs }));
+  }
+
+  /** Asks for the VM to be killed. */
+  requestKill(): void {
+    this.#connection.send(encodeMessage("kill", 0, {}));
+  }
+
+  /** Counts as activity of the sandbox. */
+  touch(): void {
+    this.#connection.send(encodeMessage("touch", 0, {}));
+  }
+
+  /** Keeps the process alive until `promise` settles. */
+  async holding<T>(promise: Promise<T>): Promise<T> {
+    this.#hold();
+    try {
+      return await promise;
+    } finally {
+      this.#letGo();
+    }
+  }
+
+  /** Ends the connection; sessions that are not detached are killed by the host. */
+  close(): void {
+    this.#connection.destroy();
+  }
+
+  #receive(message: Message | undefined): void {
+    if (message === undefined) return; // a later version may say more
+    if (message.stream !== 0) {
+      this.#sessions.get(message.stream)?.receive(message);
+    } else if (message.name === "pong") {
+      this.#pings.get(message.fields.token)?.();
+    } else if (message.name === "stopped") {
+      this.#stopped = { clean: message.fields.clean === 1 };
+    } else if (message.name === "error") {
+      throw new ProtocolError(`The VM host process refused a frame: ${message.fields.message}`);
+    }
+  }
+
+  #disconnected(): void {
+    const reason =
+      this.#stopped === undefined ? "The connection to the sandbox ended" : "The sandbox was stopped";
+    for (const session of [...this.#sessions.values()])
+      session.disconnect(new AgentDisconnectedError(reason));
+  }
+
+  #hold(): void {
+    if (this.#busy++ === 0) this.#connection.setReferenced(true);
+  }
+
+  #letGo(): void {
+    if (--this.#busy === 0) this.#connection.setReferenced(false);
+  }
+}
+
+function acceptWelcome(message: Message | undefined): MessageFields<"welcome"> {
+  if (message?.name === "error")
+    throw new AgentHandshakeError(`The VM host process refused: ${message.fields.message}`);
+  if (message?.name !== "welcome")
+    throw new AgentHandshakeError(`Expected a welcome, got ${message?.name ?? "an unknown message"}`);
+  if (message.fields.version !== PROTOCOL_VERSION) {
+    throw new AgentHandshakeError(
+      `The sandbox speaks protocol ${message.fields.version}, this library ${PROTOCOL_VERSION}`,
+      { hint: "stop the sandbox with the release that started it, then start it again" },
+    );
+  }
+  return message.fields;
+}

@@ -1,0 +1,203 @@
+/**
+ * One program in a sandbox, seen from a client: its channels with their windows, and how it ended.
+ *
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import type { UnixConnection } from "../platform/unix_socket.ts";
+import { InputChannel, OutputChannel, type OutputName } from "./channels.ts";
+import { encodeMessage, encodePayload } from "./codec.ts";
+import { ExecFailedError, type ExecFailureKind, ProtocolError } from "./errors.ts";
+import { encodeFrame } from "./frame.ts";
+import {
+  EXEC_START_BYTES_MAX,
+  ExecFailure,
+  ExecFlag,
+  FRAME_PAYLOAD_BYTES_MAX,
+  FrameFlag,
+  MESSAGES,
+  type Message,
+} from "./protocol.ts";
+
+/** What to run. */
+export interface ExecStart {
+  readonly argv: readonly string[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  /** `""`: the user's home directory. */
+  readonly cwd: string;
+  /** `""`: root. `name`, `uid`, `name:group` or `uid:gid`, resolved in the guest. */
+  readonly user: string;
+  /** `name=soft:hard`, e.g. `nofile=1024:4096`. */
+  readonly rlimits: readonly string[];
+  /** Size of the pseudo-terminal to run on; none without. */
+  readonly terminal?: { readonly rows: number; readonly columns: number } | undefined;
+  /** Whether stdin is a pipe; otherwise it is /dev/null. */
+  readonly stdin: boolean;
+  /** Whether it outlives the connection. */
+  readonly detached?: boolean;
+}
+
+/** How a program ended: by `code`, or by `signal`. */
+export interface ExecExit {
+  /** The exit code; 128 + signal, as shells say it, if a signal ended it. */
+  readonly code: number;
+  /** The number of the signal that ended it. */
+  readonly signal: number | undefined;
+}
+
+/** One exec stream. Made by `AgentClient.startExec`. */
+export class ExecSession {
+  /** The process id in the guest. Rejects with {@linkcode ExecFailedError} if nothing was started. */
+  readonly started: Promise<number>;
+  /** Settles the moment the process is gone, whatever its output does. */
+  readonly exited: Promise<ExecExit>;
+  /** Like {@linkcode exited}, but once all that the process wrote has arrived here. */
+  readonly settled: Promise<ExecExit>;
+  /** Resolves when the stream number is free again. Never rejects. */
+  readonly finished: Promise<void>;
+  readonly stdin: InputChannel;
+  readonly outputs: ReadonlyMap<OutputName, OutputChannel>;
+  readonly #stream: number;
+  readonly #start: ExecStart;
+  readonly #connection: UnixConnection;
+  readonly #started = Promise.withResolvers<number>();
+  readonly #exited = Promise.withResolvers<ExecExit>();
+  readonly #settled = Promise.withResolvers<ExecExit>();
+  readonly #finished = Promise.withResolvers<void>();
+  readonly #arrivals = { next: 0 };
+  #exit: ExecExit | undefined;
+  #closing = false;
+
+  constructor(stream: number, start: ExecStart, connection: UnixConnection) {
+    this.#stream = stream;
+    this.#start = start;
+    this.#connection = connection;
+    this.started = this.#started.promise;
+    this.exited = this.#exited.promise;
+    this.settled = this.#settled.promise;
+    this.finished = this.#finished.promise;
+    // Callers need not look at each of these; a failure shows in those they do look at.
+    for (const promise of [this.started, this.exited, this.settled]) promise.catch(() => {});
+    const send = (frame: Bytes) => connection.send(frame);
+    this.stdin = new InputChannel(stream, send, () => connection.drained());
+    const names: readonly OutputName[] = start.terminal === undefined ? ["stdout", "stderr"] : ["output"];
+    this.outputs = new Map(
+      names.map((name) => [name, new OutputChannel(name, stream, send, this.#arrivals)]),
+    );
+  }
+
+  /** The number of the last chunk that arrived: what arrived up to `settled` is what the process itself wrote. */
+  get arrivals(): number {
+    return this.#arrivals.next;
+  }
+
+  /** Sends `execStart`, in as many frames as it needs. */
+  begin(): void {
+    const { argv, env, cwd, user, rlimits, terminal } = this.#start;
+    const flags =
+      (terminal === undefined ? 0 : ExecFlag.tty) |
+      (this.#start.stdin ? ExecFlag.stdinPipe : 0) |
+      (this.#start.detached === true ? ExecFlag.detached : 0);
+    const { rows, columns } = terminal ?? { rows: 0, columns: 0 };
+    const payload = encodePayload("execStart", { flags, rows, columns, cwd, user, argv, env, rlimits });
+    if (payload.length > EXEC_START_BYTES_MAX) {
+      return this.#fail(
+        "badArguments",
+        0,
+        `argv and environment need ${payload.length} of ${EXEC_START_BYTES_MAX} bytes`,
+      );
+    }
+    for (let offset = 0; offset < payload.length; offset += FRAME_PAYLOAD_BYTES_MAX) {
+      const end = offset + FRAME_PAYLOAD_BYTES_MAX;
+      this.#connection.send(
+        encodeFrame({
+          stream: this.#stream,
+          type: MESSAGES.execStart.type,
+          flags: end < payload.length ? FrameFlag.more : 0,
+          payload: payload.subarray(offset, end),
+        }),
+      );
+    }
+  }
+
+  /** Sends a signal to the process group, or to the process alone. Does nothing once it has exited. */
+  signal(signal: number, scope: "group" | "process" = "group"): void {
+    if (this.#exit !== undefined) return;
+    this.#connection.send(
+      encodeMessage("signal", this.#stream, { signal, scope: scope === "group" ? 0 : 1 }),
+    );
+  }
+
+  /** Sets the size of the pseudo-terminal. */
+  resize(rows: number, columns: number): void {
+    this.#connection.send(encodeMessage("resize", this.#stream, { rows, columns }));
+  }
+
+  /** Says that nothing more is wanted. A process that still runs is killed with its group. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#connection.send(encodeMessage("close", this.#stream, {}));
+    for (const channel of this.outputs.values()) channel.finish();
+  }
+
+  receive(message: Message): void {
+    switch (message.name) {
+      case "execStarted":
+        return this.#started.resolve(message.fields.pid);
+      case "execFailed":
+        return this.#fail(failureKind(message.fields.kind), message.fields.errno, message.fields.message);
+      case "stdout":
+      case "stderr":
+      case "output":
+        return this.outputs
+          .get(message.name)
+          ?.receive(message.fields.data, (message.flags & FrameFlag.end) !== 0);
+      case "credit":
+        return this.stdin.addCredit(message.fields.bytes);
+      case "stdinError":
+        return this.stdin.broken(message.fields.errno);
+      case "exited":
+        return this.#setExit(message.fields.code, message.fields.signal);
+      case "settled":
+        if (this.#exit !== undefined) this.#settled.resolve(this.#exit);
+        return;
+      case "closed":
+        return this.#finish(new ProtocolError("The guest closed the stream before the program had exited"));
+      case "error":
+        return this.disconnect(new ProtocolError(`The guest refused a frame: ${message.fields.message}`));
+      default:
+        throw new ProtocolError(`A ${message.name} on an exec stream`);
+    }
+  }
+
+  /** Ends everything that is still open with `error`. */
+  disconnect(error: Error): void {
+    this.#finish(error);
+  }
+
+  #setExit(code: number, signal: number): void {
+    this.#exit = signal === 0 ? { code, signal: undefined } : { code: 128 + signal, signal };
+    this.stdin.finish();
+    this.#exited.resolve(this.#exit);
+  }
+
+  #fail(kind: ExecFailureKind, errno: number, reason: string): void {
+    this.#finish(new ExecFailedError(this.#start.argv[0] ?? "", kind, errno, reason));
+  }
+
+  #finish(error: Error): void {
+    this.#started.reject(error);
+    this.#exited.reject(error);
+    this.#settled.reject(error);
+    this.stdin.finish();
+    for (const channel of this.outputs.values()) channel.finish(this.#exit === undefined ? error : undefined);
+    this.#finished.resolve();
+  }
+}
+
+function failureKind(kind: number): ExecFailureKind {
+  const known = Object.entries(ExecFailure).find(([, value]) => value === kind);
+  return (known?.[0] ?? "other") as ExecFailureKind;
+}

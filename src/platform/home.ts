@@ -1,0 +1,62 @@
+/**
+ * Where things are kept: the home (images, sandboxes, registry) and the run root (sockets of running VMs).
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { homedir, tmpdir, userInfo } from "node:os";
+import { join, resolve } from "node:path";
+import { IoError, UnsupportedError } from "../base/errors.ts";
+
+/** Everything that outlives a VM: `MSB_HOME`, else `microsandbox` in the XDG data directory. */
+export function homeDirectory(): string {
+  const chosen = process.env["MSB_HOME"];
+  if (chosen) return resolve(chosen);
+  const data = process.env["XDG_DATA_HOME"] || join(homedir(), ".local", "share");
+  return join(data, "microsandbox");
+}
+
+/** The paths inside a home. */
+export function homePaths(home: string): {
+  readonly registry: string;
+  readonly sandboxes: string;
+  readonly trash: string;
+  readonly kernels: string;
+  readonly bootDisks: string;
+} {
+  return {
+    registry: join(home, "registry.sqlite"),
+    sandboxes: join(home, "sandboxes"),
+    trash: join(home, "trash"),
+    kernels: join(home, "cache", "kernels"),
+    bootDisks: join(home, "cache", "boot"),
+  };
+}
+
+/**
+ * The directory under which each running VM has a directory of its own. Not below the home, whose path may be too long
+ * for a socket or lie on a file system that has none; named after the home, so that two homes never meet.
+ *
+ * @throws {UnsupportedError} if somebody else owns a directory of that name.
+ */
+export function ensureRunRoot(home: string): string {
+  const user = userInfo().uid;
+  const base = process.env["XDG_RUNTIME_DIR"] || tmpdir();
+  const digest = createHash("sha256").update(home).digest("hex").slice(0, 12);
+  const directory = join(base, `msb-${user}-${digest}`);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const found = lstatSync(directory);
+    // In a shared /tmp, another user could have made it first, to listen where we connect.
+    if (!found.isDirectory() || found.uid !== user) {
+      throw new UnsupportedError(`Cannot use ${directory} for sockets: it belongs to user ${found.uid}`, {
+        hint: "set XDG_RUNTIME_DIR to a directory of your own",
+      });
+    }
+    chmodSync(directory, 0o700);
+  } catch (error) {
+    throw error instanceof UnsupportedError ? error : new IoError(`create ${directory}`, directory, error);
+  }
+  return directory;
+}

@@ -1,0 +1,51 @@
+/**
+ * A process named so that a reused pid is never mistaken for it.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+
+/** A pid and when its process started. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks from boot to the process's start (proc(5), `/proc/PID/stat` field 22); `""` where there is no /proc. */
+  readonly startTime: string;
+}
+
+/** The identity of a process that runs now; `undefined` if there is none with that pid. */
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  if (process.platform !== "linux") return exists(pid) ? { pid, startTime: "" } : undefined;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second field is the program's name in parentheses, which may hold anything: count from the last one.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state, startTime] = [fields[0], fields[19]];
+    return state === "Z" || startTime === undefined ? undefined : { pid, startTime };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether this very process still runs. A zombie does not. */
+export function isSameProcess(identity: ProcessIdentity): boolean {
+  return identifyProcess(identity.pid)?.startTime === identity.startTime;
+}
+
+/** SIGKILLs this very process; does nothing if it is gone. */
+export function killProcess(identity: ProcessIdentity): void {
+  if (!isSameProcess(identity)) return;
+  try {
+    process.kill(identity.pid, "SIGKILL");
+  } catch {
+    // gone in between
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Which runtime this is, and how it runs a module of ours in a process of its own.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../base/errors.ts";
+
+export type RuntimeName = "bun" | "deno";
+
+/** @throws {UnsupportedError} on a runtime without FFI, such as Node.js. */
+export function runtimeName(): RuntimeName {
+  if ("Bun" in globalThis) return "bun";
+  if ("Deno" in globalThis) return "deno";
+  throw new UnsupportedError("This runtime is neither Bun nor Deno", {
+    hint: "run the program with `bun` or `deno run -A`: the VM host process needs their FFI",
+  });
+}
+
+/** The command line that runs `module` in a new process of this runtime. */
+export function runtimeCommand(module: URL): { readonly file: string; readonly args: readonly string[] } {
+  const target = module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
+  if (runtimeName() === "bun") {
+    // --smol: a small heap counts more than speed in a process that is one per sandbox.
+    return { file: process.execPath, args: ["--smol", "--no-install", "--no-env-file", target] };
+  }
+  return {
+    file: process.execPath,
+    args: [
+      "run",
+      "--allow-all",
+      "--no-prompt",
+      "--quiet",
+      "--no-config",
+      "--no-lock",
+      "--v8-flags=--lite-mode",
+      target,
+    ],
+  };
+}
+
+/** The variables that a VM host process gets; the rest of the caller's environment may hold secrets. */
+export function runtimeEnvironment(): Record<string, string> {
+  const kept = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "DENO_DIR",
+    "LANG",
+    "TZ",
+  ];
+  const environment: Record<string, string> = {};
+  for (const name of [...kept, ...Object.keys(process.env).filter((key) => key.startsWith("MSB_"))]) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}

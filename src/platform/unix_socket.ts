@@ -1,0 +1,140 @@
+/**
+ * Unix sockets as this project uses them: whole chunks in, whole chunks out, with the number of bytes that still wait.
+ *
+ * @module
+ */
+import { chmodSync } from "node:fs";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { AbortedError, IoError } from "../base/errors.ts";
+
+/** Longest path that fits `sockaddr_un.sun_path` (unix(7)), its NUL left out. */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
+/** One connected unix socket. */
+export class UnixConnection {
+  /** Resolves when the connection has ended, for whatever reason; never rejects. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
+    socket.on("error", () => {}); // "close" follows, and says all that anybody acts on
+  }
+
+  /** Calls `handle` for each chunk, from the first byte on. To be set once, right after connecting. */
+  onData(handle: (chunk: Uint8Array) => void): void {
+    this.#socket.on("data", handle);
+  }
+
+  /** Sends in order. What the peer does not take at once waits in {@linkcode bufferedBytes}. */
+  send(bytes: Uint8Array): void {
+    if (!this.#socket.destroyed) this.#socket.write(bytes);
+  }
+
+  /** Bytes that the peer has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Resolves when everything that was sent is on its way, or the connection has ended. */
+  drained(): Promise<void> {
+    if (this.#socket.destroyed || !this.#socket.writableNeedDrain) return Promise.resolve();
+    const drain = new Promise<void>((resolve) => this.#socket.once("drain", () => resolve()));
+    return Promise.race([drain, this.closed]);
+  }
+
+  /** Stops reading: the peer's bytes wait in the kernel, and then the peer waits. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Ends the connection once everything that was sent has been taken. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Ends the connection now. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** While referenced (the start), an open connection keeps the process alive. */
+  setReferenced(referenced: boolean): void {
+    if (referenced) this.#socket.ref();
+    else this.#socket.unref();
+  }
+}
+
+/** A listening unix socket. */
+export interface UnixListener {
+  /** Stops listening and removes the socket file. Connections stay. */
+  close(): Promise<void>;
+}
+
+/** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`). */
+export function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new AbortedError(`connect to ${path}`, signal.reason));
+    const socket = createConnection({ path });
+    const abort = () => {
+      socket.destroy();
+      reject(new AbortedError(`connect to ${path}`, signal?.reason));
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    const fail = (cause: Error) => {
+      signal?.removeEventListener("abort", abort);
+      reject(new IoError(`connect to ${path}`, path, cause));
+    };
+    socket.once("error", fail);
+    socket.once("connect", () => {
+      signal?.removeEventListener("abort", abort);
+      socket.removeListener("error", fail);
+      resolve(new UnixConnection(socket));
+    });
+  });
+}
+
+/** Whether somebody listens at `path`: the sign of life of a VM host process. */
+export async function isListening(path: string): Promise<boolean> {
+  try {
+    (await connectUnix(path)).destroy();
+    return true;
+  } catch {
+    return false; // no file, or a file that a killed process left
+  }
+}
+
+/**
+ * Listens at `path`, readable and writable for this user only.
+ *
+ * @throws {IoError} if the address is taken (`EADDRINUSE`) or the directory is missing.
+ */
+export function listenUnix(
+  path: string,
+  accept: (connection: UnixConnection) => void,
+): Promise<UnixListener> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => accept(new UnixConnection(socket)));
+    const fail = (cause: Error) => reject(new IoError(`listen at ${path}`, path, cause));
+    server.once("error", fail);
+    server.listen(path, () => {
+      server.removeListener("error", fail);
+      server.on("error", () => {}); // one failed accept (out of descriptors) must not end the process
+      chmodSync(path, 0o600);
+      resolve({ close: () => closeServer(server) });
+    });
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    // The callback waits for the connections, which may outlive the listener: closing the door is enough.
+    server.close();
+    resolve();
+  });
+}

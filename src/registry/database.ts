@@ -1,0 +1,125 @@
+/**
+ * The SQLite file that holds the registry, through `node:sqlite`, which both runtimes have built in.
+ *
+ * @module
+ */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { messageOf } from "../base/errors.ts";
+import { DatabaseError } from "./errors.ts";
+
+/** How long a statement waits for another process's transaction. Ours take milliseconds. */
+const BUSY_TIMEOUT_MS = 10_000;
+
+/** Statements that lead from one schema version to the next; entry n makes version n + 1. Never edited, only added to. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE sandbox (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     status TEXT NOT NULL,
+     status_reason TEXT,
+     boot_number INTEGER NOT NULL,
+     config TEXT NOT NULL,
+     image_digest TEXT NOT NULL,
+     run_directory TEXT,
+     host_pid INTEGER,
+     host_start_time TEXT,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE label (
+     sandbox_id TEXT NOT NULL REFERENCES sandbox (id) ON DELETE CASCADE,
+     key TEXT NOT NULL,
+     value TEXT NOT NULL,
+     PRIMARY KEY (sandbox_id, key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX label_by_key ON label (key, value);
+   CREATE TABLE event (
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     sandbox_id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     action TEXT NOT NULL,
+     timestamp INTEGER NOT NULL,
+     attributes TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX event_by_sandbox ON event (sandbox_id, sequence);`,
+];
+
+/** One row as SQLite gives it. */
+export type Row = Readonly<Record<string, unknown>>;
+/** What can be bound to a `?`. */
+export type Parameter = string | number | null;
+
+/** An open registry file: statements, and transactions that several processes may race for. */
+export class Database {
+  readonly #database: DatabaseSync;
+
+  /** Opens the file, makes it if need be, and brings its schema up to date. @throws {DatabaseError} */
+  constructor(path: string) {
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      this.#database = new DatabaseSync(path);
+      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#database.exec("PRAGMA journal_mode = WAL");
+      this.#database.exec("PRAGMA synchronous = NORMAL");
+      this.#database.exec("PRAGMA foreign_keys = ON");
+      this.#migrate(path);
+    } catch (cause) {
+      if (cause instanceof DatabaseError) throw cause;
+      throw new DatabaseError(`Cannot open the registry ${path}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** Runs a statement; returns how many rows it changed. */
+  run(sql: string, ...parameters: Parameter[]): number {
+    return Number(this.#database.prepare(sql).run(...parameters).changes);
+  }
+
+  get(sql: string, ...parameters: Parameter[]): Row | undefined {
+    // Bun answers null where there is no row, Deno undefined.
+    return (this.#database.prepare(sql).get(...parameters) as Row | null | undefined) ?? undefined;
+  }
+
+  all(sql: string, ...parameters: Parameter[]): Row[] {
+    return this.#database.prepare(sql).all(...parameters) as Row[];
+  }
+
+  /** Runs `body` as one write transaction: nobody else writes meanwhile, and what throws leaves no trace. */
+  transaction<T>(body: () => T): T {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      const result = body();
+      this.#database.exec("COMMIT");
+      return result;
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #migrate(path: string): void {
+    if (this.#version() === MIGRATIONS.length) return;
+    this.transaction(() => {
+      const version = this.#version(); // again: another process may have migrated while we waited
+      if (version > MIGRATIONS.length) {
+        throw new DatabaseError(
+          `Cannot use the registry ${path}: a newer release has written it (version ${version})`,
+          {
+            hint: "update microsandbox, or choose another home with MSB_HOME",
+          },
+        );
+      }
+      for (const statements of MIGRATIONS.slice(version)) this.#database.exec(statements);
+      this.#database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    });
+  }
+
+  #version(): number {
+    return Number(this.get("PRAGMA user_version")?.["user_version"]);
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * Which sandboxes there are, in which status, and what happened to them. Names and boots are claimed here, in short
+ * write transactions, so that any number of processes can race without harm.
+ *
+ * A row is a claim. Whether its VM host process is alive is for `liveness.ts` to find out.
+ *
+ * @module
+ */
+import { renameSync } from "node:fs";
+import { assert } from "../base/assert.ts";
+import { homePaths } from "../platform/home.ts";
+import type { ProcessIdentity } from "../platform/process_identity.ts";
+import { Database, type Row } from "./database.ts";
+import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
+import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
+
+/** Events kept; older ones are dropped. */
+const EVENTS_MAX = 100_000;
+
+/** One sandbox as the registry knows it. */
+export interface SandboxRecord {
+  /** Unique to this creation: a sandbox of the same name that replaces it has another. */
+  readonly id: string;
+  readonly name: string;
+  readonly status: SandboxStatus;
+  /** Why it is in that status, where there is more to say than the status. */
+  readonly statusReason: string | undefined;
+  /** 1 at creation, one more at each start. */
+  readonly bootNumber: number;
+  /** What it was created with, as JSON. */
+  readonly configJson: string;
+  /** The content id of its image. */
+  readonly imageDigest: string;
+  /** Directory of the sockets of the present boot. */
+  readonly runDirectory: string | undefined;
+  /** VM host process of the present boot. */
+  readonly host: ProcessIdentity | undefined;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** One boot of one sandbox: what a transition must name, so that a late one of an earlier boot does no harm. */
+export interface BootKey {
+  readonly id: string;
+  readonly bootNumber: number;
+}
+
+/** What a VM host process says of itself when it claims a boot. */
+export interface BootClaim {
+  readonly runDirectory: string;
+  readonly host: ProcessIdentity;
+}
+
+/** What is claimed when a sandbox is created. */
+export interface CreateClaim extends BootClaim {
+  readonly id: string;
+  readonly name: string;
+  readonly configJson: string;
+  readonly imageDigest: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Something that happened to a sandbox. */
+export interface EventRecord {
+  /** Grows by at least one with each event of this home. */
+  readonly sequence: number;
+  readonly sandboxId: string;
+  readonly name: string;
+  readonly action: string;
+  readonly timestamp: Date;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+/** The registry of one home. */
+export class Registry {
+  readonly home: string;
+  readonly #database: Database;
+
+  constructor(home: string) {
+    this.home = home;
+    this.#database = new Database(homePaths(home).registry);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** @throws {SandboxAlreadyExistsError} if the name is taken. */
+  claimCreate(claim: CreateClaim): BootKey {
+    return this.#database.transaction(() => {
+      if (this.find(claim.name) !== undefined) throw new SandboxAlreadyExistsError(claim.name);
+      const now = Date.now();
+      this.#database.run(
+        `INSERT INTO sandbox (id, name, status, boot_number, config, image_digest, run_directory, host_pid,
+           host_start_time, created_at, updated_at) VALUES (?, ?, 'creating', 1, ?, ?, ?, ?, ?, ?, ?)`,
+        claim.id,
+        claim.name,
+        claim.configJson,
+        claim.imageDigest,
+        claim.runDirectory,
+        claim.host.pid,
+        claim.host.startTime,
+        now,
+        now,
+      );
+      for (const [key, value] of Object.entries(claim.labels)) {
+        this.#database.run(
+          "INSERT INTO label (sandbox_id, key, value) VALUES (?, ?, ?)",
+          claim.id,
+          key,
+          value,
+        );
+      }
+      this.#record(claim.id, claim.name, "created", {});
+      this.#record(claim.id, claim.name, "starting", { bootNumber: 1 });
+      return { id: claim.id, bootNumber: 1 };
+    });
+  }
+
+  /** Claims the next boot of a stopped or crashed sandbox; `undefined` if it is in another status, or gone. */
+  claimStart(id: string, claim: BootClaim): BootKey | undefined {
+    return this.#database.transaction(() => {
+      const record = this.findById(id);
+      if (record === undefined || TRANSITIONS[record.status].starting === undefined) return undefined;
+      const bootNumber = record.bootNumber + 1;
+      this.#database.run(
+        `UPDATE sandbox SET status = 'creating', status_reason = NULL, boot_number = ?, run_directory = ?, host_pid = ?,
+           host_start_time = ?, updated_at = ? WHERE id = ?`,
+        bootNumber,
+        claim.runDirectory,
+        claim.host.pid,
+        claim.host.startTime,
+        Date.now(),
+        id,
+      );
+      this.#record(id, record.name, "starting", { bootNumber });
+      return { id, bootNumber };
+    });
+  }
+
+  /**
+   * Moves a sandbox along {@linkcode TRANSITIONS}. Returns whether it did: not if the sandbox is gone, is in a status
+   * without that action, or has been booted again since.
+   */
+  transition(
+    key: BootKey,
+    action: SandboxAction,
+    options: { readonly reason?: string; readonly attributes?: Readonly<Record<string, unknown>> } = {},
+  ): boolean {
+    return this.#database.transaction(() => {
+      const record = this.findById(key.id);
+      if (record === undefined || record.bootNumber !== key.bootNumber) return false;
+      const status = TRANSITIONS[record.status][action];
+      if (status === undefined) return false;
+      // The run directory and the host stay recorded until whoever comes next has seen to it that they are gone.
+      this.#database.run(
+        "UPDATE sandbox SET status = ?, status_reason = ?, updated_at = ? WHERE id = ?",
+        status,
+        options.reason ?? null,
+        Date.now(),
+        key.id,
+      );
+      this.#record(key.id, record.name, action, {
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+        ...options.attributes,
+      });
+      return true;
+    });
+  }
+
+  /** Takes back a creation that did not succeed, as if it had never been. */
+  abandonCreate(key: BootKey, reason: string): void {
+    this.#database.transaction(() => {
+      const record = this.findById(key.id);
+      if (record === undefined || record.bootNumber !== key.bootNumber || key.bootNumber !== 1) return;
+      this.#removeRow(record, "failed", { error: reason });
+    });
+  }
+
+  /**
+   * Forgets a sandbox that does not run and moves its directory to the trash, in one transaction: a namesake that is
+   * created at the same moment never loses its own directory. Returns the trash path, to be deleted at leisure.
+   */
+  remove(
+    id: string,
+    moveDirectory: { readonly from: string; readonly to: string },
+  ): "removed" | "live" | "absent" {
+    return this.#database.transaction(() => {
+      const record = this.findById(id);
+      if (record === undefined) return "absent";
+      if (isLive(record.status)) return "live";
+      try {
+        renameSync(moveDirectory.from, moveDirectory.to);
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+      }
+      this.#removeRow(record, "removed", {});
+      return "removed";
+    });
+  }
+
+  find(name: string): SandboxRecord | undefined {
+    return this.#one("SELECT * FROM sandbox WHERE name = ?", name);
+  }
+
+  findById(id: string): SandboxRecord | undefined {
+    return this.#one("SELECT * FROM sandbox WHERE id = ?", id);
+  }
+
+  /** @throws {SandboxNotFoundError} */
+  get(name: string): SandboxRecord {
+    const record = this.find(name);
+    if (record === undefined) throw new SandboxNotFoundError(name);
+    return record;
+  }
+
+  /**
+   * A page of sandboxes in order of creation, after `after` (an id), which have all of `labels`.
+   */
+  list(options: {
+    readonly limit: number;
+    readonly after?: string | undefined;
+    readonly labels?: Readonly<Record<string, string>> | undefined;
+  }): SandboxRecord[] {
+    const conditions = Object.entries(options.labels ?? {}).map(
+      () => "EXISTS (SELECT 1 FROM label WHERE sandbox_id = sandbox.id AND key = ? AND value = ?)",
+    );
+    const parameters = Object.entries(options.labels ?? {}).flat();
+    if (options.after !== undefined) {
+      conditions.push("rowid > COALESCE((SELECT rowid FROM sandbox WHERE id = ?), 0)");
+      parameters.push(options.after);
+    }
+    const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+    return this.#database
+      .all(`SELECT * FROM sandbox ${where} ORDER BY rowid LIMIT ?`, ...parameters, options.limit)
+      .map((row) => this.#decode(row));
+  }
+
+  /** Content ids of the images that sandboxes use. */
+  imageDigestsInUse(): Set<string> {
+    return new Set(
+      this.#database.all("SELECT DISTINCT image_digest FROM sandbox").map((row) => text(row, "image_digest")),
+    );
+  }
+
+  /** Events after `after`, oldest first. */
+  events(options: {
+    readonly after: number;
+    readonly limit: number;
+    readonly sandboxId?: string | undefined;
+  }): EventRecord[] {
+    const filter = options.sandboxId === undefined ? "" : "AND sandbox_id = ?";
+    const parameters = options.sandboxId === undefined ? [] : [options.sandboxId];
+    return this.#database
+      .all(
+        `SELECT * FROM event WHERE sequence > ? ${filter} ORDER BY sequence LIMIT ?`,
+        options.after,
+        ...parameters,
+        options.limit,
+      )
+      .map((row) => ({
+        sequence: number(row, "sequence"),
+        sandboxId: text(row, "sandbox_id"),
+        name: text(row, "name"),
+        action: text(row, "action"),
+        timestamp: new Date(number(row, "timestamp")),
+        attributes: JSON.parse(text(row, "attributes")),
+      }));
+  }
+
+  #removeRow(record: SandboxRecord, action: string, attributes: Readonly<Record<string, unknown>>): void {
+    this.#database.run("DELETE FROM sandbox WHERE id = ?", record.id);
+    this.#record(record.id, record.name, action, attributes);
+  }
+
+  #record(id: string, name: string, action: string, attributes: Readonly<Record<string, unknown>>): void {
+    this.#database.run(
+      "INSERT INTO event (sandbox_id, name, action, timestamp, attributes) VALUES (?, ?, ?, ?, ?)",
+      id,
+      name,
+      action,
+      Date.now(),
+      JSON.stringify(attributes),
+    );
+    this.#database.run(
+      "DELETE FROM event WHERE sequence <= (SELECT MAX(sequence) FROM event) - ?",
+      EVENTS_MAX,
+    );
+  }
+
+  #one(sql: string, parameter: string): SandboxRecord | undefined {
+    const row = this.#database.get(sql, parameter);
+    return row === undefined ? undefined : this.#decode(row);
+  }
+
+  #decode(row: Row): SandboxRecord {
+    const id = text(row, "id");
+    const status = row["status"];
+    assert(isSandboxStatus(status), `status ${String(status)} of sandbox ${id}`);
+    const labels = this.#database.all("SELECT key, value FROM label WHERE sandbox_id = ? ORDER BY key", id);
+    const pid = row["host_pid"];
+    return {
+      id,
+      name: text(row, "name"),
+      status,
+      statusReason: optionalText(row, "status_reason"),
+      bootNumber: number(row, "boot_number"),
+      configJson: text(row, "config"),
+      imageDigest: text(row, "image_digest"),
+      runDirectory: optionalText(row, "run_directory"),
+      host:
+        pid === null
+          ? undefined
+          : { pid: Number(pid), startTime: optionalText(row, "host_start_time") ?? "" },
+      createdAt: new Date(number(row, "created_at")),
+      updatedAt: new Date(number(row, "updated_at")),
+      labels: Object.fromEntries(labels.map((label) => [text(label, "key"), text(label, "value")])),
+    };
+  }
+}
+
+function text(row: Row, column: string): string {
+  const value = row[column];
+  assert(typeof value === "string", `column ${column} is text`);
+  return value;
+}
+
+function optionalText(row: Row, column: string): string | undefined {
+  return row[column] === null ? undefined : text(row, column);
+}
+
+function number(row: Row, column: string): number {
+  const value = row[column];
+  assert(typeof value === "number", `column ${column} is a number`);
+  return value;
+}
