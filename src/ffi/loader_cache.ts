@@ -1,0 +1,68 @@
+/**
+ * Reads the dynamic loader's cache: which file stands for which library name.
+ *
+ * Source: glibc, `elf/dl-cache.h` (struct cache_file_new, "glibc-ld.so.cache1.1"), as in `/etc/ld.so.cache`.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { decodeUtf8 } from "../base/bytes.ts";
+
+export const LOADER_CACHE_PATH = "/etc/ld.so.cache";
+
+const MAGIC = "glibc-ld.so.cache1.1";
+/** A cache in the old format may stand before the new one, at whose start all offsets count. */
+const OLD_MAGIC = "ld.so-1.7.0";
+const HEADER_BYTES = 48;
+const ENTRY_BYTES = 24;
+const ENTRIES_MAX = 1_000_000;
+
+/** One library of the cache. */
+export interface LoaderCacheEntry {
+  name: string;
+  path: string;
+}
+
+/** The entries of the cache file at `path`; none if it is absent or not understood, as on musl. */
+export function readLoaderCache(path: string = LOADER_CACHE_PATH): LoaderCacheEntry[] {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return []; // no cache: the standard directories are searched all the same
+  }
+  return parseLoaderCache(bytes);
+}
+
+/** The entries of a cache file's bytes; none if they are not understood. */
+export function parseLoaderCache(bytes: Uint8Array): LoaderCacheEntry[] {
+  const start = findCache(bytes);
+  if (start === undefined) return [];
+  const cache = bytes.subarray(start);
+  const view = new DataView(cache.buffer, cache.byteOffset, cache.byteLength);
+  if (cache.length < HEADER_BYTES) return [];
+  const count = view.getUint32(MAGIC.length, true);
+  if (count > ENTRIES_MAX || HEADER_BYTES + count * ENTRY_BYTES > cache.length) return [];
+  return Array.from({ length: count }, (_, index) => {
+    const offset = HEADER_BYTES + index * ENTRY_BYTES;
+    return {
+      name: textAt(cache, view.getUint32(offset + 4, true)),
+      path: textAt(cache, view.getUint32(offset + 8, true)),
+    };
+  });
+}
+
+function findCache(bytes: Uint8Array): number | undefined {
+  const isAt = (text: string, offset: number) =>
+    decodeUtf8(bytes.subarray(offset, offset + text.length)) === text;
+  if (isAt(MAGIC, 0)) return 0;
+  if (!isAt(OLD_MAGIC, 0)) return undefined;
+  const oldCount = new DataView(bytes.buffer, bytes.byteOffset).getUint32(12, true);
+  const start = Math.ceil((16 + oldCount * 12) / 8) * 8;
+  return isAt(MAGIC, start) ? start : undefined;
+}
+
+function textAt(cache: Uint8Array, offset: number): string {
+  const end = cache.indexOf(0, offset);
+  return end === -1 ? "" : decodeUtf8(cache.subarray(offset, end));
+}
