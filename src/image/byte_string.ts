@@ -13,12 +13,12 @@ const DISPLAY_CHARACTERS_MAX = 200;
 
 /** Bytes as a string in which every character is one byte. */
 export function byteString(bytes: Uint8Array): ByteString {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 /** The UTF-8 bytes of ordinary text. */
 export function byteStringOfText(text: string): ByteString {
-  return Buffer.from(text, "utf8").latin1Slice();
+  return Buffer.from(text, "utf8").toString("latin1");
 }
 
 /** The bytes that the string stands for. */

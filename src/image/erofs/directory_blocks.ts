@@ -1,0 +1,85 @@
+/**
+ * Directory contents: blocks that each hold an array of entries and, behind it, their names. Entries are in byte
+ * order over the whole directory, so that the kernel can search by halving.
+ *
+ * Source: Linux, `Documentation/filesystems/erofs.rst`, "Directories".
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { ByteString } from "../tree.ts";
+import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
+
+/** How a directory's names fall into blocks. */
+export interface DirectoryPlan {
+  /** In byte order, with `"."` and `".."`. */
+  readonly names: readonly ByteString[];
+  readonly sizeBytes: number;
+  /** Index of the first name in the last block. */
+  readonly lastBlockStart: number;
+}
+
+/** What a directory entry points at. */
+export interface DirectoryTarget {
+  readonly slot: number;
+  readonly type: number;
+}
+
+export function planDirectory(entryNames: Iterable<ByteString>): DirectoryPlan {
+  const names = [".", "..", ...entryNames].sort(); // UTF-16 order, which for byte strings is byte order
+  let fullBytes = 0;
+  let lastBlockStart = 0;
+  let usedBytes = 0;
+  for (let index = 0; index < names.length; index++) {
+    const entryBytes = DIRENT_BYTES + names[index]!.length;
+    if (usedBytes + entryBytes > BLOCK_BYTES) {
+      fullBytes += BLOCK_BYTES;
+      usedBytes = 0;
+      lastBlockStart = index;
+    }
+    usedBytes += entryBytes;
+  }
+  return { names, sizeBytes: fullBytes + usedBytes, lastBlockStart };
+}
+
+/** The directory's blocks, from the one that starts with name `from`; the last is as long as it must be. */
+export function* encodeDirectory(
+  plan: DirectoryPlan,
+  from: number,
+  resolve: (name: ByteString) => DirectoryTarget,
+): Iterable<Uint8Array> {
+  let start = from;
+  while (start < plan.names.length) {
+    let end = start;
+    let usedBytes = 0;
+    while (end < plan.names.length && usedBytes + DIRENT_BYTES + plan.names[end]!.length <= BLOCK_BYTES) {
+      usedBytes += DIRENT_BYTES + plan.names[end]!.length;
+      end++;
+    }
+    const isLast = end === plan.names.length;
+    yield encodeBlock(plan.names, start, end, isLast ? usedBytes : BLOCK_BYTES, resolve);
+    start = end;
+  }
+}
+
+function encodeBlock(
+  names: readonly ByteString[],
+  start: number,
+  end: number,
+  sizeBytes: number,
+  resolve: (name: ByteString) => DirectoryTarget,
+): Uint8Array {
+  const block = Buffer.alloc(sizeBytes);
+  let nameOffset = (end - start) * DIRENT_BYTES;
+  for (let index = start; index < end; index++) {
+    const name = names[index]!;
+    const { slot, type } = resolve(name);
+    const at = (index - start) * DIRENT_BYTES;
+    block.writeUInt32LE(slot % 2 ** 32, at);
+    block.writeUInt32LE(Math.floor(slot / 2 ** 32), at + 4);
+    block.writeUInt16LE(nameOffset, at + 8);
+    block[at + 10] = type;
+    nameOffset += block.write(name, nameOffset, "latin1");
+  }
+  return block;
+}

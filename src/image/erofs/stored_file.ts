@@ -1,0 +1,248 @@
+/**
+ * File data on its way into an image: {@linkcode FileSink} takes a file's bytes in order and places them,
+ * {@linkcode StoredFile} remembers where they are.
+ *
+ * A file is one run of blocks, its end perhaps kept for the place behind its inode, until a whole chunk of zeros is
+ * met: then it becomes a map of chunks with holes. Zeros are found whether the source called them a hole or not.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { assert } from "../../base/assert.ts";
+import { KiB, MiB } from "../../base/bytes.ts";
+import type { FileChunk, FileContent } from "../tree.ts";
+import { BLOCK_BYTES, CHUNK_ENTRY_BYTES, HOLE_ADDRESS } from "./format.ts";
+import type { ImageFile } from "./image_file.ts";
+import type { TailArena, TailSlot } from "./tail_arena.ts";
+
+/** Ends up to this size stand behind their inode: longer ones would leave gaps as large as the block they save. */
+export const INLINE_BYTES_MAX = 2 * KiB;
+/** Smallest hole that is looked for. */
+const CHUNK_BYTES_MIN = 64 * KiB;
+/** Longest map. Its size then never exceeds that of the smallest hole. */
+const CHUNKS_MAX = 16_384;
+const READ_BYTES = 1 * MiB;
+
+/** Adjacent chunks that are stored one behind the other. */
+interface ChunkRun {
+  readonly firstChunk: number;
+  readonly firstBlock: number;
+  chunkCount: number;
+}
+
+/** A file whose bytes are in the image. Readable until the image is finished. */
+export class StoredFile implements FileContent {
+  readonly sizeBytes: number;
+  /** Kept end of the file, of `sizeBytes % BLOCK_BYTES` bytes. */
+  readonly tail: TailSlot | undefined;
+  /** Size of a chunk; `undefined` for a file without holes, which is one run. */
+  readonly chunkBytes: number | undefined;
+  readonly #runs: readonly ChunkRun[];
+  readonly #storage: Storage;
+
+  constructor(
+    storage: Storage,
+    sizeBytes: number,
+    runs: readonly ChunkRun[],
+    tail?: TailSlot,
+    chunkBytes?: number,
+  ) {
+    this.#storage = storage;
+    this.sizeBytes = sizeBytes;
+    this.#runs = runs;
+    this.tail = tail;
+    this.chunkBytes = chunkBytes;
+  }
+
+  /** Whether the bytes are in the image that has this arena. */
+  isIn(tails: TailArena): boolean {
+    return this.#storage.tails === tails;
+  }
+
+  /** First block of a file without holes. */
+  get firstBlock(): number {
+    return this.#runs[0]?.firstBlock ?? 0;
+  }
+
+  /** The block address of each chunk. */
+  encodeChunkMap(): Uint8Array {
+    assert(this.chunkBytes !== undefined, "the file has a chunk map");
+    const chunkBlocks = this.chunkBytes / BLOCK_BYTES;
+    const map = new DataView(
+      new ArrayBuffer(Math.ceil(this.sizeBytes / this.chunkBytes) * CHUNK_ENTRY_BYTES),
+    );
+    for (let at = 0; at < map.byteLength; at += CHUNK_ENTRY_BYTES) map.setUint32(at, HOLE_ADDRESS, true);
+    for (const { firstChunk, firstBlock, chunkCount } of this.#runs) {
+      for (let index = 0; index < chunkCount; index++) {
+        map.setUint32((firstChunk + index) * CHUNK_ENTRY_BYTES, firstBlock + index * chunkBlocks, true);
+      }
+    }
+    return new Uint8Array(map.buffer);
+  }
+
+  async *read(): AsyncIterable<FileChunk> {
+    const tailBytes = this.tail === undefined ? 0 : this.sizeBytes % BLOCK_BYTES;
+    const blocksEnd = this.sizeBytes - tailBytes;
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, blocksEnd));
+    for (const { firstChunk, firstBlock, chunkCount } of this.#runs) {
+      const start = firstChunk * (this.chunkBytes ?? 0);
+      const end =
+        this.chunkBytes === undefined ? blocksEnd : Math.min(start + chunkCount * this.chunkBytes, blocksEnd);
+      for (let at = start; at < end; at += READ_BYTES) {
+        const bytes = buffer.subarray(0, Math.min(READ_BYTES, end - at));
+        this.#storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
+        yield { offsetBytes: at, bytes };
+      }
+    }
+    if (this.tail) yield { offsetBytes: blocksEnd, bytes: this.#storage.tails.view(this.tail, tailBytes) };
+  }
+}
+
+/** The two places of an image where file data goes. */
+export interface Storage {
+  readonly file: ImageFile;
+  readonly tails: TailArena;
+}
+
+/** Takes one file's bytes, in order. Only one sink of an image is in use at a time. */
+export class FileSink {
+  readonly sizeBytes: number;
+  readonly #storage: Storage;
+  readonly #chunkBytes: number;
+  readonly #tailStart: number;
+  readonly #runs: ChunkRun[] = [];
+  #position = 0;
+  /** Zeros at the start of the present chunk, which is not placed yet. */
+  #leadingZeros = 0;
+  /** Whether the present chunk has its place, so that all of its bytes are to be written. */
+  #chunkPlaced = false;
+  #hasHoles = false;
+  #tail: TailSlot | undefined;
+
+  constructor(storage: Storage, sizeBytes: number) {
+    this.#storage = storage;
+    this.sizeBytes = sizeBytes;
+    this.#tailStart = sizeBytes - (sizeBytes % BLOCK_BYTES);
+    this.#chunkBytes = chunkBytesFor(sizeBytes);
+    storage.file.startBlock();
+    if (this.#tailStart === 0) this.#reserveTail();
+  }
+
+  /** How many bytes are still to come. */
+  get missingBytes(): number {
+    return this.sizeBytes - this.#position;
+  }
+
+  write(bytes: Uint8Array): void {
+    assert(bytes.length <= this.missingBytes, "no more bytes than the file's size");
+    let from = 0;
+    while (from < bytes.length) {
+      const count = Math.min(bytes.length - from, this.#stepBytes());
+      this.#step(bytes.subarray(from, from + count), count);
+      from += count;
+    }
+  }
+
+  /** The next `count` bytes are zeros. */
+  writeZeros(count: number): void {
+    assert(count <= this.missingBytes, "no more bytes than the file's size");
+    let left = count;
+    while (left > 0) {
+      const step = Math.min(left, this.#stepBytes());
+      this.#step(undefined, step);
+      left -= step;
+    }
+  }
+
+  /** To be called when all bytes have come. */
+  end(): StoredFile {
+    assert(this.missingBytes === 0, "all of the file's bytes have come");
+    this.#endChunk();
+    const chunkBytes = this.#hasHoles ? this.#chunkBytes : undefined;
+    return new StoredFile(this.#storage, this.sizeBytes, this.#runs, this.#tail, chunkBytes);
+  }
+
+  /** How far it is to the next place where something changes: a chunk's end, or the start of the file's end. */
+  #stepBytes(): number {
+    const chunkEnd = this.#position - (this.#position % this.#chunkBytes) + this.#chunkBytes;
+    const change = this.#position < this.#tailStart ? Math.min(chunkEnd, this.#tailStart) : chunkEnd;
+    return change - this.#position;
+  }
+
+  /** Takes `count` bytes that cross no such place; `undefined` stands for zeros. */
+  #step(bytes: Uint8Array | undefined, count: number): void {
+    if (this.#tail !== undefined) this.#keep(bytes, count);
+    else if (this.#chunkPlaced) this.#append(bytes, count);
+    else this.#seekData(bytes, count);
+    this.#position += count;
+    if (this.#position % this.#chunkBytes === 0) this.#endChunk();
+    if (this.#position === this.#tailStart && count > 0) this.#reserveTail();
+  }
+
+  /** Holds zeros back while the chunk may become a hole; at the first other byte the chunk gets its place. */
+  #seekData(bytes: Uint8Array | undefined, count: number): void {
+    const mayBeHole = this.sizeBytes >= CHUNK_BYTES_MIN;
+    if (mayBeHole && (bytes === undefined || isAllZeros(bytes))) {
+      this.#leadingZeros += count;
+      return;
+    }
+    this.#placeChunk();
+    this.#append(bytes, count);
+  }
+
+  #append(bytes: Uint8Array | undefined, count: number): void {
+    if (bytes === undefined) this.#storage.file.appendZeros(count);
+    else this.#storage.file.append(bytes);
+  }
+
+  #placeChunk(): void {
+    const chunk = Math.floor(this.#position / this.#chunkBytes);
+    const block = this.#storage.file.startBlock();
+    const last = this.#runs.at(-1);
+    const lastEnd = last && last.firstBlock + last.chunkCount * (this.#chunkBytes / BLOCK_BYTES);
+    if (last && last.firstChunk + last.chunkCount === chunk && lastEnd === block) last.chunkCount++;
+    else this.#runs.push({ firstChunk: chunk, firstBlock: block, chunkCount: 1 });
+    this.#storage.file.appendZeros(this.#leadingZeros);
+    this.#leadingZeros = 0;
+    this.#chunkPlaced = true;
+  }
+
+  #endChunk(): void {
+    if (this.#leadingZeros > 0) this.#hasHoles = true;
+    this.#leadingZeros = 0;
+    this.#chunkPlaced = false;
+  }
+
+  /** The end of a file with holes, or of one that may yet get one, belongs to its last chunk. */
+  #reserveTail(): void {
+    const count = this.sizeBytes - this.#tailStart;
+    if (count === 0 || count > INLINE_BYTES_MAX || this.#hasHoles || this.#leadingZeros > 0) return;
+    this.#tail = this.#storage.tails.reserve(count);
+  }
+
+  #keep(bytes: Uint8Array | undefined, count: number): void {
+    const at = this.#position - this.#tailStart;
+    const target = this.#storage.tails.view(this.#tail!, this.sizeBytes - this.#tailStart);
+    if (bytes === undefined) target.fill(0, at, at + count);
+    else target.set(bytes, at);
+  }
+}
+
+/** The chunk size of a file: the smallest with which its map stays short. A power of two. */
+function chunkBytesFor(sizeBytes: number): number {
+  let chunkBytes = CHUNK_BYTES_MIN;
+  while (sizeBytes / chunkBytes > CHUNKS_MAX) chunkBytes *= 2;
+  return chunkBytes;
+}
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES_MIN);
+
+/** Whether all of `bytes` are zero. Nearly always decided by the first. */
+function isAllZeros(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0) return false;
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const count = Math.min(ZEROS.length, bytes.length - at);
+    if (ZEROS.compare(bytes, at, at + count, 0, count) !== 0) return false;
+  }
+  return true;
+}
