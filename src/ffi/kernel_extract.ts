@@ -1,0 +1,191 @@
+/**
+ * libkrunfw's kernel as a file, for QEMU: taken out of the library once and kept in a cache.
+ *
+ * The cache holds `kernel-SHA256.elf`, named by content, and `kernel-of-KEY.json`, which says what the kernel of one
+ * library file is, so that the library need not be loaded again. Both appear by rename: any number of processes may
+ * extract at once, and each finds either nothing or a whole file.
+ *
+ * @module
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
+import { loadNativeInterface } from "./bind.ts";
+import { KernelInvalidError, LibkrunfwNotFoundError } from "./errors.ts";
+import { bundledKernel } from "./krun_kernel.ts";
+import { openLibrary } from "./libkrun.ts";
+import { LIBKRUNFW_SYMBOLS } from "./libkrun_symbols.ts";
+import { findLibkrunfw, type LibraryLocation } from "./library_search.ts";
+import { buildPvhElf, type RawKernel } from "./pvh_elf.ts";
+
+/** Options of {@linkcode extractKernel}. */
+export interface KernelExtractOptions {
+  /** Made if it does not exist. */
+  cacheDirectory: string;
+  /** File of libkrunfw, or its directory. @default what `findLibkrunfw()` finds */
+  libkrunfwPath?: string | undefined;
+}
+
+/** A kernel file. */
+export interface ExtractedKernel {
+  /** An ELF file on x86_64, an `Image` on aarch64: what QEMU's `-kernel` takes. */
+  readonly path: string;
+  /** Of the file, in hexadecimal. */
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** The kernel's release, e.g. `"6.12.109"`; `undefined` if the image does not say. */
+  readonly version: string | undefined;
+}
+
+/** What an index file says. */
+type KernelIndex = Omit<ExtractedKernel, "path">;
+
+/** Part of the key: raised when the file is built in another way. */
+const FORMAT_VERSION = 1;
+/** A temporary file this old was left by a process that died. */
+const TEMPORARY_AGE_MS_MAX = 60 * 60 * 1000;
+/** Offset and value of the aarch64 `Image` magic (Linux, Documentation/arch/arm64/booting.rst). */
+const ARM64_MAGIC_OFFSET = 56;
+const ARM64_MAGIC = "ARM\x64";
+
+/**
+ * The kernel file for this machine's libkrunfw, from the cache if it is there and whole.
+ *
+ * @throws {LibkrunfwNotFoundError} for a libkrunfw that is missing or cannot be loaded.
+ * @throws {KernelInvalidError} for a kernel that QEMU could not boot.
+ * @throws {UnsupportedError} on other processors than x86_64 and aarch64.
+ * @throws {IoError} if the cache cannot be written.
+ *
+ * @example
+ * ```ts
+ * const kernel = await extractKernel({ cacheDirectory: "/var/cache/microsandbox" });
+ * console.log(kernel.path, kernel.version);
+ * ```
+ */
+export async function extractKernel(options: KernelExtractOptions): Promise<ExtractedKernel> {
+  const { cacheDirectory } = options;
+  const library = findLibkrunfw({ path: options.libkrunfwPath });
+  const indexPath = join(cacheDirectory, `kernel-of-${await libraryKey(library.path)}.json`);
+  const cached = await readCached(cacheDirectory, indexPath);
+  if (cached !== undefined) return cached;
+
+  const { bytes, version } = await buildKernelFile(library);
+  const index: KernelIndex = { sha256: sha256Of(bytes), sizeBytes: bytes.length, version };
+  try {
+    await mkdir(cacheDirectory, { recursive: true });
+    await removeLeftovers(cacheDirectory);
+    await writeAtomically(kernelPath(cacheDirectory, index.sha256), bytes);
+    await writeAtomically(indexPath, `${JSON.stringify(index)}\n`); // last: it vouches for the other
+  } catch (error) {
+    throw new IoError(`write the guest kernel to ${cacheDirectory}`, cacheDirectory, error);
+  }
+  return { path: kernelPath(cacheDirectory, index.sha256), ...index };
+}
+
+/** Names one library file as it is now; another size or time of change is another library. */
+async function libraryKey(path: string): Promise<string> {
+  const { size, mtimeNs } = await stat(path, { bigint: true });
+  return sha256Of(`${FORMAT_VERSION}\0${process.arch}\0${path}\0${size}\0${mtimeNs}`).slice(0, 32);
+}
+
+/** What the cache has; `undefined` for anything absent, damaged or changed, which is then written anew. */
+async function readCached(cacheDirectory: string, indexPath: string): Promise<ExtractedKernel | undefined> {
+  const index = parseIndex(await readIfPresent(indexPath));
+  if (index === undefined) return undefined;
+  const path = kernelPath(cacheDirectory, index.sha256);
+  const bytes = await readIfPresent(path);
+  if (bytes === undefined || bytes.length !== index.sizeBytes || sha256Of(bytes) !== index.sha256)
+    return undefined;
+  return { path, ...index };
+}
+
+function parseIndex(bytes: Uint8Array | undefined): KernelIndex | undefined {
+  if (bytes === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null || !("sha256" in value) || !("sizeBytes" in value))
+    return undefined;
+  const { sha256, sizeBytes } = value;
+  const version = "version" in value ? value.version : undefined;
+  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256) || typeof sizeBytes !== "number")
+    return undefined;
+  return { sha256, sizeBytes, version: typeof version === "string" ? version : undefined };
+}
+
+async function readIfPresent(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    throw new IoError(`read the guest kernel's cache: ${path}`, path, error);
+  }
+}
+
+async function buildKernelFile(
+  library: LibraryLocation,
+): Promise<{ bytes: Uint8Array; version: string | undefined }> {
+  const native = await loadNativeInterface();
+  const location = bundledKernel(openLibrary(native, library, LIBKRUNFW_SYMBOLS, LibkrunfwNotFoundError));
+  const image = native.readMemory(location.address, location.sizeBytes);
+  return { bytes: toBootableFile({ ...location, image }), version: findVersion(image) };
+}
+
+function toBootableFile(kernel: RawKernel): Uint8Array {
+  if (process.arch === "x64") return buildPvhElf(kernel);
+  if (process.arch !== "arm64") throw new UnsupportedError(`Cannot boot a guest kernel on ${process.arch}`);
+  const magic = Buffer.from(kernel.image.subarray(ARM64_MAGIC_OFFSET, ARM64_MAGIC_OFFSET + 4)).toString(
+    "latin1",
+  );
+  if (magic !== ARM64_MAGIC) throw new KernelInvalidError("it is not an aarch64 Image");
+  return kernel.image;
+}
+
+/** The release in the kernel's banner, "Linux version 6.12.109 (…". */
+function findVersion(image: Uint8Array): string | undefined {
+  const buffer = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
+  const offset = buffer.indexOf("Linux version ");
+  if (offset === -1) return undefined;
+  return /^Linux version (\d[\w.+-]*)/.exec(buffer.toString("latin1", offset, offset + 128))?.[1];
+}
+
+/** Writes a file that appears whole or not at all, also for other processes that write the same. */
+async function writeAtomically(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(temporary, "wx", 0o644);
+    try {
+      await file.writeFile(content);
+      await file.sync(); // the name must not outlive the bytes at a power cut
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Removes what processes that died in the middle left behind. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!/^kernel-.*\.tmp$/.test(name)) continue;
+    const path = join(directory, name);
+    const status = await stat(path).catch(() => undefined); // its writer may have finished by now
+    if (status !== undefined && Date.now() - status.mtimeMs > TEMPORARY_AGE_MS_MAX)
+      await rm(path, { force: true });
+  }
+}
+
+function kernelPath(directory: string, sha256: string): string {
+  return join(directory, `kernel-${sha256}.${process.arch === "x64" ? "elf" : "image"}`);
+}
+
+function sha256Of(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
