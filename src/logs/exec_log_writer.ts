@@ -1,0 +1,159 @@
+/**
+ * Writes `exec.log`: everything that programs in a sandbox print, and the lifecycle markers. It sits in the VM host
+ * process where output leaves the agent, so it is synchronous, cheap, and never fails: when the disk is full the
+ * program goes on, and what the log lost is counted and written down as soon as there is room again.
+ *
+ * @module
+ */
+import { concatBytes } from "../base/bytes.ts";
+import { PENDING_SESSIONS_MAX, RECORD_DATA_BYTES_MAX } from "./limits.ts";
+import { EXEC_LOG } from "./log_files.ts";
+import { formatRecord } from "./record.ts";
+import { type LogWriterOptions, RotatingFile } from "./rotating_file.ts";
+import type { LogSource } from "./types.ts";
+import { incompleteUtf8Tail } from "./utf8_tail.ts";
+
+/** What a program's output can be tagged with. */
+export type OutputSource = Exclude<LogSource, "system">;
+
+/** The first system record of a boot. */
+export const SANDBOX_STARTED_TEXT = "--- sandbox started ---";
+/** The last system record of an orderly stop: readers take it as the end when the logs are removed under them. */
+export const SANDBOX_STOPPED_TEXT = "--- sandbox stopped ---";
+
+/** Writes `exec.log`. See {@linkcode openExecLogWriter}. */
+export interface ExecLogWriter extends Disposable {
+  /** Bytes of output that could not be written, since the writer was opened. */
+  readonly lostBytes: number;
+  /** Records that could not be written, since the writer was opened. */
+  readonly lostRecords: number;
+  /** Captures what `sessionId` wrote. A character cut off at the end of `bytes` waits for the next call. */
+  append(source: OutputSource, sessionId: number, bytes: Uint8Array): void;
+  /** No more comes from this source: a character that is still cut off is written as it is. */
+  endOfStream(source: OutputSource, sessionId: number): void;
+  /** A line about the sandbox itself. */
+  system(text: string): void;
+  /** Waits until the disk has everything. */
+  sync(): void;
+  /** Writes what is held back and closes the file. */
+  close(): void;
+}
+
+/** `"]": {"` is all that a record adds to its data, apart from escapes: at worst `\u0000`, six characters a byte. */
+const RECORD_FRAME_BYTES_MAX = 128;
+const LINE_BYTES_MAX = RECORD_FRAME_BYTES_MAX + 6 * (RECORD_DATA_BYTES_MAX + 4);
+
+/**
+ * Opens `exec.log` in `directory` for writing, closing the torn tail of a crash. Problems with the disk are not thrown:
+ * see `lostRecords`.
+ *
+ * @throws InvalidConfigError if a limit in `options` is out of range
+ *
+ * @example
+ * ```ts
+ * using writer = openExecLogWriter({ directory: "/tmp/logs", sandboxId: "0198c2f0" });
+ * writer.system("--- sandbox started ---");
+ * writer.append("stdout", 1, new TextEncoder().encode("hello\n"));
+ * writer.endOfStream("stdout", 1);
+ * ```
+ */
+export function openExecLogWriter(options: LogWriterOptions): ExecLogWriter {
+  return new Writer(options);
+}
+
+class Writer implements ExecLogWriter {
+  lostBytes = 0;
+  lostRecords = 0;
+  readonly #file: RotatingFile;
+  readonly #line = Buffer.allocUnsafe(LINE_BYTES_MAX);
+  /** The beginning of a character, by source and session. At most 3 bytes each. */
+  readonly #pending = new Map<string, { source: OutputSource; sessionId: number; bytes: Uint8Array }>();
+  #reportedBytes = 0;
+  #reportedRecords = 0;
+
+  constructor(options: LogWriterOptions) {
+    this.#file = new RotatingFile(EXEC_LOG, options);
+  }
+
+  append(source: OutputSource, sessionId: number, bytes: Uint8Array): void {
+    for (let start = 0; start < bytes.length; start += RECORD_DATA_BYTES_MAX) {
+      this.#appendPiece(source, sessionId, bytes.subarray(start, start + RECORD_DATA_BYTES_MAX));
+    }
+  }
+
+  endOfStream(source: OutputSource, sessionId: number): void {
+    const bytes = this.#takePending(source, sessionId);
+    if (bytes !== undefined) this.#record(source, sessionId, bytes);
+  }
+
+  system(text: string): void {
+    this.#record("system", null, Buffer.from(text.endsWith("\n") ? text : `${text}\n`));
+  }
+
+  sync(): void {
+    this.#file.sync();
+  }
+
+  close(): void {
+    for (const { source, sessionId } of [...this.#pending.values()]) this.endOfStream(source, sessionId);
+    this.#reportLoss();
+    this.#file.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #appendPiece(source: OutputSource, sessionId: number, bytes: Uint8Array): void {
+    const pending = this.#pending.size === 0 ? undefined : this.#takePending(source, sessionId);
+    const all = pending === undefined ? bytes : concatBytes([pending, bytes]);
+    const tail = incompleteUtf8Tail(all);
+    if (tail > 0) this.#hold(source, sessionId, all.slice(all.length - tail));
+    if (tail < all.length)
+      this.#record(source, sessionId, tail === 0 ? all : all.subarray(0, all.length - tail));
+  }
+
+  #hold(source: OutputSource, sessionId: number, bytes: Uint8Array): void {
+    if (this.#pending.size >= PENDING_SESSIONS_MAX) {
+      const [oldest] = this.#pending.values();
+      if (oldest !== undefined) this.endOfStream(oldest.source, oldest.sessionId);
+    }
+    this.#pending.set(`${source}:${sessionId}`, { source, sessionId, bytes });
+  }
+
+  #takePending(source: OutputSource, sessionId: number): Uint8Array | undefined {
+    const key = `${source}:${sessionId}`;
+    const pending = this.#pending.get(key);
+    if (pending !== undefined) this.#pending.delete(key);
+    return pending?.bytes;
+  }
+
+  #record(source: LogSource, sessionId: number | null, data: Uint8Array): void {
+    if (this.#reportLoss() && this.#write(source, sessionId, data)) return;
+    this.lostRecords++;
+    this.lostBytes += data.length;
+  }
+
+  /** Writes down what was lost so far. Returns whether there is nothing left to report. */
+  #reportLoss(): boolean {
+    const records = this.lostRecords - this.#reportedRecords;
+    if (records === 0) return true;
+    const bytes = this.lostBytes - this.#reportedBytes;
+    const cause = this.#file.lastErrno ?? "unknown";
+    const text = `--- ${records} records with ${bytes} bytes could not be logged: ${cause} ---\n`;
+    if (!this.#write("system", null, Buffer.from(text))) return false;
+    this.#reportedRecords += records;
+    this.#reportedBytes += bytes;
+    return true;
+  }
+
+  #write(source: LogSource, sessionId: number | null, data: Uint8Array): boolean {
+    const stampMs = this.#file.stampMs();
+    const line = formatRecord(stampMs, source, sessionId, data);
+    // A system text has no length limit of its own; everything else fits.
+    if (line.length * 3 > this.#line.length && Buffer.byteLength(line) > this.#line.length) {
+      return this.#file.append(Buffer.from(line), stampMs);
+    }
+    return this.#file.append(this.#line.subarray(0, this.#line.write(line)), stampMs);
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * The table of log files: a new kind of log is one more row, and nothing else has to know it.
+ *
+ * @module
+ */
+import { LOG_SOURCES, type LogSource } from "./types.ts";
+
+/** How the lines of a file are written: JSON records, or text with a stamp before each line. */
+export type LogFormat = "record" | "text";
+
+export interface LogFileSpec {
+  /** Names the file inside cursors: never reused, 0 to 127. */
+  readonly id: number;
+  /** The live file; rotated ones have `.1`, `.2` … appended, the oldest with the highest number. */
+  readonly filename: string;
+  readonly format: LogFormat;
+  /** A file is only opened for readers that want one of these. */
+  readonly sources: readonly LogSource[];
+}
+
+export const EXEC_LOG = { id: 1, filename: "exec.log", format: "record", sources: LOG_SOURCES } as const;
+export const RUNTIME_LOG = { id: 2, filename: "runtime.log", format: "text", sources: ["system"] } as const;
+export const KERNEL_LOG = { id: 3, filename: "kernel.log", format: "text", sources: ["system"] } as const;
+
+/** Every kind of log file, in the order in which readers visit them. */
+export const LOG_FILES: readonly LogFileSpec[] = [EXEC_LOG, RUNTIME_LOG, KERNEL_LOG];
+
+/** Names that {@linkcode openTextLogWriter} accepts. */
+export type TextLogFilename = typeof RUNTIME_LOG.filename | typeof KERNEL_LOG.filename;
