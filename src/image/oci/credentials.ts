@@ -1,0 +1,166 @@
+/**
+ * Credentials for a registry: from options, else from Docker's client configuration and its helpers.
+ *
+ * Sources: Docker CLI, `config.json` properties `auths`, `credsStore` and `credHelpers`; the docker-credential-helpers
+ * protocol (the server's name on standard input, JSON on standard output).
+ *
+ * @module
+ */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { errnoOf } from "../../base/errors.ts";
+import { ImageAuthError } from "./errors.ts";
+
+/** How to log in at a registry. */
+export type RegistryAuth =
+  | { readonly kind: "anonymous" }
+  | { readonly kind: "basic"; readonly username: string; readonly password: string }
+  /** A ready-made token, sent as it is. */
+  | { readonly kind: "bearer"; readonly token: string };
+
+/** What a login is done with. `identity` is a refresh token, which a token server turns into access tokens. */
+export type Credentials = RegistryAuth | { readonly kind: "identity"; readonly token: string };
+
+/** Longest that a credential helper may take. */
+export const HELPER_TIMEOUT_MS = 30_000;
+/** Most output that is taken from a credential helper. */
+export const HELPER_OUTPUT_BYTES_MAX = 64 * 1024;
+
+const HELPER_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Docker Hub's entry in `config.json` is older than its registry's name. */
+const DOCKER_HUB_SERVER = "https://index.docker.io/v1/";
+
+const configSchema = z.object({
+  auths: z
+    .record(
+      z.string(),
+      z.object({
+        auth: z.string().optional(),
+        username: z.string().optional(),
+        password: z.string().optional(),
+        identitytoken: z.string().optional(),
+        registrytoken: z.string().optional(),
+      }),
+    )
+    .optional(),
+  credsStore: z.string().optional(),
+  credHelpers: z.record(z.string(), z.string()).optional(),
+});
+type DockerConfig = z.output<typeof configSchema>;
+
+const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
+
+/**
+ * What Docker's configuration has for `registry`; anonymous where it has nothing.
+ *
+ * @param environment Where `DOCKER_CONFIG`, `HOME` and `PATH` are looked up.
+ * @throws {ImageAuthError} The configuration cannot be read, or a helper fails.
+ */
+export async function findCredentials(
+  registry: string,
+  environment: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
+): Promise<Credentials> {
+  const config = await readDockerConfig(registry, environment);
+  if (config === undefined) return { kind: "anonymous" };
+  const server = registry === "docker.io" ? DOCKER_HUB_SERVER : registry;
+
+  const own = config.credHelpers?.[registry] ?? config.credHelpers?.[server];
+  const helper = own ?? config.credsStore;
+  if (helper !== undefined && helper !== "") {
+    const found = await askHelper(helper, server, registry, environment, signal);
+    if (found !== undefined) return found;
+  }
+  return readAuthEntry(config, registry, server);
+}
+
+async function readDockerConfig(
+  registry: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<DockerConfig | undefined> {
+  const directory = environment["DOCKER_CONFIG"] || join(environment["HOME"] || homedir(), ".docker");
+  const path = join(directory, "config.json");
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined; // nobody has logged in
+    throw new ImageAuthError(registry, `${path} cannot be read`, { cause });
+  }
+  try {
+    return configSchema.parse(JSON.parse(text));
+  } catch {
+    // No cause: a parser's message may quote the file, which holds secrets.
+    throw new ImageAuthError(registry, `${path} is not a Docker client configuration`);
+  }
+}
+
+function readAuthEntry(config: DockerConfig, registry: string, server: string): Credentials {
+  const spellings = [server, registry, `https://${registry}`, `https://${registry}/`, `http://${registry}`];
+  const key = spellings.find((spelling) => config.auths?.[spelling] !== undefined);
+  const entry = key === undefined ? undefined : config.auths?.[key];
+  if (entry === undefined) return { kind: "anonymous" };
+  if (entry.identitytoken) return { kind: "identity", token: entry.identitytoken };
+  if (entry.registrytoken) return { kind: "bearer", token: entry.registrytoken };
+  if (entry.auth) {
+    const decoded = Buffer.from(entry.auth, "base64").toString("utf8").replace(/\0+$/, "");
+    const colon = decoded.indexOf(":");
+    if (colon < 1) throw new ImageAuthError(registry, `the entry "auth" of ${key} is not "user:password"`);
+    return { kind: "basic", username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+  }
+  if (entry.username) return { kind: "basic", username: entry.username, password: entry.password ?? "" };
+  return { kind: "anonymous" };
+}
+
+async function askHelper(
+  helper: string,
+  server: string,
+  registry: string,
+  environment: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<Credentials | undefined> {
+  if (!HELPER_NAME_PATTERN.test(helper)) {
+    throw new ImageAuthError(registry, `the credential helper's name "${helper}" is not a plain name`);
+  }
+  const output = await runHelper(`docker-credential-${helper}`, server, registry, environment, signal);
+  if (output === undefined) return undefined;
+  let answer: z.output<typeof helperSchema>;
+  try {
+    answer = helperSchema.parse(JSON.parse(output));
+  } catch {
+    throw new ImageAuthError(registry, `docker-credential-${helper} gave no credentials that can be read`);
+  }
+  if (answer.Username === "<token>") return { kind: "identity", token: answer.Secret };
+  return { kind: "basic", username: answer.Username, password: answer.Secret };
+}
+
+/** The helper's output; `undefined` where it has nothing for the server. */
+function runHelper(
+  program: string,
+  server: string,
+  registry: string,
+  environment: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      env: environment,
+      timeout: HELPER_TIMEOUT_MS,
+      maxBuffer: HELPER_OUTPUT_BYTES_MAX,
+      ...(signal === undefined ? {} : { signal }),
+    };
+    const child = execFile(program, ["get"], options, (failure, stdout) => {
+      if (failure === null) return resolve(stdout);
+      if (/credentials not found/i.test(stdout)) return resolve(undefined);
+      const problem = errnoOf(failure) === "ENOENT" ? "is not installed" : "failed";
+      // The helper's own words could hold a secret: only its name is told.
+      reject(new ImageAuthError(registry, `the credential helper ${program} ${problem}`));
+    });
+    child.stdin?.on("error", () => {}); // it ended without reading: its exit says why
+    child.stdin?.end(server);
+  });
+}

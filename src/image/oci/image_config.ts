@@ -1,0 +1,112 @@
+/**
+ * An image's configuration: what its programs expect (environment, user, command) and its layers' diff ids.
+ *
+ * Source: OCI Image Specification 1.1, config.md.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { type Digest, isDigest } from "./digest.ts";
+import { decodeJson, LAYERS_MAX } from "./manifest.ts";
+
+/** Largest configuration, in bytes. */
+export const CONFIG_BYTES_MAX = 8 * 1024 * 1024;
+
+/** How an image wants its programs to be run: the fields of a Dockerfile. */
+export interface ImageConfig {
+  /** ENTRYPOINT; `execDefault` runs it followed by `cmd`. */
+  readonly entrypoint?: readonly string[] | undefined;
+  /** CMD. */
+  readonly cmd?: readonly string[] | undefined;
+  /** ENV, each `NAME=value`, in order. */
+  readonly env: readonly string[];
+  /** WORKDIR. */
+  readonly workingDir?: string | undefined;
+  /** USER: a name or number, with an optional `:group`. */
+  readonly user?: string | undefined;
+  /** LABEL. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** EXPOSE, e.g. `["80/tcp"]`. */
+  readonly exposedPorts: readonly string[];
+  /** VOLUME, absolute paths. */
+  readonly volumes: readonly string[];
+  /** STOPSIGNAL, e.g. `"SIGQUIT"`. */
+  readonly stopSignal?: string | undefined;
+}
+
+/** The configuration blob, read. */
+export interface ImageConfigFile {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant: string | undefined;
+  /** RFC 3339. */
+  readonly created: string | undefined;
+  readonly config: ImageConfig;
+  /** Digests of the uncompressed layers, from the lowest to the highest. */
+  readonly diffIds: readonly Digest[];
+}
+
+/** The configuration of an image that has none, such as a plain directory. */
+export const EMPTY_IMAGE_CONFIG: ImageConfig = Object.freeze({
+  env: [],
+  labels: {},
+  exposedPorts: [],
+  volumes: [],
+});
+
+const strings = z.array(z.string()).nullish();
+const keys = z.record(z.string(), z.unknown()).nullish();
+
+const configFileSchema = z.object({
+  os: z.string().default(""),
+  architecture: z.string().default(""),
+  variant: z.string().nullish(),
+  created: z.string().nullish(),
+  config: z
+    .object({
+      Entrypoint: strings,
+      Cmd: strings,
+      Env: strings,
+      WorkingDir: z.string().nullish(),
+      User: z.string().nullish(),
+      Labels: z.record(z.string(), z.string()).nullish(),
+      ExposedPorts: keys,
+      Volumes: keys,
+      StopSignal: z.string().nullish(),
+    })
+    .nullish(),
+  rootfs: z.object({
+    diff_ids: z
+      .array(z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "must be a digest"))
+      .max(LAYERS_MAX)
+      .nullish(),
+  }),
+});
+
+/**
+ * Reads a configuration blob.
+ *
+ * @throws {ImageManifestInvalidError} It is none.
+ */
+export function decodeImageConfig(bytes: Uint8Array, subject: string): ImageConfigFile {
+  const file = decodeJson(bytes, configFileSchema, CONFIG_BYTES_MAX, subject);
+  const run = file.config ?? {};
+  return {
+    os: file.os,
+    architecture: file.architecture,
+    variant: file.variant || undefined,
+    created: file.created || undefined,
+    diffIds: file.rootfs.diff_ids ?? [],
+    config: {
+      ...(run.Entrypoint?.length ? { entrypoint: run.Entrypoint } : {}),
+      ...(run.Cmd?.length ? { cmd: run.Cmd } : {}),
+      env: run.Env ?? [],
+      ...(run.WorkingDir ? { workingDir: run.WorkingDir } : {}),
+      ...(run.User ? { user: run.User } : {}),
+      labels: run.Labels ?? {},
+      exposedPorts: Object.keys(run.ExposedPorts ?? {}),
+      volumes: Object.keys(run.Volumes ?? {}),
+      ...(run.StopSignal ? { stopSignal: run.StopSignal } : {}),
+    },
+  };
+}

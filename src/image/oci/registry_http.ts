@@ -1,0 +1,240 @@
+/**
+ * HTTP as a registry needs it: retries with back-off, redirects that take no credentials along, and time limits.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { AbortedError, MicrosandboxError, messageOf } from "../../base/errors.ts";
+import { type TrustedFetch, trustedFetch } from "../../platform/trusted_fetch.ts";
+import { ImageRegistryError } from "./errors.ts";
+
+/** Most times that one request is sent. */
+export const ATTEMPTS_MAX = 5;
+/** First pause between two attempts; it doubles with each. */
+export const BACKOFF_FIRST_MS = 250;
+/** Longest pause that is chosen here. */
+export const BACKOFF_MS_MAX = 8000;
+/** Longest pause that a registry may ask for by `Retry-After`; a longer one ends the pull. */
+export const RETRY_AFTER_MS_MAX = 60_000;
+/** Longest wait for the head of an answer. */
+export const HEAD_TIMEOUT_MS = 30_000;
+/** Longest wait for the next bytes of a body. */
+export const STALL_TIMEOUT_MS = 60_000;
+/** Most redirects that one request follows. */
+export const REDIRECTS_MAX = 5;
+
+const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** How requests are sent. */
+export interface RegistryHttpOptions {
+  /** PEM texts of authorities that are trusted beside the system's. */
+  readonly caCerts?: readonly string[] | undefined;
+  /** First pause between attempts. @default {BACKOFF_FIRST_MS} */
+  readonly backoffFirstMs?: number | undefined;
+  /** @default {HEAD_TIMEOUT_MS} */
+  readonly headTimeoutMs?: number | undefined;
+  /** @default {STALL_TIMEOUT_MS} */
+  readonly stallTimeoutMs?: number | undefined;
+}
+
+/** One request. */
+export interface RegistryRequest {
+  readonly method?: "GET" | "HEAD" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What is used of a stream's reader: the two runtimes' types differ in the rest. */
+interface ChunkReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}
+
+export class RegistryHttp {
+  readonly #client: TrustedFetch;
+  readonly #backoffFirstMs: number;
+  readonly #headTimeoutMs: number;
+  readonly #stallTimeoutMs: number;
+
+  constructor(options: RegistryHttpOptions = {}) {
+    this.#client = trustedFetch(options.caCerts ?? []);
+    this.#backoffFirstMs = options.backoffFirstMs ?? BACKOFF_FIRST_MS;
+    this.#headTimeoutMs = options.headTimeoutMs ?? HEAD_TIMEOUT_MS;
+    this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  /**
+   * Sends a request until it is answered with something that trying again would not change. The caller must read or
+   * cancel the body.
+   *
+   * @throws {ImageRegistryError} No answer, or only ones that say "later".
+   * @throws {AbortedError} The signal fired.
+   */
+  async request(url: string, request: RegistryRequest): Promise<Response> {
+    for (let attempt = 1; ; attempt++) {
+      let failure: MicrosandboxError;
+      try {
+        const response = await this.#follow(url, request);
+        if (!RETRIED_STATUSES.has(response.status)) return response;
+        failure = await busyError(url, response);
+      } catch (error) {
+        throwIfAborted(request.signal, `request to ${new URL(url).host}`);
+        if (!isRetriable(error)) throw error;
+        failure = error;
+      }
+      if (attempt === ATTEMPTS_MAX) throw failure;
+      await this.pause(attempt, failure, request.signal);
+    }
+  }
+
+  /** Sends a request once; gives up on nothing but the network. */
+  requestOnce(url: string, request: RegistryRequest): Promise<Response> {
+    return this.#follow(url, request);
+  }
+
+  /** Waits before attempt number `attempt + 1`, as long as the registry asked for or the back-off says. */
+  async pause(attempt: number, failure: unknown, signal: AbortSignal | undefined): Promise<void> {
+    const asked = failure instanceof ImageRegistryError ? failure.retryAfterMs : undefined;
+    if (asked !== undefined && asked > RETRY_AFTER_MS_MAX) throw failure;
+    const backoff = Math.min(this.#backoffFirstMs * 2 ** (attempt - 1), BACKOFF_MS_MAX);
+    // Half of it at random: many sandboxes that start together should not come back together.
+    const waitMs = asked ?? backoff * (0.5 + Math.random() / 2);
+    try {
+      await delay(waitMs, undefined, signal === undefined ? {} : { signal });
+    } catch {
+      throw new AbortedError("image pull", signal?.reason);
+    }
+  }
+
+  /** The body of an answer; fails when no bytes come for the stall time-out, or the connection is cut. */
+  async *readBody(response: Response, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
+    if (response.body === null) return;
+    const reader = response.body.getReader();
+    const stop = (): void => void reader.cancel(signal?.reason).catch(() => {}); // the reads below tell
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      while (true) {
+        throwIfAborted(signal, "image pull");
+        const { done, value } = await this.#readChunk(reader, response.url);
+        throwIfAborted(signal, "image pull");
+        if (done) return;
+        if (value !== undefined && value.length > 0) yield value;
+      }
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      await reader.cancel().catch(() => {}); // already failed: that error is on its way
+    }
+  }
+
+  async #readChunk(reader: ChunkReader, url: string): Promise<Awaited<ReturnType<ChunkReader["read"]>>> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stalled = new Promise<never>((_, reject) => {
+      const problem = `no bytes for ${this.#stallTimeoutMs} ms`;
+      timer = setTimeout(() => reject(new ImageRegistryError(url, problem)), this.#stallTimeoutMs);
+    });
+    try {
+      return await Promise.race([reader.read(), stalled]);
+    } catch (cause) {
+      throw MicrosandboxError.is(cause) ? cause : new ImageRegistryError(url, messageOf(cause), { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #follow(start: string, request: RegistryRequest): Promise<Response> {
+    let url = start;
+    let headers: Record<string, string> = { ...request.headers };
+    for (let redirects = 0; ; redirects++) {
+      const response = await this.#send(url, { ...request, headers });
+      const location = response.headers.get("location");
+      if (!REDIRECT_STATUSES.has(response.status) || location === null) return response;
+      await response.body?.cancel();
+      if (redirects === REDIRECTS_MAX) {
+        throw new ImageRegistryError(start, `more than ${REDIRECTS_MAX} redirects`, {
+          status: response.status,
+        });
+      }
+      const next = redirectTarget(url, location, response.status);
+      // What authenticates us at one host is no business of another (a storage service, say).
+      if (next.origin !== new URL(url).origin) headers = withoutAuthorization(headers);
+      url = next.href;
+    }
+  }
+
+  async #send(url: string, request: RegistryRequest): Promise<Response> {
+    throwIfAborted(request.signal, "image pull");
+    // The time limit is for the head alone, so it is taken off once that is here; the caller's signal stays on.
+    const abort = new AbortController();
+    const forward = (): void => abort.abort(request.signal?.reason);
+    request.signal?.addEventListener("abort", forward, { once: true });
+    const timer = setTimeout(() => abort.abort(), this.#headTimeoutMs);
+    try {
+      return await this.#client.fetch(url, {
+        method: request.method ?? "GET",
+        // A body that fetch decompresses would no longer be the bytes of the digest.
+        headers: { "accept-encoding": "identity", "user-agent": "microsandbox", ...request.headers },
+        redirect: "manual",
+        signal: abort.signal,
+        ...(request.body === undefined ? {} : { body: request.body }),
+      });
+    } catch (cause) {
+      throwIfAborted(request.signal, "image pull");
+      const problem = abort.signal.aborted ? `no answer in ${this.#headTimeoutMs} ms` : messageOf(cause);
+      throw new ImageRegistryError(url, problem, { cause });
+    } finally {
+      clearTimeout(timer);
+      request.signal?.removeEventListener("abort", forward);
+    }
+  }
+}
+
+/** @throws {AbortedError} if the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, action: string): void {
+  if (signal?.aborted) throw new AbortedError(action, signal.reason);
+}
+
+/** Whether the network was at fault: no answer at all, rather than one that we do not like. */
+function isRetriable(error: unknown): error is ImageRegistryError {
+  return error instanceof ImageRegistryError && error.status === undefined;
+}
+
+async function busyError(url: string, response: Response): Promise<ImageRegistryError> {
+  await response.body?.cancel();
+  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"));
+  return new ImageRegistryError(url, `status ${response.status}`, {
+    status: response.status,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(response.status === 429
+      ? { hint: "the registry limits requests: log in, or use a mirror of the image" }
+      : {}),
+  });
+}
+
+/** Milliseconds of a `Retry-After` header, in either of its forms (RFC 9110, section 10.2.3). */
+export function parseRetryAfter(header: string | null, now: number = Date.now()): number | undefined {
+  if (header === null) return undefined;
+  if (/^\s*[0-9]{1,9}\s*$/.test(header)) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+function redirectTarget(from: string, location: string, status: number): URL {
+  if (!URL.canParse(location, from)) throw new ImageRegistryError(from, "bad redirect", { status });
+  const target = new URL(location, from);
+  const downgrade = new URL(from).protocol === "https:" && target.protocol !== "https:";
+  if (downgrade || (target.protocol !== "https:" && target.protocol !== "http:")) {
+    throw new ImageRegistryError(from, `refused redirect to ${target.protocol}`, { status });
+  }
+  return target;
+}
+
+function withoutAuthorization(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"),
+  );
+}
