@@ -20,7 +20,7 @@ import {
 interface BunFfi {
   dlopen(path: string, functions: Record<string, BunFunction>): { symbols: Record<string, unknown> };
   linkSymbols(functions: Record<string, BunFunction & { ptr: number }>): { symbols: Record<string, unknown> };
-  ptr(bytes: Bytes): number;
+  ptr(memory: ArrayBuffer): number;
   toArrayBuffer(address: number, offset: number, sizeBytes: number): ArrayBuffer;
 }
 
@@ -82,7 +82,10 @@ export async function bunInterface(): Promise<NativeInterface> {
     return ffi.linkSymbols(Object.fromEntries(present)).symbols as unknown as Bound<T>; // the table made both
   }
 
-  return { open, readMemory, addressOf: (bytes) => BigInt(ffi.ptr(bytes)) };
+  // Of the buffer, not of the view: JavaScriptCore moves a small view's bytes when its buffer is asked for.
+  const addressOf = (bytes: Bytes): bigint => BigInt(ffi.ptr(bytes.buffer)) + BigInt(bytes.byteOffset);
+
+  return { open, readMemory, addressOf };
 }
 
 function openLoader(ffi: BunFfi): Bound<typeof LOADER_SYMBOLS> {

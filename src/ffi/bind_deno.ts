@@ -19,7 +19,7 @@ interface DenoFfi {
   UnsafePointer: {
     create(address: bigint): DenoPointer | null;
     value(pointer: DenoPointer | null): bigint;
-    of(bytes: Bytes): DenoPointer | null;
+    of(memory: ArrayBuffer): DenoPointer | null;
   };
   UnsafePointerView: { getArrayBuffer(pointer: DenoPointer, sizeBytes: number): ArrayBuffer };
 }
@@ -65,7 +65,11 @@ export function denoInterface(): NativeInterface {
     return new Uint8Array(deno.UnsafePointerView.getArrayBuffer(pointer, sizeBytes)).slice();
   }
 
-  return { open, readMemory, addressOf: (bytes) => deno.UnsafePointer.value(deno.UnsafePointer.of(bytes)) };
+  // Of the buffer, not of the view: V8 keeps small views on its heap, where the collector moves them.
+  const addressOf = (bytes: Bytes): bigint =>
+    deno.UnsafePointer.value(deno.UnsafePointer.of(bytes.buffer)) + BigInt(bytes.byteOffset);
+
+  return { open, readMemory, addressOf };
 }
 
 /** All are bound as optional, so that one list names every function that is missing. */

@@ -18,6 +18,16 @@ export function cString(text: string): Bytes {
 // Memory whose address was handed out as a number: the collector cannot see that use.
 const pinned = new Set<object>();
 
+/** Calls `use` with the address of `bytes`, which stays good until `use` returns. */
+export function withAddress<R>(native: NativeInterface, bytes: Bytes, use: (address: bigint) => R): R {
+  pinned.add(bytes);
+  try {
+    return use(native.addressOf(bytes));
+  } finally {
+    pinned.delete(bytes);
+  }
+}
+
 /** Calls `use` with a `char *const[]` of `words`, closed by NULL. It is good until `use` returns. */
 export function withCStringArray<R>(
   native: NativeInterface,

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,9 +15,9 @@ import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
 import { KernelInvalidError, LibkrunfwNotFoundError } from "./errors.ts";
 import { bundledKernel } from "./krun_kernel.ts";
-import { openLibrary } from "./libkrun.ts";
 import { LIBKRUNFW_SYMBOLS } from "./libkrun_symbols.ts";
 import { findLibkrunfw, type LibraryLocation } from "./library_search.ts";
+import { openLibrary } from "./open_library.ts";
 import { buildPvhElf, type RawKernel } from "./pvh_elf.ts";
 
 /** Options of {@linkcode extractKernel}. */

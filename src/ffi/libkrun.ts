@@ -4,7 +4,7 @@
  * @module
  */
 import { MiB } from "../base/bytes.ts";
-import { InternalError, messageOf } from "../base/errors.ts";
+import { InternalError } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError } from "./errors.ts";
 import { checkFd, checkInteger } from "./krun_checks.ts";
@@ -12,8 +12,9 @@ import { checked, KrunContext, type KrunContextHost } from "./krun_context.ts";
 import { bundledKernel, type KernelLocation } from "./krun_kernel.ts";
 import { Libc } from "./libc.ts";
 import { LIBKRUN_SYMBOLS, LIBKRUNFW_SYMBOLS } from "./libkrun_symbols.ts";
-import { findLibkrun, findLibkrunfw, type LibraryLocation, loadFailureHint } from "./library_search.ts";
-import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
+import { findLibkrun, findLibkrunfw, type LibraryLocation } from "./library_search.ts";
+import { openLibrary } from "./open_library.ts";
+import type { Bound, NativeInterface } from "./symbol_table.ts";
 
 /** Which files to load; see `findLibkrun()` for the order without them. */
 export interface LibkrunOptions {
@@ -189,19 +190,4 @@ async function loadLibraries({ libkrunPath, libkrunfwPath }: LibkrunOptions): Pr
   const kernel = bundledKernel(openLibrary(native, libkrunfw, LIBKRUNFW_SYMBOLS, LibkrunfwNotFoundError));
   const symbols = openLibrary(native, libkrun, LIBKRUN_SYMBOLS, LibkrunNotFoundError);
   return { libkrun, libkrunfw, native, symbols, kernel, libc };
-}
-
-/** Binds a library that was found; what the loader has against it becomes an error that says how to mend it. */
-export function openLibrary<T extends SymbolTable>(
-  native: NativeInterface,
-  { path, searched }: LibraryLocation,
-  table: T,
-  NotFoundError: typeof LibkrunNotFoundError | typeof LibkrunfwNotFoundError,
-): Bound<T> {
-  try {
-    return native.open(path, table);
-  } catch (cause) {
-    const reason = messageOf(cause);
-    throw new NotFoundError({ searched, path, reason, hint: loadFailureHint(reason), cause });
-  }
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { type Bytes, encodeUtf8, KiB } from "../base/bytes.ts";
 import { KernelInvalidError } from "./errors.ts";
 
