@@ -8,7 +8,7 @@
 import { concatBytes } from "../base/bytes.ts";
 import { PENDING_SESSIONS_MAX, RECORD_DATA_BYTES_MAX } from "./limits.ts";
 import { EXEC_LOG } from "./log_files.ts";
-import { formatRecord } from "./record.ts";
+import { encodeRecord, recordBytesMax } from "./record.ts";
 import { type LogWriterOptions, RotatingFile } from "./rotating_file.ts";
 import type { LogSource } from "./types.ts";
 import { incompleteUtf8Tail } from "./utf8_tail.ts";
@@ -31,7 +31,7 @@ export interface ExecLogWriter extends Disposable {
   append(source: OutputSource, sessionId: number, bytes: Uint8Array): void;
   /** No more comes from this source: a character that is still cut off is written as it is. */
   endOfStream(source: OutputSource, sessionId: number): void;
-  /** A line about the sandbox itself. */
+  /** A line about the sandbox itself, up to 64 KiB. */
   system(text: string): void;
   /** Waits until the disk has everything. */
   sync(): void;
@@ -39,9 +39,8 @@ export interface ExecLogWriter extends Disposable {
   close(): void;
 }
 
-/** `"]": {"` is all that a record adds to its data, apart from escapes: at worst `\u0000`, six characters a byte. */
-const RECORD_FRAME_BYTES_MAX = 128;
-const LINE_BYTES_MAX = RECORD_FRAME_BYTES_MAX + 6 * (RECORD_DATA_BYTES_MAX + 4);
+/** A full record with the beginning of a character that was held back. */
+const LINE_BYTES_MAX = recordBytesMax(RECORD_DATA_BYTES_MAX + 3);
 
 /**
  * Opens `exec.log` in `directory` for writing, closing the torn tail of a crash. Problems with the disk are not thrown:
@@ -87,7 +86,8 @@ class Writer implements ExecLogWriter {
   }
 
   system(text: string): void {
-    this.#record("system", null, Buffer.from(text.endsWith("\n") ? text : `${text}\n`));
+    const line = Buffer.from(text.endsWith("\n") ? text : `${text}\n`);
+    this.#record("system", null, line.subarray(0, RECORD_DATA_BYTES_MAX));
   }
 
   sync(): void {
@@ -149,11 +149,7 @@ class Writer implements ExecLogWriter {
 
   #write(source: LogSource, sessionId: number | null, data: Uint8Array): boolean {
     const stampMs = this.#file.stampMs();
-    const line = formatRecord(stampMs, source, sessionId, data);
-    // A system text has no length limit of its own; everything else fits.
-    if (line.length * 3 > this.#line.length && Buffer.byteLength(line) > this.#line.length) {
-      return this.#file.append(Buffer.from(line), stampMs);
-    }
-    return this.#file.append(this.#line.subarray(0, this.#line.write(line)), stampMs);
+    const length = encodeRecord(this.#line, stampMs, source, sessionId, data);
+    return this.#file.append(this.#line.subarray(0, length), stampMs);
   }
 }

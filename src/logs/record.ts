@@ -12,22 +12,34 @@
  */
 import { isUtf8 } from "node:buffer";
 import { decodeUtf8 } from "../base/bytes.ts";
+import { ESCAPED_BYTES_MAX, escapeJson } from "./json_escape.ts";
 import { formatStamp, parseForeignStamp, parseStamp, STAMP_CHARS } from "./stamp.ts";
 import { LOG_SOURCES, type LogSource } from "./types.ts";
 
-/** The line of a record, with its line feed. */
-export function formatRecord(
+/** Bytes of a line besides its data. */
+const FRAME_BYTES_MAX = 128;
+
+/** The most that {@linkcode encodeRecord} can need for `dataBytes` of data. */
+export function recordBytesMax(dataBytes: number): number {
+  return FRAME_BYTES_MAX + ESCAPED_BYTES_MAX * dataBytes;
+}
+
+/** Writes a line, with its line feed, to the start of `line`, which has {@linkcode recordBytesMax}. Returns its length. */
+export function encodeRecord(
+  line: Buffer,
   timeMs: number,
   source: LogSource,
   sessionId: number | null,
   data: Uint8Array,
-): string {
+): number {
   const id = sessionId === null ? "" : `,"id":${sessionId}`;
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const body = isUtf8(bytes)
-    ? `,"d":${JSON.stringify(bytes.toString())}`
-    : `,"e":"b64","d":"${bytes.toString("base64")}"`;
-  return `{"t":"${formatStamp(timeMs)}","s":"${source}"${id}${body}}\n`;
+  const start = `{"t":"${formatStamp(timeMs)}","s":"${source}"${id}`;
+  if (isUtf8(data)) {
+    const end = escapeJson(data, line, line.write(`${start},"d":"`));
+    return end + line.write('"}\n', end);
+  }
+  const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
+  return line.write(`${start},"e":"b64","d":"${base64}"}\n`);
 }
 
 /** Where the parts of one record lie. Reused from line to line. */
