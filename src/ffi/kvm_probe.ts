@@ -39,6 +39,10 @@ export interface KvmProbeOptions {
   cpuInfoPath?: string | undefined;
 }
 
+const MISSING_HINT =
+  "enable virtualisation in the firmware and load kvm_intel or kvm_amd; in a container, pass the device in";
+const PERMISSION_HINT = "add the user to the group kvm (usermod -aG kvm USER) and log in again";
+
 /** A processor takes about 1 ns for an iteration of the trial's loop; a host that emulates each step takes 1,000. */
 const TRIAL_NS_PER_ITERATION_MAX = 500;
 const NS_PER_MS = 1_000_000;
@@ -67,18 +71,18 @@ function findDeviceProblem(path: string): KvmProblem | undefined {
     return {
       kind: "missing",
       message: `${path} does not exist`,
-      hint: "enable virtualisation in the firmware and load kvm_intel or kvm_amd; in a container, pass the device in",
+      hint: MISSING_HINT,
     };
   }
   try {
     closeSync(openSync(path, "r+"));
     return undefined;
   } catch (error) {
-    const errno = errnoOf(error);
+    const isRefused = ["EACCES", "EPERM", "EROFS"].includes(errnoOf(error) ?? "");
     return {
-      kind: errno === "ENODEV" || errno === "ENXIO" ? "missing" : "permission",
+      kind: isRefused ? "permission" : "missing",
       message: `${path} cannot be opened: ${messageOf(error)}`,
-      hint: "add the user to the group kvm (usermod -aG kvm USER) and log in again",
+      hint: isRefused ? PERMISSION_HINT : MISSING_HINT,
     };
   }
 }
