@@ -1,0 +1,89 @@
+/* Which room a frame belongs to, and the messages of stream 0. */
+#include "agent.h"
+#include "clock.h"
+#include "log.h"
+#include "reply.h"
+
+static void handle_boot(struct agent *agent, const struct msg_boot *boot) {
+    uint64_t received_micros = clock_boot_micros();
+    struct boot_failure failure;
+    if (agent->is_init && !boot_assemble(boot, &agent->handles, &failure)) {
+        log_line("boot failed: %s", failure.message);
+        reply_boot_failed(&agent->queue, failure.stage, failure.error, failure.message);
+        agent_send_rest(agent);
+        agent->phase = PHASE_ENDING;
+        return;
+    }
+    agent->phase = PHASE_SERVING;
+    reply_ready(&agent->queue, agent->start_micros, received_micros, clock_boot_micros());
+}
+
+static void refuse(struct agent *agent, const struct frame *frame, uint16_t code, const char *message) {
+    reply_error(&agent->queue, frame->stream, code, frame->type, message);
+}
+
+/* False if the payload cannot be decoded. */
+static bool handle_control(struct agent *agent, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    struct msg_boot boot;
+    struct msg_clock clock;
+    struct msg_shutdown shutdown;
+    struct msg_client_gone client;
+    switch (frame->type) {
+        case MSG_BOOT:
+            if (!msg_boot_decode(&reader, &boot)) return false;
+            if (agent->phase == PHASE_BOOTING) handle_boot(agent, &boot);
+            else refuse(agent, frame, WIRE_ERROR_MALFORMED, "boot comes once");
+            return true;
+        case MSG_CLOCK:
+            if (!msg_clock_decode(&reader, &clock)) return false;
+            if (!agent->is_init) return true;
+            if (!clock_set(clock.seconds, clock.nanoseconds)) refuse(agent, frame, WIRE_ERROR_MALFORMED, "clock refused");
+            return true;
+        case MSG_SHUTDOWN:
+            if (!msg_shutdown_decode(&reader, &shutdown)) return false;
+            shutdown_begin(agent, shutdown.grace_ms);
+            return true;
+        case MSG_CLIENT_GONE:
+            if (!msg_client_gone_decode(&reader, &client)) return false;
+            sessions_client_gone(&agent->sessions, client.first_stream, client.last_stream);
+            return true;
+        case MSG_GO:
+            if (!reader_finished(&reader)) return false;
+            agent->phase = PHASE_ENDING;
+            return true;
+        default:
+            return true; /* agent_handle() lets no other type through */
+    }
+}
+
+static bool handle_ping(struct agent *agent, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    struct msg_ping ping;
+    if (!msg_ping_decode(&reader, &ping)) return false;
+    reply_pong(&agent->queue, frame->stream, ping.token);
+    return true;
+}
+
+static const char MALFORMED[] = "the payload cannot be decoded";
+
+void agent_handle(struct agent *agent, const struct frame *frame) {
+    switch (frame->type) {
+        case MSG_PING:
+            if (!handle_ping(agent, frame)) refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
+            return;
+        case MSG_BOOT: case MSG_CLOCK: case MSG_SHUTDOWN: case MSG_CLIENT_GONE: case MSG_GO:
+            if (frame->stream != 0) refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");
+            else if (!handle_control(agent, frame)) refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
+            return;
+        case MSG_EXEC_START: case MSG_STDIN: case MSG_CREDIT: case MSG_SIGNAL: case MSG_RESIZE: case MSG_CLOSE:
+            if (frame->stream == 0) refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on a stream of its own");
+            else if (agent->phase == PHASE_BOOTING) refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
+            else sessions_handle(&agent->sessions, frame);
+            return;
+        case MSG_ERROR:
+            return; /* to answer an error with an error would never end */
+        default:
+            refuse(agent, frame, WIRE_ERROR_UNKNOWN_TYPE, "unknown type");
+    }
+}

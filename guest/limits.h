@@ -1,0 +1,66 @@
+/* Every bound of the agent, and how they hang together. */
+#pragma once
+#include "protocol.h"
+
+enum {
+    /* Received bytes that wait to be parsed. */
+    RECEIVE_BUFFER_BYTES = 256 * 1024,
+    /* Frames that wait for the wire; a power of two. */
+    SEND_QUEUE_BYTES = 512 * 1024,
+    /* Part of the send queue that process output never takes, so that answers and exits pass. */
+    SEND_RESERVE_BYTES = 64 * 1024,
+    /* Least room that output is read into: below it, waiting gives better frames. */
+    OUTPUT_FRAME_BYTES_MIN = 4 * 1024,
+    /* Most that one frame of ours which is not output takes, header included. */
+    REPLY_BYTES_MAX = 512,
+    /* Most that one step of one session queues: started, stdinError, credit, exited, two ends, settled, closed. */
+    SESSION_STEP_BYTES_MAX = 8 * REPLY_BYTES_MAX,
+
+    /* Rounds of one read for each session, before poll() is asked again. */
+    OUTPUT_PASSES_MAX = 16,
+    /* Asked of the kernel for stdout and stderr; less is fine. */
+    PIPE_BYTES = 1024 * 1024,
+    /* execStart parts held for all streams together. */
+    EXEC_START_PENDING_BYTES_MAX = 4 * EXEC_START_BYTES_MAX,
+    /* Sessions kept only because something in the background holds their pipes; past it the oldest is closed. */
+    SESSIONS_LINGERING_MAX = 64,
+    /* poll() entries: signalfd, port in, port out, and stdin, stdout and stderr of each session. */
+    POLL_ENTRIES_MAX = 3 + 3 * SESSIONS_MAX,
+
+    /* Failure text of a child that could not exec; the record must fit PIPE_BUF to be written whole. */
+    FAILURE_TEXT_BYTES = 200,
+    PATH_BYTES_MAX = 4096,
+    /* /etc/passwd, /etc/group and mountinfo are read up to this size. */
+    DATABASE_BYTES_MAX = 1024 * 1024,
+    SUPPLEMENTARY_GROUPS_MAX = 1024,
+    /* First bytes of a file without a known format, to tell a script from a binary. */
+    SCRIPT_PROBE_BYTES = 256,
+
+    PORT_WAIT_MS = 10 * 1000,
+    PORT_RETRY_MS = 2,
+    DEVICE_WAIT_MS = 2 * 1000,
+    /* Until the host opens its end of the port. */
+    HOST_CONNECT_WAIT_MS = 30 * 1000,
+    HOST_CONNECT_RETRY_MS = 2,
+    /* A port whose host end has been closed this long is a host that is gone. */
+    HOST_GONE_MS = 500,
+    HOST_GONE_RETRY_MS = 20,
+
+    /* Shutdown: after SIGKILL; for output to leave while clients take it; for the rest to leave without them. */
+    KILL_WAIT_MS = 2 * 1000,
+    DRAIN_WAIT_MS = 1000,
+    LOG_DRAIN_WAIT_MS = 2 * 1000,
+    GO_WAIT_MS = 10 * 1000,
+    FINAL_SEND_WAIT_MS = 1000,
+    UNMOUNT_PASSES_MAX = 3,
+    MOUNTS_MAX = 1024,
+};
+
+_Static_assert((SEND_QUEUE_BYTES & (SEND_QUEUE_BYTES - 1)) == 0, "ring offsets are masked");
+_Static_assert(SEND_QUEUE_BYTES >= SEND_RESERVE_BYTES + 2 * (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX),
+               "a whole frame of output fits while another is being sent");
+_Static_assert(SEND_RESERVE_BYTES >= SESSION_STEP_BYTES_MAX + REPLY_BYTES_MAX, "a step fits the reserve");
+_Static_assert(RECEIVE_BUFFER_BYTES >= FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX, "any frame can become whole");
+_Static_assert(FRAME_HEADER_BYTES + 16 + FAILURE_TEXT_BYTES <= REPLY_BYTES_MAX, "any failure can be told");
+_Static_assert(SESSIONS_MAX - SESSIONS_LINGERING_MAX > 0, "lingering sessions never take all places");
+_Static_assert(EXEC_START_PENDING_BYTES_MAX - EXEC_START_BYTES_MAX >= 0, "the largest execStart can be joined");

@@ -1,0 +1,22 @@
+/*
+ * Frames that the agent sends, one function a message. They take the room for granted: whoever calls has seen
+ * REPLY_BYTES_MAX free for each.
+ */
+#pragma once
+#include "frame.h"
+
+void reply_hello(struct send_queue *queue);
+void reply_ready(struct send_queue *queue, uint64_t start_micros, uint64_t boot_micros, uint64_t ready_micros);
+void reply_boot_failed(struct send_queue *queue, uint8_t stage, int error, const char *message);
+void reply_pong(struct send_queue *queue, uint32_t stream, uint32_t token);
+void reply_flushed(struct send_queue *queue, bool clean);
+void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8_t type, const char *message);
+
+void reply_exec_started(struct send_queue *queue, uint32_t stream, uint8_t flags, uint32_t pid);
+void reply_exec_failed(struct send_queue *queue, uint32_t stream, uint8_t kind, int error, const char *message);
+void reply_stdin_error(struct send_queue *queue, uint32_t stream, uint8_t flags, int error);
+void reply_credit(struct send_queue *queue, uint32_t stream, uint8_t channel, uint32_t bytes);
+void reply_output_end(struct send_queue *queue, uint32_t stream, uint8_t flags, uint8_t channel);
+void reply_exited(struct send_queue *queue, uint32_t stream, uint8_t flags, int code, int signal);
+void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags);
+void reply_closed(struct send_queue *queue, uint32_t stream);

@@ -1,0 +1,81 @@
+/* stdout, stderr and the pseudo-terminal: from the process into frames, as fast as the client gives credit. */
+#include "session_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+void output_open(struct output *output, int fd, uint8_t channel) {
+    *output = (struct output){.fd = fd, .channel = channel, .credit_bytes = STREAM_WINDOW_BYTES};
+    output->is_settled = fd < 0;
+}
+
+void output_close(struct output *output) {
+    if (output->fd >= 0) close(output->fd);
+    output->fd = -1;
+}
+
+static void output_end(struct output *output) {
+    output_close(output);
+    output->is_end_due = true;
+    output->is_settled = true;
+}
+
+bool output_wants_to_read(const struct session *session, const struct output *output) {
+    return output->fd >= 0 && (output->credit_bytes > 0 || session->is_abandoned);
+}
+
+void output_mark_exit(struct output *output, bool is_tty) {
+    if (output->fd < 0) return;
+    int size = 0;
+    if (!is_tty && ioctl(output->fd, FIONREAD, &size) == 0) {
+        output->settle_bytes = (uint32_t)size;
+        output->is_settled = size == 0;
+    }
+    /* Of a terminal the kernel holds bytes back that only a read() makes it count: read until it is empty. */
+    output->is_ready = true;
+}
+
+bool output_credit(struct output *output, uint32_t bytes) {
+    if (bytes > STREAM_WINDOW_BYTES - output->credit_bytes) return false;
+    output->credit_bytes += bytes;
+    return true;
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* How much of the channel may go into one frame now. */
+static size_t frame_bytes(const struct sessions *sessions, const struct session *session, const struct output *output) {
+    size_t room = queue_room(sessions->queue);
+    if (room < SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + OUTPUT_FRAME_BYTES_MIN) return 0;
+    size_t bytes = least(FRAME_PAYLOAD_BYTES_MAX, room - SEND_RESERVE_BYTES - FRAME_HEADER_BYTES);
+    return session->is_abandoned ? bytes : least(bytes, output->credit_bytes);
+}
+
+static void count_taken(const struct session *session, struct output *output, uint32_t size) {
+    if (!session->is_abandoned) output->credit_bytes -= size;
+    if (!session->has_exited || session->is_tty || output->is_settled) return;
+    output->settle_bytes -= size < output->settle_bytes ? size : output->settle_bytes;
+    output->is_settled = output->settle_bytes == 0;
+}
+
+bool output_read(struct sessions *sessions, struct session *session, struct output *output) {
+    if (!output->is_ready || !output_wants_to_read(session, output)) return false;
+    size_t bytes_max = frame_bytes(sessions, session, output);
+    if (bytes_max == 0) return false;
+    struct frame frame = {.stream = session->stream, .type = output->channel, .flags = session_flags(session)};
+    ssize_t size = queue_frame_from(sessions->queue, frame, output->fd, bytes_max);
+    if (size > 0) {
+        count_taken(session, output, (uint32_t)size);
+        return true;
+    }
+    if (size < 0 && errno == EINTR) return true;
+    if (size < 0 && errno == EAGAIN) {
+        output->is_ready = false;
+        if (session->has_exited) output->is_settled = true;
+        return false;
+    }
+    output_end(output); /* a terminal says EIO when its last process is gone */
+    return true;
+}

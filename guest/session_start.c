@@ -1,0 +1,138 @@
+/* execStart: joining its parts, starting the process, telling how that went. */
+#include "session_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "reply.h"
+#include "spawn.h"
+
+static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, int error, const char *message) {
+    reply_exec_failed(sessions->queue, stream, kind, error, message);
+    reply_closed(sessions->queue, stream);
+}
+
+void session_forget_start(struct sessions *sessions, struct session *session) {
+    sessions->start_bytes_total -= session->start_size;
+    free(session->start_bytes);
+    session->start_bytes = NULL;
+    session->start_size = 0;
+}
+
+/* Adds a part. NULL, or why it cannot be kept, with the failure's kind. */
+static const char *append_part(struct sessions *sessions, struct session *session, struct text part, uint8_t *kind) {
+    *kind = EXEC_FAILURE_BAD_ARGUMENTS;
+    if (part.size > EXEC_START_BYTES_MAX - session->start_size) return "argv and environment are too large";
+    *kind = EXEC_FAILURE_RESOURCE_LIMIT;
+    if (part.size > EXEC_START_PENDING_BYTES_MAX - sessions->start_bytes_total) return "too many starts in parts at once";
+    *kind = EXEC_FAILURE_OUT_OF_MEMORY;
+    uint8_t *bytes = realloc(session->start_bytes, session->start_size + part.size + 1);
+    if (bytes == NULL) return "no memory for argv and environment";
+    memcpy(bytes + session->start_size, part.bytes, part.size);
+    session->start_bytes = bytes;
+    session->start_size += part.size;
+    sessions->start_bytes_total += part.size;
+    return NULL;
+}
+
+static void start_process(struct sessions *sessions, struct session *session, const struct msg_exec_start *start) {
+    struct spawned spawned;
+    struct spawn_failure failure;
+    if (!spawn(start, &spawned, &failure)) {
+        refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
+        session_release(sessions, session);
+        return;
+    }
+    session->stage = SESSION_STARTING;
+    session->pid = spawned.pid;
+    session->status_fd = spawned.status_fd;
+    session->is_tty = start->flags & EXEC_FLAG_TTY;
+    session->is_detached = start->flags & EXEC_FLAG_DETACHED;
+    input_open(&session->input, spawned.stdin_fd);
+    output_open(&session->outputs[0], spawned.stdout_fd, session->is_tty ? MSG_OUTPUT : MSG_STDOUT);
+    output_open(&session->outputs[1], spawned.stderr_fd, MSG_STDERR);
+}
+
+static struct session *claim(struct sessions *sessions, uint32_t stream) {
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        struct session *session = &sessions->table[i];
+        if (session->stage != SESSION_FREE) continue;
+        *session = (struct session){.stage = SESSION_COLLECTING, .stream = stream, .pid = -1, .status_fd = -1};
+        input_open(&session->input, -1);
+        output_open(&session->outputs[0], -1, MSG_STDOUT);
+        output_open(&session->outputs[1], -1, MSG_STDERR);
+        return session;
+    }
+    return NULL;
+}
+
+static void decode_and_start(struct sessions *sessions, struct session *session, struct reader reader) {
+    struct msg_exec_start start;
+    if (msg_exec_start_decode(&reader, &start)) {
+        start_process(sessions, session, &start);
+        session_forget_start(sessions, session);
+        return;
+    }
+    uint32_t stream = session->stream;
+    reply_error(sessions->queue, stream, WIRE_ERROR_MALFORMED, MSG_EXEC_START, "execStart cannot be decoded");
+    reply_closed(sessions->queue, stream);
+    session_release(sessions, session);
+}
+
+static void collect(struct sessions *sessions, struct session *session, struct text part, bool is_last) {
+    uint8_t kind;
+    const char *problem = session->is_start_refused ? NULL : append_part(sessions, session, part, &kind);
+    if (problem != NULL) {
+        reply_exec_failed(sessions->queue, session->stream, kind, 0, problem);
+        session_forget_start(sessions, session);
+        session->is_start_refused = true;
+    }
+    if (!is_last) return;
+    if (!session->is_start_refused) {
+        decode_and_start(sessions, session, (struct reader){.bytes = session->start_bytes, .size = session->start_size});
+        return;
+    }
+    reply_closed(sessions->queue, session->stream);
+    session_release(sessions, session);
+}
+
+void session_exec_start(struct sessions *sessions, const struct frame *frame) {
+    struct session *session = session_find(sessions, frame->stream);
+    bool is_first = session == NULL;
+    if (!is_first && session->stage != SESSION_COLLECTING) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
+        return;
+    }
+    if (sessions->refuses_new) {
+        if (!is_first) session_release(sessions, session);
+        refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
+        return;
+    }
+    if (is_first) session = claim(sessions, frame->stream);
+    if (session == NULL) {
+        refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
+        return;
+    }
+    bool is_last = !(frame->flags & FRAME_FLAG_MORE);
+    struct text payload = frame->payload;
+    if (!is_first || !is_last) collect(sessions, session, payload, is_last);
+    else decode_and_start(sessions, session, (struct reader){.bytes = (const uint8_t *)payload.bytes, .size = payload.size});
+}
+
+void session_step_start(struct sessions *sessions, struct session *session) {
+    struct spawn_failure failure;
+    ssize_t size = read(session->status_fd, &failure, sizeof failure);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size == (ssize_t)sizeof failure) { /* the child is reaped as an orphan */
+        refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
+        session_release(sessions, session);
+        return;
+    }
+    /* The pipe closed by itself: on the exec, or because the child was killed just before, which `exited` will say. */
+    close(session->status_fd);
+    session->status_fd = -1;
+    session->stage = SESSION_RUNNING;
+    reply_exec_started(sessions->queue, session->stream, session_flags(session), (uint32_t)session->pid);
+}

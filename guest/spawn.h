@@ -1,0 +1,24 @@
+/* From a decoded execStart to a running program. */
+#pragma once
+#include <sys/types.h>
+
+#include "limits.h"
+
+/* What the child writes to its status pipe if it cannot exec; a pipe that just closes means that it could. */
+struct spawn_failure {
+    int32_t kind; /* EXEC_FAILURE_… */
+    int32_t error;
+    char message[FAILURE_TEXT_BYTES];
+};
+
+/* The agent's ends, all non-blocking; -1 where there is none. */
+struct spawned {
+    pid_t pid;
+    int status_fd;
+    int stdin_fd;
+    int stdout_fd; /* the pseudo-terminal, if there is one; stdin_fd is a duplicate of it then */
+    int stderr_fd;
+};
+
+/* Forks. Everything that can take long or depends on the guest's files happens in the child. */
+bool spawn(const struct msg_exec_start *start, struct spawned *spawned, struct spawn_failure *failure);

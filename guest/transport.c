@@ -1,0 +1,52 @@
+/* Bytes between the wire and the agent's two buffers, and whether the host is still there. */
+#include "agent.h"
+
+#include <poll.h>
+
+#include "clock.h"
+#include "log.h"
+
+/* In a VM the host may be a moment late to open its end again; a socket that has ended stays so. */
+static void note_host_gone(struct agent *agent) {
+    if (agent->host_gone_deadline_ms != 0) return;
+    agent->host_gone_deadline_ms = clock_monotonic_ms() + (agent->is_init ? HOST_GONE_MS : 0);
+}
+
+static void handle_frames(struct agent *agent) {
+    /* Each frame may be answered: without room for that it waits, and so does the host. */
+    while (queue_room(&agent->queue) >= SESSION_STEP_BYTES_MAX && agent->phase < PHASE_ENDING) {
+        struct frame frame;
+        enum frame_result result = receiver_next(&agent->receiver, &frame);
+        if (result == FRAME_NONE) return;
+        if (result == FRAME_BROKEN) {
+            log_line("received a frame header that cannot be right");
+            agent->phase = PHASE_HOST_GONE;
+            return;
+        }
+        agent_handle(agent, &frame);
+    }
+}
+
+void agent_receive(struct agent *agent) {
+    handle_frames(agent); /* those that had to wait */
+    if (!agent->is_wire_ready) return;
+    agent->is_wire_ready = false;
+    if (receiver_fill(&agent->receiver, agent->wire_fd) == RECEIVE_MORE) agent->host_gone_deadline_ms = 0;
+    else note_host_gone(agent);
+    handle_frames(agent);
+    bool is_gone = agent->host_gone_deadline_ms != 0 && clock_monotonic_ms() >= agent->host_gone_deadline_ms;
+    if (is_gone && agent->phase < PHASE_ENDING) agent->phase = PHASE_HOST_GONE;
+}
+
+void agent_send(struct agent *agent) {
+    if (!queue_send(&agent->queue, agent->wire_fd)) note_host_gone(agent);
+}
+
+void agent_send_rest(struct agent *agent) {
+    uint64_t deadline_ms = clock_monotonic_ms() + FINAL_SEND_WAIT_MS;
+    while (queue_send(&agent->queue, agent->wire_fd) && queue_size(&agent->queue) > 0) {
+        if (clock_monotonic_ms() >= deadline_ms) return;
+        struct pollfd entry = {.fd = agent->wire_fd, .events = POLLOUT};
+        poll(&entry, 1, HOST_GONE_RETRY_MS);
+    }
+}
