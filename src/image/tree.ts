@@ -91,3 +91,18 @@ export function createDirectory(): DirectoryNode {
     entries: new Map(),
   };
 }
+
+/** Takes file contents as a stream delivers them: an image being written. */
+export interface ContentStore {
+  /** Starts a file of exactly `sizeBytes`. One file at a time. */
+  addFile(sizeBytes: number): ContentSink;
+}
+
+/** Takes the bytes of one file, in order. */
+export interface ContentSink {
+  /** The bytes are good during the call only. */
+  write(bytes: Uint8Array): void;
+  writeZeros(count: number): void;
+  /** To be called when all bytes have come. */
+  end(): FileContent;
+}

@@ -11,6 +11,7 @@ import { assert } from "../../base/assert.ts";
 import { concatBytes, roundUp } from "../../base/bytes.ts";
 import { byteString, bytesOf, displayName } from "../byte_string.ts";
 import type { ByteString, NodeMetadata } from "../tree.ts";
+import { isLinuxXattr } from "../xattr_name.ts";
 import { viewOf } from "./format.ts";
 
 const HEADER_BYTES = 12;
@@ -31,11 +32,6 @@ const PREFIXES: readonly (readonly [prefix: string, index: number])[] = [
   ["trusted.", 4],
   ["security.", 6],
 ];
-
-/** Whether the format has a number for the attribute's namespace; Linux itself has no other for ordinary files. */
-export function isXattrNameKnown(name: ByteString): boolean {
-  return splitName(name) !== undefined;
-}
 
 /** An attribute set that cannot be stored; the message says why. */
 export class XattrProblem extends Error {}
@@ -152,11 +148,9 @@ function encodeEntry(name: ByteString, value: Uint8Array): EncodedEntry {
 }
 
 function splitName(name: ByteString): { index: number; suffix: ByteString } | undefined {
+  if (!isLinuxXattr(name)) return undefined;
   for (const [prefix, index] of PREFIXES) {
-    const isWhole = !prefix.endsWith(".");
-    if (isWhole ? name !== prefix : !name.startsWith(prefix) || name.length === prefix.length) continue;
-    if (name.includes("\0")) return undefined;
-    return { index, suffix: name.slice(prefix.length) };
+    if (name.startsWith(prefix)) return { index, suffix: name.slice(prefix.length) };
   }
   return undefined;
 }

@@ -1,0 +1,59 @@
+/**
+ * From a directory or a tar to an EROFS image, in one call.
+ *
+ * @module
+ */
+import { readFileChunks } from "./byte_stream.ts";
+import { decompressDetected } from "./compression.ts";
+import { scanDirectory } from "./directory_source.ts";
+import { type ErofsInfo, type ErofsOptions, ErofsWriter, writeErofs } from "./erofs/writer.ts";
+import { applyTar } from "./tar_source.ts";
+import { createDirectory } from "./tree.ts";
+
+/** Where a root file system comes from. */
+export type ErofsSource =
+  /** A directory of the host. It carries no extended attributes: see {@linkcode scanDirectory}. */
+  | { readonly directory: string }
+  /** A tar, plain or compressed with gzip or zstd. */
+  | { readonly tar: string };
+
+/** Options of {@linkcode buildErofsImage}. */
+export interface BuildErofsOptions extends ErofsOptions {
+  readonly source: ErofsSource;
+  /** The image's path. It appears there at once and complete, or not at all; a file that is there is replaced. */
+  readonly outputPath: string;
+  /** Whether device nodes of a tar are taken; otherwise they are an error. @default {false} */
+  readonly allowDevices?: boolean | undefined;
+}
+
+/**
+ * Makes an EROFS image, with neither root nor tools of the host. The same source gives the same bytes.
+ *
+ * @throws {TarInvalidError} The tar is damaged or has a member that cannot be stored; `member` names it.
+ * @throws {TreeInvalidError} The directory has something that cannot be stored; `path` names it.
+ * @throws {IoError} Something cannot be read or written.
+ * @throws {AbortedError}
+ *
+ * @example
+ * ```ts
+ * import { buildErofsImage } from "./build.ts";
+ *
+ * const { sizeBytes, fileCount } = await buildErofsImage({
+ *   source: { tar: "rootfs.tar.gz" },
+ *   outputPath: "rootfs.erofs",
+ * });
+ * console.log(`${fileCount} files in ${sizeBytes} bytes`);
+ * ```
+ */
+export async function buildErofsImage(options: BuildErofsOptions): Promise<ErofsInfo> {
+  const { source, outputPath, signal } = options;
+  if ("directory" in source) {
+    const root = await scanDirectory(source.directory, { signal });
+    return await writeErofs(root, outputPath, options);
+  }
+  using writer = new ErofsWriter(outputPath, options);
+  const root = createDirectory();
+  const stream = decompressDetected(readFileChunks(source.tar));
+  await applyTar(stream, root, writer, { signal, allowDevices: options.allowDevices });
+  return await writer.finish(root);
+}

@@ -1,0 +1,103 @@
+/**
+ * What a path given as an image is, by its content and never by its name.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { IoError } from "../base/errors.ts";
+import { readFileChunks } from "./byte_stream.ts";
+import { type Compression, decompress, detectCompression } from "./compression.ts";
+import { isErofs } from "./erofs/format.ts";
+import { TarInvalidError } from "./errors.ts";
+import { isTarHeader } from "./tar/header.ts";
+import { TarParser } from "./tar/parser.ts";
+import type { ByteString } from "./tree.ts";
+
+/** What a path holds. */
+export type ImageSourceKind =
+  /** An ordinary directory: a root file system. */
+  | { readonly kind: "directory" }
+  /** A directory in the OCI image layout. */
+  | { readonly kind: "ociLayout" }
+  /** A tar with an OCI image layout, or of `docker save`. */
+  | { readonly kind: "imageArchive"; readonly compression: Compression }
+  /** A tar with a root file system. */
+  | { readonly kind: "tar"; readonly compression: Compression }
+  | { readonly kind: "erofs" }
+  | { readonly kind: "unknown" };
+
+const HEAD_BYTES = 4096;
+/** Names that only image archives have at their top: of an OCI layout, and of `docker save` in its older form. */
+const ARCHIVE_NAMES =
+  /^(\.|blobs(\/.*)?|oci-layout|index\.json|manifest\.json|repositories|[0-9a-f]{64}(\.json|\.tar|\/.*)?)$/;
+const ARCHIVE_MARKS: readonly ByteString[] = ["index.json", "manifest.json"];
+const LAYOUT_MARK = "oci-layout";
+
+/**
+ * Looks at `path`. Of a tar, as many members are read as are needed to tell an image archive from a root file system:
+ * usually one.
+ *
+ * @throws {IoError} It cannot be read.
+ * @throws {TarInvalidError} It has a compression that is not supported.
+ */
+export async function detectImageSource(path: string): Promise<ImageSourceKind> {
+  const stats = attempt(path, () => statSync(path));
+  if (stats.isDirectory()) return { kind: exists(join(path, LAYOUT_MARK)) ? "ociLayout" : "directory" };
+  if (!stats.isFile()) return { kind: "unknown" };
+  const head = await readHead(path);
+  if (isErofs(head)) return { kind: "erofs" };
+  const compression = detectCompression(head);
+  if (compression === "none" && !isTarHeader(head)) return { kind: "unknown" };
+  const kind = await classifyTar(path, compression);
+  return kind === "unknown" ? { kind } : { kind, compression };
+}
+
+/** Reads members until one of them decides. A tar that is damaged before that is for its reader to complain about. */
+async function classifyTar(
+  path: string,
+  compression: Compression,
+): Promise<"tar" | "imageArchive" | "unknown"> {
+  let verdict: "tar" | "imageArchive" | undefined;
+  let hasMember = false;
+  const parser = new TarParser((member) => {
+    hasMember = true;
+    const name = member.name.replace(/^(\.\/)+/, "").replace(/\/$/, "") || ".";
+    if (!ARCHIVE_NAMES.test(name)) verdict ??= "tar";
+    else if (ARCHIVE_MARKS.includes(name)) verdict ??= "imageArchive";
+    return undefined;
+  });
+  try {
+    for await (const chunk of decompress(readFileChunks(path), compression)) {
+      parser.push(chunk);
+      if (verdict !== undefined || parser.hasEnded) break;
+    }
+  } catch (error) {
+    if (!(error instanceof TarInvalidError)) throw error;
+  }
+  return verdict ?? (hasMember || compression === "none" ? "tar" : "unknown");
+}
+
+async function readHead(path: string): Promise<Uint8Array> {
+  try {
+    await using handle = await open(path, "r");
+    const head = new Uint8Array(HEAD_BYTES);
+    const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
+    return head.subarray(0, bytesRead);
+  } catch (error) {
+    throw new IoError(`read ${path}`, path, error);
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function attempt<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw new IoError(`read ${path}`, path, error);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * PAX extended headers: records of `"LENGTH KEY=VALUE\n"`, whose values are bytes.
+ *
+ * Source: POSIX.1-2017, `pax`, "pax Extended Header". `SCHILY.xattr.` is star's and GNU tar's; its values are raw.
+ *
+ * @module
+ */
+import { byteString, bytesOf } from "../byte_string.ts";
+import { type ByteString, NO_XATTRS } from "../tree.ts";
+import { isLinuxXattr } from "../xattr_name.ts";
+import { FieldProblem } from "./header.ts";
+
+/** In order, as some keys come more than once. */
+export type PaxRecords = readonly (readonly [key: ByteString, value: ByteString])[];
+
+export const NO_RECORDS: PaxRecords = [];
+
+const XATTR_PREFIX = "SCHILY.xattr.";
+const LENGTH_DIGITS_MAX = 8;
+
+/** @throws {FieldProblem} */
+export function parsePax(payload: Uint8Array): PaxRecords {
+  const text = byteString(payload);
+  const records: [ByteString, ByteString][] = [];
+  let at = 0;
+  while (at < text.length) {
+    const space = text.indexOf(" ", at);
+    const digits = space === -1 || space - at > LENGTH_DIGITS_MAX ? "" : text.slice(at, space);
+    const end = at + Number(digits);
+    const equals = text.indexOf("=", space);
+    const isWhole = /^[1-9][0-9]*$/.test(digits) && end <= text.length && text[end - 1] === "\n";
+    if (!isWhole || equals === -1 || equals >= end) throw new FieldProblem("its extended header is damaged");
+    records.push([text.slice(space + 1, equals), text.slice(equals + 1, end - 1)]);
+    at = end;
+  }
+  return records;
+}
+
+/** The last value of `key`; an empty one takes back what was said before. */
+export function paxValue(records: PaxRecords, key: ByteString): ByteString | undefined {
+  for (let index = records.length - 1; index >= 0; index--) {
+    if (records[index]![0] === key) return records[index]![1] || undefined;
+  }
+  return undefined;
+}
+
+/** A whole number. @throws {FieldProblem} */
+export function paxInteger(records: PaxRecords, key: ByteString): number | undefined {
+  const text = paxValue(records, key);
+  if (text === undefined) return undefined;
+  const value = /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw new FieldProblem(`its ${key} is not a usable number`);
+  return value;
+}
+
+/** A time with a fraction of any length, of which nine digits count. @throws {FieldProblem} */
+export function paxTime(
+  records: PaxRecords,
+  key: ByteString,
+): { seconds: number; nanoseconds: number } | undefined {
+  const text = paxValue(records, key);
+  if (text === undefined) return undefined;
+  const [, sign, whole, fraction = ""] = /^(-?)([0-9]*)(?:\.([0-9]*))?$/.exec(text) ?? [];
+  const seconds = Number(whole);
+  if (whole === undefined || !Number.isSafeInteger(seconds))
+    throw new FieldProblem(`its ${key} is not a usable time`);
+  const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
+  if (sign !== "-") return { seconds, nanoseconds };
+  if (nanoseconds === 0) return { seconds: 0 - seconds, nanoseconds };
+  return { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds };
+}
+
+/** The extended attributes that Linux can hold. Others, such as macOS writes, mean nothing in a guest. */
+export function paxXattrs(records: PaxRecords): ReadonlyMap<ByteString, Uint8Array> {
+  let xattrs: Map<ByteString, Uint8Array> | undefined;
+  for (const [key, value] of records) {
+    if (!key.startsWith(XATTR_PREFIX)) continue;
+    const name = key.slice(XATTR_PREFIX.length);
+    if (!isLinuxXattr(name)) continue;
+    xattrs ??= new Map();
+    xattrs.set(name, bytesOf(value));
+  }
+  return xattrs ?? NO_XATTRS;
+}

@@ -1,0 +1,199 @@
+/**
+ * Applies a tar stream to a tree: the names go into the tree, the data into the image that is being written. Applied
+ * to an empty tree it is an import; several streams, one after the other, are the layers of an OCI image.
+ *
+ * @module
+ */
+import { unreachable } from "../base/assert.ts";
+import { abortable } from "./byte_stream.ts";
+import { displayName } from "./byte_string.ts";
+import { TarInvalidError, TreeInvalidError } from "./errors.ts";
+import { Pace } from "./pace.ts";
+import type { TarMember } from "./tar/member.ts";
+import { type AbsoluteNames, memberPath } from "./tar/member_path.ts";
+import { type MemberSink, TarParser } from "./tar/parser.ts";
+import {
+  type ByteString,
+  type ContentStore,
+  createDirectory,
+  type DirectoryNode,
+  type FileNode,
+  type NodeMetadata,
+  PATH_BYTES_MAX,
+  type TreeNode,
+} from "./tree.ts";
+import { findNode, findPosition } from "./tree_path.ts";
+
+export type { TarMember, TarMemberKind } from "./tar/member.ts";
+export type { AbsoluteNames } from "./tar/member_path.ts";
+
+/** Most members of one tar. */
+export const TAR_MEMBERS_MAX = 4_000_000;
+
+/** How a tar is applied. */
+export interface ApplyTarOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Whether device nodes are taken; otherwise they are an error. @default {false} */
+  readonly allowDevices?: boolean | undefined;
+  /** @default {"refuse"} */
+  readonly absoluteNames?: AbsoluteNames | undefined;
+  /** Whether a tar must have the mark of its end. `false` where a digest vouches for it. @default {true} */
+  readonly requireEnd?: boolean | undefined;
+  /**
+   * Asked before a member is applied; `"skip"` leaves it out, its data included. This is where whiteouts are acted on:
+   * the hook may change the tree.
+   */
+  readonly beforeMember?: ((member: TarMember, path: ByteString) => "apply" | "skip") | undefined;
+  /** Told once a member's node, with its data, is in the tree. */
+  readonly afterMember?: ((node: TreeNode, path: ByteString) => void) | undefined;
+}
+
+/** What was applied. */
+export interface ApplyTarReport {
+  readonly memberCount: number;
+}
+
+/**
+ * Applies the (uncompressed) tar `source` to `root`, in order: a later member replaces an earlier one of its name, a
+ * directory keeps what is in it. Parents that have no member of their own become root's directories of mode 0755.
+ *
+ * @param store Takes the data; the files' contents then come from it.
+ * @throws {TarInvalidError} `member` names the one at fault. The tree is then half changed and of no use.
+ * @throws {AbortedError}
+ */
+export async function applyTar(
+  source: AsyncIterable<Uint8Array>,
+  root: DirectoryNode,
+  store: ContentStore,
+  options: ApplyTarOptions = {},
+): Promise<ApplyTarReport> {
+  const applier = new TarApplier(root, store, options);
+  const parser = new TarParser((member) => applier.apply(member), { requireEnd: options.requireEnd });
+  const pace = new Pace("reading a tar", options.signal);
+  for await (const chunk of abortable(source, "reading a tar", options.signal)) {
+    parser.push(chunk);
+    if (pace.isTurnOver()) await pace.turn();
+  }
+  parser.end();
+  return { memberCount: applier.memberCount };
+}
+
+class TarApplier {
+  readonly #root: DirectoryNode;
+  readonly #store: ContentStore;
+  readonly #options: ApplyTarOptions;
+  memberCount = 0;
+
+  constructor(root: DirectoryNode, store: ContentStore, options: ApplyTarOptions) {
+    this.#root = root;
+    this.#store = store;
+    this.#options = options;
+  }
+
+  apply(member: TarMember): MemberSink | undefined {
+    if (++this.memberCount > TAR_MEMBERS_MAX) {
+      throw new TarInvalidError(member.name, `the tar has more than ${TAR_MEMBERS_MAX} members`);
+    }
+    const path = memberPath(member.name, member.name, "its name", this.#options.absoluteNames ?? "refuse");
+    try {
+      if (this.#options.beforeMember?.(member, path) === "skip") return undefined;
+      return this.#place(member, path);
+    } catch (error) {
+      if (!(error instanceof TreeInvalidError)) throw error;
+      throw new TarInvalidError(member.name, error.problem, { cause: error });
+    }
+  }
+
+  #place(member: TarMember, path: ByteString): MemberSink | undefined {
+    if (path === "") {
+      if (member.kind !== "directory") throw new TarInvalidError(member.name, "the root must be a directory");
+      this.#setMetadata(this.#root, member, path);
+      return undefined;
+    }
+    const target = member.kind === "hardlink" ? this.#findLinkTarget(member, path) : undefined;
+    const { directory, name } = findPosition(this.#root, path, { create: true })!;
+    const present = directory.entries.get(name);
+    if (member.kind === "directory" && present?.kind === "directory") {
+      this.#setMetadata(present, member, path);
+      return undefined;
+    }
+    if (member.kind === "file") return this.#placeFile(member, path, directory, name);
+    const node = target ?? createNode(member, this.#options.allowDevices ?? false);
+    if (target !== undefined && target === present) return undefined; // already names of one file
+    directory.entries.set(name, node);
+    this.#options.afterMember?.(node, path);
+    return undefined;
+  }
+
+  #placeFile(member: TarMember, path: ByteString, directory: DirectoryNode, name: ByteString): MemberSink {
+    const sink = this.#store.addFile(member.sizeBytes);
+    return {
+      write: (bytes) => sink.write(bytes),
+      writeZeros: (count) => sink.writeZeros(count),
+      end: () => {
+        const node: FileNode = { kind: "file", ...metadataOf(member), content: sink.end() };
+        directory.entries.set(name, node);
+        this.#options.afterMember?.(node, path);
+      },
+    };
+  }
+
+  #setMetadata(directory: DirectoryNode, member: TarMember, path: ByteString): void {
+    Object.assign(directory, metadataOf(member));
+    this.#options.afterMember?.(directory, path);
+  }
+
+  /** A hard link names a file that is already there. */
+  #findLinkTarget(member: TarMember, path: ByteString): TreeNode {
+    const absolute = this.#options.absoluteNames ?? "refuse";
+    const targetPath = memberPath(member.name, member.linkTarget, "its link target", absolute);
+    const shown = displayName(targetPath);
+    if (targetPath === path) throw new TarInvalidError(member.name, "it is a hard link to itself");
+    const target = findNode(this.#root, targetPath);
+    if (target === undefined)
+      throw new TarInvalidError(member.name, `it is a hard link to "${shown}", which is not there`);
+    if (target.kind === "directory")
+      throw new TarInvalidError(member.name, `it is a hard link to the directory "${shown}"`);
+    return target;
+  }
+}
+
+/** A node for a member that is neither a file nor a hard link. */
+function createNode(member: TarMember, allowDevices: boolean): TreeNode {
+  const metadata = metadataOf(member);
+  switch (member.kind) {
+    case "directory":
+      return { ...createDirectory(), ...metadata };
+    case "symlink":
+      checkSymlinkTarget(member);
+      return { kind: "symlink", ...metadata, target: member.linkTarget };
+    case "characterDevice":
+    case "blockDevice":
+      if (!allowDevices)
+        throw new TarInvalidError(member.name, "it is a device node, which is not allowed here");
+      return { kind: member.kind, ...metadata, major: member.major, minor: member.minor };
+    case "fifo":
+      return { kind: "fifo", ...metadata };
+    case "file":
+    case "hardlink":
+      throw new TarInvalidError(member.name, "it has no node of its own");
+    default:
+      return unreachable(member.kind);
+  }
+}
+
+function checkSymlinkTarget({ name, linkTarget }: TarMember): void {
+  if (linkTarget === "") throw new TarInvalidError(name, "its link target is empty");
+  if (linkTarget.includes("\0")) throw new TarInvalidError(name, "its link target has a NUL");
+  if (linkTarget.length > PATH_BYTES_MAX) {
+    throw new TarInvalidError(
+      name,
+      `its link target has ${linkTarget.length} bytes: the limit is ${PATH_BYTES_MAX}`,
+    );
+  }
+}
+
+function metadataOf(member: TarMember): NodeMetadata {
+  const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = member;
+  return { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs };
+}
