@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, link, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { AbortedError, IoError } from "../../base/errors.ts";
+import { AbortedError, IoError, MicrosandboxError } from "../../base/errors.ts";
 import type { DiskWrite } from "./file_system.ts";
 
 /** A disk may hold secrets of the sandbox: its owner's only. */
@@ -43,7 +43,7 @@ export async function createSparseFile({ path, sizeBytes, writes, signal }: Spar
     throwIfAborted(path, signal);
     await link(temporary, path); // unlike a rename, it refuses to replace
   } catch (error) {
-    throw error instanceof AbortedError ? error : new IoError(`create disk "${path}"`, path, error);
+    throw MicrosandboxError.is(error) ? error : new IoError(`create disk "${path}"`, path, error);
   } finally {
     await rm(temporary, { force: true });
   }

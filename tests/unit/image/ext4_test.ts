@@ -1,6 +1,15 @@
 /** formatExt4() against the oracles of e2fsprogs. @module */
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { GiB, KiB, MiB } from "../../../src/base/bytes.ts";
 import {
@@ -234,6 +243,7 @@ test(
       using directory = temporaryDirectory();
       const path = join(directory.path, "disk");
       await formatOverlayDisk(path, 4 * GiB);
+      assert.equal(readNumber16(path, group * GROUP + 0x5a), group, "names its own group");
       overwriteWithZeros(path, 0, 2 * BLOCK);
       await assert.rejects(readExt4Superblock(path), { code: "diskInvalid" });
       const { exitCode } = run("e2fsck", "-fy", "-B", "4096", "-b", String(group * 32_768), path);
@@ -264,6 +274,17 @@ test(
   },
   needsOracles,
 );
+
+function readNumber16(path: string, offsetBytes: number): number {
+  const file = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(2);
+    readSync(file, bytes, 0, bytes.length, offsetBytes);
+    return bytes[0]! | (bytes[1]! << 8);
+  } finally {
+    closeSync(file);
+  }
+}
 
 function overwriteWithZeros(path: string, offsetBytes: number, lengthBytes: number): void {
   const file = openSync(path, "r+");
