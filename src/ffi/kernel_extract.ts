@@ -18,7 +18,7 @@ import { bundledKernel } from "./krun_kernel.ts";
 import { LIBKRUNFW_SYMBOLS } from "./libkrun_symbols.ts";
 import { findLibkrunfw, type LibraryLocation } from "./library_search.ts";
 import { openLibrary } from "./open_library.ts";
-import { buildPvhElf, type RawKernel } from "./pvh_elf.ts";
+import { buildPvhElf, latin1, type RawKernel } from "./pvh_elf.ts";
 
 /** Options of {@linkcode extractKernel}. */
 export interface KernelExtractOptions {
@@ -148,10 +148,7 @@ function toBootableFile(kernel: RawKernel): Uint8Array {
 
 /** The release in the kernel's banner, "Linux version 6.12.109 (…". */
 function findVersion(image: Uint8Array): string | undefined {
-  const buffer = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
-  const offset = buffer.indexOf("Linux version ");
-  if (offset === -1) return undefined;
-  return /^Linux version (\d[\w.+-]*)/.exec(buffer.toString("latin1", offset, offset + 128))?.[1];
+  return /Linux version (\d[\w.+-]*) \(/.exec(latin1(image))?.[1];
 }
 
 /** Writes a file that appears whole or not at all, also for other processes that write the same. */
