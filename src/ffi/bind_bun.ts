@@ -8,6 +8,7 @@
  */
 import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
 import { cString } from "./c_memory.ts";
+import { LIBC_FILES } from "./libc_symbols.ts";
 import {
   type Bound,
   type CType,
@@ -37,9 +38,6 @@ const LOADER_SYMBOLS = {
 } as const satisfies SymbolTable;
 
 const RTLD_NOW = 2;
-
-/** Where the C library is: glibc since 2.34 has `dlopen` in it, musl always. */
-const C_LIBRARIES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
 
 const NATIVE_TYPES: Readonly<Record<CType, string>> = {
   void: "void",
@@ -93,14 +91,14 @@ function openLoader(ffi: BunFfi): Bound<typeof LOADER_SYMBOLS> {
     Object.entries(LOADER_SYMBOLS).map(([name, row]) => [name, bunFunction(row)]),
   );
   const failures: unknown[] = [];
-  for (const path of C_LIBRARIES) {
+  for (const path of LIBC_FILES) {
     try {
       return ffi.dlopen(path, functions).symbols as unknown as Bound<typeof LOADER_SYMBOLS>;
     } catch (error) {
       failures.push(error);
     }
   }
-  throw new AggregateError(failures, `Cannot open the C library: tried ${C_LIBRARIES.join(", ")}`);
+  throw new AggregateError(failures, `Cannot open the C library: tried ${LIBC_FILES.join(", ")}`);
 }
 
 function bunFunction([parameters, result]: SymbolTable[string]): BunFunction {

@@ -10,7 +10,7 @@ import { loadNativeInterface } from "./bind.ts";
 import { cString } from "./c_memory.ts";
 import { errnoName } from "./errno.ts";
 import { checkHostPath, checkSocketPath } from "./krun_checks.ts";
-import { LIBC_SYMBOLS } from "./libc_symbols.ts";
+import { LIBC_FILES, LIBC_SYMBOLS } from "./libc_symbols.ts";
 import type { Bound, NativeInterface } from "./symbol_table.ts";
 
 /** Values of `<fcntl.h>`, `<sys/socket.h>` and `<sys/prctl.h>` on Linux; those in use are the same on x86_64 and aarch64. */
@@ -130,7 +130,7 @@ export class Libc {
 /** Also used by the KVM trial. */
 export function openLibc(native: NativeInterface): Bound<typeof LIBC_SYMBOLS> {
   const failures: Error[] = [];
-  for (const path of ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`]) {
+  for (const path of LIBC_FILES) {
     try {
       return native.open(path, LIBC_SYMBOLS);
     } catch (error) {

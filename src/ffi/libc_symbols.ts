@@ -8,6 +8,12 @@
  */
 import type { SymbolTable } from "./symbol_table.ts";
 
+/** Files of the C library: glibc, musl. Since glibc 2.34 each also holds the loader's functions. */
+export const LIBC_FILES: readonly string[] = [
+  "libc.so.6",
+  `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`,
+];
+
 export const LIBC_SYMBOLS = {
   /** The address of this thread's errno. */
   __errno_location: [[], "address"],
