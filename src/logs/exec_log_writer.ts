@@ -16,10 +16,7 @@ import { incompleteUtf8Tail } from "./utf8_tail.ts";
 /** What a program's output can be tagged with. */
 export type OutputSource = Exclude<LogSource, "system">;
 
-/** The first system record of a boot. */
-export const SANDBOX_STARTED_TEXT = "--- sandbox started ---";
-/** The last system record of an orderly stop: readers take it as the end when the logs are removed under them. */
-export const SANDBOX_STOPPED_TEXT = "--- sandbox stopped ---";
+export { SANDBOX_STARTED_TEXT, SANDBOX_STOPPED_TEXT } from "./markers.ts";
 
 /** Writes `exec.log`. See {@linkcode openExecLogWriter}. */
 export interface ExecLogWriter extends Disposable {

@@ -42,8 +42,12 @@ export function formatHeader(format: LogFormat, timeMs: number, header: LogHeade
 /** The header at the start of `head`, the first bytes of a file; `undefined` if another program wrote the file. */
 export function parseHeader(format: LogFormat, head: Uint8Array): LogHeader | undefined {
   const end = head.indexOf(LINE_FEED);
-  if (end < 0) return undefined;
-  const json = format === "record" ? head.subarray(0, end) : textHeaderJson(head.subarray(0, end));
+  return end < 0 ? undefined : parseHeaderLine(format, head.subarray(0, end));
+}
+
+/** The same for a whole line without its line feed. */
+export function parseHeaderLine(format: LogFormat, line: Uint8Array): LogHeader | undefined {
+  const json = format === "record" ? line : textHeaderJson(line);
   const fields = json === undefined ? undefined : parseJsonObject(json);
   if (fields === undefined || (format === "record" && fields["s"] !== "header")) return undefined;
   const { g, sandbox, previous } = fields;

@@ -23,8 +23,10 @@ export const CLOCK_BACK_HOLD_MS = 60_000;
 
 /** Bytes that a reader asks for at a time when it has a backlog. */
 export const READ_CHUNK_BYTES = 256 * KiB;
-/** Bytes that a reader asks for at a time while it waits for new records, and when it reads backwards. */
-export const READ_SMALL_BYTES = 64 * KiB;
+/** Bytes that a reader asks for at a time once it has caught up. */
+export const READ_LIVE_BYTES = 16 * KiB;
+/** Bytes that are read at a time backwards from the end. */
+export const READ_BACK_BYTES = 64 * KiB;
 /** Bytes read around one probe of the search by time. */
 export const SEEK_PROBE_BYTES = 4 * KiB;
 /** The first line of a file is a header only if it ends within this. */

@@ -210,9 +210,31 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** The bytes that the raw value `raw` of `d` stands for. A broken escape, which only damage can cause, is left as is. */
 export function decodeRecordData(raw: Uint8Array, encoding: "json" | "base64"): Uint8Array<ArrayBuffer> {
   if (encoding === "base64") return new Uint8Array(Buffer.from(decodeUtf8(raw), "base64"));
-  if (!raw.includes(BACKSLASH)) return new Uint8Array(raw);
+  const bytes = new Uint8Array(raw.length);
+  const length = unescapePlain(raw, bytes);
+  if (length !== undefined) return bytes.subarray(0, length);
   const text = unescapeJson(raw);
   return text === undefined ? new Uint8Array(raw) : new Uint8Array(Buffer.from(text));
+}
+
+/** Handles escapes of one letter, which are nearly all there are. `undefined` if there is another one. */
+function unescapePlain(raw: Uint8Array, bytes: Uint8Array): number | undefined {
+  let length = 0;
+  for (let at = 0; at < raw.length; at++) {
+    let byte = raw[at]!;
+    if (byte === BACKSLASH) {
+      byte = LETTER_ESCAPES[raw[++at] ?? 0]!;
+      if (byte === 0) return undefined;
+    }
+    bytes[length++] = byte;
+  }
+  return length;
+}
+
+/** By the letter after the backslash: the byte it stands for, or 0. */
+const LETTER_ESCAPES = new Uint8Array(256);
+for (const pair of ["b\b", "t\t", "n\n", "f\f", "r\r", '""', "\\\\", "//"]) {
+  LETTER_ESCAPES[pair.charCodeAt(0)] = pair.charCodeAt(1);
 }
 
 /** The same as text. */

@@ -31,7 +31,7 @@ import {
   FILE_BYTES_DEFAULT,
   FILE_BYTES_MIN,
   HEADER_BYTES_MAX,
-  READ_SMALL_BYTES,
+  READ_BACK_BYTES,
   ROTATED_FILES_DEFAULT,
   ROTATED_FILES_MAX,
   WRITER_RETRY_MS,
@@ -198,7 +198,7 @@ export class RotatingFile {
     const header = parseHeader(this.#spec.format, readAt(live, 0, HEADER_BYTES_MAX));
     if (header?.sandboxId !== this.#sandboxId) return false;
     const { size, mtimeMs } = fstatSync(live);
-    const tail = readAt(live, Math.max(0, size - READ_SMALL_BYTES), READ_SMALL_BYTES);
+    const tail = readAt(live, Math.max(0, size - READ_BACK_BYTES), READ_BACK_BYTES);
     this.#descriptor = live;
     this.#generation = header.generation;
     this.#sizeBytes = size;

@@ -1,0 +1,93 @@
+/** Turns the lines of one log into entries, leaving out what the reader did not ask for. @module */
+import { type EntryOrigin, StoredEntry } from "./entry.ts";
+import { parseHeaderLine } from "./header.ts";
+import type { LogFileSpec } from "./log_files.ts";
+import { SANDBOX_STOPPED_TEXT } from "./markers.ts";
+import { newRecordFields, scanRecord } from "./record.ts";
+import { scanTextLine, type TextFields } from "./text_line.ts";
+import type { LogSource } from "./types.ts";
+
+const STOP_MARK = Buffer.from(SANDBOX_STOPPED_TEXT);
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Which entries are wanted. */
+export interface EntryFilter {
+  readonly sources: ReadonlySet<LogSource>;
+  /** Inclusive. */
+  readonly sinceMs: number;
+  /** Exclusive. */
+  readonly untilMs: number;
+}
+
+export interface LineParser {
+  /** The last record so far said that the sandbox was stopped in good order. */
+  readonly sawStop: boolean;
+  /** The entry in `bytes[start, end)`; `undefined` if there is none, or it is not wanted. */
+  parse(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    nextOffset: number,
+    origin: EntryOrigin,
+  ): StoredEntry | undefined;
+}
+
+/** `undatedMs` is the time of text lines that have none and follow none that has. */
+export function newLineParser(spec: LogFileSpec, filter: EntryFilter, undatedMs: number): LineParser {
+  return spec.format === "record" ? recordParser(filter) : textParser(filter, undatedMs);
+}
+
+function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineParser> {
+  const fields = newRecordFields();
+  return {
+    sawStop: false,
+    parse(bytes, start, end, nextOffset, origin) {
+      if (!scanRecord(bytes, start, end, fields)) return undefined;
+      const { timeMs, source, sessionId, decoded } = fields;
+      this.sawStop = source === "system" && startsWith(bytes, fields.dataStart, STOP_MARK);
+      if (timeMs < sinceMs || timeMs >= untilMs || !sources.has(source)) return undefined;
+      if (decoded !== undefined)
+        return unusualEntry(timeMs, source, sessionId, decoded, fields.encoding, origin, nextOffset);
+      const raw = bytes.subarray(fields.dataStart, fields.dataEnd);
+      return new StoredEntry(timeMs, source, sessionId, raw, fields.encoding, origin, nextOffset);
+    },
+  };
+}
+
+function startsWith(bytes: Uint8Array, start: number, mark: Uint8Array): boolean {
+  for (let i = 0; i < mark.length; i++) if (bytes[start + i] !== mark[i]) return false;
+  return true;
+}
+
+/** The data was decoded with the rest of the line; it is put back into the form that entries keep. */
+function unusualEntry(
+  timeMs: number,
+  source: LogSource,
+  sessionId: number | null,
+  decoded: string,
+  encoding: "json" | "base64",
+  origin: EntryOrigin,
+  nextOffset: number,
+): StoredEntry {
+  const raw = Buffer.from(encoding === "base64" ? decoded : JSON.stringify(decoded).slice(1, -1));
+  return new StoredEntry(timeMs, source, sessionId, raw, encoding, origin, nextOffset);
+}
+
+function textParser({ sources, sinceMs, untilMs }: EntryFilter, undatedMs: number): LineParser {
+  const fields: TextFields = { timeMs: 0, dataStart: 0 };
+  let lastMs = undatedMs;
+  return {
+    sawStop: false,
+    parse(bytes, start, end, nextOffset, origin) {
+      const isFirst = nextOffset === end - start + 1;
+      if (isFirst && parseHeaderLine("text", bytes.subarray(start, end)) !== undefined) return undefined;
+      scanTextLine(bytes, start, end, fields);
+      const timeMs = Number.isNaN(fields.timeMs) ? lastMs : fields.timeMs;
+      lastMs = timeMs;
+      if (timeMs < sinceMs || timeMs >= untilMs || !sources.has("system")) return undefined;
+      const raw = bytes.subarray(fields.dataStart, end);
+      return new StoredEntry(timeMs, "system", null, raw, "text", origin, nextOffset);
+    },
+  };
+}

@@ -1,0 +1,112 @@
+/** Checks what callers ask for, once; past this, options are plain and true. @module */
+import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import type { EntryFilter } from "./line_parser.ts";
+import { LOG_FILES, type LogFileSpec } from "./log_files.ts";
+import {
+  DEFAULT_LOG_SOURCES,
+  LOG_SOURCES,
+  type LogReadOptions,
+  type LogSource,
+  type LogStreamOptions,
+} from "./types.ts";
+
+/** What to read. */
+export interface ReadConfig extends EntryFilter {
+  /** The files that can hold entries of the wanted sources. */
+  readonly files: readonly LogFileSpec[];
+  readonly tail: number;
+  readonly fromCursor: string | undefined;
+  readonly follow: boolean;
+}
+
+const READ_OPTIONS: readonly string[] = [
+  "tail",
+  "since",
+  "until",
+  "sources",
+] satisfies (keyof LogReadOptions)[];
+const STREAM_OPTIONS: readonly string[] = [
+  "sources",
+  "since",
+  "fromCursor",
+  "until",
+  "follow",
+  "signal",
+] satisfies (keyof LogStreamOptions)[];
+
+/** @throws InvalidConfigError naming each option that cannot be used */
+export function parseReadOptions(options: LogReadOptions): ReadConfig {
+  return parse({ ...options }, READ_OPTIONS);
+}
+
+/** @throws InvalidConfigError naming each option that cannot be used */
+export function parseStreamOptions(options: LogStreamOptions): ReadConfig {
+  return parse({ ...options }, STREAM_OPTIONS);
+}
+
+function parse(options: Record<string, unknown>, known: readonly string[]): ReadConfig {
+  const issues: ConfigIssue[] = [];
+  const check = <T>(field: string, valid: boolean, problem: string, value: T): T => {
+    if (!valid) issues.push({ field, problem: `${problem}: current value is ${String(options[field])}` });
+    return value;
+  };
+  for (const field of Object.keys(options))
+    if (!known.includes(field)) issues.push({ field, problem: "is not an option" });
+  const {
+    tail = Number.POSITIVE_INFINITY,
+    since,
+    until,
+    sources,
+    fromCursor,
+    follow = false,
+    signal,
+  } = options;
+  const isTail = tail === Number.POSITIVE_INFINITY || (Number.isSafeInteger(tail) && Number(tail) >= 0);
+  const sinceMs = parseTime(since, Number.NEGATIVE_INFINITY);
+  const untilMs = parseTime(until, Number.POSITIVE_INFINITY);
+  const wanted = parseSources(sources);
+  check("sources", wanted !== undefined, `must be a list of ${LOG_SOURCES.join(", ")} or all`, wanted);
+  check("signal", signal === undefined || signal instanceof AbortSignal, "must be an AbortSignal", signal);
+  const config = {
+    sources: wanted ?? new Set<LogSource>(),
+    sinceMs: check("since", !Number.isNaN(sinceMs), "must be a time", sinceMs),
+    untilMs: check("until", !Number.isNaN(untilMs), "must be a time", untilMs),
+    tail: check("tail", isTail, "must be a whole number, at least 0", Number(tail)),
+    fromCursor: typeof fromCursor === "string" ? fromCursor : undefined,
+    follow: check("follow", typeof follow === "boolean", "must be true or false", follow === true),
+  };
+  check(
+    "fromCursor",
+    fromCursor === undefined || typeof fromCursor === "string",
+    "must be a text",
+    fromCursor,
+  );
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+  const files = LOG_FILES.filter((file) => file.sources.some((source) => config.sources.has(source)));
+  return { ...config, files };
+}
+
+/** `NaN` if `value` is no time. */
+function parseTime(value: unknown, absent: number): number {
+  if (value === undefined) return absent;
+  if (value instanceof Date) return value.getTime();
+  if (typeof value === "string") return Date.parse(value);
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+/** An empty list means the default, as no list does. */
+function parseSources(value: unknown): Set<LogSource> | undefined {
+  if (value === undefined) return new Set(DEFAULT_LOG_SOURCES);
+  if (!Array.isArray(value)) return undefined;
+  if (value.length === 0) return new Set(DEFAULT_LOG_SOURCES);
+  if (value.includes("all")) return value.every(isSourceOrAll) ? new Set(LOG_SOURCES) : undefined;
+  return value.every(isSource) ? new Set(value) : undefined;
+}
+
+function isSource(value: unknown): value is LogSource {
+  return LOG_SOURCES.some((source) => source === value);
+}
+
+function isSourceOrAll(value: unknown): boolean {
+  return value === "all" || isSource(value);
+}

@@ -1,0 +1,100 @@
+/**
+ * Notifications about changes in a directory. However many wait for the same directory, the process has one watcher on
+ * it: on Linux, inotify instances are few (128 for each user by default).
+ *
+ * A notification says no more than "look again"; several may come as one, and without a cause. One may also be missing
+ * (network file systems, exhausted watchers), therefore every wait has a time limit.
+ *
+ * @module
+ */
+import { type FSWatcher, watch } from "node:fs";
+import { resolve } from "node:path";
+
+/** One user's hold on the watcher of a directory; released by `using`. */
+export interface DirectoryWatch extends Disposable {
+  /** Grows with each change. Read it before looking, and give it to {@linkcode changed}: no change slips between. */
+  readonly version: number;
+  /** Resolves when there was a change after `seenVersion`, when `timeoutMs` have passed, or when `signal` aborts. */
+  changed(seenVersion: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+}
+
+/** How often waits end on their own where no watcher could be had. */
+const POLL_WITHOUT_WATCHER_MS = 100;
+
+class SharedWatcher {
+  version = 0;
+  users = 0;
+  readonly waiting = new Set<() => void>();
+  #watcher: FSWatcher | undefined;
+
+  constructor(directory: string) {
+    try {
+      this.#watcher = watch(directory, () => this.#wake());
+      this.#watcher.on("error", () => this.close()); // e.g. the directory is gone: from now on we poll
+    } catch {
+      // out of watchers, or no such directory: waits poll instead
+    }
+  }
+
+  get isWatching(): boolean {
+    return this.#watcher !== undefined;
+  }
+
+  close(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.version++;
+    for (const wake of this.waiting) wake();
+    this.waiting.clear();
+  }
+}
+
+const watchers = new Map<string, SharedWatcher>();
+
+/** Watches `directory`, sharing the watcher with all other users in this process. Never fails: see the module comment. */
+export function watchDirectory(directory: string): DirectoryWatch {
+  const path = resolve(directory);
+  const shared = watchers.get(path) ?? new SharedWatcher(path);
+  watchers.set(path, shared);
+  shared.users++;
+  let released = false;
+  return {
+    get version() {
+      return shared.version;
+    },
+    changed: (seenVersion, timeoutMs, signal) => changed(shared, seenVersion, timeoutMs, signal),
+    [Symbol.dispose]() {
+      if (released) return;
+      released = true;
+      shared.users--;
+      if (shared.users > 0) return;
+      shared.close();
+      if (watchers.get(path) === shared) watchers.delete(path);
+    },
+  };
+}
+
+function changed(
+  shared: SharedWatcher,
+  seenVersion: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  if (shared.version !== seenVersion || signal.aborted) return Promise.resolve();
+  const limitMs = shared.isWatching ? timeoutMs : Math.min(timeoutMs, POLL_WITHOUT_WATCHER_MS);
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      shared.waiting.delete(wake);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, limitMs);
+    shared.waiting.add(wake);
+    signal.addEventListener("abort", wake);
+  });
+}
