@@ -45,6 +45,9 @@ const NATIVE_TYPES: Readonly<Record<CType, string>> = {
   address: "u64",
 };
 
+// Deno unloads a library that it drops; a thread of libkrun may still run in it.
+const opened: unknown[] = [];
+
 /** The interface of this process's Deno. */
 export function denoInterface(): NativeInterface {
   const { Deno: deno } = globalThis as unknown as { Deno: DenoFfi };
@@ -53,7 +56,9 @@ export function denoInterface(): NativeInterface {
   }
 
   function open<T extends SymbolTable>(path: string, table: T): Bound<T> {
-    const { symbols } = deno.dlopen(path, denoFunctions(table));
+    const library = deno.dlopen(path, denoFunctions(table));
+    opened.push(library);
+    const { symbols } = library;
     requireSymbols(path, table, (name) => symbols[name] !== null);
     const present = Object.entries(symbols).filter(([, call]) => call !== null);
     return Object.fromEntries(present) as unknown as Bound<T>; // the table made both
