@@ -8,6 +8,7 @@
  */
 import { renameSync } from "node:fs";
 import { assert } from "../base/assert.ts";
+import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
 import type { ProcessIdentity } from "../platform/process_identity.ts";
 import { Database, type Row } from "./database.ts";
@@ -50,6 +51,12 @@ export interface BootKey {
 export interface BootClaim {
   readonly runDirectory: string;
   readonly host: ProcessIdentity;
+}
+
+/** Where a directory goes. */
+export interface DirectoryMove {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** What is claimed when a sandbox is created. */
@@ -169,12 +176,30 @@ export class Registry {
     });
   }
 
-  /** Takes back a creation that did not succeed, as if it had never been. */
-  abandonCreate(key: BootKey, reason: string): void {
+  /**
+   * Takes back a creation that did not succeed, as if it had never been, and moves its directory away in the same
+   * transaction. Does nothing to a sandbox that has been booted since, or that came up after all.
+   */
+  abandonCreate(
+    key: BootKey,
+    { reason, move }: { readonly reason: string; readonly move: DirectoryMove },
+  ): void {
     this.#database.transaction(() => {
       const record = this.findById(key.id);
-      if (record === undefined || record.bootNumber !== key.bootNumber || key.bootNumber !== 1) return;
+      if (record?.status !== "creating" || record.bootNumber !== key.bootNumber || key.bootNumber !== 1)
+        return;
+      moveDirectory(move);
       this.#removeRow(record, "failed", { error: reason });
+    });
+  }
+
+  /** Runs `action` while nobody can take the boot away. @throws {SandboxNotFoundError} if it is not ours any more. */
+  whileClaimed(key: BootKey, action: () => void): void {
+    this.#database.transaction(() => {
+      const record = this.findById(key.id);
+      if (record?.bootNumber !== key.bootNumber || !isLive(record.status))
+        throw new SandboxNotFoundError(key.id);
+      action();
     });
   }
 
@@ -182,19 +207,12 @@ export class Registry {
    * Forgets a sandbox that does not run and moves its directory to the trash, in one transaction: a namesake that is
    * created at the same moment never loses its own directory. Returns the trash path, to be deleted at leisure.
    */
-  remove(
-    id: string,
-    moveDirectory: { readonly from: string; readonly to: string },
-  ): "removed" | "live" | "absent" {
+  remove(id: string, move: DirectoryMove): "removed" | "live" | "absent" {
     return this.#database.transaction(() => {
       const record = this.findById(id);
       if (record === undefined) return "absent";
       if (isLive(record.status)) return "live";
-      try {
-        renameSync(moveDirectory.from, moveDirectory.to);
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-      }
+      moveDirectory(move);
       this.#removeRow(record, "removed", {});
       return "removed";
     });
@@ -317,6 +335,15 @@ export class Registry {
       updatedAt: new Date(number(row, "updated_at")),
       labels: Object.fromEntries(labels.map((label) => [text(label, "key"), text(label, "value")])),
     };
+  }
+}
+
+/** A directory that is not there is moved already. */
+function moveDirectory({ from, to }: DirectoryMove): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw new IoError(`move ${from} away`, from, error);
   }
 }
 

@@ -1,0 +1,60 @@
+/**
+ * A microVM per sandbox, for Bun and Deno.
+ *
+ * @example Boot a sandbox and run a program in it
+ * ```ts
+ * import { Sandbox } from "microsandbox";
+ *
+ * await using sandbox = await Sandbox.builder("hello").image("./rootfs").cpus(1).memory(512).replace().create();
+ * const output = await sandbox.exec("uname", ["-a"]);
+ * console.log(output.code, output.stdout());
+ * ```
+ *
+ * @module
+ */
+export {
+  AgentDisconnectedError,
+  AgentHandshakeError,
+  ExecFailedError,
+  type ExecFailureKind,
+  ExecOutputLimitError,
+  ExecTimeoutError,
+  ProtocolError,
+} from "./src/agent/errors.ts";
+export {
+  AbortedError,
+  type ConfigIssue,
+  type ErrorCode,
+  InternalError,
+  InvalidConfigError,
+  IoError,
+  MicrosandboxError,
+  TimeoutError,
+  UnsupportedError,
+} from "./src/base/errors.ts";
+export {
+  KernelInvalidError,
+  LibkrunCallError,
+  LibkrunfwNotFoundError,
+  LibkrunNotFoundError,
+} from "./src/ffi/errors.ts";
+export {
+  DatabaseError,
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "./src/registry/errors.ts";
+export type { SandboxStatus } from "./src/registry/status.ts";
+export { SandboxBuilder } from "./src/sandbox/builder.ts";
+export type { BootCallOptions, CreateStep } from "./src/sandbox/create.ts";
+export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
+export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
+export { SandboxHandle } from "./src/sandbox/handle.ts";
+export type { SandboxListOptions, SandboxPage } from "./src/sandbox/list.ts";
+export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
+export { Sandbox, type SandboxPingResult } from "./src/sandbox/sandbox.ts";
+export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";
+export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";

@@ -1,0 +1,166 @@
+/**
+ * The fluent way to say what `SandboxOptions` says, with the names that users of the microsandbox SDK know.
+ *
+ * @module
+ */
+import type { RlimitOptions, SandboxOptions } from "./options.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/** Boots what was collected. */
+export type CreateFunction = (
+  options: SandboxOptions,
+  call: { readonly signal?: AbortSignal | undefined },
+) => Promise<Sandbox>;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Collects options; nothing happens and nothing is checked before `create()`.
+ *
+ * @example
+ * ```ts
+ * const sandbox = await Sandbox.builder("hello").image("./rootfs").cpus(1).memory(512).replace().create();
+ * ```
+ */
+export class SandboxBuilder {
+  readonly #options: Mutable<Partial<SandboxOptions>>;
+  readonly #name: string;
+  readonly #create: CreateFunction;
+
+  /** Use `Sandbox.builder(name)`. */
+  constructor(name: string, create: CreateFunction) {
+    this.#name = name;
+    this.#create = create;
+    this.#options = {};
+  }
+
+  /** See {@linkcode SandboxOptions.image}. */
+  image(image: string): this {
+    return this.#set("image", image);
+  }
+
+  /** Virtual processors. @default {1} */
+  cpus(count: number): this {
+    return this.#set("cpus", count);
+  }
+
+  /** Memory in MiB. @default {512} */
+  memory(sizeMiB: number): this {
+    return this.#set("memoryMiB", sizeMiB);
+  }
+
+  /** Size of the writable disk in MiB. @default {4096} */
+  rootDisk(sizeMiB: number): this {
+    return this.#set("diskMiB", sizeMiB);
+  }
+
+  /** One variable of every program. */
+  env(name: string, value: string): this {
+    return this.envs({ [name]: value });
+  }
+
+  envs(variables: Readonly<Record<string, string>>): this {
+    return this.#set("env", { ...this.#options.env, ...variables });
+  }
+
+  label(key: string, value: string): this {
+    return this.labels({ [key]: value });
+  }
+
+  labels(labels: Readonly<Record<string, string>>): this {
+    return this.#set("labels", { ...this.#options.labels, ...labels });
+  }
+
+  /** Working directory of every program. */
+  workdir(path: string): this {
+    return this.#set("workdir", path);
+  }
+
+  user(user: string): this {
+    return this.#set("user", user);
+  }
+
+  /** What `shell()` runs. @default {"/bin/sh"} */
+  shell(path: string): this {
+    return this.#set("shell", path);
+  }
+
+  hostname(hostname: string): this {
+    return this.#set("hostname", hostname);
+  }
+
+  entrypoint(argv: Iterable<string>): this {
+    return this.#set("entrypoint", [...argv]);
+  }
+
+  cmd(argv: Iterable<string>): this {
+    return this.#set("cmd", [...argv]);
+  }
+
+  /** Soft and hard limit of one resource alike. */
+  rlimit(resource: string, limit: number): this {
+    return this.#setRlimit(resource, { soft: limit, hard: limit });
+  }
+
+  rlimitRange(resource: string, soft: number, hard: number): this {
+    return this.#setRlimit(resource, { soft, hard });
+  }
+
+  /** Whether the sandbox outlives this process. */
+  detached(detached = true): this {
+    return this.#set("detached", detached);
+  }
+
+  /** Takes the place of a sandbox of the same name, which gets 10 s to stop in order. */
+  replace(): this {
+    return this.#set("replace", true);
+  }
+
+  /** Like {@linkcode replace} with another grace, in milliseconds; 0 kills at once. */
+  replaceWithTimeout(graceMs: number): this {
+    return this.#set("replace", { graceMs });
+  }
+
+  /** The older name of {@linkcode replaceWithTimeout}. */
+  replaceWithGrace(graceMs: number): this {
+    return this.replaceWithTimeout(graceMs);
+  }
+
+  pullPolicy(policy: "always" | "if-missing" | "never"): this {
+    return this.#set("pullPolicy", policy);
+  }
+
+  engine(engine: "auto" | "krun" | "qemu"): this {
+    return this.#set("engine", engine);
+  }
+
+  bootTimeout(timeoutMs: number): this {
+    return this.#set("bootTimeoutMs", timeoutMs);
+  }
+
+  /** The options as collected so far. */
+  build(): Partial<SandboxOptions> & { readonly name: string } {
+    return { ...this.#options, name: this.#name };
+  }
+
+  /**
+   * Boots the sandbox; resolves when its agent answers. Errors: see `Sandbox.create()`.
+   */
+  create(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
+    return this.#create({ image: "", ...this.build() }, options);
+  }
+
+  /** Like {@linkcode create}, for a sandbox that outlives this process. */
+  createDetached(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
+    return this.detached().create(options);
+  }
+
+  #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {
+    Object.assign(this.#options, { [name]: value });
+    return this;
+  }
+
+  #setRlimit(resource: string, limit: RlimitOptions): this {
+    return this.#set("rlimits", { ...this.#options.rlimits, [resource]: limit });
+  }
+}

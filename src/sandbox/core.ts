@@ -1,0 +1,217 @@
+/**
+ * One sandbox by its identity: what `Sandbox` and `SandboxHandle` have in common. Every look at the registry is checked
+ * against the VM host process, so that a row never says `running` of a VM that is gone.
+ *
+ * @module
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { AgentClient } from "../agent/client.ts";
+import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
+import { homeDirectory, homePaths } from "../platform/home.ts";
+import { killProcess } from "../platform/process_identity.ts";
+import {
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "../registry/errors.ts";
+import { Registry, type SandboxRecord } from "../registry/registry.ts";
+import { isLive } from "../registry/status.ts";
+import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
+import { stagingPath } from "./staging.ts";
+
+/** Grace of `stop()`, in milliseconds. */
+export const STOP_GRACE_MS = 10_000;
+/** What a stop may take beyond its grace before the VM is killed: the flush, and the end of the VM. */
+const STOP_OVERHEAD_MS = 15_000;
+/** How long a kill may take: the kernel has to end a process. */
+const KILL_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Characters of a crash's last words that are kept as its reason. */
+const REASON_CHARS_MAX = 2_000;
+
+const registries = new Map<string, Registry>();
+
+/** The registry of the home in use. */
+export function openRegistry(): Registry {
+  const home = homeDirectory();
+  let registry = registries.get(home);
+  if (registry === undefined) {
+    registry = new Registry(home);
+    registries.set(home, registry);
+  }
+  return registry;
+}
+
+/** Where the sandbox called `name` keeps its disk and its logs. */
+export function sandboxDirectory(home: string, name: string): string {
+  return join(homePaths(home).sandboxes, name);
+}
+
+export function logDirectory(home: string, name: string): string {
+  return join(sandboxDirectory(home, name), "logs");
+}
+
+/** A sandbox's record as it truly is; `undefined` if nothing is left of it. */
+export async function reconcile(
+  registry: Registry,
+  record: SandboxRecord,
+): Promise<SandboxRecord | undefined> {
+  if (!isLive(record.status) || (await isBootAlive(record.runDirectory))) return record;
+  const now = registry.findById(record.id);
+  // It may have ended in order, or been started again, while we looked.
+  if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
+  const { runDirectory = "" } = now;
+  const words = lastWords(runDirectory).slice(-REASON_CHARS_MAX);
+  if (now.status === "creating" && now.bootNumber === 1) {
+    // Never finished: as if it had never been.
+    discardCreation(registry, now, "the process that created it ended");
+  } else {
+    const reason = `the VM ended without a word${words === "" ? "" : `; last seen:\n${words}`}`;
+    registry.transition(now, "crashed", { reason });
+  }
+  buryBoot(runDirectory, { directory: logDirectory(registry.home, now.name), sandboxId: now.id });
+  return registry.findById(record.id);
+}
+
+/** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */
+export function discardCreation(registry: Registry, key: { id: string; name: string }, reason: string): void {
+  const trash = stagingPath(registry.home);
+  registry.abandonCreate(
+    { id: key.id, bootNumber: 1 },
+    { reason, move: { from: sandboxDirectory(registry.home, key.name), to: trash } },
+  );
+  rmSync(trash, { recursive: true, force: true });
+}
+
+/** One sandbox, for good: a namesake that replaces it is another. */
+export class SandboxCore {
+  readonly registry: Registry;
+  readonly id: string;
+  readonly name: string;
+  #client: Promise<AgentClient> | undefined;
+
+  constructor(registry: Registry, record: { readonly id: string; readonly name: string }) {
+    this.registry = registry;
+    this.id = record.id;
+    this.name = record.name;
+  }
+
+  /** @throws {SandboxNotFoundError} if no sandbox has that name. */
+  static async find(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
+    const registry = openRegistry();
+    const record = await reconcile(registry, registry.get(name));
+    if (record === undefined) throw new SandboxNotFoundError(name);
+    return { core: new SandboxCore(registry, record), record };
+  }
+
+  /**
+   * The record as it is now.
+   *
+   * @throws {SandboxReplacedError} if another sandbox has the name now.
+   * @throws {SandboxNotFoundError} if it was removed.
+   */
+  async record(): Promise<SandboxRecord> {
+    const found = this.registry.findById(this.id);
+    const record = found === undefined ? undefined : await reconcile(this.registry, found);
+    if (record !== undefined) return record;
+    if (this.registry.find(this.name) !== undefined) throw new SandboxReplacedError(this.name);
+    throw new SandboxNotFoundError(this.name);
+  }
+
+  /** The connection to the running VM; made once and kept while it lasts. */
+  async connect(
+    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<AgentClient> {
+    if (this.#client === undefined) {
+      const client = this.#open(options.timeoutMs ?? CONNECT_TIMEOUT_MS, options.signal);
+      this.#client = client;
+      const forget = () => {
+        if (this.#client === client) this.#client = undefined;
+      };
+      client.then(({ closed }) => closed.then(forget), forget);
+    }
+    return await this.#client;
+  }
+
+  async #open(timeoutMs: number, signal: AbortSignal | undefined): Promise<AgentClient> {
+    const record = await this.record();
+    if (!isLive(record.status) || record.runDirectory === undefined) {
+      const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };
+      throw new SandboxNotRunningError(this.name, record.status, reason);
+    }
+    const client = await AgentClient.connect(relayPath(record.runDirectory), { timeoutMs, signal });
+    if (client.sandboxId === this.id) return client;
+    client.close();
+    throw new SandboxReplacedError(this.name);
+  }
+
+  /**
+   * Ends the sandbox in order; after `graceMs` and what flushing needs, by force. Resolves when the VM is gone. A
+   * sandbox that does not run is left as it is.
+   */
+  async stop(graceMs: number): Promise<void> {
+    if (graceMs === 0) return await this.kill();
+    const record = await this.record();
+    if (!isLive(record.status)) return;
+    const client = await this.#connectToEnd();
+    if (client === undefined) return await this.kill();
+    client.requestStop(graceMs);
+    if (!(await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS))) await this.kill();
+    await this.record(); // if it ended without a word, it is noted as crashed now
+  }
+
+  /** Ends the VM at once. Resolves when it is gone. */
+  async kill(timeoutMs: number = KILL_TIMEOUT_MS): Promise<void> {
+    const record = await this.record();
+    if (!isLive(record.status)) return;
+    const client = await this.#connectToEnd();
+    client?.requestKill();
+    const gone = client !== undefined && (await settlesWithin(client.holding(client.closed), timeoutMs));
+    if (!gone) await this.#killHost(record, timeoutMs);
+    await this.record();
+  }
+
+  /** Deletes a sandbox that does not run, its disk and its logs included. */
+  async remove(): Promise<void> {
+    await this.record();
+    const trash = stagingPath(this.registry.home);
+    const from = sandboxDirectory(this.registry.home, this.name);
+    const outcome = this.registry.remove(this.id, { from, to: trash });
+    if (outcome === "live") throw new SandboxStillRunningError(this.name, "remove");
+    rmSync(trash, { recursive: true, force: true });
+  }
+
+  /** A connection for ending the VM; `undefined` if the host process does not serve one. */
+  async #connectToEnd(): Promise<AgentClient | undefined> {
+    try {
+      return await this.connect({ timeoutMs: KILL_TIMEOUT_MS });
+    } catch (error) {
+      if (MicrosandboxError.is(error)) return undefined; // it does not greet: the caller takes other means
+      throw error;
+    }
+  }
+
+  /** For a VM host process that hangs, or that has not come so far as to serve clients. */
+  async #killHost(record: SandboxRecord, timeoutMs: number): Promise<void> {
+    if (record.host !== undefined) killProcess(record.host);
+    const deadline = Date.now() + timeoutMs;
+    while (await isBootAlive(record.runDirectory)) {
+      if (Date.now() > deadline)
+        throw new TimeoutError(`the VM host process of ${this.name} to end`, timeoutMs);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** Whether `promise` resolves in time. */
+async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  const done = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return done;
+}

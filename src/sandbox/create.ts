@@ -1,0 +1,265 @@
+/**
+ * From options to a running VM: creating a sandbox, and starting one that exists.
+ *
+ * Everything that can be refused is refused before anything is made; what is made on the way is taken back if a later
+ * step fails.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { MiB } from "../base/bytes.ts";
+import { InternalError } from "../base/errors.ts";
+import { ensureBootDisk } from "../image/boot_disk.ts";
+import { formatExt4 } from "../image/ext4.ts";
+import { homePaths } from "../platform/home.ts";
+import { SandboxAlreadyExistsError } from "../registry/errors.ts";
+import type { BootKey, Registry } from "../registry/registry.ts";
+import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
+import { type DoctorReport, selectEngine } from "../vmm/doctor.ts";
+import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
+import {
+  discardCreation,
+  logDirectory,
+  openRegistry,
+  reconcile,
+  SandboxCore,
+  sandboxDirectory,
+} from "./core.ts";
+import { resolveImage } from "./image_source.ts";
+import {
+  type CreateRequest,
+  checkSandboxName,
+  parseSandboxOptions,
+  parseStoredConfig,
+  type SandboxConfig,
+  type SandboxOptions,
+} from "./options.ts";
+import { stagingPath, sweepStaging } from "./staging.ts";
+
+/** How one call to create or start a sandbox behaves. */
+export interface BootCallOptions {
+  /** Aborting undoes what was begun. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each step that is reached. Milliseconds count from the call. */
+  readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
+}
+
+/** The steps of a creation, in order. */
+export type CreateStep = "image" | BootStep;
+
+/** A sandbox that was just booted. */
+export interface BootedSandbox {
+  readonly core: SandboxCore;
+  readonly config: SandboxConfig;
+  readonly vm: LaunchedVm;
+  readonly detached: boolean;
+}
+
+const UPPER_NAME = "upper.ext4";
+/** Other processes may create the same name as often as we make room for it. */
+const REPLACE_ATTEMPTS_MAX = 5;
+
+/** See `Sandbox.create()`. */
+export async function createSandbox(
+  options: SandboxOptions,
+  call: BootCallOptions = {},
+): Promise<BootedSandbox> {
+  const begin = performance.now();
+  const request = parseSandboxOptions(options);
+  const registry = openRegistry();
+  if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
+  const engine = await chooseEngine(request.config);
+  sweepStaging(registry.home);
+  const [bootDisk, image] = await Promise.all([
+    ensureBootDisk(homePaths(registry.home).bootDisks),
+    resolveImage(request.config.image, { home: registry.home, signal: call.signal }),
+  ]);
+  call.onStep?.("image", performance.now() - begin);
+  const config: SandboxConfig = { ...request.config, imageConfig: image.config };
+  const boot: BootInputs = { registry, config, engine, bootDisk, imagePath: image.erofsPath, call, begin };
+  for (let attempt = 1; ; attempt++) {
+    if (request.replaceGraceMs !== undefined) await vacate(registry, config.name, request.replaceGraceMs);
+    try {
+      return await bootNew(boot, request, image.digest);
+    } catch (error) {
+      const isRaceLost = error instanceof SandboxAlreadyExistsError && request.replaceGraceMs !== undefined;
+      if (!isRaceLost || attempt === REPLACE_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Boots a sandbox that is stopped or has crashed. */
+export async function startSandbox(
+  name: string,
+  options: BootCallOptions & { readonly detached?: boolean | undefined } = {},
+): Promise<BootedSandbox> {
+  const begin = performance.now();
+  checkSandboxName(name);
+  const { core, record } = await SandboxCore.find(name);
+  const { registry } = core;
+  const config = parseStoredConfig(record.configJson);
+  const engine = await chooseEngine(config);
+  const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
+  const imagePath = imagePathOf(registry.home, record.imageDigest);
+  const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
+  const detached = options.detached ?? false;
+  const vm = await launch(boot, { kind: "start", id: core.id }, detached, async () => {});
+  return { core, config, vm, detached };
+}
+
+interface BootInputs {
+  readonly registry: Registry;
+  readonly config: SandboxConfig;
+  readonly engine: DoctorReport & { readonly engine: ClaimRequest["engine"] };
+  readonly bootDisk: string;
+  readonly imagePath: string;
+  readonly call: BootCallOptions;
+  readonly begin: number;
+}
+
+async function bootNew(
+  boot: BootInputs,
+  request: CreateRequest,
+  imageDigest: string,
+): Promise<BootedSandbox> {
+  const { registry, config } = boot;
+  const id = randomUUID();
+  const sandbox = {
+    kind: "create",
+    id,
+    name: config.name,
+    configJson: JSON.stringify(config),
+    imageDigest,
+    labels: config.labels,
+  } as const;
+  try {
+    const vm = await launch(boot, sandbox, request.detached, (key) => placeDisks(boot, key));
+    return {
+      core: new SandboxCore(registry, { id, name: config.name }),
+      config,
+      vm,
+      detached: request.detached,
+    };
+  } catch (error) {
+    discardCreation(registry, { id, name: config.name }, String(error));
+    throw error;
+  }
+}
+
+function launch(
+  boot: BootInputs,
+  sandbox: ClaimRequest["sandbox"],
+  detached: boolean,
+  placeDisks: (key: BootKey) => Promise<void>,
+): Promise<LaunchedVm> {
+  const { registry, config, engine, call, begin } = boot;
+  const spawnedAt = performance.now();
+  return launchVm({
+    name: config.name,
+    claim: { home: registry.home, sandbox, engine: engine.engine, detached },
+    prepare: async (key) => {
+      await placeDisks(key);
+      return bootRequest(boot);
+    },
+    signal: call.signal,
+    onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
+  });
+}
+
+/** Makes the sandbox's directory with its writable disk, and puts it in place in one step while the name is ours. */
+async function placeDisks({ registry, config, call }: BootInputs, key: BootKey): Promise<void> {
+  const staged = stagingPath(registry.home);
+  try {
+    mkdirSync(staged, { mode: 0o700 });
+    await formatExt4({
+      path: join(staged, UPPER_NAME),
+      sizeBytes: config.diskMiB * MiB,
+      label: "msb-upper",
+      directories: [{ path: "upper" }, { path: "work" }],
+      timestampSeconds: Math.floor(Date.now() / 1000),
+      signal: call.signal,
+    });
+    const place = sandboxDirectory(registry.home, config.name);
+    mkdirSync(homePaths(registry.home).sandboxes, { recursive: true, mode: 0o700 });
+    registry.whileClaimed(key, () => {
+      rmSync(place, { recursive: true, force: true }); // nobody's: the name was free
+      renameSync(staged, place);
+    });
+  } finally {
+    rmSync(staged, { recursive: true, force: true });
+  }
+}
+
+function bootRequest({
+  registry,
+  config,
+  engine,
+  bootDisk,
+  imagePath,
+}: BootInputs): Omit<BootRequest, "type"> {
+  const { name, hostname } = config;
+  return {
+    cpus: config.cpus,
+    memoryMiB: config.memoryMiB,
+    kvm: engine.kvm,
+    disks: [
+      { id: "boot", path: bootDisk, readOnly: true },
+      { id: "image", path: imagePath, readOnly: true },
+      { id: "upper", path: join(sandboxDirectory(registry.home, name), UPPER_NAME), readOnly: false },
+    ],
+    guest: {
+      imageDevice: "/dev/vdb",
+      imageType: "erofs",
+      upperDevice: "/dev/vdc",
+      hostname,
+      hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
+      resolvConf: "",
+    },
+    logDirectory: logDirectory(registry.home, name),
+    bootTimeoutMs: config.bootTimeoutMs,
+    stopGraceMs: OWNER_GONE_GRACE_MS,
+    libkrunPath: engine.libkrun,
+    libkrunfwPath: engine.libkrunfw,
+    qemuPath: engine.qemu,
+  };
+}
+
+/** What programs get to end in when the owner of an attached sandbox has gone. */
+const OWNER_GONE_GRACE_MS = 10_000;
+
+/** Where the image of a sandbox is; it stays there as long as a sandbox uses it. */
+function imagePathOf(home: string, digest: string): string {
+  return join(home, "cache", "images", `${digest}.erofs`);
+}
+
+async function refuseExisting(registry: Registry, name: string): Promise<void> {
+  const found = registry.find(name);
+  if (found !== undefined && (await reconcile(registry, found)) !== undefined)
+    throw new SandboxAlreadyExistsError(name);
+}
+
+/** Makes room for a new sandbox of that name. */
+async function vacate(registry: Registry, name: string, graceMs: number): Promise<void> {
+  const found = registry.find(name);
+  const record = found === undefined ? undefined : await reconcile(registry, found);
+  if (record === undefined) return;
+  const core = new SandboxCore(registry, record);
+  await core.stop(graceMs);
+  await core.remove();
+}
+
+let isSlownessTold = false;
+
+async function chooseEngine(config: Omit<SandboxConfig, "imageConfig">): Promise<BootInputs["engine"]> {
+  const report = await selectEngine({ engine: config.engine });
+  if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
+    isSlownessTold = true;
+    process.emitWarning(`sandboxes run by emulation, which is slow: ${report.reason}`, {
+      code: "MSB_EMULATION",
+    });
+  }
+  if (report.libkrunfw === undefined) throw new InternalError("an engine was chosen without a kernel");
+  return report;
+}

@@ -1,0 +1,340 @@
+/**
+ * Programs in a sandbox as callers see them: a collected result, or a handle with events and Web Streams.
+ *
+ * @module
+ */
+import type { AgentClient } from "../agent/client.ts";
+import { ExecOutputLimitError, ExecTimeoutError } from "../agent/errors.ts";
+import type { ExecExit, ExecSession } from "../agent/exec_session.ts";
+import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
+import { AbortedError, InternalError } from "../base/errors.ts";
+import type { ExecRequest } from "./exec_options.ts";
+
+const SIGKILL = 9;
+
+/** How a program ended. */
+export interface ExitStatus {
+  /** The exit code; 128 + signal, as shells say it, if a signal ended it. */
+  readonly code: number;
+  /** Whether the code is 0. */
+  readonly success: boolean;
+  /** The number of the signal that ended it. */
+  readonly signal: number | undefined;
+}
+
+/** What a program wrote, and how it ended. */
+export class ExecOutput {
+  readonly status: ExitStatus;
+  readonly #stdout: Bytes;
+  readonly #stderr: Bytes;
+
+  /** Made by `exec()`. */
+  constructor(status: ExitStatus, stdout: Bytes, stderr: Bytes) {
+    this.status = status;
+    this.#stdout = stdout;
+    this.#stderr = stderr;
+  }
+
+  get code(): number {
+    return this.status.code;
+  }
+
+  get success(): boolean {
+    return this.status.success;
+  }
+
+  /** Standard output as UTF-8; what is not becomes U+FFFD. */
+  stdout(): string {
+    return decodeUtf8(this.#stdout);
+  }
+
+  stderr(): string {
+    return decodeUtf8(this.#stderr);
+  }
+
+  stdoutBytes(): Bytes {
+    return this.#stdout;
+  }
+
+  stderrBytes(): Bytes {
+    return this.#stderr;
+  }
+}
+
+/** What {@linkcode ExecHandle} yields, in order of arrival. `exited` comes last, after all that the process wrote. */
+export type ExecEvent =
+  | { readonly kind: "started"; readonly pid: number }
+  | { readonly kind: "stdout"; readonly data: Bytes }
+  | { readonly kind: "stderr"; readonly data: Bytes }
+  | { readonly kind: "exited"; readonly code: number; readonly signal: number | undefined };
+
+/** The standard input of a program, as the known SDK has it. `ExecHandle.stdin` is the Web Stream of the same pipe. */
+export class ExecSink {
+  readonly #session: ExecSession;
+
+  constructor(session: ExecSession) {
+    this.#session = session;
+  }
+
+  /** Resolves when the guest has room for more; what a program does not read any more is dropped. */
+  async write(data: Uint8Array | string): Promise<void> {
+    await this.#session.stdin.write(typeof data === "string" ? encodeUtf8(data) : data);
+  }
+
+  /** Ends the input. On a pseudo-terminal it sends ^D. */
+  async close(): Promise<void> {
+    this.#session.stdin.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * A running program. Read it as events (`for await`), as streams ({@linkcode stdout}, {@linkcode stderr}), or at the end
+ * ({@linkcode collect}); what is not read waits in the guest, as in a full pipe.
+ *
+ * @example
+ * ```ts
+ * const run = await sandbox.execStream("sh", ["-c", "echo a; echo b >&2; exit 7"]);
+ * for await (const event of run) {
+ *   if (event.kind === "stdout") process.stdout.write(event.data);
+ *   if (event.kind === "exited") console.log(event.code); // 7
+ * }
+ * ```
+ */
+export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
+  /** The process id in the guest. */
+  readonly pid: number;
+  readonly #session: ExecSession;
+  readonly #request: ExecRequest;
+  readonly #timeout: ReturnType<typeof setTimeout> | undefined;
+  readonly #onAbort: () => void;
+  #stdout: ReadableStream<Bytes> | undefined;
+  #stderr: ReadableStream<Bytes> | undefined;
+  #stdin: WritableStream<Uint8Array> | undefined;
+  #sinkIsTaken = false;
+  /** Rejects with the reason why this handle, not the program, put an end to it. */
+  readonly #failed = Promise.withResolvers<never>();
+  #ending: Error | undefined;
+  #events: AsyncGenerator<ExecEvent, void, void> | undefined;
+
+  /** @throws {ExecFailedError} if the program cannot be started. */
+  static async start(client: AgentClient, request: ExecRequest): Promise<ExecHandle> {
+    request.signal?.throwIfAborted();
+    const session = client.startExec(request.start);
+    return new ExecHandle(session, request, await session.started);
+  }
+
+  private constructor(session: ExecSession, request: ExecRequest, pid: number) {
+    this.#session = session;
+    this.#request = request;
+    this.pid = pid;
+    this.#failed.promise.catch(() => {}); // seen by whoever reads this handle
+    const { timeoutMs, signal } = request;
+    this.#onAbort = () => this.#endWith(new AbortedError(this.#command, signal?.reason));
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
+    if (timeoutMs !== undefined) {
+      const none = new Uint8Array(0);
+      this.#timeout = setTimeout(
+        () => this.#endWith(new ExecTimeoutError(this.#command, timeoutMs, none, none)),
+        timeoutMs,
+      );
+    }
+    session.finished.then(() => this.#release());
+    session.exited.then(() => this.#release()).catch(() => {});
+    if (request.input !== undefined) this.#feed(request.input);
+  }
+
+  /** Standard output as a stream, or all output of a pseudo-terminal. */
+  get stdout(): ReadableStream<Bytes> {
+    this.#stdout ??= this.#stream(this.#session.outputs.get("output") ?? this.#session.outputs.get("stdout"));
+    return this.#stdout;
+  }
+
+  /** Standard error as a stream; empty on a pseudo-terminal. */
+  get stderr(): ReadableStream<Bytes> {
+    this.#stderr ??= this.#stream(this.#session.outputs.get("stderr"));
+    return this.#stderr;
+  }
+
+  /** Standard input as a stream. It errors with EPIPE once the program reads no more. */
+  get stdin(): WritableStream<Uint8Array> {
+    const input = this.#session.stdin;
+    this.#stdin ??= new WritableStream<Uint8Array>({
+      async write(chunk) {
+        if (!(await input.write(chunk)))
+          throw new Error("EPIPE: the program does not read its standard input any more");
+      },
+      close: () => input.end(),
+      abort: () => input.end(),
+    });
+    return this.#stdin;
+  }
+
+  /** The input as a sink, once; `null` from the second call on. */
+  async takeStdin(): Promise<ExecSink | null> {
+    if (this.#sinkIsTaken || !this.#request.start.stdin) return null;
+    this.#sinkIsTaken = true;
+    return new ExecSink(this.#session);
+  }
+
+  /** Resolves when the process has exited, whatever becomes of its output. */
+  async wait(): Promise<ExitStatus> {
+    return statusOf(await Promise.race([this.#failed.promise, this.#session.exited]));
+  }
+
+  /**
+   * Reads everything and resolves when the process has exited.
+   *
+   * @throws {ExecTimeoutError} with what was read until then.
+   * @throws {ExecOutputLimitError} if it is more than `outputBytesMax`.
+   * @throws {AgentDisconnectedError} if the sandbox ends first.
+   */
+  async collect(): Promise<ExecOutput> {
+    const parts: Record<"stdout" | "stderr", Bytes[]> = { stdout: [], stderr: [] };
+    let size = 0;
+    try {
+      for await (const event of this) {
+        if (event.kind === "stdout" || event.kind === "stderr") {
+          size += event.data.length;
+          if (size > this.#request.outputBytesMax) {
+            this.#endWith(new ExecOutputLimitError(this.#command, this.#request.outputBytesMax));
+          }
+          parts[event.kind].push(event.data);
+        } else if (event.kind === "exited") {
+          return new ExecOutput(statusOf(event), concatBytes(parts.stdout), concatBytes(parts.stderr));
+        }
+      }
+      throw new InternalError("the events of a program ended without its exit");
+    } catch (error) {
+      if (!(error instanceof ExecTimeoutError)) throw error;
+      const { timeoutMs } = error;
+      throw new ExecTimeoutError(
+        this.#command,
+        timeoutMs,
+        concatBytes(parts.stdout),
+        concatBytes(parts.stderr),
+      );
+    }
+  }
+
+  /** Sends a signal to the whole process group. */
+  async signal(signal: number): Promise<void> {
+    this.#session.signal(signal);
+  }
+
+  /** Kills the whole process group. */
+  async kill(): Promise<void> {
+    this.#session.signal(SIGKILL);
+  }
+
+  /** Sets the size of the pseudo-terminal. */
+  async resize(rows: number, columns: number): Promise<void> {
+    this.#session.resize(rows, columns);
+  }
+
+  /** The next event; `null` after the last. */
+  async recv(): Promise<ExecEvent | null> {
+    this.#events ??= this.#eventsInOrder();
+    const { value, done } = await this.#events.next();
+    return done === true ? null : value;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ExecEvent> {
+    this.#events ??= this.#eventsInOrder();
+    return this.#events;
+  }
+
+  /** Kills the program if it still runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#session.close();
+    await this.#session.finished;
+  }
+
+  async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
+    try {
+      yield { kind: "started", pid: this.pid };
+      const settled = this.#session.settled.then(
+        (exit) => ({ exit, arrivals: this.#session.arrivals }),
+        () => undefined,
+      );
+      let end: Awaited<typeof settled>;
+      let isOver = false;
+      settled.then((value) => {
+        end = value;
+        isOver = true;
+      });
+      const channels = [...this.#session.outputs.values()];
+      for (;;) {
+        const changed = Promise.race([
+          settled,
+          ...channels.filter((c) => !c.isFinished).map((c) => c.changed),
+        ]);
+        const first = oldest(channels);
+        if (this.#ending !== undefined) throw this.#ending;
+        if (first !== undefined && (end === undefined || first.number < end.arrivals)) {
+          const data = first.channel.take();
+          if (data !== undefined) yield { kind: first.channel.name === "stderr" ? "stderr" : "stdout", data };
+        } else if (isOver) {
+          const { code, signal } = end === undefined ? await this.#session.settled : end.exit;
+          yield { kind: "exited", code, signal };
+          return;
+        } else {
+          await changed;
+        }
+      }
+    } finally {
+      this.#session.close();
+    }
+  }
+
+  #stream(channel: { toReadableStream(): ReadableStream<Bytes> } | undefined): ReadableStream<Bytes> {
+    return channel?.toReadableStream() ?? new ReadableStream({ start: (controller) => controller.close() });
+  }
+
+  async #feed(input: Uint8Array): Promise<void> {
+    await this.#session.stdin.write(input);
+    this.#session.stdin.end();
+  }
+
+  /** Ends the program for a reason that every reader of this handle is to see. */
+  #endWith(error: Error): void {
+    this.#ending ??= error;
+    this.#failed.reject(this.#ending);
+    this.#session.close();
+    this.#release();
+  }
+
+  #release(): void {
+    clearTimeout(this.#timeout);
+    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  get #command(): string {
+    return this.#request.start.argv[0] ?? "";
+  }
+}
+
+interface Candidate<C> {
+  readonly channel: C;
+  readonly number: number;
+}
+
+/** The channel whose oldest waiting chunk arrived first. */
+function oldest<C extends { readonly oldest: number | undefined }>(
+  channels: readonly C[],
+): Candidate<C> | undefined {
+  let best: Candidate<C> | undefined;
+  for (const channel of channels) {
+    const number = channel.oldest;
+    if (number !== undefined && (best === undefined || number < best.number)) best = { channel, number };
+  }
+  return best;
+}
+
+function statusOf({ code, signal }: ExecExit): ExitStatus {
+  return { code, success: code === 0, signal };
+}

@@ -1,0 +1,217 @@
+/**
+ * How one program is run: options, what an image and a sandbox add to them, and the builder of the known SDK.
+ *
+ * @module
+ */
+import { z } from "zod";
+import type { ExecStart } from "../agent/exec_session.ts";
+import { encodeUtf8, MiB } from "../base/bytes.ts";
+import { InvalidConfigError } from "../base/errors.ts";
+import { NoDefaultCommandError } from "./errors.ts";
+import type { RlimitOptions, SandboxConfig } from "./options.ts";
+
+/** What a program reads: nothing at all, what is written to `ExecHandle.stdin`, or these bytes. */
+export type StdinMode = "null" | "pipe" | { readonly bytes: Uint8Array };
+
+/** Values for {@linkcode ExecOptions.stdin}, as the known SDK names them. */
+export const Stdin: {
+  null(): StdinMode;
+  pipe(): StdinMode;
+  bytes(data: Uint8Array | string): StdinMode;
+} = {
+  null: () => "null",
+  pipe: () => "pipe",
+  bytes: (data) => ({ bytes: typeof data === "string" ? encodeUtf8(data) : data }),
+};
+
+/** Options of one run; each has its default from the sandbox, and that from the image. */
+export interface ExecOptions {
+  /** Variables over those of the sandbox and the image. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Working directory, absolute. @default the sandbox's, else the image's, else `/` */
+  readonly cwd?: string | undefined;
+  /** `name`, `uid`, `name:group` or `uid:gid`. @default the sandbox's, else the image's, else root */
+  readonly user?: string | undefined;
+  /** @default {"null"} for `exec`, {"pipe"} for `execStream` */
+  readonly stdin?: StdinMode | undefined;
+  /** Runs on a pseudo-terminal: output arrives merged, as stdout. @default {false} */
+  readonly tty?: boolean | { readonly rows: number; readonly columns: number } | undefined;
+  /** Kills the process group and rejects with `ExecTimeoutError` after so many milliseconds. @default none */
+  readonly timeoutMs?: number | undefined;
+  readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
+  /** Most bytes that `exec` collects of stdout and stderr together. @default {67_108_864} */
+  readonly outputBytesMax?: number | undefined;
+  /** Aborting kills the process group. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A run as it is sent, and how the client handles it. */
+export interface ExecRequest {
+  readonly start: ExecStart;
+  readonly input: Uint8Array | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly outputBytesMax: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const OUTPUT_BYTES_MAX: number = 64 * MiB;
+const DEFAULT_TERMINAL = { rows: 24, columns: 80 };
+
+const count = z.int().min(1).max(65_535);
+const limit = z.union([z.int().min(0), z.literal("unlimited")]);
+const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
+const schema = z.strictObject({
+  env: z.record(z.string().regex(/^[^=\0]+$/, "must be a variable's name"), noNul).optional(),
+  cwd: noNul.startsWith("/", "must be an absolute path").optional(),
+  user: noNul.min(1).optional(),
+  stdin: z.union([z.enum(["null", "pipe"]), z.strictObject({ bytes: z.instanceof(Uint8Array) })]).optional(),
+  tty: z.union([z.boolean(), z.strictObject({ rows: count, columns: count })]).optional(),
+  timeoutMs: z
+    .number()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .optional(),
+  rlimits: z
+    .record(z.string().regex(/^[a-z]+$/), z.strictObject({ soft: limit, hard: limit.optional() }))
+    .optional(),
+  outputBytesMax: z.int().min(0).optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+});
+
+/** @throws {InvalidConfigError} naming every field that is wrong. */
+export function resolveExec(
+  config: SandboxConfig,
+  command: string,
+  args: Iterable<string>,
+  options: ExecOptions,
+  defaultStdin: "null" | "pipe",
+): ExecRequest {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const parsed = schema.safeParse(given);
+  const argv = [command, ...args];
+  const issues = parsed.success
+    ? []
+    : parsed.error.issues.map(({ path, message }) => ({
+        field: path.join(".") || "options",
+        problem: message,
+      }));
+  if (command === "") issues.push({ field: "command", problem: "must not be empty" });
+  if (argv.some((word) => word.includes("\0")))
+    issues.push({ field: "args", problem: "must not contain a NUL byte" });
+  if (!parsed.success || issues.length > 0) throw new InvalidConfigError(issues);
+  const { env, cwd, user, tty, rlimits, stdin = defaultStdin } = parsed.data;
+  return {
+    start: {
+      argv,
+      env: mergeEnv(config, env ?? {}),
+      cwd: cwd ?? config.workdir ?? (config.imageConfig.workingDir || "/"),
+      user: user ?? config.user ?? config.imageConfig.user ?? "",
+      rlimits: [
+        ...config.rlimits,
+        ...Object.entries(rlimits ?? {}).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
+      ],
+      terminal: tty === true ? DEFAULT_TERMINAL : tty === false ? undefined : tty,
+      stdin: stdin !== "null",
+    },
+    input: typeof stdin === "object" ? stdin.bytes : undefined,
+    timeoutMs: parsed.data.timeoutMs,
+    outputBytesMax: parsed.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
+    signal: parsed.data.signal,
+  };
+}
+
+/** The command that the image and the sandbox say is the main one: ENTRYPOINT followed by CMD. */
+export function defaultCommand(config: SandboxConfig): readonly [string, ...string[]] {
+  const entrypoint = config.entrypoint ?? config.imageConfig.entrypoint ?? [];
+  // As with containers: another ENTRYPOINT makes the image's CMD meaningless.
+  const cmd = config.cmd ?? (config.entrypoint === undefined ? config.imageConfig.cmd : undefined) ?? [];
+  const [program, ...args] = [...entrypoint, ...cmd];
+  if (program === undefined) throw new NoDefaultCommandError(config.name);
+  return [program, ...args];
+}
+
+function mergeEnv(config: SandboxConfig, env: Readonly<Record<string, string>>): string[] {
+  const merged = new Map<string, string>();
+  for (const entry of config.imageConfig.env ?? []) {
+    const at = entry.indexOf("=");
+    if (at > 0) merged.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  for (const [name, value] of [...Object.entries(config.env), ...Object.entries(env)])
+    merged.set(name, value);
+  return [...merged].map(([name, value]) => `${name}=${value}`);
+}
+
+/** The fluent form of {@linkcode ExecOptions}, for `execWith` and `execStreamWith`. */
+export class ExecOptionsBuilder {
+  readonly #args: string[] = [];
+  #options: ExecOptions = {};
+
+  arg(arg: string): this {
+    this.#args.push(arg);
+    return this;
+  }
+
+  args(args: Iterable<string>): this {
+    this.#args.push(...args);
+    return this;
+  }
+
+  cwd(cwd: string): this {
+    return this.#set({ cwd });
+  }
+
+  user(user: string): this {
+    return this.#set({ user });
+  }
+
+  env(name: string, value: string): this {
+    return this.envs({ [name]: value });
+  }
+
+  envs(env: Readonly<Record<string, string>>): this {
+    return this.#set({ env: { ...this.#options.env, ...env } });
+  }
+
+  /** In milliseconds. */
+  timeout(timeoutMs: number): this {
+    return this.#set({ timeoutMs });
+  }
+
+  stdinNull(): this {
+    return this.#set({ stdin: "null" });
+  }
+
+  stdinPipe(): this {
+    return this.#set({ stdin: "pipe" });
+  }
+
+  stdinBytes(data: Uint8Array | string): this {
+    return this.#set({ stdin: Stdin.bytes(data) });
+  }
+
+  tty(tty = true): this {
+    return this.#set({ tty });
+  }
+
+  rlimit(resource: string, limit: number): this {
+    return this.rlimitRange(resource, limit, limit);
+  }
+
+  rlimitRange(resource: string, soft: number, hard: number): this {
+    return this.#set({ rlimits: { ...this.#options.rlimits, [resource]: { soft, hard } } });
+  }
+
+  signal(signal: AbortSignal): this {
+    return this.#set({ signal });
+  }
+
+  /** What was collected. */
+  build(): { readonly args: readonly string[]; readonly options: ExecOptions } {
+    return { args: this.#args, options: this.#options };
+  }
+
+  #set(options: ExecOptions): this {
+    this.#options = { ...this.#options, ...options };
+    return this;
+  }
+}

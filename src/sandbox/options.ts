@@ -1,0 +1,282 @@
+/**
+ * What a caller may ask of a new sandbox, checked once. Past this file a config is plain data, already true.
+ *
+ * @module
+ */
+import { totalmem } from "node:os";
+import { z } from "zod";
+import { MiB } from "../base/bytes.ts";
+import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+
+/** libkrun's kernels are built for 16 processors. */
+export const CPUS_MAX = 16;
+export const MEMORY_MIB_MIN = 64;
+/** On x86, memory of this size would end inside the window of the virtio devices: such a VM does not boot. */
+const MEMORY_HOLE_MIB = { first: 3291, last: 3328 } as const;
+const NAME_BYTES_MAX = 128;
+const LABELS_MAX = 64;
+const ENV_MAX = 4096;
+
+/** A sandbox's name: 1 to 128 bytes, letters, digits, `.`, `_` and `-`, the first a letter or digit. */
+const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+const ENV_NAME_PATTERN = /^[^=\0]+$/;
+const RLIMIT_PATTERN = /^[a-z]+=(\d+|unlimited):(\d+|unlimited)$/;
+
+/** Options of `Sandbox.create()`; `Sandbox.builder()` sets the same ones. */
+export interface SandboxOptions {
+  /** 1 to 128 bytes of letters, digits, `.`, `_` and `-`; the first a letter or digit. Unique in a home. */
+  readonly name: string;
+  /** An OCI reference (`"alpine"`), or a path (`"./rootfs"`, `"./rootfs.tar.gz"`, `"./image.tar"`). */
+  readonly image: string;
+  /** Virtual processors, 1 to 16. @default {1} */
+  readonly cpus?: number | undefined;
+  /** Memory in MiB, from 64 to what the host has. @default {512} */
+  readonly memoryMiB?: number | undefined;
+  /** Size of the writable disk in MiB. It takes space only as it is written. @default {4096} */
+  readonly diskMiB?: number | undefined;
+  /** Variables of every program, over the image's. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Working directory of every program. @default the image's, else `/` */
+  readonly workdir?: string | undefined;
+  /** User of every program: `name`, `uid`, `name:group` or `uid:gid`. @default the image's, else root */
+  readonly user?: string | undefined;
+  /** What `shell()` runs. @default {"/bin/sh"} */
+  readonly shell?: string | undefined;
+  /** @default the name, shortened if it is too long for a host name */
+  readonly hostname?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Limits of every program, e.g. `{ nofile: { soft: 1024, hard: 4096 } }`; names as in setrlimit(2), in lower case. */
+  readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
+  /** Over the image's ENTRYPOINT. */
+  readonly entrypoint?: readonly string[] | undefined;
+  /** Over the image's CMD. */
+  readonly cmd?: readonly string[] | undefined;
+  /** Whether the sandbox goes on when this process ends. @default {false} */
+  readonly detached?: boolean | undefined;
+  /**
+   * Takes the place of a sandbox of the same name: it is stopped, for at most `graceMs` in order and then by force, and
+   * removed. `true` is a grace of 10,000 ms. @default {false}
+   */
+  readonly replace?: boolean | { readonly graceMs: number } | undefined;
+  /** Which engine runs the VM. @default {process.env.MSB_ENGINE ?? "auto"} */
+  readonly engine?: "auto" | "krun" | "qemu" | undefined;
+  /** Milliseconds that the VM may take to come up. @default {180_000} */
+  readonly bootTimeoutMs?: number | undefined;
+  /** When to pull an image that is not a path. @default {"if-missing"} */
+  readonly pullPolicy?: "always" | "if-missing" | "never" | undefined;
+}
+
+/** A limit; `"unlimited"` is none. */
+export interface RlimitOptions {
+  readonly soft: number | "unlimited";
+  /** @default the soft limit */
+  readonly hard?: number | "unlimited" | undefined;
+}
+
+/** What a sandbox was created with: stored in the registry, and used again at each start. */
+export interface SandboxConfig {
+  readonly version: 1;
+  readonly name: string;
+  readonly image: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly diskMiB: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly workdir: string | undefined;
+  readonly user: string | undefined;
+  readonly shell: string;
+  readonly hostname: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `name=soft:hard`. */
+  readonly rlimits: readonly string[];
+  readonly entrypoint: readonly string[] | undefined;
+  readonly cmd: readonly string[] | undefined;
+  readonly engine: "auto" | "krun" | "qemu" | undefined;
+  readonly bootTimeoutMs: number;
+  /** What the image says of itself. */
+  readonly imageConfig: ImageDefaults;
+}
+
+/** What an image says about the programs in it. */
+export interface ImageDefaults {
+  readonly entrypoint?: readonly string[] | undefined;
+  readonly cmd?: readonly string[] | undefined;
+  readonly env?: readonly string[] | undefined;
+  readonly workingDir?: string | undefined;
+  readonly user?: string | undefined;
+}
+
+/** How this one creation is to go. */
+export interface CreateRequest {
+  readonly config: Omit<SandboxConfig, "imageConfig">;
+  readonly detached: boolean;
+  /** `undefined`: an existing sandbox of that name is an error. */
+  readonly replaceGraceMs: number | undefined;
+  readonly pullPolicy: "always" | "if-missing" | "never";
+}
+
+const limit = z.union([z.int().min(0), z.literal("unlimited")]);
+const nameSchema = z
+  .string()
+  .min(1)
+  .max(NAME_BYTES_MAX)
+  .regex(NAME_PATTERN, "must be letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
+const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
+const nonEmpty = noNul.min(1);
+
+const schema = z.strictObject({
+  name: nameSchema,
+  image: nonEmpty,
+  cpus: z.int().min(1).max(CPUS_MAX).default(1),
+  memoryMiB: z
+    .int()
+    .min(MEMORY_MIB_MIN)
+    .refine((size) => size <= hostMemoryMiB(), {
+      error: () => `must be at most the host's ${hostMemoryMiB()} MiB`,
+    })
+    .refine((size) => size < MEMORY_HOLE_MIB.first || size > MEMORY_HOLE_MIB.last, {
+      error: `must not be from ${MEMORY_HOLE_MIB.first} to ${MEMORY_HOLE_MIB.last}: such a VM does not boot`,
+    })
+    .default(512),
+  diskMiB: z
+    .int()
+    .min(64)
+    .max(16 * 1024 * 1024)
+    .default(4096),
+  env: z.record(z.string().regex(ENV_NAME_PATTERN, "must be a variable's name"), noNul).default({}),
+  workdir: nonEmpty.startsWith("/", "must be an absolute path").optional(),
+  user: nonEmpty.optional(),
+  shell: nonEmpty.default("/bin/sh"),
+  hostname: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[A-Za-z0-9.-]+$/, "must be letters, digits, `.` and `-`")
+    .optional(),
+  labels: z.record(nonEmpty.max(128), noNul.max(1024)).default({}),
+  rlimits: z
+    .record(z.string().regex(/^[a-z]+$/), z.strictObject({ soft: limit, hard: limit.optional() }))
+    .default({}),
+  entrypoint: z.array(noNul).optional(),
+  cmd: z.array(noNul).optional(),
+  detached: z.boolean().default(false),
+  replace: z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        graceMs: z
+          .int()
+          .min(0)
+          .max(2 ** 31 - 1),
+      }),
+    ])
+    .default(false),
+  engine: z.enum(["auto", "krun", "qemu"]).optional(),
+  bootTimeoutMs: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .default(180_000),
+  pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
+});
+
+/** Grace of `replace: true`. */
+export const REPLACE_GRACE_MS = 10_000;
+
+/** @throws {InvalidConfigError} naming every field that is wrong. */
+export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
+  const { detached, replace, pullPolicy, rlimits, ...config } = parsed.data;
+  checkCounts(config.labels, config.env);
+  const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
+  return {
+    config: {
+      version: 1,
+      ...config,
+      workdir: config.workdir,
+      user: config.user,
+      entrypoint: config.entrypoint,
+      cmd: config.cmd,
+      engine: config.engine,
+      hostname: config.hostname ?? hostnameOf(config.name),
+      rlimits: Object.entries(rlimits).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
+    },
+    detached,
+    replaceGraceMs: replace === false ? undefined : grace,
+    pullPolicy,
+  };
+}
+
+/** @throws {InvalidConfigError} if `name` cannot be a sandbox's. */
+export function checkSandboxName(name: string): void {
+  const parsed = nameSchema.safeParse(name);
+  if (!parsed.success) {
+    throw new InvalidConfigError(
+      parsed.error.issues.map(({ message }) => ({ field: "name", problem: message })),
+    );
+  }
+}
+
+const storedStrings = z.array(z.string());
+const storedSchema = z.object({
+  version: z.literal(1),
+  name: nameSchema,
+  image: z.string(),
+  cpus: z.int(),
+  memoryMiB: z.int(),
+  diskMiB: z.int(),
+  env: z.record(z.string(), z.string()),
+  workdir: z.string().optional(),
+  user: z.string().optional(),
+  shell: z.string(),
+  hostname: z.string(),
+  labels: z.record(z.string(), z.string()),
+  rlimits: z.array(z.string().regex(RLIMIT_PATTERN)),
+  entrypoint: storedStrings.optional(),
+  cmd: storedStrings.optional(),
+  engine: z.enum(["auto", "krun", "qemu"]).optional(),
+  bootTimeoutMs: z.int(),
+  imageConfig: z.object({
+    entrypoint: storedStrings.optional(),
+    cmd: storedStrings.optional(),
+    env: storedStrings.optional(),
+    workingDir: z.string().optional(),
+    user: z.string().optional(),
+  }),
+});
+
+/** Reads a config back from the registry. @throws {InvalidConfigError} if it is not one. */
+export function parseStoredConfig(json: string): SandboxConfig {
+  const parsed = storedSchema.safeParse(JSON.parse(json));
+  if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
+  const { workdir, user, entrypoint, cmd, engine, ...rest } = parsed.data;
+  return { ...rest, workdir, user, entrypoint, cmd, engine };
+}
+
+/** A host name for a sandbox: at most 64 bytes (hostname(7)), and told apart by more than its start. */
+function hostnameOf(name: string): string {
+  const clean = name.replaceAll("_", "-");
+  if (clean.length <= 64) return clean;
+  let hash = 0x811c9dc5; // FNV-1a: told apart, not secret
+  for (const character of clean) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
+  return `${clean.slice(0, 55)}-${hash.toString(16).padStart(8, "0")}`;
+}
+
+function hostMemoryMiB(): number {
+  return Math.floor(totalmem() / MiB);
+}
+
+function checkCounts(labels: object, env: object): void {
+  const issues: ConfigIssue[] = [];
+  if (Object.keys(labels).length > LABELS_MAX)
+    issues.push({ field: "labels", problem: `must be at most ${LABELS_MAX}` });
+  if (Object.keys(env).length > ENV_MAX) issues.push({ field: "env", problem: `must be at most ${ENV_MAX}` });
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+}
+
+function toConfigIssue(issue: z.core.$ZodIssue): ConfigIssue {
+  const field = issue.path.length === 0 ? "options" : issue.path.join(".");
+  return { field, problem: issue.message };
+}

@@ -1,0 +1,238 @@
+/**
+ * A sandbox that runs: programs, logs, and its end.
+ *
+ * @module
+ */
+import { SandboxBuilder } from "./builder.ts";
+import type { SandboxCore } from "./core.ts";
+import { SandboxCore as Core, STOP_GRACE_MS } from "./core.ts";
+import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox } from "./create.ts";
+import { ExecHandle, type ExecOutput } from "./exec.ts";
+import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
+import { SandboxHandle } from "./handle.ts";
+import { listSandboxes, type SandboxListOptions, type SandboxPage } from "./list.ts";
+import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
+
+/** Answer of `ping()`. */
+export interface SandboxPingResult {
+  readonly name: string;
+  /** From the question to the guest's answer, in milliseconds. */
+  readonly latencyMs: number;
+}
+
+type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
+
+/**
+ * A running sandbox: one microVM.
+ *
+ * It ends with this process, in order, unless it is detached. With `await using` it stops when it leaves its scope.
+ *
+ * @example
+ * ```ts
+ * import { Sandbox } from "microsandbox";
+ *
+ * await using sandbox = await Sandbox.builder("hello").image("./rootfs").memory(256).replace().create();
+ * const output = await sandbox.exec("uname", ["-a"]);
+ * console.log(output.code, output.stdout());
+ * ```
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly name: string;
+  /** Stands for this creation: a sandbox that replaces it under the same name has another. */
+  readonly id: string;
+  readonly #core: SandboxCore;
+  readonly #config: SandboxConfig;
+  #release: (() => void) | undefined;
+
+  /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
+  private constructor(core: SandboxCore, config: SandboxConfig, release: (() => void) | undefined) {
+    this.#core = core;
+    this.#config = config;
+    this.#release = release;
+    this.name = core.name;
+    this.id = core.id;
+  }
+
+  /** Collects options; ends with `create()`. */
+  static builder(name: string): SandboxBuilder {
+    return new SandboxBuilder(name, (options, call) => Sandbox.create(options, call));
+  }
+
+  /**
+   * Boots a new sandbox; resolves when its agent answers. If it fails, or `signal` fires, nothing of it is left.
+   *
+   * @throws {InvalidConfigError} naming every option that is wrong.
+   * @throws {SandboxAlreadyExistsError} if the name is taken and `replace` is not set.
+   * @throws {ImageNotFoundError} if there is no such image.
+   * @throws {EngineUnavailableError} if this machine cannot run VMs.
+   * @throws {BootStartError} if the VM does not come up; with the end of its console.
+   */
+  static async create(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
+    return Sandbox.fromBoot(await createSandbox(options, call));
+  }
+
+  /**
+   * Boots a sandbox that is stopped or has crashed; its disk is as it was left.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxStillRunningError} if it does run.
+   * @throws {BootStartError}
+   */
+  static async start(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
+    return Sandbox.fromBoot(await startSandbox(name, { ...call, detached: false }));
+  }
+
+  /** Like {@linkcode start}; the sandbox outlives this process. */
+  static async startDetached(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
+    return Sandbox.fromBoot(await startSandbox(name, { ...call, detached: true }));
+  }
+
+  /** A handle of a sandbox in any status. @throws {SandboxNotFoundError} */
+  static async get(name: string): Promise<SandboxHandle> {
+    checkSandboxName(name);
+    const { core, record } = await Core.find(name);
+    return new SandboxHandle(core, record);
+  }
+
+  /** One page of the sandboxes of this home, in order of creation. */
+  static list(options: SandboxListOptions = {}): Promise<SandboxPage> {
+    return listSandboxes(options);
+  }
+
+  /**
+   * Deletes a sandbox that does not run, its disk and logs included.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxStillRunningError}
+   */
+  static async remove(name: string): Promise<void> {
+    await (await Sandbox.get(name)).remove();
+  }
+
+  /** @internal */
+  static fromBoot({ core, config, vm, detached }: BootedSandbox): Sandbox {
+    if (detached) vm.detach();
+    return new Sandbox(core, config, detached ? undefined : vm.detach);
+  }
+
+  /** @internal */
+  static async connect(core: SandboxCore, timeoutMs?: number): Promise<Sandbox> {
+    await core.connect({ timeoutMs });
+    return new Sandbox(core, parseStoredConfig((await core.record()).configJson), undefined);
+  }
+
+  /** Whether the sandbox ends with this process. */
+  get ownsLifecycle(): boolean {
+    return this.#release !== undefined;
+  }
+
+  /** What the sandbox was created with. */
+  config(): SandboxConfig {
+    return this.#config;
+  }
+
+  /**
+   * Runs a program and collects what it writes. An exit code other than 0 is a result, not an error.
+   *
+   * @throws {ExecFailedError} if it cannot be started; `kind` says why.
+   * @throws {ExecTimeoutError} after `timeoutMs`.
+   * @throws {ExecOutputLimitError} beyond `outputBytesMax`.
+   * @throws {AbortedError} if `signal` fired; the process group is killed.
+   * @throws {SandboxNotRunningError}
+   */
+  async exec(command: string, args: Iterable<string> = [], options: ExecOptions = {}): Promise<ExecOutput> {
+    const request = resolveExec(this.#config, command, args, options, "null");
+    const client = await this.#core.connect();
+    return await (await ExecHandle.start(client, request)).collect();
+  }
+
+  /** {@linkcode exec} with a builder of options. */
+  async execWith(command: string, configure: Configure): Promise<ExecOutput> {
+    const { args, options } = configure(new ExecOptionsBuilder()).build();
+    return await this.exec(command, args, options);
+  }
+
+  /** Runs a program and hands out its events and streams as they come. */
+  async execStream(
+    command: string,
+    args: Iterable<string> = [],
+    options: ExecOptions = {},
+  ): Promise<ExecHandle> {
+    const request = resolveExec(this.#config, command, args, options, "pipe");
+    return await ExecHandle.start(await this.#core.connect(), request);
+  }
+
+  /** {@linkcode execStream} with a builder of options. */
+  async execStreamWith(command: string, configure: Configure): Promise<ExecHandle> {
+    const { args, options } = configure(new ExecOptionsBuilder()).build();
+    return await this.execStream(command, args, options);
+  }
+
+  /** Runs the image's ENTRYPOINT and CMD. @throws {NoDefaultCommandError} if it has neither. */
+  async execDefault(options: ExecOptions = {}): Promise<ExecOutput> {
+    const [command, ...args] = defaultCommand(this.#config);
+    return await this.exec(command, args, options);
+  }
+
+  /** {@linkcode execDefault} as a stream. */
+  async execDefaultStream(options: ExecOptions = {}): Promise<ExecHandle> {
+    const [command, ...args] = defaultCommand(this.#config);
+    return await this.execStream(command, args, options);
+  }
+
+  /** Runs a script with the sandbox's shell. */
+  shell(script: string, options: ExecOptions = {}): Promise<ExecOutput> {
+    return this.exec(this.#config.shell, ["-c", script], options);
+  }
+
+  /** {@linkcode shell} as a stream. */
+  shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
+    return this.execStream(this.#config.shell, ["-c", script], options);
+  }
+
+  /** Whether the guest's agent answers, and how soon. Does not count as activity. */
+  async ping(): Promise<SandboxPingResult> {
+    const latencyMs = await (await this.#core.connect()).ping();
+    return { name: this.name, latencyMs };
+  }
+
+  /** Counts as activity. */
+  async touch(): Promise<void> {
+    (await this.#core.connect()).touch();
+  }
+
+  /**
+   * Ends the sandbox in order: programs get SIGTERM and 10 s, everything written is flushed, then the VM ends. A later
+   * {@linkcode start} finds the disk as it was.
+   */
+  async stop(): Promise<void> {
+    await this.#core.stop(STOP_GRACE_MS);
+  }
+
+  /** {@linkcode stop}, with the final status of the sandbox. */
+  async stopAndWait(): Promise<SandboxHandle> {
+    await this.stop();
+    return new SandboxHandle(this.#core, await this.#core.record());
+  }
+
+  /** {@linkcode stop} with another grace in milliseconds; 0 kills at once. */
+  async stopWithTimeout(timeoutMs: number): Promise<void> {
+    await this.#core.stop(timeoutMs);
+  }
+
+  /** Ends the VM at once, as a power cut would. */
+  async kill(): Promise<void> {
+    await this.#core.kill();
+  }
+
+  /** Lets the sandbox outlive this process. */
+  async detach(): Promise<void> {
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Stops the sandbox, if it ends with this process anyway. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.ownsLifecycle) await this.stop();
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The VM host process's end of the guest's byte stream: the handshake, the control messages, and a way in and out for
+ * the frames of exec streams.
+ *
+ * @module
+ */
+import { decodeMessage, encodeMessage } from "../agent/codec.ts";
+import { AgentHandshakeError } from "../agent/errors.ts";
+import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
+import { BootStage, type Message, type MessageFields, PROTOCOL_VERSION } from "../agent/protocol.ts";
+import { TimeoutError } from "../base/errors.ts";
+import type { UnixConnection } from "../platform/unix_socket.ts";
+import type { GuestConfig } from "./config.ts";
+
+/** The agent could not assemble the guest's root. */
+export class GuestBootError extends Error {
+  readonly stage: string;
+  readonly errno: number;
+
+  constructor({ stage, errno, message }: MessageFields<"bootFailed">) {
+    const name = Object.entries(BootStage).find(([, value]) => value === stage)?.[0] ?? String(stage);
+    super(`the guest's agent failed at ${name}: ${message} (errno ${errno})`);
+    this.stage = name;
+    this.errno = errno;
+  }
+}
+
+/** The connection to the agent of one VM. */
+export class AgentLink {
+  /** Resolves when the guest's end is gone. */
+  readonly closed: Promise<void>;
+  /** Frames of exec streams, and answers that no one here waits for. The payload is a view: copy it to keep it. */
+  onFrame: (frame: Frame) => void = () => {};
+  readonly #connection: UnixConnection;
+  readonly #decoder = new FrameDecoder();
+  readonly #waiting = new Map<Message["name"], (message: Message) => void>();
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(connection: UnixConnection) {
+    this.#connection = connection;
+    this.closed = connection.closed;
+    this.#failed.promise.catch(() => {}); // seen by whoever waits for a message
+    connection.closed.then(() => this.#failed.reject(new AgentHandshakeError("The guest's agent hung up")));
+    connection.onData((chunk) => this.#receive(chunk));
+  }
+
+  /** Waits for the agent's first frame. */
+  async hello(): Promise<MessageFields<"hello">> {
+    const hello = await this.#next("hello");
+    if (hello.version !== PROTOCOL_VERSION) {
+      throw new AgentHandshakeError(
+        `The guest's agent speaks protocol ${hello.version}, not ${PROTOCOL_VERSION}`,
+      );
+    }
+    return hello;
+  }
+
+  /** Has the agent assemble the root and waits until exec works. @throws {GuestBootError} */
+  async boot(guest: GuestConfig): Promise<MessageFields<"ready">> {
+    const ready = this.#next("ready");
+    const failed = this.#next("bootFailed").then((fields) => Promise.reject(new GuestBootError(fields)));
+    this.#connection.send(encodeMessage("boot", 0, { ...guest, ...clockFields() }));
+    return await Promise.race([ready, failed]);
+  }
+
+  /** Sets the guest's wall clock to the host's. */
+  syncClock(): void {
+    const { clockSeconds: seconds, clockNanoseconds: nanoseconds } = clockFields();
+    this.#connection.send(encodeMessage("clock", 0, { seconds, nanoseconds }));
+  }
+
+  /** Runs the guest's part of a stop; resolves when everything is on disk. */
+  async shutdown(graceMs: number, timeoutMs: number): Promise<MessageFields<"flushed">> {
+    this.#connection.send(encodeMessage("shutdown", 0, { graceMs }));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new TimeoutError("the guest to flush its writes", timeoutMs)),
+        timeoutMs,
+      );
+    });
+    try {
+      return await Promise.race([this.#next("flushed"), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Has the guest end the VM. */
+  go(): void {
+    this.#connection.send(encodeMessage("go", 0, {}));
+  }
+
+  /** Kills the sessions of a client that has left. */
+  clientGone(firstStream: number, lastStream: number): void {
+    this.#connection.send(encodeMessage("clientGone", 0, { firstStream, lastStream }));
+  }
+
+  forward(frame: Frame): void {
+    this.#connection.send(encodeFrame(frame));
+  }
+
+  /** Bytes that the guest has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#connection.bufferedBytes;
+  }
+
+  drained(): Promise<void> {
+    return this.#connection.drained();
+  }
+
+  #next<N extends Message["name"]>(name: N): Promise<MessageFields<N>> {
+    const arrived = new Promise<MessageFields<N>>((resolve) => {
+      this.#waiting.set(name, (message) => resolve(message.fields as MessageFields<N>));
+    });
+    return Promise.race([arrived, this.#failed.promise]);
+  }
+
+  #receive(chunk: Uint8Array): void {
+    try {
+      for (const frame of this.#decoder.feed(chunk)) {
+        if (frame.stream !== 0) this.onFrame(frame);
+        else this.#control(frame);
+      }
+    } catch (error) {
+      // Out of step: nothing after this can be trusted.
+      this.#failed.reject(error);
+      this.#connection.destroy();
+    }
+  }
+
+  #control(frame: Frame): void {
+    const message = decodeMessage(frame);
+    if (message === undefined) return; // a later agent may say more
+    const waiting = this.#waiting.get(message.name);
+    if (waiting === undefined) return this.onFrame(frame);
+    this.#waiting.delete(message.name);
+    waiting(message);
+  }
+}
+
+function clockFields(): { clockSeconds: number; clockNanoseconds: number } {
+  const now = Date.now();
+  return { clockSeconds: Math.floor(now / 1000), clockNanoseconds: (now % 1000) * 1_000_000 };
+}

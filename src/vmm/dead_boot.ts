@@ -1,0 +1,45 @@
+/**
+ * What is left of a boot whose VM host process is gone: whether it is gone, its last words, and its removal.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { openTextLogWriter } from "../logs/text_log_writer.ts";
+import { isListening } from "../platform/unix_socket.ts";
+import { RunFile, removeRunDirectory } from "./run_directory.ts";
+import { spoolRest, spoolTail } from "./spool.ts";
+
+/** The socket of a boot. */
+export function relayPath(runDirectory: string): string {
+  return join(runDirectory, RunFile.relay);
+}
+
+/** Whether the VM host process of a boot is alive. A connection that works is the proof; a pid would be none. */
+export function isBootAlive(runDirectory: string | undefined): Promise<boolean> {
+  return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
+}
+
+/** The last lines of a dead boot's kernel console and engine, for a reason that people can read. */
+export function lastWords(runDirectory: string): string {
+  const words = [RunFile.console, RunFile.diagnostics].map((name) => spoolTail(join(runDirectory, name)));
+  return words.filter((text) => text !== "").join("\n");
+}
+
+/** Moves what the engine had written last into the sandbox's logs, ends its process, and removes the run directory. */
+export function buryBoot(
+  runDirectory: string,
+  logs: { readonly directory: string; readonly sandboxId: string },
+): void {
+  if (!existsSync(runDirectory)) return;
+  for (const [spool, filename] of [
+    [RunFile.console, "kernel.log"],
+    [RunFile.diagnostics, "runtime.log"],
+  ] as const) {
+    const rest = spoolRest(join(runDirectory, spool));
+    if (rest.length === 0 || !existsSync(logs.directory)) continue;
+    using writer = openTextLogWriter({ ...logs, filename });
+    writer.write(rest);
+  }
+  removeRunDirectory(runDirectory);
+}

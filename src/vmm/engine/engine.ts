@@ -1,0 +1,39 @@
+/**
+ * What an engine is: something that runs one VM with a console file and a byte stream to the guest's agent.
+ *
+ * @module
+ */
+import type { DiskConfig, EngineName } from "../config.ts";
+
+export interface MachineConfig {
+  readonly home: string;
+  /** Paths are those of `RunFile` in it. Somebody listens at `RunFile.agent` already. */
+  readonly runDirectory: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly disks: readonly DiskConfig[];
+  /** Whether /dev/kvm can run guests. */
+  readonly kvm: boolean;
+  readonly libkrunPath?: string | undefined;
+  readonly libkrunfwPath?: string | undefined;
+  readonly qemuPath?: string | undefined;
+  /** Called when everything is in place and the VM is about to run. */
+  readonly onStarting: () => void;
+}
+
+/** A running VM. Its agent port connects to `RunFile.agent`. */
+export interface Machine {
+  /** Resolves when the VM has ended by itself, with a reason for people; never rejects. */
+  readonly exited: Promise<string>;
+  /** Ends the VM at once. With krun this ends the whole process and does not return. */
+  kill(): void;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /** @throws what keeps the VM from being started. */
+  launch(config: MachineConfig): Promise<Machine>;
+}
+
+/** The words that make either kernel boot our boot disk and run the agent as PID 1. */
+export const KERNEL_WORDS: readonly string[] = ["root=/dev/vda", "rootfstype=erofs", "ro", "init=/agent"];

@@ -1,0 +1,61 @@
+/**
+ * libkrun as an engine. `krun_start_enter` blocks its thread for the life of the VM and then ends the process, so it is
+ * called in a Worker while the main thread serves clients.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { MicrosandboxError } from "../../base/errors.ts";
+import { RunFile } from "../run_directory.ts";
+import type { Engine, Machine, MachineConfig } from "./engine.ts";
+
+/** What the Worker is told. */
+export interface KrunWorkerConfig {
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly disks: MachineConfig["disks"];
+  readonly consolePath: string;
+  readonly agentSocketPath: string;
+  readonly libkrunPath: string | undefined;
+  readonly libkrunfwPath: string | undefined;
+}
+
+/** What the Worker tells. After `starting` it is silent for good, unless libkrun refuses. */
+export type KrunWorkerMessage =
+  | { readonly type: "starting" }
+  | { readonly type: "failed"; readonly message: string; readonly code?: string; readonly hint?: string };
+
+export const krunEngine: Engine = {
+  name: "krun",
+  launch(config: MachineConfig): Promise<Machine> {
+    const worker = new Worker(new URL("./krun_worker.ts", import.meta.url).href, { type: "module" });
+    const refused = Promise.withResolvers<string>();
+    return new Promise((resolve, reject) => {
+      let starting = false;
+      const fail = (error: Error) => {
+        if (starting) refused.resolve(error.message);
+        else reject(error);
+      };
+      worker.onerror = (event) => fail(new Error(`The engine's Worker failed: ${event.message}`));
+      worker.onmessage = (event: MessageEvent<KrunWorkerMessage>) => {
+        const message = event.data;
+        if (message.type === "starting") {
+          starting = true;
+          config.onStarting();
+          resolve({ exited: refused.promise, kill: () => process.kill(process.pid, "SIGKILL") });
+        } else {
+          fail(new MicrosandboxError("libkrunCall", message.message, { hint: message.hint }));
+        }
+      };
+      worker.postMessage({
+        cpus: config.cpus,
+        memoryMiB: config.memoryMiB,
+        disks: config.disks,
+        consolePath: join(config.runDirectory, RunFile.console),
+        agentSocketPath: join(config.runDirectory, RunFile.agent),
+        libkrunPath: config.libkrunPath,
+        libkrunfwPath: config.libkrunfwPath,
+      } satisfies KrunWorkerConfig);
+    });
+  },
+};

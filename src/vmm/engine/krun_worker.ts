@@ -1,0 +1,49 @@
+/**
+ * The thread that becomes the VM: configures libkrun and enters it.
+ *
+ * @module
+ */
+import { MicrosandboxError, messageOf } from "../../base/errors.ts";
+import { Libkrun } from "../../ffi/libkrun.ts";
+import { KERNEL_WORDS } from "./engine.ts";
+import type { KrunWorkerConfig, KrunWorkerMessage } from "./krun.ts";
+
+/** Name of the console port that carries the agent's stream: the guest looks for it. */
+const AGENT_PORT = "agent";
+
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<KrunWorkerConfig>) => void) | null;
+  postMessage(message: KrunWorkerMessage): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = (event) => {
+  run(event.data).catch((error: unknown) => {
+    const known = MicrosandboxError.is(error) ? error : undefined;
+    scope.postMessage({
+      type: "failed",
+      message: messageOf(error),
+      ...(known === undefined ? {} : { code: known.code }),
+      ...(known?.hint === undefined ? {} : { hint: known.hint }),
+    });
+  });
+};
+
+async function run(config: KrunWorkerConfig): Promise<void> {
+  const libkrun = await Libkrun.load({
+    libkrunPath: config.libkrunPath,
+    libkrunfwPath: config.libkrunfwPath,
+  });
+  libkrun.initLog({ fd: -1, level: "warn" }); // standard error, which is the diagnostics file
+  const context = libkrun.createContext();
+  context.setVmConfig({ cpus: config.cpus, memoryMiB: config.memoryMiB });
+  context.setEnv(KERNEL_WORDS);
+  context.setConsoleOutput(config.consolePath);
+  // No vsock: with it the guest would reach the host's own network by default.
+  context.disableImplicitVsock();
+  for (const disk of config.disks) context.addDisk(disk);
+  const agentSocket = libkrun.libc.connectUnixSocket(config.agentSocketPath);
+  context.addConsolePort(context.addMultiportConsole(), AGENT_PORT, agentSocket, agentSocket);
+  scope.postMessage({ type: "starting" });
+  context.startEnter(); // returns only to say why the VM cannot run
+}

@@ -1,0 +1,48 @@
+/**
+ * QEMU's command line for one VM.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { RunFile } from "../run_directory.ts";
+import { KERNEL_WORDS, type MachineConfig } from "./engine.ts";
+
+/** Debian's package is qemu-system-x86. */
+export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";
+
+/** The whole command line after the program's name. */
+export function qemuArguments(config: MachineConfig, kernelPath: string): string[] {
+  const inRun = (name: string) => escapeOption(join(config.runDirectory, name));
+  const words = ["console=hvc0", "reboot=t", "panic=-1", ...KERNEL_WORDS, "quiet"];
+  return [
+    // No ACPI, so that the devices are announced on the kernel's command line as libkrun does it. The timer, interrupt
+    // and clock chips stay on: without any one of them this kernel hangs under emulation.
+    ...["-M", "microvm,x-option-roms=off,isa-serial=off,acpi=off"],
+    ...(config.kvm ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"]),
+    ...["-m", String(config.memoryMiB), "-smp", String(config.cpus)],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ...["-kernel", kernelPath, "-append", words.join(" ")],
+    ...config.disks.flatMap(({ id, path, readOnly }) => [
+      ...[
+        "-drive",
+        `id=${id},file=${escapeOption(path)},format=raw,if=none,readonly=${readOnly ? "on" : "off"},discard=unmap`,
+      ],
+      ...["-device", `virtio-blk-device,drive=${id}`],
+    ]),
+    ...["-device", "virtio-serial-device"],
+    ...[
+      "-chardev",
+      `file,path=${inRun(RunFile.console)},id=console`,
+      "-device",
+      "virtconsole,chardev=console",
+    ],
+    ...["-chardev", `socket,path=${inRun(RunFile.agent)},server=off,id=agent`],
+    ...["-device", "virtserialport,chardev=agent,name=agent"],
+    ...["-device", "virtio-rng-device"],
+  ];
+}
+
+/** QEMU's option syntax ends a value at a comma, unless it is doubled. */
+function escapeOption(value: string): string {
+  return value.replaceAll(",", ",,");
+}

@@ -1,0 +1,51 @@
+/** Errors of starting a VM. @module */
+import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import type { BootStep } from "./config.ts";
+
+/** The sandbox's VM did not come up. */
+export class BootStartError extends MicrosandboxError {
+  readonly sandbox: string;
+  /** How far it got: the step that failed. */
+  readonly step: BootStep;
+  /** The last lines of the guest kernel's console. */
+  readonly consoleTail: string;
+  /** The last lines of the engine's own messages. */
+  readonly diagnosticsTail: string;
+
+  constructor(
+    sandbox: string,
+    step: BootStep,
+    reason: string,
+    tails: { readonly console: string; readonly diagnostics: string },
+    options?: MicrosandboxErrorOptions,
+  ) {
+    const console = tails.console === "" ? "" : `\n  kernel console:\n${indent(tails.console)}`;
+    const diagnostics = tails.diagnostics === "" ? "" : `\n  engine:\n${indent(tails.diagnostics)}`;
+    super(
+      "bootStart",
+      `Cannot boot ${JSON.stringify(sandbox)} (at step ${step}): ${reason}${console}${diagnostics}`,
+      options,
+    );
+    this.sandbox = sandbox;
+    this.step = step;
+    this.consoleTail = tails.console;
+    this.diagnosticsTail = tails.diagnostics;
+  }
+}
+
+/** No engine can run VMs on this machine. `problems` says why, engine by engine. */
+export class EngineUnavailableError extends MicrosandboxError {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], options?: MicrosandboxErrorOptions) {
+    super("engineUnavailable", `No engine can run VMs here: ${problems.join("; ")}`, options);
+    this.problems = problems;
+  }
+}
+
+function indent(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => `    ${line.trimEnd()}`)
+    .join("\n");
+}

@@ -1,0 +1,181 @@
+/**
+ * The VM host process: one per running sandbox. Its life, top to bottom, is {@linkcode main}.
+ *
+ * It claims its sandbox in the registry while it already listens, so that there is never a live row without a process
+ * that answers for it; boots the VM; serves clients; and ends the VM by one stop sequence whatever the cause. With krun
+ * the process ends with the VM, by libkrun's `_exit`: nothing here may depend on code that runs after `go`.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
+import { identifyProcess } from "../platform/process_identity.ts";
+import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
+import { SandboxAlreadyExistsError } from "../registry/errors.ts";
+import { type BootKey, Registry } from "../registry/registry.ts";
+import { AgentLink } from "./agent_link.ts";
+import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
+import type { Engine, Machine } from "./engine/engine.ts";
+import { krunEngine } from "./engine/krun.ts";
+import { qemuEngine } from "./engine/qemu.ts";
+import { LogTap } from "./log_tap.ts";
+import { Owner } from "./owner.ts";
+import { Relay } from "./relay.ts";
+import { RunFile, removeRunDirectory } from "./run_directory.ts";
+import { SandboxLogs } from "./sandbox_logs.ts";
+import { StopSequence } from "./stop_sequence.ts";
+
+const ENGINES: Readonly<Record<ClaimRequest["engine"], Engine>> = { krun: krunEngine, qemu: qemuEngine };
+
+async function main(): Promise<void> {
+  const owner = new Owner();
+  const claim = await owner.next("claim");
+  if (claim === undefined) return;
+  const registry = new Registry(claim.home);
+  const stop = new StopSequence(registry, claim.runDirectory);
+  const relay = new Relay({
+    stop: (graceMs) => stop.begin("requested", graceMs),
+    kill: () => stop.kill("killed"),
+    activity: () => {},
+  });
+  await relay.listen(join(claim.runDirectory, RunFile.relay));
+
+  const key = claimBoot(registry, claim);
+  if (key === undefined) {
+    owner.report({ type: "refused", reason: claim.sandbox.kind === "create" ? "exists" : "notStartable" });
+    return end(owner, claim.runDirectory);
+  }
+  owner.report({ type: "claimed", key });
+
+  const request = await owner.next("boot");
+  try {
+    if (request === undefined) throw new Error("the process that was starting it ended");
+    watchOwner(owner, stop, claim.detached, request.stopGraceMs);
+    await boot(owner, relay, stop, claim, request, key);
+  } catch (error) {
+    reportFailure(owner, error);
+    forgetBoot(registry, claim, key, messageOf(error));
+    return end(owner, claim.runDirectory, stop.machine);
+  }
+}
+
+/** Boots the VM and opens the sandbox to clients. What it throws says by `step` how far it got. */
+async function boot(
+  owner: Owner,
+  relay: Relay,
+  stop: StopSequence,
+  claim: ClaimRequest,
+  request: BootRequest,
+  key: BootKey,
+): Promise<void> {
+  const step = (reached: BootStep) => {
+    progress = reached;
+    owner.report({ type: "step", step: reached, atMs: performance.now() });
+  };
+  const logs = new SandboxLogs(request.logDirectory, key.id, claim.runDirectory);
+  stop.logs = logs;
+  const agentConnection = Promise.withResolvers<UnixConnection>();
+  const agentPort = await listenUnix(join(claim.runDirectory, RunFile.agent), (connection) => {
+    agentConnection.resolve(connection);
+  });
+
+  step("kernel");
+  const machine = await ENGINES[claim.engine].launch({
+    ...request,
+    home: claim.home,
+    runDirectory: claim.runDirectory,
+    onStarting: () => step("engine"),
+  });
+  stop.machine = machine;
+  const died = machine.exited.then((reason) => Promise.reject(new Error(`the VM ended: ${reason}`)));
+  died.catch(() => {}); // matters only while booting
+  const ownerLeft = stop.begun.then(() => Promise.reject(new Error("it was stopped while it booted")));
+  ownerLeft.catch(() => {});
+  const deadline = bootDeadline(request.bootTimeoutMs);
+  const bounded = <T>(promise: Promise<T>) => Promise.race([promise, died, ownerLeft, deadline.expired]);
+  try {
+    const link = new AgentLink(await bounded(agentConnection.promise));
+    await agentPort.close();
+    await bounded(link.hello());
+    step("agent");
+    const ready = await bounded(link.boot(request.guest));
+    step("root");
+    logs.started();
+    relay.open(link, new LogTap(logs.exec, key.bootNumber), {
+      sandboxId: key.id,
+      bootNumber: key.bootNumber,
+    });
+    stop.open(link, relay, key);
+    const { readyMicros, agentStartMicros, kernelRelease } = ready;
+    owner.report({ type: "ready", guest: { readyMicros, agentStartMicros, kernelRelease } });
+  } finally {
+    deadline.cancel();
+  }
+  machine.exited.then((reason) => stop.machineExited(reason));
+}
+
+/** How far the boot has got; for the report of a failure. */
+let progress: BootStep = "claim";
+
+function claimBoot(registry: Registry, claim: ClaimRequest): BootKey | undefined {
+  const host = identifyProcess(process.pid);
+  if (host === undefined) throw new Error("this process cannot see itself");
+  const { runDirectory, sandbox } = claim;
+  if (sandbox.kind === "start") return registry.claimStart(sandbox.id, { runDirectory, host });
+  try {
+    return registry.claimCreate({ ...sandbox, runDirectory, host });
+  } catch (error) {
+    if (error instanceof SandboxAlreadyExistsError) return undefined;
+    throw error;
+  }
+}
+
+function bootDeadline(timeoutMs: number): { readonly expired: Promise<never>; cancel(): void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TimeoutError("the guest to become ready", timeoutMs)), timeoutMs);
+  });
+  expired.catch(() => {});
+  return { expired, cancel: () => clearTimeout(timer) };
+}
+
+/** An attached sandbox ends with its owner. */
+async function watchOwner(
+  owner: Owner,
+  stop: StopSequence,
+  detached: boolean,
+  graceMs: number,
+): Promise<void> {
+  const message = await owner.next("detach");
+  if (message === undefined && !detached) stop.begin("ownerGone", graceMs);
+}
+
+function reportFailure(owner: Owner, error: unknown): void {
+  const known = MicrosandboxError.is(error) ? error : undefined;
+  owner.report({
+    type: "failed",
+    step: progress,
+    message: messageOf(error),
+    code: known?.code,
+    hint: known?.hint,
+  });
+}
+
+/** A start that failed leaves the sandbox crashed; a creation that failed is taken back by whoever looks next. */
+function forgetBoot(registry: Registry, claim: ClaimRequest, key: BootKey, reason: string): void {
+  // Its directory is the creator's to take back, who alone knows whether it has put one there.
+  if (claim.sandbox.kind === "start") registry.transition(key, "crashed", { reason });
+}
+
+/**
+ * Ends this process and what it started, once the owner can read the last report. The owner reads the console from the
+ * run directory and then removes it; without an owner it is removed here.
+ */
+async function end(owner: Owner, runDirectory: string, machine?: Machine): Promise<void> {
+  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+  if (owner.isGone) removeRunDirectory(runDirectory);
+  machine?.kill();
+  process.exit(1);
+}
+
+await main();

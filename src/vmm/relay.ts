@@ -1,0 +1,248 @@
+/**
+ * Joins clients to the guest's agent: up to {@linkcode RELAY_CLIENTS_MAX} connections on one unix socket, routed by
+ * stream number.
+ *
+ * The relay never waits for one client on behalf of another. What a client has not read yet is bounded by the credit
+ * that it gave (`protocol.ts`), so its queue here is too; one that breaks that bound is cut off.
+ *
+ * @module
+ */
+import { decodeMessage, encodeMessage } from "../agent/codec.ts";
+import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
+import {
+  FrameFlag,
+  MESSAGES,
+  PROTOCOL_VERSION,
+  RELAY_CLIENTS_MAX,
+  SESSIONS_MAX,
+  STREAM_SLOT_SHIFT,
+  STREAM_WINDOW_BYTES,
+  WireError,
+} from "../agent/protocol.ts";
+import { MiB } from "../base/bytes.ts";
+import { messageOf } from "../base/errors.ts";
+import { listenUnix, type UnixConnection, type UnixListener } from "../platform/unix_socket.ts";
+import type { AgentLink } from "./agent_link.ts";
+import type { LogTap } from "./log_tap.ts";
+
+/** Every session's two output windows, and room for the frames that need no credit. */
+const CLIENT_QUEUE_BYTES_MAX = SESSIONS_MAX * 2 * STREAM_WINDOW_BYTES + 16 * MiB;
+/** Clients are not read while this much waits for the guest. */
+const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
+const STREAMS_PER_SLOT = 2 ** STREAM_SLOT_SHIFT;
+
+/** What clients can ask of the VM host process. */
+export interface RelayHandlers {
+  stop(graceMs: number): void;
+  kill(): void;
+  activity(): void;
+}
+
+interface Client {
+  readonly slot: number;
+  readonly connection: UnixConnection;
+  readonly firstStream: number;
+  readonly lastStream: number;
+  highestStream: number;
+}
+
+export class Relay {
+  readonly #clients = new Map<number, Client>();
+  /** The next free stream of each slot, so that a number is not soon used by another client. */
+  readonly #nextStreams = new Map<number, number>();
+  readonly #pings = new Map<number, { readonly client: Client; readonly token: number }>();
+  readonly #waiting = new Set<UnixConnection>();
+  readonly #handlers: RelayHandlers;
+  #listener: UnixListener | undefined;
+  #link: AgentLink | undefined;
+  #tap: LogTap | undefined;
+  #greeting: { readonly sandboxId: string; readonly bootNumber: number } | undefined;
+  #lastSlot = 0;
+  #nextPing = 1;
+  #isHolding = false;
+
+  constructor(handlers: RelayHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** Starts listening: from now on this process counts as alive. Clients are greeted once the guest answers. */
+  async listen(path: string): Promise<void> {
+    this.#listener = await listenUnix(path, (connection) => this.#accept(connection));
+  }
+
+  /** The guest answers: serve. */
+  open(
+    link: AgentLink,
+    tap: LogTap,
+    greeting: { readonly sandboxId: string; readonly bootNumber: number },
+  ): void {
+    this.#link = link;
+    this.#tap = tap;
+    this.#greeting = greeting;
+    link.onFrame = (frame) => this.#fromAgent(frame);
+    for (const connection of this.#waiting) this.#greet(connection);
+    this.#waiting.clear();
+  }
+
+  /** Tells every client that the state on disk is final. Their connections end with this process. */
+  announceStopped(clean: boolean): void {
+    for (const { connection } of this.#clients.values()) {
+      connection.send(encodeMessage("stopped", 0, { clean: clean ? 1 : 0 }));
+    }
+  }
+
+  /** Stops listening. */
+  async close(): Promise<void> {
+    await this.#listener?.close();
+  }
+
+  #accept(connection: UnixConnection): void {
+    if (this.#clients.size + this.#waiting.size >= RELAY_CLIENTS_MAX) {
+      connection.send(
+        encodeMessage("error", 0, {
+          code: WireError.tooManyClients,
+          offendingType: 0,
+          message: `${RELAY_CLIENTS_MAX} clients are connected already`,
+        }),
+      );
+      connection.end();
+    } else if (this.#greeting === undefined) {
+      this.#waiting.add(connection);
+      connection.closed.then(() => this.#waiting.delete(connection));
+    } else {
+      this.#greet(connection);
+    }
+  }
+
+  #greet(connection: UnixConnection): void {
+    const slot = this.#freeSlot();
+    const base = slot * STREAMS_PER_SLOT;
+    const client: Client = {
+      slot,
+      connection,
+      firstStream: this.#nextStreams.get(slot) ?? base,
+      lastStream: base + STREAMS_PER_SLOT - 1,
+      highestStream: 0,
+    };
+    this.#clients.set(slot, client);
+    connection.closed.then(() => this.#leave(client));
+    const decoder = new FrameDecoder();
+    connection.onData((chunk) => {
+      try {
+        for (const frame of decoder.feed(chunk)) this.#fromClient(client, frame);
+      } catch (error) {
+        this.#refuse(client, WireError.malformed, messageOf(error));
+      }
+    });
+    connection.send(
+      encodeMessage("welcome", 0, {
+        version: PROTOCOL_VERSION,
+        features: 0,
+        firstStream: client.firstStream,
+        lastStream: client.lastStream,
+        bootNumber: this.#greeting?.bootNumber ?? 0,
+        sandboxId: this.#greeting?.sandboxId ?? "",
+      }),
+    );
+  }
+
+  #fromClient(client: Client, frame: Frame): void {
+    if (frame.stream === 0) return this.#control(client, frame);
+    if (frame.stream < client.firstStream || frame.stream > client.lastStream) {
+      return this.#refuse(client, WireError.badStream, `stream ${frame.stream} is not this client's`);
+    }
+    client.highestStream = Math.max(client.highestStream, frame.stream);
+    if (frame.type === MESSAGES.execStart.type) this.#tap?.sessionStarts(frame.stream);
+    this.#handlers.activity();
+    this.#link?.forward(frame);
+    if ((this.#link?.bufferedBytes ?? 0) > AGENT_QUEUE_BYTES_MAX) this.#holdClients();
+  }
+
+  #control(client: Client, frame: Frame): void {
+    const message = decodeMessage(frame);
+    switch (message?.name) {
+      case "stop":
+        return this.#handlers.stop(message.fields.graceMs);
+      case "kill":
+        return this.#handlers.kill();
+      case "touch":
+        return this.#handlers.activity();
+      case "ping":
+        return this.#ping(client, message.fields.token);
+      default:
+        client.connection.send(
+          encodeMessage("error", 0, {
+            code: WireError.unknownType,
+            offendingType: frame.type,
+            message: `type ${frame.type} is not for the VM host process`,
+          }),
+        );
+    }
+  }
+
+  /** A ping goes on to the agent, under a number that leads its answer back. */
+  #ping(client: Client, token: number): void {
+    const number = this.#nextPing++ % 2 ** 32;
+    this.#pings.set(number, { client, token });
+    if (this.#pings.size > RELAY_CLIENTS_MAX) this.#pings.delete(this.#pings.keys().next().value ?? 0);
+    const payload = encodeMessage("ping", 0, { token: number });
+    for (const frame of new FrameDecoder().feed(payload)) this.#link?.forward(frame);
+  }
+
+  #fromAgent(frame: Frame): void {
+    if (frame.stream === 0) return this.#answer(frame);
+    this.#tap?.observe(frame);
+    const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
+    if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
+    client.connection.send(encodeFrame(frame));
+    if (client.connection.bufferedBytes > CLIENT_QUEUE_BYTES_MAX) client.connection.destroy();
+  }
+
+  #answer(frame: Frame): void {
+    const message = decodeMessage(frame);
+    if (message?.name !== "pong") return;
+    const ping = this.#pings.get(message.fields.token);
+    if (ping === undefined) return;
+    this.#pings.delete(message.fields.token);
+    ping.client.connection.send(encodeMessage("pong", 0, { token: ping.token }));
+  }
+
+  #leave(client: Client): void {
+    this.#clients.delete(client.slot);
+    if (client.highestStream === 0) return;
+    const next = client.highestStream + 1;
+    this.#nextStreams.set(client.slot, next <= client.lastStream ? next : client.slot * STREAMS_PER_SLOT);
+    this.#link?.clientGone(client.firstStream, client.highestStream);
+  }
+
+  #refuse(client: Client, code: number, message: string): void {
+    client.connection.send(encodeMessage("error", 0, { code, offendingType: 0, message }));
+    client.connection.end();
+  }
+
+  /** Slots are taken in turn, so that a number comes back as late as possible. */
+  #freeSlot(): number {
+    for (let step = 1; step <= RELAY_CLIENTS_MAX; step++) {
+      const slot = ((this.#lastSlot + step - 1) % RELAY_CLIENTS_MAX) + 1;
+      if (this.#clients.has(slot)) continue;
+      this.#lastSlot = slot;
+      return slot;
+    }
+    throw new Error(`More than ${RELAY_CLIENTS_MAX} clients`); // #accept has counted
+  }
+
+  /** The guest takes no more for now: let every client wait. */
+  #holdClients(): void {
+    if (this.#isHolding) return;
+    this.#isHolding = true;
+    for (const { connection } of this.#clients.values()) connection.pause();
+    this.#link?.drained().then(() => {
+      this.#isHolding = false;
+      for (const { connection } of this.#clients.values()) connection.resume();
+    });
+  }
+}
+
+function isForLogOnly(frame: Frame): boolean {
+  return (frame.flags & FrameFlag.logOnly) !== 0;
+}

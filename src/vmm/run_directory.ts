@@ -1,0 +1,67 @@
+/**
+ * The directory of one boot: its sockets, and what the engine writes. Made by whoever starts the VM, removed by whoever
+ * sees that the VM is gone.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { IoError } from "../base/errors.ts";
+import { ensureRunRoot } from "../platform/home.ts";
+import { killProcess, type ProcessIdentity } from "../platform/process_identity.ts";
+
+/** Names inside a run directory. */
+export const RunFile = {
+  /** Where clients connect; alive as long as the VM host process is. */
+  relay: "relay.sock",
+  /** The host's end of the guest's agent port. */
+  agent: "agent.sock",
+  /** What the guest kernel prints. */
+  console: "console",
+  /** What the engine, the runtime and libkrun print. */
+  diagnostics: "diagnostics",
+  /** Identity of the engine's own process, where it has one. */
+  machine: "machine.json",
+} as const;
+
+/** Makes a run directory under a name that nobody else has. @throws {IoError} */
+export function createRunDirectory(home: string): string {
+  const directory = join(ensureRunRoot(home), randomBytes(8).toString("hex"));
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    throw new IoError(`create ${directory}`, directory, error);
+  }
+  return directory;
+}
+
+/** Notes the engine's process, so that it can be ended even if its VM host process was killed. */
+export function recordMachine(directory: string, machine: ProcessIdentity): void {
+  writeFileSync(join(directory, RunFile.machine), JSON.stringify(machine), { mode: 0o600 });
+}
+
+/** Ends what a dead VM host process left running, and removes the directory. */
+export function removeRunDirectory(directory: string): void {
+  const machine = readMachine(directory);
+  if (machine !== undefined) killProcess(machine);
+  forgetRunDirectory(directory);
+}
+
+/** Removes the directory only: the engine's process is in good hands. */
+export function forgetRunDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function readMachine(directory: string): ProcessIdentity | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(join(directory, RunFile.machine), "utf8"));
+  } catch {
+    return undefined; // no such process was ever started, or the file was cut short by a kill
+  }
+  if (typeof parsed !== "object" || parsed === null || !("pid" in parsed) || !("startTime" in parsed))
+    return undefined;
+  const { pid, startTime } = parsed;
+  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : undefined;
+}

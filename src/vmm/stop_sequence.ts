@@ -1,0 +1,109 @@
+/**
+ * How a VM ends: one sequence for every cause.
+ *
+ * The guest ends its programs, flushes and says so; the log gets its last record; the registry says `stopped`; clients
+ * are told; and only then does the guest get leave to end the VM, which with krun ends this process in the same moment.
+ *
+ * @module
+ */
+
+import type { BootKey, Registry } from "../registry/registry.ts";
+import type { AgentLink } from "./agent_link.ts";
+import type { Machine } from "./engine/engine.ts";
+import type { Relay } from "./relay.ts";
+import { forgetRunDirectory } from "./run_directory.ts";
+import type { SandboxLogs } from "./sandbox_logs.ts";
+
+/** What the guest may need beyond the grace: killing, flushing, unmounting. */
+const FLUSH_TIMEOUT_MS = 10_000;
+/** What the VM may need from `go` to its end. libkrun 1.17 can hang there; everything is safe by then. */
+const EXIT_TIMEOUT_MS = 1_000;
+
+/** Why a sandbox ends. */
+export type StopCause = "requested" | "killed" | "ownerGone";
+
+/** A guest that answers. */
+interface Session {
+  readonly link: AgentLink;
+  readonly relay: Relay;
+  readonly key: BootKey;
+}
+
+export class StopSequence {
+  /** Resolves when an end has been asked for. */
+  readonly begun: Promise<StopCause>;
+  machine: Machine | undefined;
+  logs: SandboxLogs | undefined;
+  readonly #registry: Registry;
+  readonly #runDirectory: string;
+  readonly #begun = Promise.withResolvers<StopCause>();
+  #session: Session | undefined;
+  #isStopping = false;
+  #isFinal = false;
+
+  constructor(registry: Registry, runDirectory: string) {
+    this.#registry = registry;
+    this.#runDirectory = runDirectory;
+    this.begun = this.#begun.promise;
+  }
+
+  /** The guest answers: from now on it takes part in its end. */
+  open(link: AgentLink, relay: Relay, key: BootKey): void {
+    this.#session = { link, relay, key };
+    this.#registry.transition(key, "ready");
+    link.closed.then(() => this.#crash("the guest's agent hung up"));
+  }
+
+  /** Starts the sequence; more causes of the same end change nothing. */
+  begin(cause: StopCause, graceMs: number): void {
+    this.#begun.resolve(cause);
+    if (this.#isStopping || this.#session === undefined) return; // still booting: boot() gives up by `begun`
+    this.#isStopping = true;
+    this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.#crash(String(error)));
+  }
+
+  /** Ends the VM at once. What the guest has not flushed is lost, as after a power cut. */
+  kill(cause: StopCause): void {
+    this.#begun.resolve(cause);
+    if (this.#session === undefined) return; // still booting: boot() kills the machine
+    this.#finish("stopped", cause, false);
+    this.#exit();
+  }
+
+  /** The VM has ended by itself. */
+  machineExited(reason: string): void {
+    if (this.#isFinal) this.#exit();
+    else this.#crash(reason);
+  }
+
+  async #run(session: Session, cause: StopCause, graceMs: number): Promise<void> {
+    this.#registry.transition(session.key, "stopping", { attributes: { cause } });
+    const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
+    this.#finish("stopped", cause, clean === 1);
+    await session.relay.close();
+    forgetRunDirectory(this.#runDirectory);
+    session.link.go();
+    setTimeout(() => this.#exit(), EXIT_TIMEOUT_MS);
+  }
+
+  #crash(reason: string): void {
+    if (this.#isFinal) return;
+    this.#finish("crashed", reason, false);
+    this.#exit();
+  }
+
+  /** Makes the end known, on disk first. */
+  #finish(action: "stopped" | "crashed", reason: string, clean: boolean): void {
+    if (this.#isFinal || this.#session === undefined) return;
+    this.#isFinal = true;
+    this.logs?.ended(action, reason);
+    this.#registry.transition(this.#session.key, action, { reason });
+    if (action === "stopped") this.#session.relay.announceStopped(clean);
+  }
+
+  #exit(): void {
+    forgetRunDirectory(this.#runDirectory); // first: with krun, kill() does not return
+    this.machine?.kill();
+    process.exit(0);
+  }
+}
