@@ -1,0 +1,111 @@
+/**
+ * Unpacks an image archive into files, each named by a number: no name of the archive ever becomes a path of the host.
+ * Every file is hashed on the way.
+ *
+ * @module
+ */
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join, posix } from "node:path";
+import { IoError } from "../../base/errors.ts";
+import { abortable, readFileChunks } from "../byte_stream.ts";
+import { decompressDetected } from "../compression.ts";
+import { TarInvalidError } from "../errors.ts";
+import { Pace } from "../pace.ts";
+import type { TarMember } from "../tar/member.ts";
+import { memberPath } from "../tar/member_path.ts";
+import { type MemberSink, TarParser } from "../tar/parser.ts";
+import { ArchiveFiles } from "./layout.ts";
+
+/** Most members of an image archive. */
+export const ARCHIVE_MEMBERS_MAX = 16_384;
+
+/**
+ * Unpacks the archive at `path` (plain, gzip or zstd) into `directory`.
+ *
+ * @throws {TarInvalidError | IoError | AbortedError} What is unpacked then stays: it is the caller's to remove.
+ */
+export async function unpackArchive(
+  path: string,
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<ArchiveFiles> {
+  const files = new ArchiveFiles(path);
+  let count = 0;
+  let open: ArchiveMember | undefined;
+  const parser = new TarParser((member) => {
+    if (++count > ARCHIVE_MEMBERS_MAX) {
+      throw new TarInvalidError(member.name, `the archive has more than ${ARCHIVE_MEMBERS_MAX} members`);
+    }
+    const name = memberPath(member.name, member.name, "its name", "refuse");
+    const target = linkTargetOf(member, name);
+    if (target !== undefined) files.addLink(name, target);
+    if (member.kind !== "file") return undefined;
+    open = new ArchiveMember(join(directory, String(count)), (digest, file) =>
+      files.addFile(name, file, digest),
+    );
+    return open;
+  });
+  const pace = new Pace("reading an image archive", signal);
+  try {
+    const source = decompressDetected(readFileChunks(path));
+    for await (const chunk of abortable(source, "reading an image archive", signal)) {
+      parser.push(chunk);
+      if (pace.isTurnOver()) await pace.turn();
+    }
+    parser.end();
+  } finally {
+    open?.close();
+  }
+  return files;
+}
+
+function linkTargetOf(member: TarMember, name: string): string | undefined {
+  if (member.kind === "hardlink") return posix.normalize(member.linkTarget);
+  if (member.kind === "symlink") return posix.join(posix.dirname(name), member.linkTarget);
+  return undefined;
+}
+
+/** One file being unpacked. */
+class ArchiveMember implements MemberSink {
+  readonly #path: string;
+  readonly #onEnd: (digest: `sha256:${string}`, path: string) => void;
+  readonly #hash: Hash = createHash("sha256");
+  #descriptor: number | undefined;
+
+  constructor(path: string, onEnd: (digest: `sha256:${string}`, path: string) => void) {
+    this.#path = path;
+    this.#onEnd = onEnd;
+    this.#descriptor = attempt(path, () => openSync(path, "wx", 0o600));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length; ) {
+      done += attempt(this.#path, () => writeSync(this.#descriptor!, bytes, done));
+    }
+  }
+
+  /** Only sparse files have gaps, and a gap could be larger than any disk. */
+  writeZeros(count: number): void {
+    if (count > 0) throw new TarInvalidError(undefined, "an image archive has no sparse files");
+  }
+
+  end(): void {
+    this.close();
+    this.#onEnd(`sha256:${this.#hash.digest("hex")}`, this.#path);
+  }
+
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+}
+
+function attempt<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw new IoError(`write ${path}`, path, error);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Puts the layers of an image on top of each other: each is a tar, in which names that begin with `.wh.` take away what
+ * layers below have.
+ *
+ * Source: OCI Image Specification 1.1, layer.md, sections "Whiteouts" and "Opaque Whiteout".
+ *
+ * @module
+ */
+import { TarInvalidError } from "../errors.ts";
+import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
+import { type ByteString, type ContentStore, createDirectory, type DirectoryNode } from "../tree.ts";
+import { findPosition } from "../tree_path.ts";
+
+const WHITEOUT_PREFIX = ".wh.";
+const OPAQUE_NAME = ".wh..wh..opq";
+/** What AUFS keeps for itself: no part of an image. */
+const AUFS_PREFIX = ".wh..wh.";
+
+/** Merges layers from the lowest to the highest. Data goes into `store` as it comes; the tree is in memory. */
+export class LayerMerger {
+  /** The merged tree so far. */
+  readonly root: DirectoryNode = createDirectory();
+  readonly #store: ContentStore;
+  #layerCount = 0;
+
+  constructor(store: ContentStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Applies the next layer.
+   *
+   * @param source The layer's tar, not compressed. It is read to its end, so that it can be checked on the way.
+   * @throws {TarInvalidError | AbortedError}
+   */
+  async apply(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<ApplyTarReport> {
+    // The lowest layer has nothing below it, so that nothing needs to be remembered of it.
+    const own = this.#layerCount++ === 0 ? undefined : new LayerNames();
+    return await applyTar(source, this.root, this.#store, {
+      signal,
+      allowDevices: true,
+      absoluteNames: "strip",
+      requireEnd: false, // a digest vouches for the layer
+      beforeMember: (member, path) => this.#beforeMember(member, path, own),
+      afterMember: (_node, path) => {
+        if (own !== undefined) own.add(this.root, path);
+      },
+    });
+  }
+
+  #beforeMember(member: TarMember, path: ByteString, own: LayerNames | undefined): "apply" | "skip" {
+    if (!path.includes(WHITEOUT_PREFIX)) return "apply"; // nearly all
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
+    const parent = slash === -1 ? "" : path.slice(0, slash);
+    if (name === OPAQUE_NAME) {
+      const directory = this.#findDirectory(parent);
+      if (directory !== undefined) own?.clearLower(directory);
+      return "skip";
+    }
+    if (path.split("/").some((component) => component.startsWith(AUFS_PREFIX))) return "skip";
+    if (!name.startsWith(WHITEOUT_PREFIX)) return "apply";
+    const hidden = name.slice(WHITEOUT_PREFIX.length);
+    if (hidden === "" || hidden === "." || hidden === "..") {
+      throw new TarInvalidError(member.name, "it is a whiteout of no name");
+    }
+    own?.removeLower(this.#findDirectory(parent), hidden);
+    return "skip";
+  }
+
+  /** The directory that members below `path` would go into; `undefined` where there is none. */
+  #findDirectory(path: ByteString): DirectoryNode | undefined {
+    return path === "" ? this.root : findPosition(this.root, `${path}/${OPAQUE_NAME}`)?.directory;
+  }
+}
+
+/**
+ * The entries that one layer has made, and so what is from the layers below: a whiteout counts for those only, wherever
+ * in its layer it stands.
+ */
+class LayerNames {
+  readonly #names = new Map<DirectoryNode, Set<ByteString>>();
+  /** Directories that have nothing of lower layers any more: nothing is looked through twice. */
+  readonly #cleared = new Set<DirectoryNode>();
+
+  add(root: DirectoryNode, path: ByteString): void {
+    const position = findPosition(root, path);
+    if (position === undefined) return; // the root itself
+    const names = this.#names.get(position.directory);
+    if (names === undefined) this.#names.set(position.directory, new Set([position.name]));
+    else names.add(position.name);
+  }
+
+  /** Takes away what `directory` and the directories in it have from lower layers. */
+  clearLower(directory: DirectoryNode): void {
+    const kept = this.#directoriesWithOwn(directory);
+    const pending = [directory];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (this.#cleared.has(next)) continue;
+      this.#cleared.add(next);
+      for (const [name, node] of next.entries) {
+        const isOwn = this.#has(next, name);
+        if (node.kind === "directory" && (isOwn || kept.has(node))) pending.push(node);
+        else if (!isOwn) next.entries.delete(name);
+      }
+    }
+  }
+
+  /** Takes away one entry; of a directory that has something of this layer, only the rest. */
+  removeLower(directory: DirectoryNode | undefined, name: ByteString): void {
+    const node = directory?.entries.get(name);
+    if (directory === undefined || node === undefined) return;
+    const isOwn = this.#has(directory, name);
+    if (node.kind === "directory" && (isOwn || this.#directoriesWithOwn(node).has(node))) {
+      this.clearLower(node);
+    } else if (!isOwn) {
+      directory.entries.delete(name);
+    }
+  }
+
+  #has(directory: DirectoryNode, name: ByteString): boolean {
+    return this.#names.get(directory)?.has(name) ?? false;
+  }
+
+  /** Of `top` and the directories below it, those in which, or below which, this layer has put something. */
+  #directoriesWithOwn(top: DirectoryNode): Set<DirectoryNode> {
+    const found = new Set<DirectoryNode>();
+    const visited: { directory: DirectoryNode; parent: DirectoryNode | undefined }[] = [
+      { directory: top, parent: undefined },
+    ];
+    for (let at = 0; at < visited.length; at++) {
+      const { directory } = visited[at]!;
+      if (this.#cleared.has(directory)) continue; // all that is left in it is this layer's
+      for (const node of directory.entries.values()) {
+        if (node.kind === "directory") visited.push({ directory: node, parent: directory });
+      }
+    }
+    for (const { directory, parent } of visited.reverse()) {
+      const hasOwn = this.#cleared.has(directory) || (this.#names.get(directory)?.size ?? 0) > 0;
+      if (hasOwn) found.add(directory);
+      if (parent !== undefined && found.has(directory)) found.add(parent);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * From a manifest and its blobs to a disk: layers are fetched side by side and put on top of each other in order, each
+ * as soon as it is here.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { MicrosandboxError } from "../../base/errors.ts";
+import { decompressDetected } from "../compression.ts";
+import { ErofsWriter } from "../erofs/writer.ts";
+import { TarInvalidError } from "../errors.ts";
+import { type Digest, verified } from "../oci/digest.ts";
+import {
+  ImageDigestMismatchError,
+  ImageManifestInvalidError,
+  ImagePlatformMissingError,
+} from "../oci/errors.ts";
+import { CONFIG_BYTES_MAX, decodeImageConfig, type ImageConfigFile } from "../oci/image_config.ts";
+import { LayerMerger } from "../oci/layer_merger.ts";
+import { type Descriptor, type ImageManifest, LAYER_BYTES_MAX } from "../oci/manifest.ts";
+import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
+import { countBytes, type PullProgressListener } from "../progress.ts";
+import type { BlobSource } from "./blob_store.ts";
+import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
+
+/** Layers that are fetched at the same time, unless the caller says otherwise. */
+export const PARALLEL_DOWNLOADS_DEFAULT = 4;
+
+/** What to build. */
+export interface BuildImageRequest {
+  /** Digest of the manifest, which is in the blob store. */
+  readonly digest: Digest;
+  readonly manifest: ImageManifest;
+  /** What the caller wants to run. */
+  readonly platform: Platform;
+  /** Has the blobs that the store lacks. */
+  readonly source: BlobSource;
+  /** What errors and events call it. */
+  readonly reference: string;
+  readonly claim: ImageClaim | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: PullProgressListener;
+}
+
+/** Builds the image, unless it is here. Of several processes that want it, one builds and the others wait. */
+export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
+  const { digest, claim, signal } = request;
+  return await store.workspaces.run("image", digest, signal, async (directory) => {
+    const image = store.find(digest) ?? (await buildMissing(store, request, directory()));
+    await store.claim(digest, claim);
+    return image;
+  });
+}
+
+async function buildMissing(
+  store: ImageStore,
+  request: BuildImageRequest,
+  directory: string,
+): Promise<StoredImage> {
+  const { digest, manifest, source, onProgress, reference } = request;
+  const config = await fetchConfig(store, request);
+  onProgress({
+    kind: "resolved",
+    reference,
+    manifestDigest: digest,
+    layerCount: manifest.layers.length,
+    totalDownloadBytes: manifest.layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  });
+  const stop = new AbortController();
+  const signal = request.signal === undefined ? stop.signal : AbortSignal.any([request.signal, stop.signal]);
+  const downloads = startDownloads(store, manifest.layers, source, signal, onProgress);
+  try {
+    const erofsPath = join(directory, "image.erofs");
+    await writeLayers(store, request, config, downloads, erofsPath);
+    return store.add(erofsPath, {
+      digest,
+      origin: "image",
+      manifestDigest: digest,
+      configDigest: manifest.config.digest,
+      os: config.os || request.platform.os,
+      architecture: config.architecture || request.platform.architecture,
+      layers: manifest.layers.map((layer, index) => ({
+        digest: layer.digest,
+        sizeBytes: layer.sizeBytes,
+        mediaType: layer.mediaType,
+        diffId: config.diffIds[index]!,
+      })),
+      config: structuredClone(config.config) as StoredImage["record"]["config"], // only `readonly` differs
+    });
+  } finally {
+    stop.abort();
+    await Promise.allSettled(downloads); // nothing may be at work when the locks go
+  }
+}
+
+/** Reads the configuration and checks that it and the manifest belong together. */
+async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promise<ImageConfigFile> {
+  const { manifest, source, signal, platform, reference } = request;
+  const subject = `configuration of ${reference}`;
+  if (manifest.config.sizeBytes > CONFIG_BYTES_MAX) {
+    throw new ImageManifestInvalidError(subject, `it is larger than ${CONFIG_BYTES_MAX} bytes`);
+  }
+  await store.blobs.ensure(manifest.config, source, signal);
+  const config = decodeImageConfig(store.blobs.readSmall(manifest.config.digest), subject);
+  if (config.diffIds.length !== manifest.layers.length) {
+    const problem = `it has ${config.diffIds.length} diff ids for ${manifest.layers.length} layers`;
+    throw new ImageManifestInvalidError(subject, problem);
+  }
+  const oversized = manifest.layers.find(({ sizeBytes }) => sizeBytes > LAYER_BYTES_MAX);
+  if (oversized !== undefined) throw new ImageManifestInvalidError(subject, "a layer is too large");
+  if (config.os !== "" && config.architecture !== "" && platformScore(platform, config) === 0) {
+    const offered = { os: config.os, architecture: config.architecture, variant: config.variant };
+    throw new ImagePlatformMissingError(formatPlatform(platform), [formatPlatform(offered)]);
+  }
+  return config;
+}
+
+/** A promise for each layer, in order; only so many are at work at a time. */
+function startDownloads(
+  store: ImageStore,
+  layers: readonly Descriptor[],
+  source: BlobSource,
+  signal: AbortSignal,
+  onProgress: PullProgressListener,
+): Promise<void>[] {
+  const downloads: Promise<void>[] = [];
+  for (const [layerIndex, layer] of layers.entries()) {
+    const { digest, sizeBytes: totalBytes } = layer;
+    const turn = downloads[layerIndex - PARALLEL_DOWNLOADS_DEFAULT] ?? Promise.resolve();
+    const download = turn.then(async () => {
+      await store.blobs.ensure(layer, source, signal, (downloadedBytes) =>
+        onProgress({ kind: "layerDownloadProgress", layerIndex, digest, downloadedBytes, totalBytes }),
+      );
+      onProgress({ kind: "layerDownloadComplete", layerIndex, digest, downloadedBytes: totalBytes });
+    });
+    download.catch(() => {}); // whoever waits for it is told; the others end with it
+    downloads.push(download);
+  }
+  return downloads;
+}
+
+async function writeLayers(
+  store: ImageStore,
+  request: BuildImageRequest,
+  config: ImageConfigFile,
+  downloads: readonly Promise<void>[],
+  erofsPath: string,
+): Promise<void> {
+  const { manifest, signal, onProgress, reference } = request;
+  using writer = new ErofsWriter(erofsPath, { signal });
+  const merger = new LayerMerger(writer);
+  for (const [layerIndex, { digest, sizeBytes: totalBytes }] of manifest.layers.entries()) {
+    await downloads[layerIndex];
+    onProgress({ kind: "layerMaterializeStarted", layerIndex, digest });
+    const compressed = countBytes(store.blobs.read(digest), (bytesRead) =>
+      onProgress({ kind: "layerMaterializeProgress", layerIndex, digest, bytesRead, totalBytes }),
+    );
+    const expected = { digest: config.diffIds[layerIndex]! };
+    const subject = `layer ${layerIndex + 1} of ${reference}`;
+    try {
+      await merger.apply(verified(decompressDetected(compressed), expected, subject), signal);
+    } catch (error) {
+      // The stored blob may have been damaged since it was checked: the next try fetches it again.
+      if (isDamage(error)) store.blobs.remove(digest);
+      throw error;
+    }
+    onProgress({ kind: "layerMaterializeComplete", layerIndex, digest });
+  }
+  onProgress({ kind: "stitchWritingFsmeta", layerCount: manifest.layers.length });
+  const { sizeBytes } = await writer.finish(merger.root);
+  onProgress({ kind: "stitchComplete", sizeBytes });
+}
+
+function isDamage(error: unknown): boolean {
+  if (!MicrosandboxError.is(error)) return false;
+  return error instanceof TarInvalidError || error instanceof ImageDigestMismatchError;
+}

@@ -1,0 +1,226 @@
+/**
+ * From a path to an image in the store: a root file system as a directory or tar, an OCI layout, an image archive.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { InvalidConfigError, IoError } from "../../base/errors.ts";
+import { readFileChunks } from "../byte_stream.ts";
+import { decompressDetected } from "../compression.ts";
+import { detectImageSource, type ImageSourceKind } from "../detect.ts";
+import { scanDirectory } from "../directory_source.ts";
+import { ErofsWriter, writeErofs } from "../erofs/writer.ts";
+import { unpackArchive } from "../oci/archive.ts";
+import type { Digest } from "../oci/digest.ts";
+import { ImageManifestInvalidError, ImagePlatformMissingError } from "../oci/errors.ts";
+import { EMPTY_IMAGE_CONFIG } from "../oci/image_config.ts";
+import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
+import { formatPlatform, type Platform } from "../oci/platform.ts";
+import type { PullProgressListener } from "../progress.ts";
+import { applyTar } from "../tar_source.ts";
+import { createDirectory } from "../tree.ts";
+import { buildImage } from "./image_builder.ts";
+import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
+import { resolveManifest } from "./pull.ts";
+import { FORMAT_VERSION, readRecord, sourceRecordSchema, writeRecord } from "./records.ts";
+import { readSourceKey } from "./source_key.ts";
+
+export interface LocalImageRequest {
+  readonly path: string;
+  readonly platform: Platform;
+  readonly claim: ImageClaim | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: PullProgressListener;
+}
+
+/** Gives the image at a path. Nothing is done where the path has not changed since the last time. */
+export async function importLocalImage(store: ImageStore, request: LocalImageRequest): Promise<StoredImage> {
+  const { path, signal, claim } = request;
+  const location = realPath(path);
+  return await store.workspaces.run("source", lockKey(location), signal, async (directory) => {
+    const before = await readSourceKey(location, signal);
+    const recordPath = store.paths.source(`${before.key}\n${formatPlatform(request.platform)}`);
+    const known = readRecord(recordPath, sourceRecordSchema);
+    const found = known === undefined ? undefined : await store.use(known.digest, claim, signal);
+    if (found !== undefined) return found;
+
+    const image = await convert(store, request, await detectImageSource(location), directory);
+    const after = await readSourceKey(location, signal);
+    if (before.isSettled && after.key === before.key) {
+      writeRecord(recordPath, { version: FORMAT_VERSION, path: location, digest: image.record.digest });
+    }
+    return image;
+  });
+}
+
+async function convert(
+  store: ImageStore,
+  request: LocalImageRequest,
+  source: ImageSourceKind,
+  directory: () => string,
+): Promise<StoredImage> {
+  const { path, signal } = request;
+  switch (source.kind) {
+    case "directory":
+      return await convertDirectory(store, request, join(directory(), "image.erofs"));
+    case "tar":
+      return await convertTar(store, request, join(directory(), "image.erofs"));
+    case "ociLayout":
+      return await importLayout(store, request, await openLayout(directoryFiles(path)));
+    case "imageArchive": {
+      const unpacked = join(directory(), "archive");
+      mkdirSync(unpacked, { mode: 0o700 });
+      return await importLayout(
+        store,
+        request,
+        await openLayout(await unpackArchive(path, unpacked, signal)),
+      );
+    }
+    default:
+      throw new InvalidConfigError(
+        [{ field: "image", problem: `${path} is neither a directory, nor an OCI layout, nor a tar` }],
+        {
+          hint: "an image archive or a root file system must be a tar, plain or compressed with gzip or zstd",
+        },
+      );
+  }
+}
+
+/** Named by the hash of its disk: equal trees give equal disks. */
+async function convertDirectory(
+  store: ImageStore,
+  request: LocalImageRequest,
+  erofsPath: string,
+): Promise<StoredImage> {
+  const { path, signal } = request;
+  const root = await scanDirectory(path, { signal });
+  await writeErofs(root, erofsPath, { signal });
+  const hash = createHash("sha256");
+  for await (const chunk of readFileChunks(erofsPath)) hash.update(chunk);
+  return await addRootfs(store, request, "directory", erofsPath, `sha256:${hash.digest("hex")}`);
+}
+
+/** Named by the hash of the tar. */
+async function convertTar(
+  store: ImageStore,
+  request: LocalImageRequest,
+  erofsPath: string,
+): Promise<StoredImage> {
+  const { path, signal } = request;
+  const hash = createHash("sha256");
+  using writer = new ErofsWriter(erofsPath, { signal });
+  const root = createDirectory();
+  const options = { signal, allowDevices: true, absoluteNames: "strip" } as const;
+  await applyTar(decompressDetected(hashed(readFileChunks(path), hash)), root, writer, options);
+  await writer.finish(root);
+  return await addRootfs(store, request, "tar", erofsPath, `sha256:${hash.digest("hex")}`);
+}
+
+async function* hashed(
+  source: AsyncIterable<Uint8Array>,
+  hash: ReturnType<typeof createHash>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+async function addRootfs(
+  store: ImageStore,
+  { platform, claim, signal }: LocalImageRequest,
+  origin: "directory" | "tar",
+  erofsPath: string,
+  digest: Digest,
+): Promise<StoredImage> {
+  const { os, architecture } = platform;
+  return await store.workspaces.run("image", digest, signal, async () => {
+    const image =
+      store.find(digest) ??
+      store.add(erofsPath, {
+        digest,
+        origin,
+        os,
+        architecture,
+        layers: [],
+        config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
+      });
+    await store.claim(digest, claim);
+    return image;
+  });
+}
+
+async function importLayout(
+  store: ImageStore,
+  request: LocalImageRequest,
+  layout: ImageLayout,
+): Promise<StoredImage> {
+  const candidates = new Map<Digest, string>();
+  const offers: string[] = [];
+  for (const { digest, names } of layout.images) {
+    try {
+      const resolved = await resolveInLayout(layout, digest, request.platform, request.path);
+      candidates.set(resolved.digest, names.join(", ") || digest);
+    } catch (error) {
+      if (!(error instanceof ImagePlatformMissingError)) throw error;
+      offers.push(...error.available);
+    }
+  }
+  const [chosen, ...others] = candidates.keys();
+  if (chosen === undefined) throw new ImagePlatformMissingError(formatPlatform(request.platform), offers);
+  if (others.length > 0) {
+    const names = [...candidates.values()].join("; ");
+    throw new ImageManifestInvalidError(request.path, `it has several images: ${names}`, {
+      hint: "load it with `Image.load()` and use the image's name",
+    });
+  }
+  return await importLayoutImage(store, layout, chosen, { ...request, reference: request.path });
+}
+
+/** Puts one image of a layout into the store. */
+export async function importLayoutImage(
+  store: ImageStore,
+  layout: ImageLayout,
+  digest: Digest,
+  request: Omit<LocalImageRequest, "path"> & { readonly reference: string },
+): Promise<StoredImage> {
+  const { platform, reference, claim, signal, onProgress } = request;
+  const resolved = await resolveInLayout(layout, digest, platform, reference);
+  await store.blobs.put(resolved.bytes, signal);
+  return await buildImage(store, {
+    digest: resolved.digest,
+    manifest: resolved.manifest,
+    source: { read: (blob) => layout.readBlob(blob) },
+    platform,
+    reference,
+    claim,
+    signal,
+    onProgress,
+  });
+}
+
+function resolveInLayout(
+  layout: ImageLayout,
+  start: Digest,
+  platform: Platform,
+  name: string,
+): ReturnType<typeof resolveManifest> {
+  return resolveManifest(platform, name, (digest = start) =>
+    Promise.resolve({ bytes: layout.readManifest(digest), digest }),
+  );
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    throw new IoError(`read ${path}`, path, error);
+  }
+}
+
+/** Short enough for a directory's name, whatever the path. */
+function lockKey(path: string): string {
+  return createHash("sha256").update(path).digest("hex");
+}

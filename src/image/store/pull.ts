@@ -1,0 +1,143 @@
+/**
+ * From a reference to an image in the store, through a registry where that is needed.
+ *
+ * @module
+ */
+import type { Digest } from "../oci/digest.ts";
+import { ImageManifestInvalidError, ImageNotFoundError } from "../oci/errors.ts";
+import { choosePlatform, decodeManifest, type ImageManifest } from "../oci/manifest.ts";
+import { formatPlatform, type Platform } from "../oci/platform.ts";
+import { formatReference, type ImageReference } from "../oci/reference.ts";
+import { RegistryClient, type RegistryClientOptions, type RegistryOptions } from "../oci/registry_client.ts";
+import type { PullProgressListener } from "../progress.ts";
+import { buildImage } from "./image_builder.ts";
+import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
+
+/** When to ask the registry. */
+export type PullPolicy =
+  /** Only for an image that is not in the store. */
+  | "if-missing"
+  /** Each time; what has not changed is not downloaded again. */
+  | "always"
+  /** Not at all. */
+  | "never";
+
+/** Indexes in indexes that are followed. */
+export const INDEX_DEPTH_MAX = 3;
+
+export interface PullRequest {
+  readonly reference: ImageReference;
+  readonly platform: Platform;
+  readonly pullPolicy: PullPolicy;
+  readonly registry: RegistryOptions & Pick<RegistryClientOptions, "http" | "environment">;
+  readonly claim: ImageClaim | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: PullProgressListener;
+}
+
+/** Gives the image that a reference stands for, by the pull policy. */
+export async function pullImage(store: ImageStore, request: PullRequest): Promise<StoredImage> {
+  const { reference, pullPolicy, claim, signal } = request;
+  const name = formatReference(reference);
+  if (pullPolicy !== "always") {
+    const digest = findLocally(store, reference, formatPlatform(request.platform));
+    const found = digest === undefined ? undefined : await store.use(digest, claim, signal);
+    if (found !== undefined) return found;
+  }
+  if (pullPolicy === "never") {
+    throw new ImageNotFoundError(name, "in the local store", {
+      hint: 'pull it first, or use the pull policy "if-missing"',
+    });
+  }
+  request.onProgress({ kind: "resolving", reference: name });
+  const client = new RegistryClient({ ...request.registry, registry: reference.registry });
+  try {
+    return await pullFrom(client, store, request, name);
+  } finally {
+    client.close();
+  }
+}
+
+/** The digest that a name had when it was pulled last, or that it states itself. */
+function findLocally(store: ImageStore, reference: ImageReference, platform: string): Digest | undefined {
+  const { digest } = reference;
+  if (digest !== undefined && store.find(digest) !== undefined) return digest;
+  return store.findReference(formatReference(reference), platform)?.digest;
+}
+
+async function pullFrom(
+  client: RegistryClient,
+  store: ImageStore,
+  request: PullRequest,
+  name: string,
+): Promise<StoredImage> {
+  const { reference, platform, claim, signal, onProgress } = request;
+  const { repository } = reference;
+  const platformName = formatPlatform(platform);
+  const wanted = reference.digest ?? reference.tag!;
+
+  const known = store.findReference(name, platformName);
+  if (known !== undefined && reference.digest === undefined) {
+    // Asking for the head alone does not count against a registry's limits.
+    const current = await client.headManifest(repository, wanted, signal);
+    const found = current === known.remoteDigest ? await store.use(known.digest, claim, signal) : undefined;
+    if (found !== undefined) return found;
+  }
+
+  const resolved = await resolveManifest(platform, name, async (digest) => {
+    const fetched = await client.fetchManifest(repository, digest ?? wanted, signal);
+    return fetched;
+  });
+  await store.blobs.put(resolved.bytes, signal);
+  const image = await buildImage(store, {
+    digest: resolved.digest,
+    manifest: resolved.manifest,
+    platform,
+    reference: name,
+    claim,
+    signal,
+    onProgress,
+    source: { read: (blob, stop) => client.readBlob(repository, blob, stop) },
+  });
+  store.setReference({
+    reference: name,
+    platform: platformName,
+    digest: resolved.digest,
+    remoteDigest: resolved.remoteDigest,
+  });
+  return image;
+}
+
+/** A manifest that was found for a platform. */
+export interface ResolvedManifest {
+  readonly bytes: Uint8Array;
+  readonly digest: Digest;
+  readonly manifest: ImageManifest;
+  /** Where the search began: an index, or the manifest itself. */
+  readonly remoteDigest: Digest;
+}
+
+/**
+ * Goes from a manifest or index to the manifest of a platform.
+ *
+ * @param fetch Gives what a digest names, checked; without one, where to begin.
+ * @throws {ImagePlatformMissingError | ImageManifestInvalidError}
+ */
+export async function resolveManifest(
+  platform: Platform,
+  name: string,
+  fetch: (digest?: Digest) => Promise<{ readonly bytes: Uint8Array; readonly digest: Digest }>,
+): Promise<ResolvedManifest> {
+  let { bytes, digest } = await fetch();
+  const remoteDigest = digest;
+  for (let depth = 0; depth <= INDEX_DEPTH_MAX; depth++) {
+    const document = decodeManifest(bytes, `manifest of ${name}`);
+    if (document.kind === "manifest") return { bytes, digest, manifest: document, remoteDigest };
+    const entry = choosePlatform(document, platform);
+    ({ bytes, digest } = await fetch(entry.digest));
+  }
+  throw new ImageManifestInvalidError(
+    `manifest of ${name}`,
+    `indexes are nested deeper than ${INDEX_DEPTH_MAX}`,
+  );
+}
