@@ -59,7 +59,7 @@ export class EntryReader {
     return this.#positions;
   }
 
-  /** The last record of program output so far said that the sandbox was stopped in good order. */
+  /** The last record so far said that the sandbox has come to its end. */
   get sawStop(): boolean {
     return this.#files.some(({ parser }) => parser.sawStop);
   }
@@ -87,9 +87,9 @@ export class EntryReader {
     const cursorAt = (position: LogPosition) =>
       encodeCursor(this.#logs.sandboxId, new Map(this.#positions).set(spec.id, position));
     const reader = new GenerationReader(this.#logs.directory, spec, cursorAt);
-    this.#files.push({ spec, reader, parser: newLineParser(spec, config, Date.now()) });
     if (start === undefined && config.sinceMs > 0) await reader.openSince(config.sinceMs);
     else await reader.open(start?.get(spec.id));
+    this.#files.push({ spec, reader, parser: newLineParser(spec, config, reader.modifiedMs ?? Date.now()) });
     this.#note(spec, reader);
   }
 

@@ -58,6 +58,11 @@ export class GenerationReader {
     return { generation: this.#file.generation, offsetBytes: this.#lineOffset };
   }
 
+  /** When the file that is being read was last written to, as it was opened. */
+  get modifiedMs(): number | undefined {
+    return this.#file?.status.modifiedMs;
+  }
+
   /** Of the file that is being read; 0 if there is none. */
   get generation(): number {
     return this.#file?.generation ?? 0;

@@ -84,6 +84,17 @@ export function lineTime(format: LogFormat, bytes: Uint8Array): number {
   return fields.timeMs;
 }
 
+/** The time of the last complete line in `tail`, the end of a file, that has one. */
+export function lastLineTime(format: LogFormat, tail: Uint8Array): number | undefined {
+  for (let end = tail.lastIndexOf(LINE_FEED); end >= 0; ) {
+    const lineFeed = end === 0 ? -1 : tail.lastIndexOf(LINE_FEED, end - 1);
+    const timeMs = lineTime(format, tail.subarray(lineFeed + 1, end));
+    if (!Number.isNaN(timeMs)) return timeMs;
+    end = lineFeed;
+  }
+  return undefined;
+}
+
 /** How every record and header begins; the stamp follows. */
 const RECORD_START = Buffer.from('{"t":"');
 

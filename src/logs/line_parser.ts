@@ -2,12 +2,12 @@
 import { type EntryOrigin, StoredEntry } from "./entry.ts";
 import { parseHeaderLine } from "./header.ts";
 import type { LogFileSpec } from "./log_files.ts";
-import { SANDBOX_STOPPED_TEXT } from "./markers.ts";
+import { END_MARKS } from "./markers.ts";
 import { newRecordFields, scanRecord } from "./record.ts";
 import { scanTextLine, type TextFields } from "./text_line.ts";
 import type { LogSource } from "./types.ts";
 
-const STOP_MARK = Buffer.from(SANDBOX_STOPPED_TEXT);
+const END_MARK_BYTES = END_MARKS.map((mark) => Buffer.from(mark));
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -21,7 +21,7 @@ export interface EntryFilter {
 }
 
 export interface LineParser {
-  /** The last record so far said that the sandbox was stopped in good order. */
+  /** The last record so far said that the sandbox has come to its end. */
   readonly sawStop: boolean;
   /** The entry in `bytes[start, end)`; `undefined` if there is none, or it is not wanted. */
   parse(
@@ -45,7 +45,7 @@ function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineP
     parse(bytes, start, end, nextOffset, origin) {
       if (!scanRecord(bytes, start, end, fields)) return undefined;
       const { timeMs, source, sessionId, decoded } = fields;
-      this.sawStop = source === "system" && startsWith(bytes, fields.dataStart, STOP_MARK);
+      this.sawStop = source === "system" && isEndMark(bytes, fields.dataStart);
       if (timeMs < sinceMs || timeMs >= untilMs || !sources.has(source)) return undefined;
       if (decoded !== undefined)
         return unusualEntry(timeMs, source, sessionId, decoded, fields.encoding, origin, nextOffset);
@@ -55,9 +55,8 @@ function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineP
   };
 }
 
-function startsWith(bytes: Uint8Array, start: number, mark: Uint8Array): boolean {
-  for (let i = 0; i < mark.length; i++) if (bytes[start + i] !== mark[i]) return false;
-  return true;
+function isEndMark(bytes: Uint8Array, start: number): boolean {
+  return END_MARK_BYTES.some((mark) => mark.every((byte, index) => bytes[start + index] === byte));
 }
 
 /** The data was decoded with the rest of the line; it is put back into the form that entries keep. */

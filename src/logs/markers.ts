@@ -3,5 +3,11 @@
 /** The first system record of a boot. */
 export const SANDBOX_STARTED_TEXT = "--- sandbox started ---";
 
-/** The last system record of an orderly stop: readers take it as the end when the logs are removed under them. */
+/** The last system record of an orderly stop. */
 export const SANDBOX_STOPPED_TEXT = "--- sandbox stopped ---";
+
+/** How the last system record of a sandbox begins whose VM ended without a word. */
+export const SANDBOX_CRASHED_PREFIX = "--- sandbox crashed";
+
+/** After one of these nothing is written: readers take it as the end when the logs are removed under them. */
+export const END_MARKS: readonly string[] = [SANDBOX_STOPPED_TEXT, SANDBOX_CRASHED_PREFIX];

@@ -25,7 +25,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
-import { foreignGeneration, formatHeader, lineTime, parseHeader } from "./header.ts";
+import { foreignGeneration, formatHeader, lastLineTime, parseHeader } from "./header.ts";
 import {
   CLOCK_BACK_HOLD_MS,
   FILE_BYTES_DEFAULT,
@@ -203,7 +203,7 @@ export class RotatingFile {
     this.#generation = header.generation;
     this.#sizeBytes = size;
     this.#torn = tail.at(-1) !== LINE_FEED;
-    this.#lastStampMs = lastStamp(this.#spec, tail) ?? Math.floor(mtimeMs);
+    this.#lastStampMs = lastLineTime(this.#spec.format, tail) ?? Math.floor(mtimeMs);
     return true;
   }
 
@@ -284,17 +284,6 @@ function checkRange(field: string, value: number, min: number, max: number): voi
   throw new InvalidConfigError([
     { field, problem: `must be a whole number from ${min} to ${max}: current value is ${value}` },
   ]);
-}
-
-/** The stamp of the last line in `tail` that has one. */
-function lastStamp(spec: LogFileSpec, tail: Buffer): number | undefined {
-  for (let end = tail.lastIndexOf(LINE_FEED); end >= 0; ) {
-    const lineFeed = end === 0 ? -1 : tail.lastIndexOf(LINE_FEED, end - 1);
-    const timeMs = lineTime(spec.format, tail.subarray(lineFeed + 1, end));
-    if (!Number.isNaN(timeMs)) return timeMs;
-    end = lineFeed;
-  }
-  return undefined;
 }
 
 function readAt(descriptor: number, offset: number, length: number): Buffer {

@@ -4,13 +4,16 @@
  *
  * @module
  */
+import { KiB } from "../base/bytes.ts";
 import { readAt } from "./files.ts";
 import type { GenerationFile } from "./generations.ts";
-import { lineTime } from "./header.ts";
-import { READ_CHUNK_BYTES, SEEK_PROBE_BYTES } from "./limits.ts";
+import { lastLineTime, lineTime } from "./header.ts";
+import { READ_BACK_BYTES, READ_CHUNK_BYTES, SEEK_PROBE_BYTES } from "./limits.ts";
 import type { LogFormat } from "./log_files.ts";
 
 const LINE_FEED = 0x0a;
+/** Reading this much is cheaper than looking further. */
+const NEAR_BYTES = 64 * KiB;
 /** Enough for any stamp at the beginning of a line. */
 const STAMP_PROBE_BYTES = 64;
 
@@ -21,8 +24,8 @@ interface StampedLine {
 }
 
 /**
- * Offset of the first line that is not older than `sinceMs`; `undefined` if the whole file is older. 0 for a file
- * without a header, of whose order nothing is known.
+ * Offset of a line before which all are older than `sinceMs`, and which is near to the first that is not; `undefined`
+ * if the whole file is older. 0 for a file without a header, of whose order nothing is known.
  */
 export async function seekTime(
   format: LogFormat,
@@ -30,20 +33,19 @@ export async function seekTime(
   sinceMs: number,
 ): Promise<number | undefined> {
   if (!file.hasHeader) return 0;
-  let low = 0; // every line that begins before this is older
-  let high = file.status.sizeBytes; // and none that begins from here on is needed to decide
-  let found: number | undefined;
-  while (low < high) {
+  const { descriptor, status } = file;
+  const tail = await readAt(descriptor, Math.max(0, status.sizeBytes - READ_BACK_BYTES), READ_BACK_BYTES);
+  const newestMs = lastLineTime(format, tail);
+  if (newestMs !== undefined && newestMs < sinceMs) return undefined;
+  let low = 0; // a line begins here, and all before it are older
+  let high = status.sizeBytes; // a line that begins from here on is not the first one
+  while (high - low > NEAR_BYTES) {
     const middle = Math.floor((low + high) / 2);
-    const line = await firstStampedLine(format, file.descriptor, middle, high);
-    if (line !== undefined && line.timeMs < sinceMs) {
-      low = line.startBytes + 1;
-    } else {
-      found = line?.startBytes ?? found;
-      high = middle;
-    }
+    const line = await firstStampedLine(format, descriptor, middle, high);
+    if (line !== undefined && line.timeMs < sinceMs) low = line.startBytes;
+    else high = middle;
   }
-  return found;
+  return low;
 }
 
 /** The first line with a time that begins in `[from, end)`. */

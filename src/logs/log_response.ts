@@ -1,0 +1,167 @@
+/**
+ * Log streams for browsers and other programs: as server-sent events (WHATWG HTML, section 9.2), whose event id is the
+ * cursor, so that `EventSource` resumes by itself; and as newline-delimited JSON.
+ *
+ * @module
+ */
+
+import { isUtf8 } from "node:buffer";
+import { type Bytes, encodeUtf8 } from "../base/bytes.ts";
+import { MissedRotationError } from "./errors.ts";
+import { SSE_KEEP_ALIVE_MS } from "./limits.ts";
+import type { LogStream } from "./log_stream.ts";
+import type { LogCursor, LogEntry } from "./types.ts";
+
+/** How entries are sent. */
+export type LogResponseFormat = "sse" | "ndjson";
+
+const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson" } as const;
+
+/**
+ * Answers an HTTP request with a log stream. A request with `Last-Event-ID` continues after that entry; one that
+ * accepts `application/x-ndjson` gets lines of JSON, any other one server-sent events.
+ *
+ * Each entry is one JSON object with the keys of `exec.log`: `t`, `s`, `id`, `e`, `d`, and in NDJSON `cursor`. A loss by
+ * rotation is an event `missedRotation` (a line with `missedRotation`) with the count, after which the stream continues
+ * with what is left; the end is an event `end`, at which the page should close its `EventSource`.
+ *
+ * @param open opens the stream, from the beginning if the cursor is `undefined`
+ *
+ * @example
+ * ```ts
+ * Bun.serve({ fetch: (request) => logResponse(request, (fromCursor) => logStream("web", { follow: true, fromCursor })) });
+ * ```
+ */
+export async function logResponse(
+  request: Request,
+  open: (fromCursor: LogCursor | undefined) => Promise<LogStream>,
+): Promise<Response> {
+  const format = request.headers.get("accept")?.includes(CONTENT_TYPES.ndjson) === true ? "ndjson" : "sse";
+  const lastEventId = request.headers.get("last-event-id");
+  const first = await openAt(open, lastEventId === null || lastEventId === "" ? undefined : lastEventId);
+  const headers = {
+    "content-type": CONTENT_TYPES[format],
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  };
+  return new Response(new LogByteStream(first, open, format).readable, { headers });
+}
+
+/** The entries of `stream` as server-sent events. */
+export function toServerSentEvents(stream: LogStream): ReadableStream<Bytes> {
+  return new LogByteStream({ stream, missed: undefined }, undefined, "sse").readable;
+}
+
+/** The entries of `stream` as newline-delimited JSON. */
+export function toNdjson(stream: LogStream): ReadableStream<Bytes> {
+  return new LogByteStream({ stream, missed: undefined }, undefined, "ndjson").readable;
+}
+
+type Open = (fromCursor: LogCursor | undefined) => Promise<LogStream>;
+
+/** A stream, and what was lost before it. */
+interface Opened {
+  readonly stream: LogStream;
+  readonly missed: MissedRotationError | undefined;
+}
+
+/** How often in a row a reader that is left behind starts again before the error goes to the client. */
+const REOPEN_MAX = 8;
+
+/** Opens at `cursor`, or where the log begins by now. */
+async function openAt(open: Open, cursor: LogCursor | undefined): Promise<Opened> {
+  let missed: MissedRotationError | undefined;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return { stream: await open(missed?.cursor ?? cursor), missed };
+    } catch (error) {
+      if (!(error instanceof MissedRotationError) || attempt >= REOPEN_MAX) throw error;
+      missed = error;
+    }
+  }
+}
+
+class LogByteStream {
+  readonly readable: ReadableStream<Bytes>;
+  readonly #open: Open | undefined;
+  readonly #format: LogResponseFormat;
+  #opened: Opened;
+  /** The read that went on while a keep-alive comment was sent. */
+  #pending: Promise<LogEntry | null> | undefined;
+
+  constructor(opened: Opened, open: Open | undefined, format: LogResponseFormat) {
+    this.#opened = opened;
+    this.#open = open;
+    this.#format = format;
+    this.readable = new ReadableStream<Bytes>(
+      {
+        pull: (controller) => this.#pull(controller),
+        cancel: () => this.#opened.stream[Symbol.asyncDispose](),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Bytes>): Promise<void> {
+    const { missed } = this.#opened;
+    if (missed !== undefined) {
+      this.#opened = { ...this.#opened, missed: undefined };
+      return controller.enqueue(encodeUtf8(this.#formatMissed(missed)));
+    }
+    try {
+      const entry = await this.#receive();
+      if (entry !== undefined && entry !== null)
+        return controller.enqueue(encodeUtf8(this.#formatEntry(entry)));
+      if (entry === undefined) return controller.enqueue(encodeUtf8(KEEP_ALIVE));
+      if (this.#format === "sse") controller.enqueue(encodeUtf8("event: end\ndata: {}\n\n"));
+      controller.close();
+    } catch (error) {
+      if (!(error instanceof MissedRotationError) || this.#open === undefined) throw error;
+      const next = await openAt(this.#open, error.cursor);
+      this.#opened = { stream: next.stream, missed: next.missed ?? error };
+      return this.#pull(controller);
+    }
+  }
+
+  /** The next entry, `null` at the end, `undefined` when it is time for a keep-alive comment. */
+  async #receive(): Promise<LogEntry | null | undefined> {
+    this.#pending ??= this.#opened.stream.recv().finally(() => {
+      this.#pending = undefined;
+    });
+    if (this.#format !== "sse") return this.#pending;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const quiet = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), SSE_KEEP_ALIVE_MS);
+    });
+    try {
+      return await Promise.race([this.#pending, quiet]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #formatEntry(entry: LogEntry): string {
+    if (this.#format === "ndjson") return `${JSON.stringify({ ...toRecord(entry), cursor: entry.cursor })}\n`;
+    return `id: ${entry.cursor}\ndata: ${JSON.stringify(toRecord(entry))}\n\n`;
+  }
+
+  #formatMissed({ lostGenerations, cursor }: MissedRotationError): string {
+    if (this.#format === "ndjson")
+      return `${JSON.stringify({ missedRotation: { lostGenerations }, cursor })}\n`;
+    return `id: ${cursor}\nevent: missedRotation\ndata: ${JSON.stringify({ lostGenerations })}\n\n`;
+  }
+}
+
+/** A comment: clients pass over it. */
+const KEEP_ALIVE = ": keep-alive\n\n";
+
+function toRecord({ timestamp, source, sessionId, data }: LogEntry): Record<string, unknown> {
+  const isText = isUtf8(data);
+  return {
+    t: timestamp.toISOString(),
+    s: source,
+    ...(sessionId === null ? {} : { id: sessionId }),
+    ...(isText ? {} : { e: "b64" }),
+    d: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString(isText ? "utf8" : "base64"),
+  };
+}
