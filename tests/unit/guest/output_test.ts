@@ -50,7 +50,7 @@ test(
   "stdout without credit holds back neither stderr nor other sessions",
   async () => {
     await using agent = await NativeAgent.start();
-    agent.exec(1, ["sh", "-c", "cat /dev/zero & read wait; echo told >&2; kill $!"], { flags: 2 });
+    agent.exec(1, ["sh", "-c", "cat /dev/zero & read wait; echo told >&2; kill $!; read wait"], { flags: 2 });
     await agent.expect("execStarted", 1);
     await takeStdout(agent, 1, STREAM_WINDOW_BYTES);
     assert.equal((await agent.run(2, "echo free")).stdout, "free\n");

@@ -87,10 +87,15 @@ test(
   async () => {
     await using agent = await NativeAgent.start();
     const bytes = STREAM_WINDOW_BYTES + 50_000;
-    agent.exec(1, ["sh", "-c", `head -c ${bytes} /dev/zero; sleep 1000`]);
+    agent.exec(1, ["sh", "-c", `head -c ${bytes} /dev/zero; echo >&2; sleep 1000`]);
     await agent.expect("execStarted", 1);
     let taken = 0;
-    while (taken < STREAM_WINDOW_BYTES) taken += (await agent.expect("stdout", 1)).fields.data.length;
+    let hasWritten = false; // all of it: what the client does not take waits in the pipe
+    while (taken < STREAM_WINDOW_BYTES || !hasWritten) {
+      const message = await agent.next(1);
+      if (message.name === "stdout") taken += message.fields.data.length;
+      else hasWritten = message.name === "stderr";
+    }
     agent.send("shutdown", 0, { graceMs: LONG_MS });
     for (;;) {
       const message = await agent.next(1);
