@@ -38,6 +38,23 @@ export {
   LibkrunfwNotFoundError,
   LibkrunNotFoundError,
 } from "./src/ffi/errors.ts";
+export type { PullProgress, PullProgressListener } from "./src/image/progress.ts";
+export {
+  InvalidCursorError,
+  type LogCursor,
+  type LogEntry,
+  type LogReadOptions,
+  type LogResponseFormat,
+  type LogSnapshot,
+  type LogSource,
+  LogStream,
+  type LogStreamOptions,
+  LogsUnavailableError,
+  logResponse,
+  MissedRotationError,
+  toNdjson,
+  toServerSentEvents,
+} from "./src/logs/mod.ts";
 export {
   DatabaseError,
   SandboxAlreadyExistsError,
@@ -54,6 +71,7 @@ export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } fro
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export type { SandboxListOptions, SandboxPage } from "./src/sandbox/list.ts";
+export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
 export { Sandbox, type SandboxPingResult } from "./src/sandbox/sandbox.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";

@@ -26,6 +26,11 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   }
 }
 
+/** This process. */
+export function ownProcess(): ProcessIdentity {
+  return identifyProcess(process.pid) ?? { pid: process.pid, startTime: "" };
+}
+
 /** Whether this very process still runs. A zombie does not. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startTime === identity.startTime;

@@ -43,7 +43,13 @@ const MIGRATIONS: readonly string[] = [
      timestamp INTEGER NOT NULL,
      attributes TEXT NOT NULL
    ) STRICT;
-   CREATE INDEX event_by_sandbox ON event (sandbox_id, sequence);`,
+   CREATE INDEX event_by_sandbox ON event (sandbox_id, sequence);
+   CREATE TABLE image_claim (
+     digest TEXT NOT NULL,
+     pid INTEGER NOT NULL,
+     start_time TEXT NOT NULL,
+     PRIMARY KEY (digest, pid, start_time)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** One row as SQLite gives it. */

@@ -10,7 +10,7 @@ import { renameSync } from "node:fs";
 import { assert } from "../base/assert.ts";
 import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
-import type { ProcessIdentity } from "../platform/process_identity.ts";
+import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
 import { Database, type Row } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
@@ -255,11 +255,40 @@ export class Registry {
       .map((row) => this.#decode(row));
   }
 
-  /** Content ids of the images that sandboxes use. */
-  imageDigestsInUse(): Set<string> {
-    return new Set(
-      this.#database.all("SELECT DISTINCT image_digest FROM sandbox").map((row) => text(row, "image_digest")),
+  /**
+   * Notes that a process is about to use an image, until the sandbox that it makes of it says so itself. The claim of a
+   * process that is gone counts no more.
+   */
+  claimImage(digest: string, { pid, startTime }: ProcessIdentity): void {
+    this.#database.run(
+      "INSERT OR IGNORE INTO image_claim (digest, pid, start_time) VALUES (?, ?, ?)",
+      digest,
+      pid,
+      startTime,
     );
+  }
+
+  releaseImage(digest: string, { pid, startTime }: ProcessIdentity): void {
+    this.#database.run(
+      "DELETE FROM image_claim WHERE digest = ? AND pid = ? AND start_time = ?",
+      digest,
+      pid,
+      startTime,
+    );
+  }
+
+  /** Content ids of the images that sandboxes use, or are about to. */
+  imageDigestsInUse(): Set<string> {
+    return this.#database.transaction(() => {
+      const used = this.#database.all("SELECT DISTINCT image_digest AS digest FROM sandbox");
+      const claims = this.#database.all("SELECT * FROM image_claim").map((row) => ({
+        digest: text(row, "digest"),
+        holder: { pid: number(row, "pid"), startTime: text(row, "start_time") },
+      }));
+      const alive = claims.filter(({ holder }) => isSameProcess(holder));
+      for (const { digest, holder } of claims) if (!isSameProcess(holder)) this.releaseImage(digest, holder);
+      return new Set([...used.map((row) => text(row, "digest")), ...alive.map(({ digest }) => digest)]);
+    });
   }
 
   /** Events after `after`, oldest first. */

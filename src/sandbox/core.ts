@@ -99,7 +99,7 @@ export class SandboxCore {
   }
 
   /** @throws {SandboxNotFoundError} if no sandbox has that name. */
-  static async find(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
+  static async get(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
     const registry = openRegistry();
     const record = await reconcile(registry, registry.get(name));
     if (record === undefined) throw new SandboxNotFoundError(name);
@@ -113,11 +113,16 @@ export class SandboxCore {
    * @throws {SandboxNotFoundError} if it was removed.
    */
   async record(): Promise<SandboxRecord> {
-    const found = this.registry.findById(this.id);
-    const record = found === undefined ? undefined : await reconcile(this.registry, found);
+    const record = await this.find();
     if (record !== undefined) return record;
     if (this.registry.find(this.name) !== undefined) throw new SandboxReplacedError(this.name);
     throw new SandboxNotFoundError(this.name);
+  }
+
+  /** The record as it is now; `undefined` if this sandbox is gone. */
+  async find(): Promise<SandboxRecord | undefined> {
+    const found = this.registry.findById(this.id);
+    return found === undefined ? undefined : await reconcile(this.registry, found);
   }
 
   /** The connection to the running VM; made once and kept while it lasts. */

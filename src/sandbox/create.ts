@@ -13,7 +13,10 @@ import { MiB } from "../base/bytes.ts";
 import { InternalError } from "../base/errors.ts";
 import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
+import type { PullProgressListener } from "../image/progress.ts";
+import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
 import { homePaths } from "../platform/home.ts";
+import { ownProcess } from "../platform/process_identity.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
@@ -27,7 +30,6 @@ import {
   SandboxCore,
   sandboxDirectory,
 } from "./core.ts";
-import { resolveImage } from "./image_source.ts";
 import {
   type CreateRequest,
   checkSandboxName,
@@ -44,6 +46,8 @@ export interface BootCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told of each step that is reached. Milliseconds count from the call. */
   readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
+  /** Told how the pull or the conversion of the image gets on. */
+  readonly onPullProgress?: PullProgressListener | undefined;
 }
 
 /** The steps of a creation, in order. */
@@ -72,22 +76,61 @@ export async function createSandbox(
   if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
   const engine = await chooseEngine(request.config);
   sweepStaging(registry.home);
-  const [bootDisk, image] = await Promise.all([
-    ensureBootDisk(homePaths(registry.home).bootDisks),
-    resolveImage(request.config.image, { home: registry.home, signal: call.signal }),
-  ]);
-  call.onStep?.("image", performance.now() - begin);
-  const config: SandboxConfig = { ...request.config, imageConfig: image.config };
-  const boot: BootInputs = { registry, config, engine, bootDisk, imagePath: image.erofsPath, call, begin };
+  const claimed = new Set<string>();
+  try {
+    const [bootDisk, image] = await Promise.all([
+      ensureBootDisk(homePaths(registry.home).bootDisks),
+      obtainImage(registry, request, call, claimed),
+    ]);
+    call.onStep?.("image", performance.now() - begin);
+    const config: SandboxConfig = { ...request.config, imageConfig: imageDefaults(image) };
+    const boot: BootInputs = { registry, config, engine, bootDisk, imagePath: image.erofsPath, call, begin };
+    return await bootInFreeName(boot, request, image.digest);
+  } finally {
+    for (const digest of claimed) registry.releaseImage(digest, ownProcess());
+  }
+}
+
+/** The image's disk. Digests that are noted as used on the way are added to `claimed`. */
+function obtainImage(
+  registry: Registry,
+  { config, pullPolicy }: CreateRequest,
+  call: BootCallOptions,
+  claimed: Set<string>,
+): Promise<ResolvedImage> {
+  return resolveImage(config.image, {
+    home: registry.home,
+    pullPolicy,
+    signal: call.signal,
+    onProgress: call.onPullProgress,
+    claim: (digest) => {
+      registry.claimImage(digest, ownProcess());
+      claimed.add(digest);
+    },
+  });
+}
+
+/** Boots under a name that is free, or is made so if the caller wants to replace what has it. */
+async function bootInFreeName(
+  boot: BootInputs,
+  request: CreateRequest,
+  imageDigest: string,
+): Promise<BootedSandbox> {
   for (let attempt = 1; ; attempt++) {
-    if (request.replaceGraceMs !== undefined) await vacate(registry, config.name, request.replaceGraceMs);
+    if (request.replaceGraceMs !== undefined)
+      await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
     try {
-      return await bootNew(boot, request, image.digest);
+      return await bootNew(boot, request, imageDigest);
     } catch (error) {
       const isRaceLost = error instanceof SandboxAlreadyExistsError && request.replaceGraceMs !== undefined;
       if (!isRaceLost || attempt === REPLACE_ATTEMPTS_MAX) throw error;
     }
   }
+}
+
+function imageDefaults({ config }: ResolvedImage): SandboxConfig["imageConfig"] {
+  const { entrypoint, cmd, env, workingDir, user } = config;
+  return { entrypoint, cmd, env, workingDir, user };
 }
 
 /** Boots a sandbox that is stopped or has crashed. */
@@ -97,12 +140,12 @@ export async function startSandbox(
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   checkSandboxName(name);
-  const { core, record } = await SandboxCore.find(name);
+  const { core, record } = await SandboxCore.get(name);
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
   const engine = await chooseEngine(config);
   const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
-  const imagePath = imagePathOf(registry.home, record.imageDigest);
+  const imagePath = findStoredDisk(registry.home, record.imageDigest);
   const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const vm = await launch(boot, { kind: "start", id: core.id }, detached, async () => {});
@@ -228,11 +271,6 @@ function bootRequest({
 
 /** What programs get to end in when the owner of an attached sandbox has gone. */
 const OWNER_GONE_GRACE_MS = 10_000;
-
-/** Where the image of a sandbox is; it stays there as long as a sandbox uses it. */
-function imagePathOf(home: string, digest: string): string {
-  return join(home, "cache", "images", `${digest}.erofs`);
-}
 
 async function refuseExisting(registry: Registry, name: string): Promise<void> {
   const found = registry.find(name);

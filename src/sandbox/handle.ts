@@ -3,10 +3,12 @@
  *
  * @module
  */
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import type { SandboxRecord } from "../registry/registry.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import { type SandboxCore, STOP_GRACE_MS } from "./core.ts";
 import { type BootCallOptions, startSandbox } from "./create.ts";
+import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { parseStoredConfig, type SandboxConfig } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -81,6 +83,21 @@ export class SandboxHandle {
   async startDetached(call: BootCallOptions = {}): Promise<Sandbox> {
     await this.#core.record();
     return Sandbox.fromBoot(await startSandbox(this.name, { ...call, detached: true }));
+  }
+
+  /** What programs wrote, in the order of time: see `readLogs()`. */
+  async logs(options: LogReadOptions = {}): Promise<LogEntry[]> {
+    return (await readCoreLogs(this.#core, options)).entries;
+  }
+
+  /** {@linkcode logs} with the cursor of the end: see `readLogsSnapshot()`. */
+  logsSnapshot(options: LogReadOptions = {}): Promise<LogSnapshot> {
+    return readCoreLogs(this.#core, options);
+  }
+
+  /** What programs write, as it comes: see `logStream()`. */
+  logStream(options: LogStreamOptions = {}): Promise<LogStream> {
+    return streamCoreLogs(this.#core, options);
   }
 
   /** See `Sandbox.stop()`. A sandbox that does not run is left as it is. */

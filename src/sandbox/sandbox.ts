@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
 import { SandboxCore as Core, STOP_GRACE_MS } from "./core.ts";
@@ -11,6 +12,7 @@ import { ExecHandle, type ExecOutput } from "./exec.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
 import { SandboxHandle } from "./handle.ts";
 import { listSandboxes, type SandboxListOptions, type SandboxPage } from "./list.ts";
+import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
 
 /** Answer of `ping()`. */
@@ -90,7 +92,7 @@ export class Sandbox implements AsyncDisposable {
   /** A handle of a sandbox in any status. @throws {SandboxNotFoundError} */
   static async get(name: string): Promise<SandboxHandle> {
     checkSandboxName(name);
-    const { core, record } = await Core.find(name);
+    const { core, record } = await Core.get(name);
     return new SandboxHandle(core, record);
   }
 
@@ -188,6 +190,21 @@ export class Sandbox implements AsyncDisposable {
   /** {@linkcode shell} as a stream. */
   shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
     return this.execStream(this.#config.shell, ["-c", script], options);
+  }
+
+  /** What programs wrote, in the order of time: see `readLogs()`. */
+  async logs(options: LogReadOptions = {}): Promise<LogEntry[]> {
+    return (await readCoreLogs(this.#core, options)).entries;
+  }
+
+  /** {@linkcode logs} with the cursor of the end: see `readLogsSnapshot()`. */
+  logsSnapshot(options: LogReadOptions = {}): Promise<LogSnapshot> {
+    return readCoreLogs(this.#core, options);
+  }
+
+  /** What programs write, as it comes: see `logStream()`. */
+  logStream(options: LogStreamOptions = {}): Promise<LogStream> {
+    return streamCoreLogs(this.#core, options);
   }
 
   /** Whether the guest's agent answers, and how soon. Does not count as activity. */

@@ -8,9 +8,9 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "../platform/home.ts";
-import { identifyProcess, isSameProcess } from "../platform/process_identity.ts";
+import { isSameProcess, ownProcess } from "../platform/process_identity.ts";
 
-const own = identifyProcess(process.pid) ?? { pid: process.pid, startTime: "" };
+const own = ownProcess();
 let count = 0;
 
 /** A path in the staging directory of `home` that nobody else uses. Nothing is made there. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { statSync } from "node:fs";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, isDigest } from "../oci/digest.ts";
+import { ImageNotFoundError } from "../oci/errors.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
 import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
@@ -98,6 +99,13 @@ export async function resolveImage(spec: string, options: ResolveImageOptions): 
   const name = reference === undefined ? spec : formatReference(reference);
   onProgress({ kind: "complete", reference: name, layerCount: image.record.layers.length });
   return describeImage(image, reference && formatReference(reference));
+}
+
+/** The disk of an image that a sandbox was made of. @throws {ImageNotFoundError} if it is gone, or not whole. */
+export function findStoredDisk(home: string, digest: string): string {
+  const found = isDigest(digest) ? new ImageStore(home).find(digest) : undefined;
+  if (found === undefined) throw new ImageNotFoundError(digest, "in the image store");
+  return found.erofsPath;
 }
 
 /** What callers see of a stored image. */
