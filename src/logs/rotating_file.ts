@@ -254,7 +254,7 @@ export class RotatingFile {
   #newestGeneration(): number {
     if (this.#generation > 0) return this.#generation;
     let newest = 0;
-    for (let index = 0; index <= ROTATED_FILES_MAX; index++) {
+    for (let index = ROTATED_FILES_MAX; index >= 0; index--) {
       const descriptor = openIfPresent(this.#path(index), constants.O_RDONLY);
       if (descriptor === undefined) continue;
       const head = readAt(descriptor, 0, HEADER_BYTES_MAX);

@@ -63,10 +63,12 @@ export function parseStamp(bytes: Uint8Array, offset: number): number {
 /** Any RFC 3339 date-time; `NaN` if `text` is something else. */
 export function parseForeignStamp(text: string): number {
   if (text.length > STAMP_CHARS_MAX) return Number.NaN;
-  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.exec(text);
+  const match = /^(.{19})(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))$/.exec(text);
   if (match === null) return Number.NaN;
-  const [, time = "", fraction = ".", zone = ""] = match;
-  return Date.parse(`${time}${`${fraction}000`.slice(0, 4)}${zone}`); // three digits are all that ECMAScript promises
+  const [, time = "", fraction = "", sign = "+", hours = "00", minutes = "00"] = match;
+  const localMs = parseStamp(Buffer.from(`${time}.${`${fraction}000`.slice(0, 3)}Z`), 0);
+  const offsetMs = Number(hours) * 3_600_000 + Number(minutes) * 60_000;
+  return sign === "-" ? localMs + offsetMs : localMs - offsetMs;
 }
 
 function digit(bytes: Uint8Array, offset: number): number {
