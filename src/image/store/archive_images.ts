@@ -1,0 +1,252 @@
+/**
+ * Images to and from archives: what `docker save` and `docker load` do.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { createWriteStream, renameSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { type Pack, pack } from "tar-stream";
+import { encodeUtf8 } from "../../base/bytes.ts";
+import {
+  AbortedError,
+  InvalidConfigError,
+  IoError,
+  MicrosandboxError,
+  UnsupportedError,
+} from "../../base/errors.ts";
+import { detectImageSource } from "../detect.ts";
+import { unpackArchive } from "../oci/archive.ts";
+import { type Digest, verified } from "../oci/digest.ts";
+import { ImagePlatformMissingError } from "../oci/errors.ts";
+import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
+import { decodeManifest, MEDIA_TYPES } from "../oci/manifest.ts";
+import { formatPlatform, type Platform } from "../oci/platform.ts";
+import { formatReference, parseReference } from "../oci/reference.ts";
+import type { PullProgressListener } from "../progress.ts";
+import type { BlobKey } from "./blob_store.ts";
+import type { CatalogEntry } from "./catalog.ts";
+import type { ImageStore, StoredImage } from "./image_store.ts";
+import { importLayoutImage } from "./local_image.ts";
+
+/** `"docker"` can be read by `docker load` of any age, and is an OCI archive as well; `"oci"` is that alone. */
+export type ImageArchiveFormat = "docker" | "oci";
+
+/** Most images that one archive may bring. */
+export const LOADED_IMAGES_MAX = 1024;
+
+export interface LoadRequest {
+  readonly path: string;
+  readonly platform: Platform;
+  /** Name for the one image of the archive. */
+  readonly tag: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: PullProgressListener;
+}
+
+/** Takes all images of an archive or layout that suit the platform. Gives them under their names. */
+export async function loadImages(
+  store: ImageStore,
+  request: LoadRequest,
+): Promise<{ reference: string; image: StoredImage }[]> {
+  const { path, signal } = request;
+  const { kind } = await detectImageSource(path);
+  if (kind === "ociLayout") return await loadLayout(store, request, await openLayout(directoryFiles(path)));
+  if (kind !== "imageArchive") {
+    throw new InvalidConfigError([
+      { field: "path", problem: `${path} is no image archive and no OCI layout` },
+    ]);
+  }
+  return await store.workspaces.run(
+    "source",
+    `load ${randomBytes(8).toString("hex")}`,
+    signal,
+    async (directory) => {
+      const layout = await openLayout(await unpackArchive(path, directory(), signal));
+      return await loadLayout(store, request, layout);
+    },
+  );
+}
+
+async function loadLayout(
+  store: ImageStore,
+  request: LoadRequest,
+  layout: ImageLayout,
+): Promise<{ reference: string; image: StoredImage }[]> {
+  const { tag, platform, signal, onProgress, path } = request;
+  if (layout.images.length > LOADED_IMAGES_MAX) {
+    throw new InvalidConfigError([{ field: "path", problem: `has more than ${LOADED_IMAGES_MAX} images` }]);
+  }
+  if (tag !== undefined && layout.images.length !== 1) {
+    const problem = `names one image, but there are ${layout.images.length}`;
+    throw new InvalidConfigError([{ field: "tag", problem }]);
+  }
+  const loaded: { reference: string; image: StoredImage }[] = [];
+  for (const { digest, names } of layout.images) {
+    const references = tag === undefined ? names.filter(isFullName) : [tag];
+    const parsed = references.map((name) => formatReference(parseReference(name)));
+    let image: StoredImage;
+    try {
+      image = await importLayoutImage(store, layout, digest, {
+        reference: parsed[0] ?? path,
+        platform,
+        claim: undefined,
+        signal,
+        onProgress,
+      });
+    } catch (error) {
+      if (error instanceof ImagePlatformMissingError && layout.images.length > 1) continue;
+      throw error;
+    }
+    for (const reference of parsed) {
+      const found = image.record.digest;
+      store.setReference({
+        reference,
+        platform: formatPlatform(platform),
+        digest: found,
+        remoteDigest: digest,
+      });
+      loaded.push({ reference, image });
+    }
+    if (parsed.length === 0) loaded.push({ reference: image.record.digest, image });
+  }
+  return loaded;
+}
+
+/** Layouts may name an image by its tag alone, which says nothing about what it is a tag of. */
+function isFullName(name: string): boolean {
+  return /[/:]/.test(name);
+}
+
+export interface SaveRequest {
+  readonly images: readonly CatalogEntry[];
+  readonly outputPath: string;
+  readonly format: ImageArchiveFormat;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Writes images into one archive. The file appears whole or not at all. */
+export async function saveImages(store: ImageStore, request: SaveRequest): Promise<void> {
+  const { outputPath, signal, images, format } = request;
+  const contents = describeArchive(store, images, format);
+  const target = resolve(outputPath);
+  const temporary = `${target}.${randomBytes(6).toString("hex")}.tmp`;
+  const archive = pack();
+  const output = createWriteStream(temporary, { flags: "wx" });
+  try {
+    const writing = pipeline(archive, output, signal === undefined ? {} : { signal });
+    writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
+    for (const { name, bytes } of contents.documents)
+      archive.entry({ name, mtime: EPOCH }, Buffer.from(bytes));
+    for (const blob of contents.blobs.values()) await addBlob(store, archive, blob, signal);
+    archive.finalize();
+    await writing;
+    await syncFile(temporary);
+    renameSync(temporary, target);
+  } catch (error) {
+    archive.destroy();
+    output.destroy();
+    rmSync(temporary, { force: true });
+    if (signal?.aborted) throw new AbortedError("saving images", signal.reason);
+    throw MicrosandboxError.is(error) ? error : new IoError(`write ${outputPath}`, outputPath, error);
+  }
+}
+
+/** Equal images give equal archives. */
+const EPOCH = new Date(0);
+
+interface ArchiveContents {
+  readonly documents: readonly { name: string; bytes: Uint8Array }[];
+  readonly blobs: ReadonlyMap<Digest, BlobKey>;
+}
+
+function describeArchive(
+  store: ImageStore,
+  images: readonly CatalogEntry[],
+  format: ImageArchiveFormat,
+): ArchiveContents {
+  const blobs = new Map<Digest, BlobKey>();
+  const manifests: object[] = [];
+  const entries: object[] = [];
+  for (const { reference, image } of images) {
+    const { manifestDigest, configDigest, layers } = image.record;
+    if (manifestDigest === undefined || configDigest === undefined) {
+      throw new UnsupportedError(`Cannot save ${reference}: it was made from a plain directory or tar`);
+    }
+    const bytes = store.blobs.readSmall(manifestDigest);
+    const manifest = decodeManifest(bytes, `manifest ${manifestDigest}`);
+    if (manifest.kind !== "manifest") throw new UnsupportedError(`Cannot save ${reference}: it is an index`);
+    for (const blob of [
+      { digest: manifestDigest, sizeBytes: bytes.length },
+      { digest: configDigest, sizeBytes: manifest.config.sizeBytes },
+      ...layers,
+    ]) {
+      blobs.set(blob.digest, { digest: blob.digest, sizeBytes: blob.sizeBytes });
+    }
+    const hasName = !reference.startsWith("sha256:") && !reference.includes("@");
+    manifests.push({
+      mediaType: MEDIA_TYPES.manifest,
+      digest: manifestDigest,
+      size: bytes.length,
+      ...(hasName
+        ? {
+            annotations: {
+              "io.containerd.image.name": reference,
+              "org.opencontainers.image.ref.name": reference,
+            },
+          }
+        : {}),
+    });
+    entries.push({
+      Config: blobName(configDigest),
+      RepoTags: hasName ? [reference] : [],
+      Layers: layers.map(({ digest }) => blobName(digest)),
+    });
+  }
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests };
+  const documents = [
+    { name: "oci-layout", bytes: encodeUtf8('{"imageLayoutVersion":"1.0.0"}') },
+    { name: "index.json", bytes: encodeUtf8(JSON.stringify(index)) },
+    ...(format === "docker" ? [{ name: "manifest.json", bytes: encodeUtf8(JSON.stringify(entries)) }] : []),
+  ];
+  return { documents, blobs };
+}
+
+function blobName(digest: Digest): string {
+  return `blobs/${digest.replace(":", "/")}`;
+}
+
+async function addBlob(
+  store: ImageStore,
+  archive: Pack,
+  blob: BlobKey,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const done = Promise.withResolvers<void>();
+  const entry = archive.entry({ name: blobName(blob.digest), size: blob.sizeBytes, mtime: EPOCH }, (error) =>
+    error ? done.reject(error) : done.resolve(),
+  );
+  done.promise.catch(() => {}); // awaited below, unless reading fails first
+  for await (const chunk of verified(store.blobs.read(blob.digest), blob, `stored blob ${blob.digest}`)) {
+    if (signal?.aborted) throw new AbortedError("saving images", signal.reason);
+    // A copy: the reader uses its buffer again, and the archive may keep what it is given.
+    if (!entry.write(Buffer.from(chunk))) await drained(entry);
+  }
+  entry.end(Buffer.alloc(0)); // the types of one runtime want an argument
+  await done.promise;
+}
+
+function drained(stream: NodeJS.EventEmitter): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.once("drain", resolve);
+    stream.once("error", reject);
+    stream.once("close", resolve); // a destroyed archive drains no more: its pipeline says why
+  });
+}
+
+async function syncFile(path: string): Promise<void> {
+  await using handle = await open(path, "r+");
+  await handle.sync();
+}

@@ -1,0 +1,245 @@
+/**
+ * `Image`: the images of a home, as the public API shows them.
+ *
+ * @module
+ */
+import { InternalError, InvalidConfigError } from "../../base/errors.ts";
+import { homeDirectory } from "../../platform/home.ts";
+import type { ImageConfig } from "../oci/image_config.ts";
+import { hostPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
+import { formatReference, parseReference } from "../oci/reference.ts";
+import type { RegistryOptions } from "../oci/registry_client.ts";
+import type { PullProgressListener } from "../progress.ts";
+import { type ImageArchiveFormat, loadImages, saveImages } from "./archive_images.ts";
+import {
+  type CatalogEntry,
+  getImage,
+  type ImageUsage,
+  listImages,
+  type PruneReport,
+  pruneImages,
+  removeImage,
+} from "./catalog.ts";
+import { ImageStore } from "./image_store.ts";
+import { type PullPolicy, pullImage } from "./pull.ts";
+
+export type { ImageArchiveFormat } from "./archive_images.ts";
+export type { ImageUsage, PruneReport } from "./catalog.ts";
+
+/** Options of every operation on images. */
+export interface ImageOptions {
+  /** Where images are kept. @default `MSB_HOME`, else `microsandbox` in the XDG data directory */
+  readonly home?: string | undefined;
+  /** Ends the operation at once. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode Image.pull}. */
+export interface ImagePullOptions extends ImageOptions {
+  /** @default {"always"} */
+  readonly pullPolicy?: PullPolicy | undefined;
+  /** `"os/architecture"`, with an optional `/variant`. @default Linux on this machine's processor */
+  readonly platform?: string | undefined;
+  /** How to reach the registry. */
+  readonly registry?: RegistryOptions | undefined;
+  readonly onProgress?: PullProgressListener | undefined;
+}
+
+/** Options of {@linkcode Image.load}. */
+export interface ImageLoadOptions extends ImageOptions {
+  /** Name for the archive's one image, in the place of those that it states. */
+  readonly tag?: string | undefined;
+  /** See {@linkcode ImagePullOptions.platform}. */
+  readonly platform?: string | undefined;
+  readonly onProgress?: PullProgressListener | undefined;
+}
+
+/** Options of {@linkcode Image.save}. */
+export interface ImageSaveOptions extends ImageOptions {
+  /** The archive to write. A file that is there is replaced. */
+  readonly outputPath: string;
+  /** @default {"docker"} */
+  readonly format?: ImageArchiveFormat | undefined;
+}
+
+/** Options of {@linkcode Image.remove}. */
+export interface ImageRemoveOptions extends ImageOptions {
+  /** Remove the name also while the image is used. @default {false} */
+  readonly force?: boolean | undefined;
+}
+
+/** An image of the store. */
+export interface ImageHandle {
+  /** Its name in full, e.g. `"docker.io/library/alpine:latest"`; the digest where it has none. */
+  readonly reference: string;
+  /** What the disk is known by. */
+  readonly digest: string;
+  /** Size of the disk. */
+  readonly sizeBytes: number;
+  /** `undefined` for what was made from a plain directory or tar. */
+  readonly manifestDigest: string | undefined;
+  readonly architecture: string;
+  readonly os: string;
+  readonly layerCount: number;
+  readonly lastUsedAt: Date;
+  readonly createdAt: Date;
+}
+
+/** One layer of an image. */
+export interface ImageLayer {
+  readonly digest: string;
+  /** Digest of the layer when it is not compressed. */
+  readonly diffId: string;
+  readonly mediaType: string;
+  /** Compressed size. */
+  readonly sizeBytes: number;
+}
+
+/** All that is known of an image. */
+export interface ImageDetail {
+  readonly handle: ImageHandle;
+  readonly config: ImageConfig;
+  /** From the lowest to the highest. */
+  readonly layers: readonly ImageLayer[];
+}
+
+let usageOf: ((home: string) => ImageUsage) | undefined;
+
+/**
+ * Tells this room who knows which images are in use. The room that keeps sandboxes calls it once, when it is loaded;
+ * without it nothing can be removed.
+ */
+export function registerImageUsage(provider: (home: string) => ImageUsage): void {
+  usageOf = provider;
+}
+
+/**
+ * The images of a home: disks that all of its sandboxes share.
+ *
+ * @example
+ * ```ts
+ * import { Image } from "microsandbox";
+ *
+ * await Image.pull("alpine");
+ * for (const image of await Image.list()) console.log(image.reference, image.sizeBytes);
+ * await Image.save("alpine", { outputPath: "alpine.tar" });
+ * await Image.prune();
+ * ```
+ */
+export class Image {
+  private constructor() {}
+
+  /**
+   * Fetches an image from its registry, or sees that it has not changed.
+   *
+   * @throws {MicrosandboxError} Codes `"imageReferenceInvalid"`, `"imageNotFound"`, `"imageAuth"`, `"imageRegistry"`,
+   * `"imageDigestMismatch"`, `"imageManifestInvalid"`, `"imagePlatformMissing"`, `"tarInvalid"`, `"aborted"`.
+   */
+  static async pull(reference: string, options: ImagePullOptions = {}): Promise<ImageHandle> {
+    const parsed = parseReference(reference);
+    const { signal, onProgress = () => {} } = options;
+    const store = storeOf(options);
+    using _open = await store.open(signal);
+    const image = await pullImage(store, {
+      reference: parsed,
+      platform: platformOf(options),
+      pullPolicy: options.pullPolicy ?? "always",
+      registry: options.registry ?? {},
+      claim: undefined,
+      signal,
+      onProgress,
+    });
+    const name = formatReference(parsed);
+    onProgress({ kind: "complete", reference: name, layerCount: image.record.layers.length });
+    return handleOf({ reference: name, image, lastUsedAt: new Date() });
+  }
+
+  /** The image of a name or digest. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
+  static async get(reference: string, options: ImageOptions = {}): Promise<ImageHandle> {
+    return handleOf(getImage(storeOf(options), reference));
+  }
+
+  /** All images, sorted by name. */
+  static async list(options: ImageOptions = {}): Promise<ImageHandle[]> {
+    return listImages(storeOf(options)).map(handleOf);
+  }
+
+  /** An image with its configuration and layers. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
+  static async inspect(reference: string, options: ImageOptions = {}): Promise<ImageDetail> {
+    const entry = getImage(storeOf(options), reference);
+    const { config, layers } = entry.image.record;
+    return { handle: handleOf(entry), config, layers };
+  }
+
+  /**
+   * Removes a name, and the image with its last one.
+   *
+   * @throws {ImageInUseError} Sandboxes or snapshots need it.
+   * @throws {ImageNotFoundError | ImageReferenceInvalidError}
+   */
+  static async remove(reference: string, options: ImageRemoveOptions = {}): Promise<void> {
+    await removeImage(storeOf(options), usageFor(options), reference, options.force ?? false, options.signal);
+  }
+
+  /** Removes all images that no sandbox or snapshot needs, and what interrupted work has left. */
+  static async prune(options: ImageOptions = {}): Promise<PruneReport> {
+    return await pruneImages(storeOf(options), usageFor(options), options.signal);
+  }
+
+  /**
+   * Takes the images of an archive (`docker save`, `podman save`, `skopeo`, {@linkcode Image.save}; plain, gzip or zstd)
+   * or of a directory in the OCI image layout.
+   */
+  static async load(path: string, options: ImageLoadOptions = {}): Promise<ImageHandle[]> {
+    const { signal, tag, onProgress = () => {} } = options;
+    const store = storeOf(options);
+    using _open = await store.open(signal);
+    const loaded = await loadImages(store, { path, platform: platformOf(options), tag, signal, onProgress });
+    return loaded.map(({ reference, image }) => handleOf({ reference, image, lastUsedAt: new Date() }));
+  }
+
+  /** Writes one or more images into an archive that {@linkcode Image.load} and other tools read. */
+  static async save(references: string | readonly string[], options: ImageSaveOptions): Promise<void> {
+    const names = typeof references === "string" ? [references] : references;
+    if (names.length === 0) {
+      throw new InvalidConfigError([{ field: "references", problem: "must name at least one image" }]);
+    }
+    const { signal, outputPath, format = "docker" } = options;
+    const store = storeOf(options);
+    using _open = await store.open(signal);
+    await saveImages(store, {
+      images: names.map((name) => getImage(store, name)),
+      outputPath,
+      format,
+      signal,
+    });
+  }
+}
+
+function storeOf(options: ImageOptions): ImageStore {
+  return new ImageStore(options.home ?? homeDirectory());
+}
+
+function usageFor(options: ImageOptions): ImageUsage {
+  if (usageOf === undefined) throw new InternalError("Nobody has said which images are in use");
+  return usageOf(options.home ?? homeDirectory());
+}
+
+function platformOf(options: { readonly platform?: string | undefined }): Platform {
+  return options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
+}
+
+function handleOf({ reference, image, lastUsedAt }: CatalogEntry): ImageHandle {
+  const { record } = image;
+  return {
+    reference,
+    digest: record.digest,
+    sizeBytes: record.sizeBytes,
+    manifestDigest: record.manifestDigest,
+    architecture: record.architecture,
+    os: record.os,
+    layerCount: record.layers.length,
+    lastUsedAt,
+    createdAt: new Date(record.createdAt),
+  };
+}
