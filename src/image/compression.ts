@@ -7,7 +7,6 @@
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { MiB } from "../base/bytes.ts";
-import { errnoOf } from "../base/errors.ts";
 import { TarInvalidError } from "./errors.ts";
 import { isZstd, splitZstdFrames } from "./zstd_frames.ts";
 
@@ -90,17 +89,32 @@ async function* transformed(
   transform: Transform,
   name: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const feeding = feed(source, transform);
+  const failure: Failure = { error: undefined };
+  const feeding = feed(noting(source, failure), transform);
   try {
     for await (const chunk of transform) yield chunk;
     await feeding;
   } catch (error) {
-    throw isDecoderError(error)
-      ? new TarInvalidError(undefined, `its ${name} data is damaged or cut short`, { cause: error })
-      : error;
+    // Not told by the decoder's error itself, as each runtime has its own.
+    if (failure.error !== undefined) throw failure.error;
+    throw new TarInvalidError(undefined, `its ${name} data is damaged or cut short`, { cause: error });
   } finally {
     transform.destroy();
     await feeding.catch(() => {}); // said above, or of no interest as nobody reads on
+  }
+}
+
+/** What went wrong with a source, as opposed to what was made of it. */
+interface Failure {
+  error: unknown;
+}
+
+async function* noting<T>(source: AsyncIterable<T>, failure: Failure): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    failure.error = error;
+    throw error;
   }
 }
 
@@ -123,11 +137,6 @@ function write(transform: Transform, chunk: Uint8Array): Promise<void> {
       else resolve();
     });
   });
-}
-
-function isDecoderError(error: unknown): boolean {
-  if (errnoOf(error) !== undefined) return false;
-  return error instanceof Error && "code" in error && /^(Z_|ZSTD|ERR_ZSTD|ERR_ZLIB)/.test(String(error.code));
 }
 
 async function* startWith<T>(first: T, rest: AsyncIterator<T>): AsyncGenerator<T, void, undefined> {

@@ -57,6 +57,11 @@ export class InodePlan {
     for (let above = this.parent; above !== undefined; above = above.parent) path = `${above.name}/${path}`;
     return path === "" ? "/" : path;
   }
+
+  /** Path of an entry of this directory. */
+  pathOf(name: ByteString): ByteString {
+    return this.parent === undefined ? `/${name}` : `${this.path}/${name}`;
+  }
 }
 
 /** All inodes of an image, in order, and by node. */
@@ -86,13 +91,17 @@ export function planInodes(root: DirectoryNode): InodePlans {
   for (let index = 0; index < list.length; index++) {
     const plan = list[index]!; // the list grows while it is walked
     if (plan.node.kind !== "directory") continue;
+    for (const name of [".", ".."]) {
+      if (plan.node.entries.has(name))
+        throw new TreeInvalidError(plan.pathOf(name), "the name is not for use");
+    }
     for (const name of plan.directory!.names) {
       if (name === "." || name === "..") continue;
       const child = plan.node.entries.get(name)!;
       const known = byNode.get(child);
       checkName(name, plan);
       if (child.kind === "directory") {
-        if (known) throw new TreeInvalidError(`${plan.path}/${name}`, "the directory is in the tree twice");
+        if (known) throw new TreeInvalidError(plan.pathOf(name), "the directory is in the tree twice");
         plan.linkCount++;
       }
       if (known) known.linkCount++;
@@ -104,7 +113,7 @@ export function planInodes(root: DirectoryNode): InodePlans {
 
 function checkName(name: ByteString, parent: InodePlan): void {
   const refuse = (problem: string): never => {
-    throw new TreeInvalidError(`${parent.path}/${name}`, problem);
+    throw new TreeInvalidError(parent.pathOf(name), problem);
   };
   if (name === "") refuse("a name is empty");
   if (name.length > NAME_BYTES_MAX) refuse(`a name has ${name.length} bytes: the limit is ${NAME_BYTES_MAX}`);

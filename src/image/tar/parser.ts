@@ -165,7 +165,7 @@ export class TarParser {
       this.#takeHeader(block);
       return;
     }
-    this.#blaming(this.#member, () => {
+    this.#blaming(() => {
       if (this.#state === "oldSparse") {
         this.#oldSparse!.addBlock(block);
         if (!this.#oldSparse!.isExtended) this.#startMember();
@@ -189,8 +189,10 @@ export class TarParser {
       this.#startExtension(header);
       return;
     }
-    this.#member = this.#longName ?? paxValue(this.#allRecords, "path") ?? header.name;
-    this.#blaming(this.#member, () => {
+    const records = this.#allRecords;
+    const paxName = paxValue(records, "GNU.sparse.name") ?? paxValue(records, "path");
+    this.#member = this.#longName ?? paxName ?? header.name;
+    this.#blaming(() => {
       if (header.typeFlag === "S") {
         this.#oldSparse = new OldSparseList(block);
         if (this.#oldSparse.isExtended) {
@@ -203,6 +205,7 @@ export class TarParser {
   }
 
   #startExtension(header: TarHeader): void {
+    this.#member = header.name; // until the member that it is about is known
     if (header.sizeBytes < 0 || header.sizeBytes > EXTENSION_BYTES_MAX) {
       throw new TarInvalidError(
         this.#member,
@@ -217,7 +220,7 @@ export class TarParser {
 
   #endExtension(): void {
     const payload = this.#extension;
-    this.#blaming(this.#header?.name, () => {
+    this.#blaming(() => {
       if (this.#extensionFlag === "L") this.#longName = untilNul(payload);
       else if (this.#extensionFlag === "K") this.#longLinkName = untilNul(payload);
       else if (this.#extensionFlag === "g")
@@ -232,7 +235,6 @@ export class TarParser {
   #startMember(): void {
     const header = this.#header!;
     const sparse = header.typeFlag === "S" ? undefined : paxSparse(this.#allRecords);
-    if (sparse?.name !== undefined) this.#member = sparse.name;
     const member = this.#buildMember(header, sparse?.realBytes ?? this.#oldSparse?.realBytes);
     const dataBytes = member.kind === "file" ? (paxInteger(this.#allRecords, "size") ?? header.sizeBytes) : 0;
     if (dataBytes < 0 || member.sizeBytes < 0) throw new FieldProblem("its size is negative");
@@ -315,11 +317,12 @@ export class TarParser {
     };
   }
 
-  #blaming(member: ByteString | undefined, operation: () => void): void {
+  /** Names the member of a problem that was found where it is not known. */
+  #blaming(operation: () => void): void {
     try {
       operation();
     } catch (error) {
-      if (error instanceof FieldProblem) throw new TarInvalidError(member, error.message);
+      if (error instanceof FieldProblem) throw new TarInvalidError(this.#member, error.message);
       throw error;
     }
   }

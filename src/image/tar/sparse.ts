@@ -53,7 +53,6 @@ export class OldSparseList {
 
 /** What PAX records say of a sparse member. */
 export interface PaxSparse {
-  readonly name: ByteString | undefined;
   readonly realBytes: number;
   /** `undefined` where the list stands in front of the data (version 1.0). */
   readonly parts: readonly SparsePart[] | undefined;
@@ -62,15 +61,14 @@ export interface PaxSparse {
 /** `undefined` for an ordinary member. @throws {FieldProblem} */
 export function paxSparse(records: PaxRecords): PaxSparse | undefined {
   if (!records.some(([key]) => key.startsWith("GNU.sparse."))) return undefined;
-  const name = paxValue(records, "GNU.sparse.name");
   const realBytes = paxInteger(records, "GNU.sparse.realsize") ?? paxInteger(records, "GNU.sparse.size");
   if (realBytes === undefined || realBytes < 0) throw new FieldProblem("its sparse map has no size");
   const major = paxInteger(records, "GNU.sparse.major") ?? 0;
   if (major > 1) throw new FieldProblem(`its sparse format ${major} is unknown`);
-  if (major === 1) return { name, realBytes, parts: undefined };
+  if (major === 1) return { realBytes, parts: undefined };
   const map = paxValue(records, "GNU.sparse.map");
   const numbers = map === undefined ? numbersOfRecords(records) : map.split(",");
-  return { name, realBytes, parts: pairUp(numbers) };
+  return { realBytes, parts: pairUp(numbers) };
 }
 
 /** Version 0.0 has a pair of records for each part. */
