@@ -6,7 +6,7 @@
 #include "session.h"
 
 enum phase {
-    PHASE_BOOTING,      /* hello sent, waiting for boot */
+    PHASE_BOOTING, /* hello sent, waiting for boot */
     PHASE_SERVING,
     PHASE_TERMINATING,  /* programs were asked to end */
     PHASE_KILLING,      /* and were killed */
@@ -14,7 +14,7 @@ enum phase {
     PHASE_LOG_DRAINING, /* and without clients */
     PHASE_FLUSHED,      /* waiting for go */
     PHASE_ENDING,
-    PHASE_HOST_GONE,    /* or out of its mind: ending without a word */
+    PHASE_HOST_GONE, /* or out of its mind: ending without a word */
 };
 
 struct agent {
@@ -28,6 +28,7 @@ struct agent {
     bool is_wire_ready;
     bool is_signal_ready;
     uint64_t host_gone_deadline_ms; /* 0 while the host is there */
+    bool is_flushed;
     struct boot_handles handles;
     struct receiver receiver;
     struct send_queue queue;
@@ -49,7 +50,8 @@ bool agent_has_children(void);
 
 /* shutdown.c */
 void shutdown_begin(struct agent *agent, uint32_t grace_ms);
-void shutdown_step(struct agent *agent);
+/* Enters the next phase if it is time. False if nothing changed. */
+bool shutdown_step(struct agent *agent);
 /* Milliseconds until shutdown_step() has something to do, or -1. */
 int shutdown_timeout_ms(const struct agent *agent);
 /* In a VM this ends it. */

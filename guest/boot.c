@@ -22,7 +22,8 @@
 
 enum { DEVICE_BYTES_MAX = 64, TYPE_BYTES_MAX = 32, DEVICE_RETRY_MS = 2 };
 
-__attribute__((format(printf, 3, 4))) static bool fail(struct boot_failure *failure, uint8_t stage, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static bool fail(struct boot_failure *failure, uint8_t stage,
+                                                       const char *format, ...) {
     *failure = (struct boot_failure){.stage = stage, .error = errno};
     va_list arguments;
     va_start(arguments, format);
@@ -48,7 +49,8 @@ bool boot_prepare(struct boot_handles *handles) {
 }
 
 /* Mounts a disk, which may be found a moment after us. */
-static bool mount_device(struct text device_text, const char *type, const char *path, unsigned long flags, const char *options) {
+static bool mount_device(struct text device_text, const char *type, const char *path, unsigned long flags,
+                         const char *options) {
     char device[DEVICE_BYTES_MAX];
     if (!text_to_string(device_text, device, sizeof device)) {
         errno = EINVAL;
@@ -84,7 +86,8 @@ static bool mount_upper(const struct msg_boot *boot, struct boot_handles *handle
 
 static bool switch_root(struct boot_failure *failure) {
     static const char LAYERS[] = "lowerdir=/image,upperdir=/upper/upper,workdir=/upper/work";
-    if (mount("overlay", "/root", "overlay", 0, LAYERS) != 0) return fail(failure, BOOT_STAGE_OVERLAY, "mount overlay");
+    if (mount("overlay", "/root", "overlay", 0, LAYERS) != 0)
+        return fail(failure, BOOT_STAGE_OVERLAY, "mount overlay");
     /* Not pivot_root(2): the boot disk has no room for an old root, and stays mounted below anyway. */
     if (chdir("/root") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
         return fail(failure, BOOT_STAGE_SWITCH_ROOT, "move into the root");
@@ -145,7 +148,8 @@ static bool raise_loopback(struct boot_failure *failure) {
 static bool write_hostname(struct text hostname, struct boot_failure *failure) {
     char line[PATH_BYTES_MAX];
     if (hostname.size == 0) return true;
-    if (sethostname(hostname.bytes, hostname.size) != 0) return fail(failure, BOOT_STAGE_FILES, "set the host name");
+    if (sethostname(hostname.bytes, hostname.size) != 0)
+        return fail(failure, BOOT_STAGE_FILES, "set the host name");
     snprintf(line, sizeof line, "%.*s\n", (int)hostname.size, hostname.bytes);
     return file_replace("/etc/hostname", text_of(line)) || fail(failure, BOOT_STAGE_FILES, "write /etc/hostname");
 }
@@ -166,8 +170,8 @@ bool boot_assemble(const struct msg_boot *boot, struct boot_handles *handles, st
         return fail(failure, BOOT_STAGE_OTHER, "set the clock");
     umask(0);
     bool is_assembled = mount_image(boot, failure) && mount_upper(boot, handles, failure) && switch_root(failure) &&
-                        mount_pseudo_filesystems(failure) && make_device_links(failure) && raise_loopback(failure) &&
-                        write_files(boot, failure);
+                        mount_pseudo_filesystems(failure) && make_device_links(failure) &&
+                        raise_loopback(failure) && write_files(boot, failure);
     umask(022);
     return is_assembled;
 }

@@ -1,6 +1,6 @@
 /*
- * Runs between fork() and exec(), in a copy of the agent's memory: what it allocates is gone with the exec, and what
- * it breaks is only this one program. Every failure goes to the status pipe, typed.
+ * Runs between fork() and exec(), in a copy of the agent's memory: what it allocates is gone with the exec, and
+ * what it breaks is only this one program. Every failure goes to the status pipe, typed.
  */
 #include "child.h"
 
@@ -37,7 +37,8 @@ __attribute__((format(printf, 3, 4))) static noreturn void fail(int kind, int er
 /* ---- arguments */
 
 static char *to_string(struct text text, const char *what) {
-    if (memchr(text.bytes, '\0', text.size) != NULL) fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "%s holds a zero byte", what);
+    if (memchr(text.bytes, '\0', text.size) != NULL)
+        fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "%s holds a zero byte", what);
     char *string = strndup(text.bytes, text.size);
     if (string == NULL) fail(EXEC_FAILURE_OUT_OF_MEMORY, ENOMEM, "no memory for %s", what);
     return string;
@@ -87,7 +88,8 @@ static void install_files(const struct child_files *files) {
     int inputs[] = {files->stdin_fd, files->stdout_fd, files->stderr_fd};
     int status = fcntl(files->status_fd, F_DUPFD_CLOEXEC, STATUS_FD);
     /* First out of the way of 0 to 3, then into place: a source may itself be one of those. */
-    for (int i = 0; i < 3; i++) inputs[i] = fcntl(inputs[i] >= 0 ? inputs[i] : inputs[0], F_DUPFD_CLOEXEC, STATUS_FD + 1);
+    for (int i = 0; i < 3; i++)
+        inputs[i] = fcntl(inputs[i] >= 0 ? inputs[i] : inputs[0], F_DUPFD_CLOEXEC, STATUS_FD + 1);
     for (int i = 0; i < 3; i++) dup2(inputs[i], i);
     if (status != STATUS_FD) dup3(status, STATUS_FD, O_CLOEXEC);
     syscall(SYS_close_range, STATUS_FD + 1, ~0U, 0U); /* all are close-on-exec as well */
@@ -95,7 +97,8 @@ static void install_files(const struct child_files *files) {
 
 static void reset_signals(void) {
     struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL); /* KILL, STOP: refused, and default */
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &action, NULL); /* KILL, STOP: refused, and default */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -105,7 +108,8 @@ static void reset_signals(void) {
 static void reset_oom_score(void) {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0) return; /* no /proc: nothing was changed there either */
-    if (write(fd, "0", 1) != 1) { /* refused to lower what somebody else set: then it was not the agent */ }
+    ssize_t written = write(fd, "0", 1);
+    (void)written; /* refused only in native mode, where the score was not set by us */
     close(fd);
 }
 
@@ -115,8 +119,10 @@ static void set_limits(struct texts limits) {
         const char *limit = to_string(text, "a resource limit");
         switch (resource_limit_set(limit)) {
             case RESOURCE_LIMIT_SET: break;
-            case RESOURCE_LIMIT_MALFORMED: fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "not a resource limit: \"%.80s\"", limit);
-            case RESOURCE_LIMIT_REFUSED: fail(EXEC_FAILURE_RESOURCE_LIMIT, errno, "resource limit refused: \"%.80s\"", limit);
+            case RESOURCE_LIMIT_MALFORMED:
+                fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "not a resource limit: \"%.80s\"", limit);
+            case RESOURCE_LIMIT_REFUSED:
+                fail(EXEC_FAILURE_RESOURCE_LIMIT, errno, "resource limit refused: \"%.80s\"", limit);
         }
     }
 }
@@ -151,12 +157,22 @@ static void enter_directory(const char *directory, const struct identity *identi
 
 static int failure_kind(int error) {
     switch (error) {
-        case ENOENT: case ENOTDIR: case ENAMETOOLONG: return EXEC_FAILURE_NOT_FOUND;
-        case EACCES: case EPERM: case ELOOP: return EXEC_FAILURE_PERMISSION_DENIED;
-        case ENOEXEC: case ETXTBSY: case ELIBBAD: case EINVAL: case EISDIR: return EXEC_FAILURE_NOT_EXECUTABLE;
+        case ENOENT:
+        case ENOTDIR:
+        case ENAMETOOLONG: return EXEC_FAILURE_NOT_FOUND;
+        case EACCES:
+        case EPERM:
+        case ELOOP: return EXEC_FAILURE_PERMISSION_DENIED;
+        case ENOEXEC:
+        case ETXTBSY:
+        case ELIBBAD:
+        case EINVAL:
+        case EISDIR: return EXEC_FAILURE_NOT_EXECUTABLE;
         case E2BIG: return EXEC_FAILURE_BAD_ARGUMENTS;
         case ENOMEM: return EXEC_FAILURE_OUT_OF_MEMORY;
-        case EAGAIN: case EMFILE: case ENFILE: return EXEC_FAILURE_RESOURCE_LIMIT;
+        case EAGAIN:
+        case EMFILE:
+        case ENFILE: return EXEC_FAILURE_RESOURCE_LIMIT;
         default: return EXEC_FAILURE_OTHER;
     }
 }
@@ -200,11 +216,14 @@ static int execute_from_path(const char *name, char **arguments, char **environm
         const char *end = strchrnul(directory, ':');
         char path[PATH_BYTES_MAX];
         int directory_size = (int)(end - directory);
-        int size = snprintf(path, sizeof path, "%.*s%s%s", directory_size, directory, directory_size > 0 ? "/" : "./", name);
+        int size = snprintf(path, sizeof path, "%.*s%s%s", directory_size, directory,
+                            directory_size > 0 ? "/" : "./", name);
         if (size < (int)sizeof path) {
             int error = execute(path, arguments, environment);
-            if (error == EACCES) result = EACCES;
-            else if (error != ENOENT && error != ENOTDIR) return error;
+            if (error == EACCES)
+                result = EACCES;
+            else if (error != ENOENT && error != ENOTDIR)
+                return error;
         }
         directory = *end == '\0' ? NULL : end + 1;
     }
@@ -225,6 +244,7 @@ noreturn void child_run(const struct msg_exec_start *start, const struct child_f
         fail(EXEC_FAILURE_PTY_SETUP, errno, "cannot take the pseudo-terminal as controlling terminal");
     reset_signals();
     reset_oom_score();
+    open_files_restore();
     umask(022);
 
     static struct identity identity;

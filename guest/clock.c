@@ -20,10 +20,12 @@ uint64_t clock_monotonic_ms(void) {
 }
 
 bool clock_set(uint64_t seconds, uint32_t nanoseconds) {
-    return clock_settime(CLOCK_REALTIME, &(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)nanoseconds}) == 0;
+    return clock_settime(CLOCK_REALTIME,
+                         &(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)nanoseconds}) == 0;
 }
 
 void clock_sleep_ms(unsigned milliseconds) {
     struct timespec rest = {.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000};
-    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {}
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    }
 }

@@ -32,13 +32,16 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
     switch (frame->type) {
         case MSG_BOOT:
             if (!msg_boot_decode(&reader, &boot)) return false;
-            if (agent->phase == PHASE_BOOTING) handle_boot(agent, &boot);
-            else refuse(agent, frame, WIRE_ERROR_MALFORMED, "boot comes once");
+            if (agent->phase == PHASE_BOOTING)
+                handle_boot(agent, &boot);
+            else
+                refuse(agent, frame, WIRE_ERROR_MALFORMED, "boot comes once");
             return true;
         case MSG_CLOCK:
             if (!msg_clock_decode(&reader, &clock)) return false;
             if (!agent->is_init) return true;
-            if (!clock_set(clock.seconds, clock.nanoseconds)) refuse(agent, frame, WIRE_ERROR_MALFORMED, "clock refused");
+            if (!clock_set(clock.seconds, clock.nanoseconds))
+                refuse(agent, frame, WIRE_ERROR_MALFORMED, "clock refused");
             return true;
         case MSG_SHUTDOWN:
             if (!msg_shutdown_decode(&reader, &shutdown)) return false;
@@ -52,8 +55,7 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
             if (!reader_finished(&reader)) return false;
             agent->phase = PHASE_ENDING;
             return true;
-        default:
-            return true; /* agent_handle() lets no other type through */
+        default: return true; /* agent_handle() lets no other type through */
     }
 }
 
@@ -72,18 +74,30 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
         case MSG_PING:
             if (!handle_ping(agent, frame)) refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
             return;
-        case MSG_BOOT: case MSG_CLOCK: case MSG_SHUTDOWN: case MSG_CLIENT_GONE: case MSG_GO:
-            if (frame->stream != 0) refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");
-            else if (!handle_control(agent, frame)) refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
+        case MSG_BOOT:
+        case MSG_CLOCK:
+        case MSG_SHUTDOWN:
+        case MSG_CLIENT_GONE:
+        case MSG_GO:
+            if (frame->stream != 0)
+                refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");
+            else if (!handle_control(agent, frame))
+                refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
             return;
-        case MSG_EXEC_START: case MSG_STDIN: case MSG_CREDIT: case MSG_SIGNAL: case MSG_RESIZE: case MSG_CLOSE:
-            if (frame->stream == 0) refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on a stream of its own");
-            else if (agent->phase == PHASE_BOOTING) refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
-            else sessions_handle(&agent->sessions, frame);
+        case MSG_EXEC_START:
+        case MSG_STDIN:
+        case MSG_CREDIT:
+        case MSG_SIGNAL:
+        case MSG_RESIZE:
+        case MSG_CLOSE:
+            if (frame->stream == 0)
+                refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on a stream of its own");
+            else if (agent->phase == PHASE_BOOTING)
+                refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
+            else
+                sessions_handle(&agent->sessions, frame);
             return;
-        case MSG_ERROR:
-            return; /* to answer an error with an error would never end */
-        default:
-            refuse(agent, frame, WIRE_ERROR_UNKNOWN_TYPE, "unknown type");
+        case MSG_ERROR: return; /* to answer an error with an error would never end */
+        default: refuse(agent, frame, WIRE_ERROR_UNKNOWN_TYPE, "unknown type");
     }
 }

@@ -58,7 +58,8 @@ char *file_read(const char *path, size_t bytes_max) {
 /* A boot with the same names and addresses as the last one writes nothing. */
 static bool has_content(const char *path, struct text content) {
     struct stat status;
-    if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != (off_t)content.size) return false;
+    if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != (off_t)content.size)
+        return false;
     char *bytes = file_read(path, content.size);
     bool is_same = bytes != NULL && memcmp(bytes, content.bytes, content.size) == 0;
     free(bytes);

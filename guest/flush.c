@@ -51,8 +51,10 @@ static void unmount_all(const struct boot_handles *handles) {
         size_t count = list_mounts(handles, paths, &text);
         size_t left = count;
         for (size_t i = count; i > 0; i--) {
-            if (umount2(paths[i - 1], UMOUNT_NOFOLLOW) == 0) left--;
-            else mount(NULL, paths[i - 1], NULL, MS_REMOUNT | MS_RDONLY, NULL);
+            if (umount2(paths[i - 1], UMOUNT_NOFOLLOW) == 0)
+                left--;
+            else
+                mount(NULL, paths[i - 1], NULL, MS_REMOUNT | MS_RDONLY, NULL);
         }
         free(text);
         if (left == 0) return;

@@ -1,8 +1,8 @@
 /*
  * Frames: cutting received bytes into them, and the queue of those to send.
  *
- * Both ends of the wire are non-blocking. The queue is a ring into which process output is read directly, behind room
- * left for its header, so that the agent itself never copies it.
+ * Both ends of the wire are non-blocking. The queue is a ring into which process output is read directly, behind
+ * room left for its header, so that the agent itself never copies it.
  */
 #pragma once
 #include <sys/types.h>
@@ -29,10 +29,15 @@ enum receive_result {
 };
 
 enum frame_result {
-    FRAME_NONE,   /* not whole yet */
+    FRAME_NONE, /* not whole yet */
     FRAME_READY,
     FRAME_BROKEN, /* a header that cannot be right: where the next frame begins is not known any more */
 };
+
+/* Whether receiver_fill() can take no more before receiver_next() has given some. */
+static inline bool receiver_is_full(const struct receiver *receiver) {
+    return receiver->end - receiver->begin == RECEIVE_BUFFER_BYTES;
+}
 
 enum receive_result receiver_fill(struct receiver *receiver, int fd);
 enum frame_result receiver_next(struct receiver *receiver, struct frame *frame);
@@ -43,8 +48,12 @@ struct send_queue {
     uint8_t bytes[SEND_QUEUE_BYTES];
 };
 
-static inline size_t queue_size(const struct send_queue *queue) { return (size_t)(queue->head - queue->tail); }
-static inline size_t queue_room(const struct send_queue *queue) { return SEND_QUEUE_BYTES - queue_size(queue); }
+static inline size_t queue_size(const struct send_queue *queue) {
+    return (size_t)(queue->head - queue->tail);
+}
+static inline size_t queue_room(const struct send_queue *queue) {
+    return SEND_QUEUE_BYTES - queue_size(queue);
+}
 
 /* Queues a frame. The caller has made sure of the room. `frame->payload` is copied. */
 void queue_frame(struct send_queue *queue, const struct frame *frame);

@@ -24,8 +24,12 @@ enum {
     EXEC_START_PENDING_BYTES_MAX = 4 * EXEC_START_BYTES_MAX,
     /* Sessions kept only because something in the background holds their pipes; past it the oldest is closed. */
     SESSIONS_LINGERING_MAX = 64,
-    /* poll() entries: signalfd, port in, port out, and stdin, stdout and stderr of each session. */
-    POLL_ENTRIES_MAX = 3 + 3 * SESSIONS_MAX,
+    /* poll() entries: signalfd, port, and stdin, stdout and stderr of each session. */
+    POLL_ENTRIES_MAX = 2 + 3 * SESSIONS_MAX,
+    /* Descriptors of the agent: four a session while it starts, and some. */
+    AGENT_FILES_MAX = 4096,
+    /* What programs may raise their own limit of open files to: the kernel's default, 4,096, is little today. */
+    PROGRAM_FILES_MAX = 512 * 1024,
 
     /* Failure text of a child that could not exec; the record must fit PIPE_BUF to be written whole. */
     FAILURE_TEXT_BYTES = 200,
@@ -60,6 +64,7 @@ _Static_assert((SEND_QUEUE_BYTES & (SEND_QUEUE_BYTES - 1)) == 0, "ring offsets a
 _Static_assert(SEND_QUEUE_BYTES >= SEND_RESERVE_BYTES + 2 * (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX),
                "a whole frame of output fits while another is being sent");
 _Static_assert(SEND_RESERVE_BYTES >= SESSION_STEP_BYTES_MAX + REPLY_BYTES_MAX, "a step fits the reserve");
+_Static_assert(AGENT_FILES_MAX - (4 * SESSIONS_MAX + 64) >= 0, "every session finds descriptors");
 _Static_assert(RECEIVE_BUFFER_BYTES >= FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX, "any frame can become whole");
 _Static_assert(FRAME_HEADER_BYTES + 16 + FAILURE_TEXT_BYTES <= REPLY_BYTES_MAX, "any failure can be told");
 _Static_assert(SESSIONS_MAX - SESSIONS_LINGERING_MAX > 0, "lingering sessions never take all places");

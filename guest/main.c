@@ -2,7 +2,8 @@
  * The guest agent: PID 1 of a sandbox's VM. It assembles the root, runs programs, and carries their bytes over one
  * virtio-console port. One thread, one poll loop; after the boot nothing here waits for anything else.
  *
- * As an ordinary process, `agent --fd N`, it speaks the same protocol on that descriptor and leaves the machine alone.
+ * As an ordinary process, `agent --fd N`, it speaks the same protocol on that descriptor and leaves the machine
+ * alone.
  */
 #include "agent.h"
 
@@ -18,6 +19,7 @@
 #include "log.h"
 #include "port.h"
 #include "reply.h"
+#include "resource_limit.h"
 
 static struct agent agent;
 
@@ -81,6 +83,7 @@ static bool start(int count, char **arguments) {
     agent.is_init = getpid() == 1;
     agent.start_micros = clock_boot_micros();
     agent.sessions.queue = &agent.queue;
+    open_files_raise(agent.is_init);
     agent.signal_fd = open_signals();
     if (!(agent.is_init ? start_as_init() : start_as_process(count, arguments))) return false;
     reply_hello(&agent.queue);
@@ -100,10 +103,9 @@ static void wait_for_work(void) {
     interest_add(&interest, agent.signal_fd, POLLIN, &agent.is_signal_ready);
     /* A port whose host end is closed reports just that, all the time: asked again after a while instead. */
     bool is_there = agent.host_gone_deadline_ms == 0;
-    static bool ignored; /* what is queued is sent in each round anyway */
-    bool can_receive = agent.receiver.end - agent.receiver.begin < RECEIVE_BUFFER_BYTES;
-    if (is_there && can_receive) interest_add(&interest, agent.wire_fd, POLLIN, &agent.is_wire_ready);
-    if (is_there && queue_size(&agent.queue) > 0) interest_add(&interest, agent.wire_fd, POLLOUT, &ignored);
+    short events =
+        (short)((receiver_is_full(&agent.receiver) ? 0 : POLLIN) | (queue_size(&agent.queue) > 0 ? POLLOUT : 0));
+    if (is_there) interest_add(&interest, agent.wire_fd, events, &agent.is_wire_ready);
     sessions_interest(&agent.sessions, &interest);
 
     int found = poll(interest.entries, interest.count, timeout_ms());
@@ -135,7 +137,8 @@ int main(int count, char **arguments) {
         move_outputs();
         sessions_step(&agent.sessions);
         agent_send(&agent);
-        shutdown_step(&agent);
+        while (shutdown_step(&agent)) {
+        } /* a phase may be over as soon as it begins */
     }
     agent_end(&agent);
 }

@@ -2,5 +2,6 @@
 #pragma once
 #include <stdbool.h>
 
-/* Finds the port called "agent", opens it, and waits until the host has opened its end. -1 if that does not come. */
+/* Finds the port called "agent", opens it, and waits until the host has opened its end. -1 if that does not come.
+ */
 int port_open(void);

@@ -13,7 +13,8 @@ void agent_reap(struct agent *agent) {
     agent->is_signal_ready = false;
     /* Several ends may be one SIGCHLD: what it tells is only that there is something to wait for. */
     struct signalfd_siginfo signals[SIGNALS_AT_ONCE];
-    while (read(agent->signal_fd, signals, sizeof signals) > 0) {}
+    while (read(agent->signal_fd, signals, sizeof signals) > 0) {
+    }
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
         sessions_reaped(&agent->sessions, pid, status);

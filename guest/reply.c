@@ -18,8 +18,8 @@ static void send_message(struct send_queue *queue, uint8_t type, uint32_t stream
 }
 
 /* A writer on a buffer that lasts as long as the calling function. */
-#define PAYLOAD_WRITER(name)                  \
-    uint8_t name##_bytes[REPLY_BYTES_MAX];    \
+#define PAYLOAD_WRITER(name)               \
+    uint8_t name##_bytes[REPLY_BYTES_MAX]; \
     struct writer name = {.bytes = name##_bytes, .capacity = sizeof name##_bytes - FRAME_HEADER_BYTES}
 
 /* At most as much of a text as any reply can carry. */
@@ -53,8 +53,8 @@ void reply_ready(struct send_queue *queue, uint64_t start_micros, uint64_t boot_
 
 void reply_boot_failed(struct send_queue *queue, uint8_t stage, int error, const char *message) {
     PAYLOAD_WRITER(payload);
-    msg_boot_failed_encode(
-        &payload, &(struct msg_boot_failed){.stage = stage, .errno = error, .message = clipped(message)});
+    msg_boot_failed_encode(&payload,
+                           &(struct msg_boot_failed){.stage = stage, .errno = error, .message = clipped(message)});
     send_message(queue, MSG_BOOT_FAILED, 0, 0, &payload);
 }
 
@@ -85,8 +85,8 @@ void reply_exec_started(struct send_queue *queue, uint32_t stream, uint8_t flags
 
 void reply_exec_failed(struct send_queue *queue, uint32_t stream, uint8_t kind, int error, const char *message) {
     PAYLOAD_WRITER(payload);
-    msg_exec_failed_encode(
-        &payload, &(struct msg_exec_failed){.kind = kind, .errno = error, .message = clipped(message)});
+    msg_exec_failed_encode(&payload,
+                           &(struct msg_exec_failed){.kind = kind, .errno = error, .message = clipped(message)});
     send_message(queue, MSG_EXEC_FAILED, stream, 0, &payload);
 }
 

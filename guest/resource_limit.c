@@ -3,18 +3,35 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "limits.h"
+
+static struct rlimit program_files;
+
 static const struct {
     const char *name;
     int resource;
 } RESOURCES[] = {
-    {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},     {"cpu", RLIMIT_CPU},
-    {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},   {"locks", RLIMIT_LOCKS},
+    {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+    {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
     {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-    {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},   {"rss", RLIMIT_RSS},
-    {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME}, {"sigpending", RLIMIT_SIGPENDING},
+    {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
+    {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
     {"stack", RLIMIT_STACK},
 };
 enum { RESOURCE_COUNT = sizeof RESOURCES / sizeof *RESOURCES };
+
+void open_files_raise(bool is_init) {
+    getrlimit(RLIMIT_NOFILE, &program_files);
+    if (is_init && program_files.rlim_max < PROGRAM_FILES_MAX) program_files.rlim_max = PROGRAM_FILES_MAX;
+    struct rlimit own = program_files;
+    if (own.rlim_cur < AGENT_FILES_MAX)
+        own.rlim_cur = own.rlim_max < AGENT_FILES_MAX ? own.rlim_max : AGENT_FILES_MAX;
+    setrlimit(RLIMIT_NOFILE, &own);
+}
+
+void open_files_restore(void) {
+    setrlimit(RLIMIT_NOFILE, &program_files);
+}
 
 /* Reads one limit that ends with `terminator`. Returns what follows, or NULL. */
 static const char *parse_limit(const char *text, char terminator, rlim_t *limit) {

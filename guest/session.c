@@ -17,7 +17,9 @@ struct session *session_find(struct sessions *sessions, uint32_t stream) {
     return NULL;
 }
 
-static bool has_process(const struct session *session) { return session->pid > 0 && !session->has_exited; }
+static bool has_process(const struct session *session) {
+    return session->pid > 0 && !session->has_exited;
+}
 
 /* Only while the process is not reaped: after that its number may be somebody else's. */
 static void signal_group(const struct session *session, int number) {
@@ -26,7 +28,9 @@ static void signal_group(const struct session *session, int number) {
     if (kill(-session->pid, number) != 0 && errno == ESRCH) kill(session->pid, number);
 }
 
-void session_kill(const struct session *session) { signal_group(session, SIGKILL); }
+void session_kill(const struct session *session) {
+    signal_group(session, SIGKILL);
+}
 
 void session_release(struct sessions *sessions, struct session *session) {
     session_forget_start(sessions, session);
@@ -66,7 +70,8 @@ static void abandon(struct sessions *sessions, struct session *session) {
     if (session->is_abandoned) return;
     session->is_abandoned = true;
     session->abandoned_order = sessions->abandoned_count++;
-    if (!session->is_tty) session->input.is_end_due = true; /* once what was sent is written; ^D might end a shell */
+    if (!session->is_tty)
+        session->input.is_end_due = true; /* once what was sent is written; ^D might end a shell */
     limit_lingering(sessions);
 }
 
@@ -86,8 +91,10 @@ void sessions_client_gone(struct sessions *sessions, uint32_t first_stream, uint
         struct session *session = &sessions->table[i];
         if (session->stage == SESSION_FREE) continue;
         if (session->stream < first_stream || session->stream > last_stream) continue;
-        if (session->stage == SESSION_COLLECTING) session_release(sessions, session); /* nobody is left to be told */
-        else close_session(sessions, session);
+        if (session->stage == SESSION_COLLECTING)
+            session_release(sessions, session); /* nobody is left to be told */
+        else
+            close_session(sessions, session);
     }
 }
 
@@ -100,7 +107,8 @@ static void malformed(struct sessions *sessions, const struct frame *frame) {
 static void handle_stdin(struct sessions *sessions, struct session *session, const struct frame *frame) {
     bool is_end = frame->flags & FRAME_FLAG_END;
     if (input_receive(&session->input, session->is_tty, frame->payload, is_end)) return;
-    reply_error(sessions->queue, frame->stream, WIRE_ERROR_WINDOW_EXCEEDED, frame->type, "more than the window allows");
+    reply_error(sessions->queue, frame->stream, WIRE_ERROR_WINDOW_EXCEEDED, frame->type,
+                "more than the window allows");
     session_kill(session);
     session->input.is_end_due = true;
 }
@@ -111,7 +119,8 @@ static void handle_credit(struct sessions *sessions, struct session *session, co
         struct output *output = &session->outputs[i];
         if (output->channel != message->channel) continue;
         if (!output_credit(output, message->bytes))
-            reply_error(sessions->queue, frame->stream, WIRE_ERROR_WINDOW_EXCEEDED, frame->type, "more than a whole window");
+            reply_error(sessions->queue, frame->stream, WIRE_ERROR_WINDOW_EXCEEDED, frame->type,
+                        "more than a whole window");
         return;
     }
     malformed(sessions, frame);
@@ -119,9 +128,12 @@ static void handle_credit(struct sessions *sessions, struct session *session, co
 
 static void handle_signal(struct sessions *sessions, const struct session *session, const struct frame *frame,
                           const struct msg_signal *message) {
-    if (message->signal == 0 || message->signal >= NSIG || message->scope > 1) malformed(sessions, frame);
-    else if (message->scope == 0) signal_group(session, message->signal);
-    else if (has_process(session)) kill(session->pid, message->signal);
+    if (message->signal == 0 || message->signal >= NSIG || message->scope > 1)
+        malformed(sessions, frame);
+    else if (message->scope == 0)
+        signal_group(session, message->signal);
+    else if (has_process(session))
+        kill(session->pid, message->signal);
 }
 
 static void handle_resize(const struct session *session, const struct msg_resize *message) {
@@ -141,24 +153,26 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
     struct msg_signal signal;
     struct msg_resize resize;
     switch (frame->type) {
-        case MSG_STDIN:
-            handle_stdin(sessions, session, frame);
-            break;
+        case MSG_STDIN: handle_stdin(sessions, session, frame); break;
         case MSG_CREDIT:
-            if (msg_credit_decode(&reader, &credit)) handle_credit(sessions, session, frame, &credit);
-            else malformed(sessions, frame);
+            if (msg_credit_decode(&reader, &credit))
+                handle_credit(sessions, session, frame, &credit);
+            else
+                malformed(sessions, frame);
             break;
         case MSG_SIGNAL:
-            if (msg_signal_decode(&reader, &signal)) handle_signal(sessions, session, frame, &signal);
-            else malformed(sessions, frame);
+            if (msg_signal_decode(&reader, &signal))
+                handle_signal(sessions, session, frame, &signal);
+            else
+                malformed(sessions, frame);
             break;
         case MSG_RESIZE:
-            if (msg_resize_decode(&reader, &resize)) handle_resize(session, &resize);
-            else malformed(sessions, frame);
+            if (msg_resize_decode(&reader, &resize))
+                handle_resize(session, &resize);
+            else
+                malformed(sessions, frame);
             break;
-        case MSG_CLOSE:
-            close_session(sessions, session);
-            break;
+        case MSG_CLOSE: close_session(sessions, session); break;
     }
 }
 
@@ -202,8 +216,8 @@ static void step(struct sessions *sessions, struct session *session) {
     if (session->stage != SESSION_RUNNING) return;
     if (session->has_exited && !session->is_exit_sent) {
         int status = session->wait_status;
-        reply_exited(sessions->queue, session->stream, session_flags(session), WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-                     WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        reply_exited(sessions->queue, session->stream, session_flags(session),
+                     WIFEXITED(status) ? WEXITSTATUS(status) : 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         session->is_exit_sent = true;
     }
     input_step(sessions, session);
@@ -249,7 +263,8 @@ void sessions_interest(struct sessions *sessions, struct interest *interest) {
         if (input_wants_to_write(input)) interest_add(interest, input->fd, POLLOUT, &input->is_ready);
         for (size_t j = 0; j < 2; j++) {
             struct output *output = &session->outputs[j];
-            /* Left out where nothing could be done: poll() reports a hang-up whether asked or not, and would spin. */
+            /* Left out where nothing could be done: poll() reports a hang-up whether asked or not, and would spin.
+             */
             if (has_room && output_wants_to_read(session, output))
                 interest_add(interest, output->fd, POLLIN, &output->is_ready);
         }

@@ -19,9 +19,9 @@ enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION
 struct output {
     int fd; /* -1 after its end */
     uint8_t channel;
-    bool is_ready;        /* poll() said so, and no read has come up empty since */
-    bool is_end_due;      /* `end` has to be sent */
-    bool is_settled;      /* all that the process wrote before its exit is queued */
+    bool is_ready;         /* poll() said so, and no read has come up empty since */
+    bool is_end_due;       /* `end` has to be sent */
+    bool is_settled;       /* all that the process wrote before its exit is queued */
     uint32_t settle_bytes; /* what was in the pipe at the exit; meaningless for a pseudo-terminal */
     uint32_t credit_bytes;
 };
@@ -30,11 +30,11 @@ struct output {
 struct input {
     int fd; /* -1: /dev/null, or closed */
     bool is_ready;
-    bool is_end_due;       /* close, or ^D, once the ring is empty */
-    bool is_broken;        /* nobody reads any more: drop, but give credit, so that no writer hangs */
-    int error_due;         /* errno of the stdinError to send, or 0 */
-    uint8_t last_byte;     /* tells whether a terminal's line is open */
-    uint8_t *ring;         /* STREAM_WINDOW_BYTES, from the first byte that had to wait until the end */
+    bool is_end_due;   /* close, or ^D, once the ring is empty */
+    bool is_broken;    /* nobody reads any more: drop, but give credit, so that no writer hangs */
+    int error_due;     /* errno of the stdinError to send, or 0 */
+    uint8_t last_byte; /* tells whether a terminal's line is open */
+    uint8_t *ring;     /* STREAM_WINDOW_BYTES, from the first byte that had to wait until the end */
     uint32_t ring_begin;
     uint32_t ring_size;
     uint32_t window_bytes; /* what the client may still send */
@@ -56,7 +56,7 @@ struct session {
     uint64_t abandoned_order; /* smaller is older */
     struct input input;
     struct output outputs[2]; /* a pseudo-terminal uses the first only */
-    uint8_t *start_bytes; /* while COLLECTING */
+    uint8_t *start_bytes;     /* while COLLECTING */
     uint32_t start_size;
     bool is_start_refused; /* told already; what is left of its parts is dropped */
 };

@@ -32,7 +32,8 @@ static void input_break(struct input *input, bool is_tty, int error) {
 }
 
 /* Writes without waiting. Returns how much was taken, which is all of it once the input is broken. */
-static uint32_t input_write(struct input *input, bool is_tty, const struct iovec *pieces, int count, uint32_t size) {
+static uint32_t input_write(struct input *input, bool is_tty, const struct iovec *pieces, int count,
+                            uint32_t size) {
     ssize_t written = writev(input->fd, pieces, count);
     if (written < 0 && (errno == EAGAIN || errno == EINTR)) {
         input->is_ready = errno == EINTR;
@@ -105,7 +106,8 @@ static void ring_flush(struct input *input, bool is_tty) {
 static void send_end_of_file(struct input *input) {
     struct termios settings;
     if (tcgetattr(input->fd, &settings) != 0) return;
-    uint8_t marks[2] = {settings.c_cc[VEOF], settings.c_cc[VEOF]}; /* in an open line the first only ends the line */
+    uint8_t marks[2] = {settings.c_cc[VEOF],
+                        settings.c_cc[VEOF]}; /* in an open line the first only ends the line */
     bool is_line_open = (settings.c_lflag & ICANON) && input->last_byte != 0 && input->last_byte != '\n' &&
                         input->last_byte != '\r' && input->last_byte != settings.c_cc[VEOF];
     if (write(input->fd, marks, is_line_open ? 2 : 1) < 0) input_break(input, true, errno);
@@ -113,12 +115,16 @@ static void send_end_of_file(struct input *input) {
 
 static void input_finish(struct input *input, bool is_tty) {
     input->is_broken = true; /* more than this is dropped, and that is no error */
-    if (is_tty) send_end_of_file(input);
-    else input_close(input);
+    if (is_tty)
+        send_end_of_file(input);
+    else
+        input_close(input);
     input->error_due = 0;
 }
 
-bool input_wants_to_write(const struct input *input) { return input->fd >= 0 && input->ring_size > 0; }
+bool input_wants_to_write(const struct input *input) {
+    return input->fd >= 0 && input->ring_size > 0;
+}
 
 void input_step(struct sessions *sessions, struct session *session) {
     struct input *input = &session->input;

@@ -43,10 +43,13 @@ bool output_credit(struct output *output, uint32_t bytes) {
     return true;
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 
 /* How much of the channel may go into one frame now. */
-static size_t frame_bytes(const struct sessions *sessions, const struct session *session, const struct output *output) {
+static size_t frame_bytes(const struct sessions *sessions, const struct session *session,
+                          const struct output *output) {
     size_t room = queue_room(sessions->queue);
     if (room < SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + OUTPUT_FRAME_BYTES_MIN) return 0;
     size_t bytes = least(FRAME_PAYLOAD_BYTES_MAX, room - SEND_RESERVE_BYTES - FRAME_HEADER_BYTES);

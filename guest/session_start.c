@@ -22,11 +22,13 @@ void session_forget_start(struct sessions *sessions, struct session *session) {
 }
 
 /* Adds a part. NULL, or why it cannot be kept, with the failure's kind. */
-static const char *append_part(struct sessions *sessions, struct session *session, struct text part, uint8_t *kind) {
+static const char *append_part(struct sessions *sessions, struct session *session, struct text part,
+                               uint8_t *kind) {
     *kind = EXEC_FAILURE_BAD_ARGUMENTS;
     if (part.size > EXEC_START_BYTES_MAX - session->start_size) return "argv and environment are too large";
     *kind = EXEC_FAILURE_RESOURCE_LIMIT;
-    if (part.size > EXEC_START_PENDING_BYTES_MAX - sessions->start_bytes_total) return "too many starts in parts at once";
+    if (part.size > EXEC_START_PENDING_BYTES_MAX - sessions->start_bytes_total)
+        return "too many starts in parts at once";
     *kind = EXEC_FAILURE_OUT_OF_MEMORY;
     uint8_t *bytes = realloc(session->start_bytes, session->start_size + part.size + 1);
     if (bytes == NULL) return "no memory for argv and environment";
@@ -91,7 +93,8 @@ static void collect(struct sessions *sessions, struct session *session, struct t
     }
     if (!is_last) return;
     if (!session->is_start_refused) {
-        decode_and_start(sessions, session, (struct reader){.bytes = session->start_bytes, .size = session->start_size});
+        decode_and_start(sessions, session,
+                         (struct reader){.bytes = session->start_bytes, .size = session->start_size});
         return;
     }
     reply_closed(sessions->queue, session->stream);
@@ -117,8 +120,11 @@ void session_exec_start(struct sessions *sessions, const struct frame *frame) {
     }
     bool is_last = !(frame->flags & FRAME_FLAG_MORE);
     struct text payload = frame->payload;
-    if (!is_first || !is_last) collect(sessions, session, payload, is_last);
-    else decode_and_start(sessions, session, (struct reader){.bytes = (const uint8_t *)payload.bytes, .size = payload.size});
+    if (!is_first || !is_last)
+        collect(sessions, session, payload, is_last);
+    else
+        decode_and_start(sessions, session,
+                         (struct reader){.bytes = (const uint8_t *)payload.bytes, .size = payload.size});
 }
 
 void session_step_start(struct sessions *sessions, struct session *session) {
@@ -130,7 +136,8 @@ void session_step_start(struct sessions *sessions, struct session *session) {
         session_release(sessions, session);
         return;
     }
-    /* The pipe closed by itself: on the exec, or because the child was killed just before, which `exited` will say. */
+    /* The pipe closed by itself: on the exec, or because the child was killed just before, which `exited` will say.
+     */
     close(session->status_fd);
     session->status_fd = -1;
     session->stage = SESSION_RUNNING;

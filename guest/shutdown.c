@@ -1,6 +1,6 @@
 /*
- * The orderly end, one phase after the other: asked, killed, drained, flushed, gone. Each waits for something, and no
- * longer than its bound.
+ * The orderly end, one phase after the other: asked, killed, drained, flushed, gone. Each waits for something, and
+ * no longer than its bound.
  */
 #include "agent.h"
 
@@ -22,8 +22,10 @@ static void enter(struct agent *agent, enum phase phase, uint64_t wait_ms) {
 
 /* In a VM to everything that runs: also to what a session left in the background. */
 static void signal_programs(const struct agent *agent, int number) {
-    if (agent->is_init) kill(-1, number);
-    else sessions_signal(&agent->sessions, number);
+    if (agent->is_init)
+        kill(-1, number);
+    else
+        sessions_signal(&agent->sessions, number);
 }
 
 void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
@@ -39,23 +41,25 @@ void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
 
 static void flush(struct agent *agent) {
     bool is_clean = !agent->is_init || flush_filesystems(&agent->handles);
+    agent->is_flushed = true;
     if (queue_room(&agent->queue) >= REPLY_BYTES_MAX) reply_flushed(&agent->queue, is_clean);
+    agent_send(agent);
     enter(agent, PHASE_FLUSHED, GO_WAIT_MS);
 }
 
-void shutdown_step(struct agent *agent) {
-    if (agent->phase < PHASE_TERMINATING) return;
+bool shutdown_step(struct agent *agent) {
+    enum phase before = agent->phase;
     bool is_over = clock_monotonic_ms() >= agent->phase_deadline_ms;
     bool is_drained = sessions_empty(&agent->sessions) && queue_size(&agent->queue) == 0;
     switch (agent->phase) {
         case PHASE_TERMINATING:
-            if (!is_over && agent_has_children()) return;
+            if (!is_over && agent_has_children()) break;
             signal_programs(agent, SIGKILL);
             enter(agent, PHASE_KILLING, KILL_WAIT_MS);
-            return;
+            break;
         case PHASE_KILLING:
             if (is_over || !agent_has_children()) enter(agent, PHASE_DRAINING, DRAIN_WAIT_MS);
-            return;
+            break;
         case PHASE_DRAINING:
             if (is_drained) {
                 flush(agent);
@@ -63,21 +67,21 @@ void shutdown_step(struct agent *agent) {
                 sessions_abandon(&agent->sessions);
                 enter(agent, PHASE_LOG_DRAINING, LOG_DRAIN_WAIT_MS);
             }
-            return;
+            break;
         case PHASE_LOG_DRAINING:
             if (is_drained || is_over) flush(agent);
-            return;
+            break;
         case PHASE_FLUSHED:
             if (is_over) agent->phase = PHASE_ENDING;
-            return;
-        default:
-            return;
+            break;
+        default: break;
     }
+    return agent->phase != before;
 }
 
 int shutdown_timeout_ms(const struct agent *agent) {
     if (agent->phase < PHASE_TERMINATING || agent->phase >= PHASE_ENDING) return -1;
-    /* "No child is left" wakes nobody in every case; the wait is short. */
+    /* Ends of programs wake poll() by themselves; this is for the deadlines. */
     return SHUTDOWN_POLL_MS;
 }
 
@@ -88,8 +92,10 @@ noreturn void agent_end(struct agent *agent) {
         _exit(is_unexpected ? 1 : 0);
     }
     if (is_unexpected) log_line("the host is gone");
-    kill(-1, SIGKILL);
-    flush_filesystems(&agent->handles); /* again, and quickly done, where it has been done */
+    if (!agent->is_flushed) {
+        kill(-1, SIGKILL);
+        flush_filesystems(&agent->handles);
+    }
     /* Nothing else: power-off and halt hang on the kernels that this runs on. */
     reboot(RB_AUTOBOOT);
     for (;;) pause();

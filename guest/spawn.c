@@ -10,7 +10,9 @@
 
 _Static_assert(sizeof(struct spawn_failure) <= 4096, "PIPE_BUF: a failure is written whole or not at all");
 
-static bool make_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0; }
+static bool make_nonblocking(int fd) {
+    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
 
 static void close_all(const int *fds, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -22,7 +24,8 @@ static bool open_pipe(int *reader, int *writer, bool is_output) {
     if (pipe2(ends, O_CLOEXEC) != 0) return false;
     *reader = ends[0];
     *writer = ends[1];
-    if (is_output) fcntl(*reader, F_SETPIPE_SZ, PIPE_BYTES); /* refused beyond the user's allowance: then it stays small */
+    if (is_output)
+        fcntl(*reader, F_SETPIPE_SZ, PIPE_BYTES); /* refused beyond the user's allowance: then it stays small */
     return make_nonblocking(is_output ? *reader : *writer);
 }
 
@@ -52,8 +55,10 @@ static bool open_pipes(const struct msg_exec_start *start, struct spawned *ours,
 
 static struct spawn_failure failure_of(int error, bool is_tty, const char *message) {
     struct spawn_failure failure = {.kind = EXEC_FAILURE_RESOURCE_LIMIT, .error = error};
-    if (error == ENOMEM) failure.kind = EXEC_FAILURE_OUT_OF_MEMORY;
-    else if (is_tty) failure.kind = EXEC_FAILURE_PTY_SETUP;
+    if (error == ENOMEM)
+        failure.kind = EXEC_FAILURE_OUT_OF_MEMORY;
+    else if (is_tty)
+        failure.kind = EXEC_FAILURE_PTY_SETUP;
     snprintf(failure.message, sizeof failure.message, "%s: %s", message, strerror(error));
     return failure;
 }

@@ -1,4 +1,5 @@
-/* passwd(5) and group(5) are read here and not by libc, whose own reader would allow lines and files without bound. */
+/* passwd(5) and group(5) are read here and not by libc, whose own reader would allow lines and files without bound.
+ */
 #include "user.h"
 
 #include <errno.h>
@@ -73,7 +74,8 @@ static void find_memberships(const char *name, struct identity *identity) {
     while (cursor != NULL && next_entry(&cursor, fields, GROUP_FIELDS)) {
         uint32_t gid;
         if (identity->group_count == SUPPLEMENTARY_GROUPS_MAX) return;
-        if (parse_id(fields[2], &gid) && lists_member(fields[3], name)) identity->groups[identity->group_count++] = gid;
+        if (parse_id(fields[2], &gid) && lists_member(fields[3], name))
+            identity->groups[identity->group_count++] = gid;
     }
 }
 

@@ -13,7 +13,8 @@ struct identity {
     bool is_own; /* "": the agent's own, nothing to change */
 };
 
-/* NULL, or what is wrong with `specification`. For a child that is about to exec: it allocates and does not free. */
+/* NULL, or what is wrong with `specification`. For a child that is about to exec: it allocates and does not free.
+ */
 const char *identity_resolve(const char *specification, struct identity *identity);
 /* Takes the identity on. False with errno. */
 bool identity_assume(const struct identity *identity);

@@ -1,8 +1,8 @@
 /*
  * Reading and writing of message fields, little-endian, within bounds.
  *
- * A reader that was asked for more than there is turns `failed` and yields zeros and empty texts from then on, so that
- * a decoder needs one check, at its end. A writer that runs out of room does the same and writes nothing more.
+ * A reader that was asked for more than there is turns `failed` and yields zeros and empty texts from then on, so
+ * that a decoder needs one check, at its end. A writer that runs out of room does the same and writes nothing more.
  */
 #pragma once
 #include <stdbool.h>
@@ -68,11 +68,21 @@ static inline uint64_t read_unsigned(struct reader *reader, unsigned size) {
     return bytes == NULL ? 0 : load_little_endian(bytes, size);
 }
 
-static inline uint8_t read_u8(struct reader *reader) { return (uint8_t)read_unsigned(reader, 1); }
-static inline uint16_t read_u16(struct reader *reader) { return (uint16_t)read_unsigned(reader, 2); }
-static inline uint32_t read_u32(struct reader *reader) { return (uint32_t)read_unsigned(reader, 4); }
-static inline uint64_t read_u64(struct reader *reader) { return read_unsigned(reader, 8); }
-static inline int32_t read_i32(struct reader *reader) { return (int32_t)read_u32(reader); }
+static inline uint8_t read_u8(struct reader *reader) {
+    return (uint8_t)read_unsigned(reader, 1);
+}
+static inline uint16_t read_u16(struct reader *reader) {
+    return (uint16_t)read_unsigned(reader, 2);
+}
+static inline uint32_t read_u32(struct reader *reader) {
+    return (uint32_t)read_unsigned(reader, 4);
+}
+static inline uint64_t read_u64(struct reader *reader) {
+    return read_unsigned(reader, 8);
+}
+static inline int32_t read_i32(struct reader *reader) {
+    return (int32_t)read_u32(reader);
+}
 
 static inline struct text read_text(struct reader *reader) {
     uint32_t size = read_u32(reader);
@@ -131,12 +141,24 @@ static inline void write_unsigned(struct writer *writer, unsigned size, uint64_t
     write_raw(writer, bytes, size);
 }
 
-static inline void write_u8(struct writer *writer, uint8_t value) { write_unsigned(writer, 1, value); }
-static inline void write_u16(struct writer *writer, uint16_t value) { write_unsigned(writer, 2, value); }
-static inline void write_u32(struct writer *writer, uint32_t value) { write_unsigned(writer, 4, value); }
-static inline void write_u64(struct writer *writer, uint64_t value) { write_unsigned(writer, 8, value); }
-static inline void write_i32(struct writer *writer, int32_t value) { write_u32(writer, (uint32_t)value); }
-static inline void write_bytes(struct writer *writer, struct text value) { write_raw(writer, value.bytes, value.size); }
+static inline void write_u8(struct writer *writer, uint8_t value) {
+    write_unsigned(writer, 1, value);
+}
+static inline void write_u16(struct writer *writer, uint16_t value) {
+    write_unsigned(writer, 2, value);
+}
+static inline void write_u32(struct writer *writer, uint32_t value) {
+    write_unsigned(writer, 4, value);
+}
+static inline void write_u64(struct writer *writer, uint64_t value) {
+    write_unsigned(writer, 8, value);
+}
+static inline void write_i32(struct writer *writer, int32_t value) {
+    write_u32(writer, (uint32_t)value);
+}
+static inline void write_bytes(struct writer *writer, struct text value) {
+    write_raw(writer, value.bytes, value.size);
+}
 
 static inline void write_text(struct writer *writer, struct text value) {
     write_u32(writer, value.size);

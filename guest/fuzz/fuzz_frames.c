@@ -33,13 +33,13 @@ static void check_texts(const struct frame *frame, struct texts texts) {
 static uint8_t again[FRAME_PAYLOAD_BYTES_MAX];
 
 /* Decodes as `name`, runs `checks`, encodes, compares. */
-#define ROUND_TRIP(TYPE, name, checks)                                                                   \
-    case TYPE: {                                                                                         \
-        struct msg_##name message;                                                                       \
-        if (!msg_##name##_decode(&reader, &message)) return;                                             \
-        checks;                                                                                          \
-        msg_##name##_encode(&writer, &message);                                                          \
-        break;                                                                                           \
+#define ROUND_TRIP(TYPE, name, checks)                       \
+    case TYPE: {                                             \
+        struct msg_##name message;                           \
+        if (!msg_##name##_decode(&reader, &message)) return; \
+        checks;                                              \
+        msg_##name##_encode(&writer, &message);              \
+        break;                                               \
     }
 
 static void check_frame(const struct frame *frame) {

@@ -6,7 +6,7 @@
  * @module
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
@@ -152,6 +152,15 @@ export class NativeAgent {
     return await this.collect(stream);
   }
 
+  /** Stops taking what the agent sends, until {@linkcode NativeAgent.resume}. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   stdin(stream: number, data: string | Uint8Array, flags = 0): void {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
     let offset = 0;
@@ -278,6 +287,18 @@ export class NativeAgent {
 
 function isMessage<N extends MessageName>(message: Message, name: N): message is MessageOf<N> {
   return message.name === name;
+}
+
+/** Returns when there is no such process any more, or only its zombie; the test's own time limit bounds it. */
+export async function processEnd(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      if (/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 let agentPath: string | undefined;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PROTOCOL_VERSION, WireError } from "../../../src/agent/protocol.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
+import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 
@@ -167,6 +167,41 @@ test(
   { skip },
 );
 
+/** More than all the buffers between here and there hold. */
+const PINGS = 100_000;
+
+function pings(): Uint8Array {
+  const bytes = new Uint8Array(PINGS * 16);
+  for (let index = 0; index < PINGS; index++) bytes.set(rawFrame(0x05, 6, [0, 0, 0, 0]), index * 16);
+  return bytes;
+}
+
+test(
+  "an agent whose host does not read waits, and loses nothing",
+  async () => {
+    await using agent = await NativeAgent.start();
+    agent.pause();
+    agent.sendBytes(pings());
+    agent.resume();
+    for (let index = 0; index < PINGS; index++) await agent.expect("pong", 6);
+    await agent.settle();
+    assert.deepEqual(agent.pending(6), []);
+  },
+  { skip },
+);
+
+test(
+  "an agent whose host does not read ends when the host is gone",
+  async () => {
+    const agent = await NativeAgent.start();
+    agent.pause();
+    agent.sendBytes(pings());
+    await agent[Symbol.asyncDispose]();
+    assert.deepEqual(await agent.exit, { code: 1, signal: null });
+  },
+  { skip },
+);
+
 test(
   "go ends the agent with success",
   async () => {
@@ -176,16 +211,3 @@ test(
   },
   { skip },
 );
-
-/** Returns when there is no such process any more, or only its zombie; the test's own time limit bounds it. */
-async function processEnd(pid: number): Promise<void> {
-  const { readFileSync } = await import("node:fs");
-  for (;;) {
-    try {
-      if (/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) return;
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -7,7 +7,7 @@ import {
   WireError,
 } from "../../../src/agent/protocol.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
+import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 /** As in `guest/limits.h`. */
@@ -107,7 +107,7 @@ test(
     const record = await agent.collect(1);
     assert.deepEqual(record.exited, { code: 0, signal: 9 });
     assert.equal(record.names.at(-1), "closed");
-    assert.ok(!isAlive(Number(line)), "its orphan was killed and reaped");
+    await processEnd(Number(line));
   },
   { skip },
 );
