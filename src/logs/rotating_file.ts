@@ -169,16 +169,17 @@ export class RotatingFile {
   }
 
   #write(bytes: Uint8Array): boolean {
-    let written = 0;
+    const descriptor = this.#descriptor!;
     try {
-      while (written < bytes.length) {
-        const count = writeSync(this.#descriptor!, bytes, written, bytes.length - written);
-        written += count;
-        this.#sizeBytes += count;
-      }
+      writeAll(descriptor, bytes);
+      this.#sizeBytes += bytes.length;
       return true;
     } catch (error) {
       this.lastErrno = errnoOf(error) ?? messageOf(error);
+      // Part of it may be in the file, and Deno's writeSync, which repeats short writes itself, does not say how much.
+      this.#attempt((file) => {
+        this.#sizeBytes = fstatSync(file).size;
+      }, descriptor);
       return false;
     }
   }
