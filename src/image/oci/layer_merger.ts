@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { TarInvalidError } from "../errors.ts";
+import { TarInvalidError, TreeInvalidError } from "../errors.ts";
 import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
 import { type ByteString, type ContentStore, createDirectory, type DirectoryNode } from "../tree.ts";
 import { findPosition } from "../tree_path.ts";
@@ -15,6 +15,9 @@ const WHITEOUT_PREFIX = ".wh.";
 const OPAQUE_NAME = ".wh..wh..opq";
 /** What AUFS keeps for itself: no part of an image. */
 const AUFS_PREFIX = ".wh..wh.";
+
+/** What Linux shows for every symbolic link, whatever a tar says. */
+const SYMLINK_MODE = 0o777;
 
 /** Merges layers from the lowest to the highest. Data goes into `store` as it comes; the tree is in memory. */
 export class LayerMerger {
@@ -42,8 +45,9 @@ export class LayerMerger {
       absoluteNames: "strip",
       requireEnd: false, // a digest vouches for the layer
       beforeMember: (member, path) => this.#beforeMember(member, path, own),
-      afterMember: (_node, path) => {
-        if (own !== undefined) own.add(this.root, path);
+      afterMember: (node, path) => {
+        if (node.kind === "symlink") node.mode = SYMLINK_MODE;
+        own?.add(this.root, path);
       },
     });
   }
@@ -68,9 +72,18 @@ export class LayerMerger {
     return "skip";
   }
 
-  /** The directory that members below `path` would go into; `undefined` where there is none. */
+  /**
+   * The directory that members below `path` would go into; `undefined` where there is none, also where the layer has
+   * just put a file in its place: then there is nothing to hide.
+   */
   #findDirectory(path: ByteString): DirectoryNode | undefined {
-    return path === "" ? this.root : findPosition(this.root, `${path}/${OPAQUE_NAME}`)?.directory;
+    if (path === "") return this.root;
+    try {
+      return findPosition(this.root, `${path}/${OPAQUE_NAME}`)?.directory;
+    } catch (error) {
+      if (error instanceof TreeInvalidError) return undefined;
+      throw error;
+    }
   }
 }
 

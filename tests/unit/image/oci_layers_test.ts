@@ -104,6 +104,11 @@ test("LayerMerger lets a later layer change a name's kind", async () => {
   assert.deepEqual(await names(lower, [file("a"), directory("b"), file("b/y")]), ["a", "b", "b/y"]);
 });
 
+test("LayerMerger ignores a whiteout in what its layer has made a file", async () => {
+  assert.deepEqual(await names([directory("d"), file("d/x")], [file("d"), file("d/.wh.x")]), ["d"]);
+  assert.deepEqual(await names([directory("d"), file("d/x")], [file("d"), file("d/.wh..wh..opq")]), ["d"]);
+});
+
 test("LayerMerger refuses a whiteout of no name", async () => {
   for (const name of [".wh.", "a/.wh..", ".wh..."]) {
     await assert.rejects(
