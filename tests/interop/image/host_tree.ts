@@ -25,11 +25,13 @@ export interface ShownFile {
 /** All names below `root`, itself included as `""`. */
 export async function showHostTree(root: string): Promise<Record<string, ShownFile>> {
   const xattrs = await readXattrs(root);
+  const times = await readTimes(root);
   const shown: Record<string, ShownFile> = {};
   const visit = (path: string): void => {
     const full = join(root, path);
     const stats = lstatSync(full, { bigint: true });
-    shown[path] = { ...showStats(full, stats), xattrs: xattrs.get(full) ?? {} };
+    const mtime = times.get(path) ?? "";
+    shown[path] = { ...showStats(full, stats), mtime, xattrs: xattrs.get(full) ?? {} };
     if (!stats.isDirectory()) return;
     for (const name of readdirSync(full)) visit(`${path}/${name}`);
   };
@@ -37,7 +39,7 @@ export async function showHostTree(root: string): Promise<Record<string, ShownFi
   return shown;
 }
 
-function showStats(path: string, stats: BigIntStats): Omit<ShownFile, "xattrs"> {
+function showStats(path: string, stats: BigIntStats): Omit<ShownFile, "xattrs" | "mtime"> {
   const type = Number(stats.mode >> 12n);
   const data = stats.isFile()
     ? readFileSync(path)
@@ -50,7 +52,6 @@ function showStats(path: string, stats: BigIntStats): Omit<ShownFile, "xattrs"> 
     mode: Number(stats.mode & 0o7777n),
     uid: Number(stats.uid),
     gid: Number(stats.gid),
-    mtime: `${stats.mtimeNs / 1_000_000_000n}.${stats.mtimeNs % 1_000_000_000n}`,
     links: Number(stats.nlink),
     size: data.length,
     data: createHash("sha256").update(data).digest("hex"),
@@ -59,6 +60,19 @@ function showStats(path: string, stats: BigIntStats): Omit<ShownFile, "xattrs"> 
         ? `${(device >>> 8) & 0xfff}:${(device & 0xff) | ((device >>> 12) & 0xfff00)}`
         : "",
   };
+}
+
+/** By path below the root. Not every runtime tells nanoseconds; `find` does, with a digit more. */
+async function readTimes(root: string): Promise<Map<string, string>> {
+  const output = await run("find", [root, "-printf", "%P\\0%T@\\n"]);
+  const lines = output.split("\n").filter((line) => line !== "");
+  return new Map(
+    lines.map((line) => {
+      const [path = "", time = ""] = line.split("\0");
+      const [seconds = "", fraction = ""] = time.split(".");
+      return [path === "" ? "" : `/${path}`, `${seconds}.${Number(fraction.slice(0, 9))}`];
+    }),
+  );
 }
 
 /** By path. `getfattr` prints a block for each file that has some. */
