@@ -122,7 +122,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
 
   /** @throws {ExecFailedError} if the program cannot be started. */
   static async start(client: AgentClient, request: ExecRequest): Promise<ExecHandle> {
-    request.signal?.throwIfAborted();
+    if (request.signal?.aborted) throw new AbortedError(request.start.argv[0] ?? "", request.signal.reason);
     const session = client.startExec(request.start);
     return new ExecHandle(session, request, await session.started);
   }
