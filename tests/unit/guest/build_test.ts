@@ -78,7 +78,7 @@ function programHeaderTypes(elf: Uint8Array): number[] {
   );
 }
 
-test("every C file is a room of its own: each header has one reader's comment, and no file exceeds 400 lines", () => {
+test("every C file is a room of its own: each header says what it is for, and no file exceeds 400 lines", () => {
   for (const name of readdirSync(GUEST_DIRECTORY).filter((file) => /\.[ch]$/.test(file))) {
     if (name === "protocol.h") continue; // generated
     const text = readFileSync(join(GUEST_DIRECTORY, name), "utf8");
