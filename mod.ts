@@ -70,7 +70,12 @@ export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
-export type { SandboxListOptions, SandboxPage } from "./src/sandbox/list.ts";
+export {
+  SandboxListBuilder,
+  SandboxListing,
+  type SandboxListOptions,
+  type SandboxPage,
+} from "./src/sandbox/list.ts";
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
 export { Sandbox, type SandboxPingResult } from "./src/sandbox/sandbox.ts";

@@ -11,12 +11,13 @@ import { assert } from "../base/assert.ts";
 import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
 import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
-import { Database, type Row } from "./database.ts";
+import { Database, type Parameter, type Row } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
+import { EventLog, type NewEvent } from "./event_log.ts";
 import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
 
-/** Events kept; older ones are dropped. */
-const EVENTS_MAX = 100_000;
+/** Sandboxes that one list holds at most. */
+const LIST_MAX = 100_000;
 
 /** One sandbox as the registry knows it. */
 export interface SandboxRecord {
@@ -53,6 +54,12 @@ export interface BootClaim {
   readonly host: ProcessIdentity;
 }
 
+/** Where a page of a list ends. */
+export interface ListPosition {
+  readonly createdAtMs: number;
+  readonly id: string;
+}
+
 /** Where a directory goes. */
 export interface DirectoryMove {
   readonly from: string;
@@ -68,25 +75,17 @@ export interface CreateClaim extends BootClaim {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Something that happened to a sandbox. */
-export interface EventRecord {
-  /** Grows by at least one with each event of this home. */
-  readonly sequence: number;
-  readonly sandboxId: string;
-  readonly name: string;
-  readonly action: string;
-  readonly timestamp: Date;
-  readonly attributes: Readonly<Record<string, unknown>>;
-}
-
 /** The registry of one home. */
 export class Registry {
   readonly home: string;
+  /** What happened to the sandboxes. */
+  readonly eventLog: EventLog;
   readonly #database: Database;
 
   constructor(home: string) {
     this.home = home;
     this.#database = new Database(homePaths(home).registry);
+    this.eventLog = new EventLog(this.#database);
   }
 
   close(): void {
@@ -176,6 +175,17 @@ export class Registry {
     });
   }
 
+  /** Records events that change no status, if the boot is still the sandbox's present one. */
+  note(key: BootKey, events: readonly Pick<NewEvent, "action" | "attributes" | "timestamp">[]): void {
+    this.#database.transaction(() => {
+      const record = this.findById(key.id);
+      if (record?.bootNumber !== key.bootNumber || !isLive(record.status)) return;
+      for (const event of events) {
+        this.eventLog.append({ sandboxId: key.id, name: record.name, ...event });
+      }
+    });
+  }
+
   /**
    * Takes back a creation that did not succeed, as if it had never been, and moves its directory away in the same
    * transaction. Does nothing to a sandbox that has been booted since, or that came up after all.
@@ -234,24 +244,35 @@ export class Registry {
   }
 
   /**
-   * A page of sandboxes in order of creation, after `after` (an id), which have all of `labels`.
+   * A page of sandboxes in order of creation, after `after` (which need not exist any more), which have all of `labels`
+   * and one of `statuses`.
    */
   list(options: {
-    readonly limit: number;
-    readonly after?: string | undefined;
+    /** @default {LIST_MAX} */
+    readonly limit?: number | undefined;
+    readonly after?: ListPosition | undefined;
     readonly labels?: Readonly<Record<string, string>> | undefined;
+    readonly statuses?: readonly SandboxStatus[] | undefined;
   }): SandboxRecord[] {
     const conditions = Object.entries(options.labels ?? {}).map(
       () => "EXISTS (SELECT 1 FROM label WHERE sandbox_id = sandbox.id AND key = ? AND value = ?)",
     );
-    const parameters = Object.entries(options.labels ?? {}).flat();
+    const parameters: Parameter[] = Object.entries(options.labels ?? {}).flat();
     if (options.after !== undefined) {
-      conditions.push("rowid > COALESCE((SELECT rowid FROM sandbox WHERE id = ?), 0)");
-      parameters.push(options.after);
+      conditions.push("(created_at, id) > (?, ?)");
+      parameters.push(options.after.createdAtMs, options.after.id);
+    }
+    if (options.statuses !== undefined) {
+      conditions.push(`status IN (${options.statuses.map(() => "?").join(", ")})`);
+      parameters.push(...options.statuses);
     }
     const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
     return this.#database
-      .all(`SELECT * FROM sandbox ${where} ORDER BY rowid LIMIT ?`, ...parameters, options.limit)
+      .all(
+        `SELECT * FROM sandbox ${where} ORDER BY created_at, id LIMIT ?`,
+        ...parameters,
+        options.limit ?? LIST_MAX,
+      )
       .map((row) => this.#decode(row));
   }
 
@@ -291,49 +312,18 @@ export class Registry {
     });
   }
 
-  /** Events after `after`, oldest first. */
-  events(options: {
-    readonly after: number;
-    readonly limit: number;
-    readonly sandboxId?: string | undefined;
-  }): EventRecord[] {
-    const filter = options.sandboxId === undefined ? "" : "AND sandbox_id = ?";
-    const parameters = options.sandboxId === undefined ? [] : [options.sandboxId];
-    return this.#database
-      .all(
-        `SELECT * FROM event WHERE sequence > ? ${filter} ORDER BY sequence LIMIT ?`,
-        options.after,
-        ...parameters,
-        options.limit,
-      )
-      .map((row) => ({
-        sequence: number(row, "sequence"),
-        sandboxId: text(row, "sandbox_id"),
-        name: text(row, "name"),
-        action: text(row, "action"),
-        timestamp: new Date(number(row, "timestamp")),
-        attributes: JSON.parse(text(row, "attributes")),
-      }));
-  }
-
   #removeRow(record: SandboxRecord, action: string, attributes: Readonly<Record<string, unknown>>): void {
     this.#database.run("DELETE FROM sandbox WHERE id = ?", record.id);
     this.#record(record.id, record.name, action, attributes);
   }
 
-  #record(id: string, name: string, action: string, attributes: Readonly<Record<string, unknown>>): void {
-    this.#database.run(
-      "INSERT INTO event (sandbox_id, name, action, timestamp, attributes) VALUES (?, ?, ?, ?, ?)",
-      id,
-      name,
-      action,
-      Date.now(),
-      JSON.stringify(attributes),
-    );
-    this.#database.run(
-      "DELETE FROM event WHERE sequence <= (SELECT MAX(sequence) FROM event) - ?",
-      EVENTS_MAX,
-    );
+  #record(
+    sandboxId: string,
+    name: string,
+    action: string,
+    attributes: Readonly<Record<string, unknown>>,
+  ): void {
+    this.eventLog.append({ sandboxId, name, action, attributes });
   }
 
   #one(sql: string, parameter: string): SandboxRecord | undefined {

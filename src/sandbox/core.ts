@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { AgentClient } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
-import { killProcess } from "../platform/process_identity.ts";
+import { isSameProcess, killProcess } from "../platform/process_identity.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -17,7 +17,7 @@ import {
   SandboxStillRunningError,
 } from "../registry/errors.ts";
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
-import { isLive } from "../registry/status.ts";
+import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
 import { stagingPath } from "./staging.ts";
 
@@ -73,6 +73,14 @@ export async function reconcile(
   }
   buryBoot(runDirectory, { directory: logDirectory(registry.home, now.name), sandboxId: now.id });
   return registry.findById(record.id);
+}
+
+/** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
+export async function reconcileLive(registry: Registry): Promise<void> {
+  const live = registry.list({ statuses: LIVE_STATUSES });
+  // A process that is there is enough here: whoever wants to use it connects, and then sees more.
+  const suspects = live.filter(({ host }) => host === undefined || !isSameProcess(host));
+  await Promise.all(suspects.map((record) => reconcile(registry, record)));
 }
 
 /** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */

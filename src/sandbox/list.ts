@@ -1,7 +1,13 @@
-/** Pages of sandboxes. @module */
+/**
+ * Lists of sandboxes: a page for `await`, all of them for `for await`.
+ *
+ * @module
+ */
 import { z } from "zod";
 import { InvalidConfigError } from "../base/errors.ts";
-import { openRegistry, reconcile, SandboxCore } from "./core.ts";
+import type { ListPosition } from "../registry/registry.ts";
+import { isSandboxStatus, type SandboxStatus } from "../registry/status.ts";
+import { openRegistry, reconcile, reconcileLive, SandboxCore } from "./core.ts";
 import { SandboxHandle } from "./handle.ts";
 
 const PAGE_DEFAULT = 20;
@@ -15,6 +21,8 @@ export interface SandboxListOptions {
   readonly cursor?: string | undefined;
   /** Only those that have all of these. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Only those in one of these. */
+  readonly status?: SandboxStatus | readonly SandboxStatus[] | undefined;
 }
 
 /** One page; `nextCursor` is there if more may follow. */
@@ -23,34 +31,137 @@ export interface SandboxPage {
   readonly nextCursor?: string;
 }
 
+const status = z.custom<SandboxStatus>(isSandboxStatus, "must be a sandbox's status");
 const schema = z.strictObject({
   limit: z.int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT),
   cursor: z.base64url().optional(),
   labels: z.record(z.string(), z.string()).optional(),
+  status: z.union([status, z.array(status)]).optional(),
 });
 
-/** See `Sandbox.list()`. @throws {InvalidConfigError} */
-export async function listSandboxes(options: SandboxListOptions): Promise<SandboxPage> {
-  const parsed = schema.safeParse(
-    Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-  );
-  if (!parsed.success) {
-    throw new InvalidConfigError(
-      parsed.error.issues.map(({ path, message }) => ({
-        field: path.join(".") || "options",
-        problem: message,
-      })),
-    );
+/**
+ * What `Sandbox.list()` returns: a promise of one page, and an iterable of all sandboxes, page after page. A sandbox
+ * that is created or removed meanwhile does not disturb the others.
+ *
+ * @example
+ * ```ts
+ * for await (const handle of Sandbox.list({ labels: { team: "blue" } })) console.log(handle.name, handle.status);
+ * ```
+ */
+export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<SandboxHandle> {
+  readonly [Symbol.toStringTag] = "SandboxListing";
+  readonly #options: SandboxListOptions;
+  #page: Promise<SandboxPage> | undefined;
+
+  /** Use `Sandbox.list()`. */
+  constructor(options: SandboxListOptions) {
+    this.#options = options;
   }
-  const { limit, cursor, labels } = parsed.data;
+
+  // biome-ignore lint/suspicious/noThenProperty: this is a promise
+  then<A = SandboxPage, B = never>(
+    fulfilled?: ((page: SandboxPage) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#first().then(fulfilled, rejected);
+  }
+
+  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<SandboxPage | B> {
+    return this.#first().catch(rejected);
+  }
+
+  finally(settled?: (() => void) | null): Promise<SandboxPage> {
+    return this.#first().finally(settled);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<SandboxHandle, void, void> {
+    let page = await this.#first();
+    for (;;) {
+      yield* page.sandboxes;
+      if (page.nextCursor === undefined) return;
+      page = await readPage({ ...this.#options, cursor: page.nextCursor });
+    }
+  }
+
+  /** Read when somebody asks, and once. */
+  #first(): Promise<SandboxPage> {
+    this.#page ??= readPage(this.#options);
+    return this.#page;
+  }
+}
+
+/** Collects {@linkcode SandboxListOptions}, for `Sandbox.listWith()`. */
+export class SandboxListBuilder {
+  #options: SandboxListOptions = {};
+
+  limit(limit: number): this {
+    return this.#set({ limit });
+  }
+
+  cursor(cursor: string): this {
+    return this.#set({ cursor });
+  }
+
+  label(key: string, value: string): this {
+    return this.labels({ [key]: value });
+  }
+
+  labels(labels: Readonly<Record<string, string>>): this {
+    return this.#set({ labels: { ...this.#options.labels, ...labels } });
+  }
+
+  status(...statuses: readonly SandboxStatus[]): this {
+    return this.#set({ status: statuses });
+  }
+
+  build(): SandboxListOptions {
+    return this.#options;
+  }
+
+  #set(options: SandboxListOptions): this {
+    this.#options = { ...this.#options, ...options };
+    return this;
+  }
+}
+
+async function readPage(options: SandboxListOptions): Promise<SandboxPage> {
+  const { limit, cursor, labels, status } = parse(options);
   const registry = openRegistry();
-  const after = cursor === undefined ? undefined : Buffer.from(cursor, "base64url").toString("utf8");
-  const records = registry.list({ limit, after, labels });
+  const after = cursor === undefined ? undefined : decodeCursor(cursor);
+  const wanted = status === undefined ? undefined : [status].flat();
+  if (wanted !== undefined) await reconcileLive(registry); // before a status decides who is on the page
+  const records = registry.list({ limit, after, labels, statuses: wanted });
   const found = await Promise.all(records.map((record) => reconcile(registry, record)));
   const sandboxes = found.flatMap((record) =>
-    record === undefined ? [] : [new SandboxHandle(new SandboxCore(registry, record), record)],
+    // A look may have shown that it crashed, or that nothing is left of it.
+    record === undefined || wanted?.includes(record.status) === false
+      ? []
+      : [new SandboxHandle(new SandboxCore(registry, record), record)],
   );
   const last = records.at(-1);
   if (last === undefined || records.length < limit) return { sandboxes };
-  return { sandboxes, nextCursor: Buffer.from(last.id).toString("base64url") };
+  return { sandboxes, nextCursor: encodeCursor({ createdAtMs: last.createdAt.getTime(), id: last.id }) };
+}
+
+function parse(options: SandboxListOptions): z.output<typeof schema> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return parsed.data;
+  throw new InvalidConfigError(
+    parsed.error.issues.map(({ path, message }) => ({
+      field: path.join(".") || "options",
+      problem: message,
+    })),
+  );
+}
+
+function encodeCursor({ createdAtMs, id }: ListPosition): string {
+  return Buffer.from(`${createdAtMs}:${id}`).toString("base64url");
+}
+
+function decodeCursor(cursor: string): ListPosition {
+  const match = /^(\d{1,15}):(.+)$/.exec(Buffer.from(cursor, "base64url").toString("utf8"));
+  const [, createdAtMs, id] = match ?? [];
+  if (createdAtMs !== undefined && id !== undefined) return { createdAtMs: Number(createdAtMs), id };
+  throw new InvalidConfigError([{ field: "cursor", problem: "must be the nextCursor of a page" }]);
 }

@@ -11,7 +11,7 @@ import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox }
 import { ExecHandle, type ExecOutput } from "./exec.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
 import { SandboxHandle } from "./handle.ts";
-import { listSandboxes, type SandboxListOptions, type SandboxPage } from "./list.ts";
+import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
 
@@ -96,9 +96,14 @@ export class Sandbox implements AsyncDisposable {
     return new SandboxHandle(core, record);
   }
 
-  /** One page of the sandboxes of this home, in order of creation. */
-  static list(options: SandboxListOptions = {}): Promise<SandboxPage> {
-    return listSandboxes(options);
+  /** The sandboxes of this home in order of creation: `await` gives one page, `for await` all of them. */
+  static list(options: SandboxListOptions = {}): SandboxListing {
+    return new SandboxListing(options);
+  }
+
+  /** {@linkcode list} with a builder of options. */
+  static listWith(configure: (list: SandboxListBuilder) => SandboxListBuilder): SandboxListing {
+    return Sandbox.list(configure(new SandboxListBuilder()).build());
   }
 
   /**
