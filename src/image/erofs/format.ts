@@ -91,7 +91,7 @@ export function encodeFirstBlock(superblock: Superblock): Uint8Array {
   view.setUint32(8, FEATURE_COMPAT_CHECKSUM | FEATURE_COMPAT_MTIME, true);
   view.setUint8(12, BLOCK_BITS);
   view.setUint16(14, superblock.rootSlot, true);
-  view.setBigUint64(16, BigInt(superblock.inodeCount), true);
+  setInteger64(view, 16, superblock.inodeCount);
   view.setUint32(36, superblock.blockCount, true);
   view.setUint32(40, superblock.metadataBlock, true);
   view.setUint32(44, superblock.sharedXattrBlock, true);
@@ -112,22 +112,33 @@ export interface InodeFields {
   readonly linkCount: number;
 }
 
-/** An extended inode (`struct erofs_inode_extended`). */
-export function encodeInode(node: TreeNode, fields: InodeFields): Uint8Array {
-  const bytes = new Uint8Array(INODE_BYTES);
-  const view = viewOf(bytes);
-  view.setUint16(0, 1 | (fields.layout << 1), true);
-  view.setUint16(2, fields.xattrBytes === 0 ? 0 : (fields.xattrBytes - 12) / 4 + 1, true);
-  view.setUint16(4, MODE_TYPE[node.kind] | node.mode, true);
-  view.setBigUint64(8, BigInt(fields.sizeBytes), true);
-  view.setUint32(16, fields.location, true);
-  view.setUint32(20, fields.number, true);
-  view.setUint32(24, node.uid, true);
-  view.setUint32(28, node.gid, true);
-  view.setBigInt64(32, BigInt(node.mtimeSeconds), true);
-  view.setUint32(40, node.mtimeNanoseconds, true);
-  view.setUint32(44, fields.linkCount, true);
-  return bytes;
+/** Encodes extended inodes (`struct erofs_inode_extended`), all in the same place: an image has very many. */
+export class InodeEncoder {
+  readonly #bytes = new Uint8Array(INODE_BYTES);
+  readonly #view = viewOf(this.#bytes);
+
+  /** The bytes are good until the next call. */
+  encode(node: TreeNode, fields: InodeFields): Uint8Array {
+    const view = this.#view;
+    view.setUint16(0, 1 | (fields.layout << 1), true);
+    view.setUint16(2, fields.xattrBytes === 0 ? 0 : (fields.xattrBytes - 12) / 4 + 1, true);
+    view.setUint16(4, MODE_TYPE[node.kind] | node.mode, true);
+    setInteger64(view, 8, fields.sizeBytes);
+    view.setUint32(16, fields.location, true);
+    view.setUint32(20, fields.number, true);
+    view.setUint32(24, node.uid, true);
+    view.setUint32(28, node.gid, true);
+    setInteger64(view, 32, node.mtimeSeconds);
+    view.setUint32(40, node.mtimeNanoseconds, true);
+    view.setUint32(44, fields.linkCount, true);
+    return this.#bytes;
+  }
+}
+
+/** A safe integer in two's complement, without a bigint. */
+function setInteger64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 2 ** 32, true); // wraps, also a negative remainder
+  view.setInt32(offset + 4, Math.floor(value / 2 ** 32), true);
 }
 
 /** Linux's 32-bit device number, with 12 bits of major and 20 bits of minor (`new_encode_dev`). */

@@ -18,8 +18,6 @@ import { BLOCK_BYTES, BLOCKS_MAX } from "./format.ts";
 
 /** Small writes are gathered up to this size. */
 const GATHER_BYTES = 1 * MiB;
-/** Writes of at least this size go to the file without being copied. */
-const DIRECT_BYTES = 256 * 1024;
 /** Runs of zeros of at least this size become holes in the file. */
 const HOLE_BYTES_MIN = 64 * 1024;
 const MODE = 0o600;
@@ -48,11 +46,6 @@ export class ImageFile {
 
   /** Appends `bytes`, which the caller may use again afterwards. */
   append(bytes: Uint8Array): void {
-    if (bytes.length >= DIRECT_BYTES) {
-      this.#flush();
-      this.#flushedBytes += this.#writeAt(bytes, this.#flushedBytes);
-      return;
-    }
     let from = 0;
     while (from < bytes.length) {
       const count = Math.min(bytes.length - from, GATHER_BYTES - this.#gatheredBytes);

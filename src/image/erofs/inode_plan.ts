@@ -30,6 +30,7 @@ export class InodePlan {
   readonly parent: InodePlan | undefined;
   readonly name: ByteString;
   linkCount: number;
+  readonly sizeBytes: number;
   /** Of a directory. */
   readonly directory: DirectoryPlan | undefined;
   xattrs: PlannedXattrs | undefined;
@@ -49,6 +50,7 @@ export class InodePlan {
     this.name = name;
     this.linkCount = node.kind === "directory" ? 2 : 1;
     this.directory = node.kind === "directory" ? planDirectory(node.entries.keys()) : undefined;
+    this.sizeBytes = this.directory?.sizeBytes ?? sizeOf(node);
   }
 
   /** For errors. */
@@ -62,6 +64,11 @@ export class InodePlan {
   pathOf(name: ByteString): ByteString {
     return this.parent === undefined ? `/${name}` : `${this.path}/${name}`;
   }
+}
+
+function sizeOf(node: TreeNode): number {
+  if (node.kind === "symlink") return node.target.length;
+  return node.kind === "file" ? node.content.sizeBytes : 0;
 }
 
 /** All inodes of an image, in order, and by node. */

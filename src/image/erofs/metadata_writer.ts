@@ -17,8 +17,8 @@ import {
   CHUNK_ENTRY_BYTES,
   DIRENT_TYPE,
   encodeDeviceNumber,
-  encodeInode,
   INODE_BYTES,
+  InodeEncoder,
   LAYOUT_CHUNKED,
   LAYOUT_FLAT,
   LAYOUT_INLINE,
@@ -141,7 +141,7 @@ export class MetadataWriter {
       if (this.#pace.step()) await this.#pace.turn();
       const { node } = plan;
       if (node.kind !== "directory" && node.kind !== "symlink") continue;
-      const sizeBytes = sizeOf(node, plan);
+      const sizeBytes = plan.sizeBytes;
       const bodyBytes = plan.layout === LAYOUT_INLINE ? sizeBytes - plan.trailingBytes : sizeBytes;
       if (bodyBytes === 0) continue;
       assert(this.#file.startBlock() === plan.location, "data is written where it was placed");
@@ -159,19 +159,11 @@ export class MetadataWriter {
   }
 
   async #writeInodes(originBytes: number): Promise<void> {
+    const encoder = new InodeEncoder();
     for (const plan of this.#plans.list) {
       if (this.#pace.step()) await this.#pace.turn();
       this.#file.appendZeros(originBytes + plan.slot * SLOT_BYTES - this.#file.positionBytes);
-      this.#file.append(
-        encodeInode(plan.node, {
-          layout: plan.layout,
-          xattrBytes: plan.xattrBytes,
-          sizeBytes: sizeOf(plan.node, plan),
-          location: plan.location,
-          number: plan.number,
-          linkCount: plan.linkCount,
-        }),
-      );
+      this.#file.append(encoder.encode(plan.node, plan));
       if (plan.xattrs) this.#file.append(this.#xattrs.encode(plan.xattrs));
       if (plan.trailingBytes > 0) this.#file.append(this.#trailing(plan));
     }
@@ -227,19 +219,14 @@ function placeWhole(plan: InodePlan, sizeBytes: number, block: number): number {
 }
 
 function placeStored(plan: InodePlan, stored: StoredFile): void {
-  if (stored.chunkBytes !== undefined) {
+  if (stored.chunks !== undefined) {
+    const { chunkBytes } = stored.chunks;
     plan.layout = LAYOUT_CHUNKED;
-    plan.location = Math.log2(stored.chunkBytes) - BLOCK_BITS;
-    plan.trailingBytes = Math.ceil(stored.sizeBytes / stored.chunkBytes) * CHUNK_ENTRY_BYTES;
+    plan.location = Math.log2(chunkBytes) - BLOCK_BITS;
+    plan.trailingBytes = Math.ceil(stored.sizeBytes / chunkBytes) * CHUNK_ENTRY_BYTES;
     return;
   }
   plan.location = stored.firstBlock;
   plan.layout = stored.tail === undefined ? LAYOUT_FLAT : LAYOUT_INLINE;
   plan.trailingBytes = stored.tail === undefined ? 0 : stored.sizeBytes % BLOCK_BYTES;
-}
-
-function sizeOf(node: TreeNode, plan: InodePlan): number {
-  if (node.kind === "directory") return plan.directory!.sizeBytes;
-  if (node.kind === "symlink") return node.target.length;
-  return node.kind === "file" ? node.content.sizeBytes : 0;
 }

@@ -30,28 +30,35 @@ interface ChunkRun {
   chunkCount: number;
 }
 
-/** A file whose bytes are in the image. Readable until the image is finished. */
-export class StoredFile implements FileContent {
-  readonly sizeBytes: number;
+/** Where a file's bytes are. */
+interface Placement {
+  /** First block of a file without holes. */
+  readonly firstBlock: number;
   /** Kept end of the file, of `sizeBytes % BLOCK_BYTES` bytes. */
   readonly tail: TailSlot | undefined;
-  /** Size of a chunk; `undefined` for a file without holes, which is one run. */
-  readonly chunkBytes: number | undefined;
-  readonly #runs: readonly ChunkRun[];
+  /** Of a file with holes. */
+  readonly chunks: ChunkMap | undefined;
+}
+
+interface ChunkMap {
+  readonly chunkBytes: number;
+  readonly runs: readonly ChunkRun[];
+}
+
+/** A file whose bytes are in the image. Readable until the image is finished. There may be millions: it is small. */
+export class StoredFile implements FileContent, Placement {
+  readonly sizeBytes: number;
+  readonly firstBlock: number;
+  readonly tail: TailSlot | undefined;
+  readonly chunks: ChunkMap | undefined;
   readonly #storage: Storage;
 
-  constructor(
-    storage: Storage,
-    sizeBytes: number,
-    runs: readonly ChunkRun[],
-    tail?: TailSlot,
-    chunkBytes?: number,
-  ) {
+  constructor(storage: Storage, sizeBytes: number, { firstBlock, tail, chunks }: Placement) {
     this.#storage = storage;
     this.sizeBytes = sizeBytes;
-    this.#runs = runs;
+    this.firstBlock = firstBlock;
     this.tail = tail;
-    this.chunkBytes = chunkBytes;
+    this.chunks = chunks;
   }
 
   /** Whether the bytes are in the image that has this arena. */
@@ -59,20 +66,14 @@ export class StoredFile implements FileContent {
     return this.#storage.tails === tails;
   }
 
-  /** First block of a file without holes. */
-  get firstBlock(): number {
-    return this.#runs[0]?.firstBlock ?? 0;
-  }
-
   /** The block address of each chunk. */
   encodeChunkMap(): Uint8Array {
-    assert(this.chunkBytes !== undefined, "the file has a chunk map");
-    const chunkBlocks = this.chunkBytes / BLOCK_BYTES;
-    const map = new DataView(
-      new ArrayBuffer(Math.ceil(this.sizeBytes / this.chunkBytes) * CHUNK_ENTRY_BYTES),
-    );
+    assert(this.chunks !== undefined, "the file has a chunk map");
+    const { chunkBytes, runs } = this.chunks;
+    const chunkBlocks = chunkBytes / BLOCK_BYTES;
+    const map = new DataView(new ArrayBuffer(Math.ceil(this.sizeBytes / chunkBytes) * CHUNK_ENTRY_BYTES));
     for (let at = 0; at < map.byteLength; at += CHUNK_ENTRY_BYTES) map.setUint32(at, HOLE_ADDRESS, true);
-    for (const { firstChunk, firstBlock, chunkCount } of this.#runs) {
+    for (const { firstChunk, firstBlock, chunkCount } of runs) {
       for (let index = 0; index < chunkCount; index++) {
         map.setUint32((firstChunk + index) * CHUNK_ENTRY_BYTES, firstBlock + index * chunkBlocks, true);
       }
@@ -84,17 +85,28 @@ export class StoredFile implements FileContent {
     const tailBytes = this.tail === undefined ? 0 : this.sizeBytes % BLOCK_BYTES;
     const blocksEnd = this.sizeBytes - tailBytes;
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, blocksEnd));
-    for (const { firstChunk, firstBlock, chunkCount } of this.#runs) {
-      const start = firstChunk * (this.chunkBytes ?? 0);
-      const end =
-        this.chunkBytes === undefined ? blocksEnd : Math.min(start + chunkCount * this.chunkBytes, blocksEnd);
+    for (const { start, end, firstBlock } of this.#extents(blocksEnd)) {
       for (let at = start; at < end; at += READ_BYTES) {
         const bytes = buffer.subarray(0, Math.min(READ_BYTES, end - at));
         this.#storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
         yield { offsetBytes: at, bytes };
       }
     }
-    if (this.tail) yield { offsetBytes: blocksEnd, bytes: this.#storage.tails.view(this.tail, tailBytes) };
+    if (this.tail !== undefined) {
+      yield { offsetBytes: blocksEnd, bytes: this.#storage.tails.view(this.tail, tailBytes) };
+    }
+  }
+
+  *#extents(blocksEnd: number): Iterable<{ start: number; end: number; firstBlock: number }> {
+    if (this.chunks === undefined) {
+      yield { start: 0, end: blocksEnd, firstBlock: this.firstBlock };
+      return;
+    }
+    const { chunkBytes, runs } = this.chunks;
+    for (const { firstChunk, firstBlock, chunkCount } of runs) {
+      const start = firstChunk * chunkBytes;
+      yield { start, end: Math.min(start + chunkCount * chunkBytes, blocksEnd), firstBlock };
+    }
   }
 }
 
@@ -158,8 +170,11 @@ export class FileSink {
   end(): StoredFile {
     assert(this.missingBytes === 0, "all of the file's bytes have come");
     this.#endChunk();
-    const chunkBytes = this.#hasHoles ? this.#chunkBytes : undefined;
-    return new StoredFile(this.#storage, this.sizeBytes, this.#runs, this.#tail, chunkBytes);
+    return new StoredFile(this.#storage, this.sizeBytes, {
+      firstBlock: this.#runs[0]?.firstBlock ?? 0,
+      tail: this.#tail,
+      chunks: this.#hasHoles ? { chunkBytes: this.#chunkBytes, runs: this.#runs } : undefined,
+    });
   }
 
   /** How far it is to the next place where something changes: a chunk's end, or the start of the file's end. */

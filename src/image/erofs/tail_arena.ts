@@ -8,14 +8,11 @@ import { Buffer } from "node:buffer";
 import { MiB } from "../../base/bytes.ts";
 
 /** All kept ends together. What comes after it is exhausted gets a block of its own. */
-export const TAIL_BYTES_BUDGET = 32 * MiB;
+export const TAIL_BYTES_BUDGET = 16 * MiB;
 const PIECE_BYTES = 1 * MiB;
 
-/** Bytes in the arena. */
-export interface TailSlot {
-  readonly piece: number;
-  readonly offset: number;
-}
+/** Where bytes are in the arena: a number, as there is one for nearly every file. */
+export type TailSlot = number;
 
 export class TailArena {
   readonly #pieces: Buffer[] = [];
@@ -28,13 +25,14 @@ export class TailArena {
       this.#pieces.push(Buffer.allocUnsafeSlow(PIECE_BYTES));
       this.#used = 0;
     }
-    const slot = { piece: this.#pieces.length - 1, offset: this.#used };
+    const slot = (this.#pieces.length - 1) * PIECE_BYTES + this.#used;
     this.#used += count;
     return slot;
   }
 
   /** The `count` bytes of `slot`, to be read or filled. */
   view(slot: TailSlot, count: number): Uint8Array {
-    return this.#pieces[slot.piece]!.subarray(slot.offset, slot.offset + count);
+    const offset = slot % PIECE_BYTES;
+    return this.#pieces[(slot - offset) / PIECE_BYTES]!.subarray(offset, offset + count);
   }
 }

@@ -27,6 +27,8 @@ export interface TarHeader {
 }
 
 const MAGIC_USTAR = "ustar\x00";
+const SPACE = 0x20;
+const DIGIT_ZERO = 0x30;
 const CHECKSUM_OFFSET = 148;
 const CHECKSUM_BYTES = 8;
 
@@ -102,12 +104,18 @@ function binaryNumber(block: Uint8Array, offset: number, length: number): number
   return value;
 }
 
+/** Digits behind spaces, up to a space or a NUL; none is zero. */
 function octalNumber(block: Uint8Array, offset: number, length: number): number | undefined {
-  const text = textField(block, offset, length, false)
-    .replace(/^ +/, "")
-    .replace(/[ \0].*$/s, "");
-  if (text === "") return 0;
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : undefined;
+  const end = offset + length;
+  let at = offset;
+  while (at < end && block[at] === SPACE) at++;
+  let value = 0;
+  for (; at < end && block[at] !== SPACE && block[at] !== 0; at++) {
+    const digit = block[at]! - DIGIT_ZERO;
+    if (digit < 0 || digit > 7) return undefined;
+    value = value * 8 + digit;
+  }
+  return value;
 }
 
 /** The field's bytes up to the first NUL, or all of them. */
