@@ -76,6 +76,9 @@ enum {
     MSG_STOPPED = 18,
     MSG_KILL = 19,
     MSG_TOUCH = 20,
+    MSG_LIMITS = 21,
+    MSG_DRAIN = 22,
+    MSG_NOTED = 23,
     MSG_EXEC_START = 32,
     MSG_EXEC_STARTED = 33,
     MSG_EXEC_FAILED = 34,
@@ -168,18 +171,18 @@ static inline void msg_ready_encode(struct writer *writer, const struct msg_read
 /* bootFailed: agent to host: the root could not be assembled; the agent reboots next. */
 struct msg_boot_failed {
     uint8_t stage;
-    int32_t errno;
+    int32_t error_number;
     struct text message;
 };
 static inline bool msg_boot_failed_decode(struct reader *reader, struct msg_boot_failed *message) {
     message->stage = read_u8(reader);
-    message->errno = read_i32(reader);
+    message->error_number = read_i32(reader);
     message->message = read_text(reader);
     return reader_finished(reader);
 }
 static inline void msg_boot_failed_encode(struct writer *writer, const struct msg_boot_failed *message) {
     write_u8(writer, message->stage);
-    write_i32(writer, message->errno);
+    write_i32(writer, message->error_number);
     write_text(writer, message->message);
 }
 
@@ -334,7 +337,39 @@ static inline void msg_stopped_encode(struct writer *writer, const struct msg_st
 
 /* kill: client to host: end the VM at once, nothing flushed. No fields. */
 
-/* touch: client to host: counts as activity. No fields. */
+/* touch: client to host: counts as activity; answered by noted. No fields. */
+
+/* limits: client to host: new time limits for those that which names (bits), in ms; 0 is none; answered by noted. */
+struct msg_limits {
+    uint8_t which;
+    uint64_t max_duration_ms;
+    uint64_t idle_timeout_ms;
+};
+static inline bool msg_limits_decode(struct reader *reader, struct msg_limits *message) {
+    message->which = read_u8(reader);
+    message->max_duration_ms = read_u64(reader);
+    message->idle_timeout_ms = read_u64(reader);
+    return reader_finished(reader);
+}
+static inline void msg_limits_encode(struct writer *writer, const struct msg_limits *message) {
+    write_u8(writer, message->which);
+    write_u64(writer, message->max_duration_ms);
+    write_u64(writer, message->idle_timeout_ms);
+}
+
+/* drain: client to host: refuse new programs, stop once none runs any more; answered by noted. No fields. */
+
+/* noted: host to client: a touch, limits or drain took effect; in the order in which they were sent. */
+struct msg_noted {
+    uint64_t activity;
+};
+static inline bool msg_noted_decode(struct reader *reader, struct msg_noted *message) {
+    message->activity = read_u64(reader);
+    return reader_finished(reader);
+}
+static inline void msg_noted_encode(struct writer *writer, const struct msg_noted *message) {
+    write_u64(writer, message->activity);
+}
 
 /* execStart: client to agent: opens the stream. */
 struct msg_exec_start {
@@ -384,18 +419,18 @@ static inline void msg_exec_started_encode(struct writer *writer, const struct m
 /* execFailed: agent to client: no process was started; closed follows. */
 struct msg_exec_failed {
     uint8_t kind;
-    int32_t errno;
+    int32_t error_number;
     struct text message;
 };
 static inline bool msg_exec_failed_decode(struct reader *reader, struct msg_exec_failed *message) {
     message->kind = read_u8(reader);
-    message->errno = read_i32(reader);
+    message->error_number = read_i32(reader);
     message->message = read_text(reader);
     return reader_finished(reader);
 }
 static inline void msg_exec_failed_encode(struct writer *writer, const struct msg_exec_failed *message) {
     write_u8(writer, message->kind);
-    write_i32(writer, message->errno);
+    write_i32(writer, message->error_number);
     write_text(writer, message->message);
 }
 
@@ -413,14 +448,14 @@ static inline void msg_stdin_encode(struct writer *writer, const struct msg_stdi
 
 /* stdinError: agent to client: the process closed its stdin; later stdin frames are dropped. */
 struct msg_stdin_error {
-    int32_t errno;
+    int32_t error_number;
 };
 static inline bool msg_stdin_error_decode(struct reader *reader, struct msg_stdin_error *message) {
-    message->errno = read_i32(reader);
+    message->error_number = read_i32(reader);
     return reader_finished(reader);
 }
 static inline void msg_stdin_error_encode(struct writer *writer, const struct msg_stdin_error *message) {
-    write_i32(writer, message->errno);
+    write_i32(writer, message->error_number);
 }
 
 /* stdout: agent to client: data channel. */

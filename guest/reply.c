@@ -1,4 +1,3 @@
-/* This file leaves <errno.h> out: `errno` is a macro there, and the name of a message field here. */
 #include "reply.h"
 
 #include <assert.h>
@@ -54,7 +53,7 @@ void reply_ready(struct send_queue *queue, uint64_t start_micros, uint64_t boot_
 void reply_boot_failed(struct send_queue *queue, uint8_t stage, int error, const char *message) {
     PAYLOAD_WRITER(payload);
     msg_boot_failed_encode(&payload,
-                           &(struct msg_boot_failed){.stage = stage, .errno = error, .message = clipped(message)});
+                           &(struct msg_boot_failed){.stage = stage, .error_number = error, .message = clipped(message)});
     send_message(queue, MSG_BOOT_FAILED, 0, 0, &payload);
 }
 
@@ -86,13 +85,13 @@ void reply_exec_started(struct send_queue *queue, uint32_t stream, uint8_t flags
 void reply_exec_failed(struct send_queue *queue, uint32_t stream, uint8_t kind, int error, const char *message) {
     PAYLOAD_WRITER(payload);
     msg_exec_failed_encode(&payload,
-                           &(struct msg_exec_failed){.kind = kind, .errno = error, .message = clipped(message)});
+                           &(struct msg_exec_failed){.kind = kind, .error_number = error, .message = clipped(message)});
     send_message(queue, MSG_EXEC_FAILED, stream, 0, &payload);
 }
 
 void reply_stdin_error(struct send_queue *queue, uint32_t stream, uint8_t flags, int error) {
     PAYLOAD_WRITER(payload);
-    msg_stdin_error_encode(&payload, &(struct msg_stdin_error){.errno = error});
+    msg_stdin_error_encode(&payload, &(struct msg_stdin_error){.error_number = error});
     send_message(queue, MSG_STDIN_ERROR, stream, flags, &payload);
 }
 

@@ -72,7 +72,7 @@ function messageCode(name: string, { about, fields }: MessageDefinition): string
   if (all.length === 0) return [`/* ${name}: ${about}. No fields. */`];
   const struct = `struct msg_${lower(name)}`;
   const each = (line: (field: string, type: FieldType) => string): string[] =>
-    all.map(([f, t]) => line(lower(f), t));
+    all.map(([f, t]) => line(memberName(f), t));
   return [
     `/* ${name}: ${about}. */`,
     `${struct} {`,
@@ -86,6 +86,11 @@ function messageCode(name: string, { about, fields }: MessageDefinition): string
     ...each((field, type) => `    write_${type}(writer, message->${field});`),
     "}",
   ];
+}
+
+/** A field as a member of a C struct: `errno` is a macro there. */
+function memberName(field: string): string {
+  return field === "errno" ? "error_number" : lower(field);
 }
 
 /** `execStart` → `exec_start`. */

@@ -45,6 +45,12 @@ export const FrameFlag = {
   more: 4,
 } as const;
 
+/** Bits of `limits.which`. */
+export const TimeLimit = {
+  maxDuration: 1,
+  idleTimeout: 2,
+} as const;
+
 /** Bits of `execStart.flags`. */
 export const ExecFlag = {
   /** Run on a pseudo-terminal: one merged channel, `output`. */
@@ -189,7 +195,23 @@ export const MESSAGES = {
     fields: { clean: "u8" },
   },
   kill: { type: 0x13, about: "client to host: end the VM at once, nothing flushed", fields: {} },
-  touch: { type: 0x14, about: "client to host: counts as activity", fields: {} },
+  touch: { type: 0x14, about: "client to host: counts as activity; answered by noted", fields: {} },
+  limits: {
+    type: 0x15,
+    about:
+      "client to host: new time limits for those that which names (bits), in ms; 0 is none; answered by noted",
+    fields: { which: "u8", maxDurationMs: "u64", idleTimeoutMs: "u64" },
+  },
+  drain: {
+    type: 0x16,
+    about: "client to host: refuse new programs, stop once none runs any more; answered by noted",
+    fields: {},
+  },
+  noted: {
+    type: 0x17,
+    about: "host to client: a touch, limits or drain took effect; in the order in which they were sent",
+    fields: { activity: "u64" },
+  },
 
   // ---- exec sessions, any stream but 0
   execStart: {
