@@ -38,6 +38,18 @@ export {
   LibkrunfwNotFoundError,
   LibkrunNotFoundError,
 } from "./src/ffi/errors.ts";
+export { TarInvalidError, TreeInvalidError } from "./src/image/errors.ts";
+export { Ext4InvalidError } from "./src/image/ext4/errors.ts";
+export {
+  ImageAuthError,
+  ImageDigestMismatchError,
+  ImageInUseError,
+  ImageManifestInvalidError,
+  ImageNotFoundError,
+  ImagePlatformMissingError,
+  ImageReferenceInvalidError,
+  ImageRegistryError,
+} from "./src/image/oci/errors.ts";
 export type { PullProgress, PullProgressListener } from "./src/image/progress.ts";
 export {
   InvalidCursorError,

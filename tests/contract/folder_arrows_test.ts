@@ -1,0 +1,197 @@
+/** Imports point one way: the table of rooms, held against every import in the tree. @module */
+import assert from "node:assert/strict";
+import { test } from "../support/harness.ts";
+import {
+  type ImportSite,
+  importsOf,
+  modulesBelow,
+  reachableFrom,
+  readModule,
+  withoutComments,
+} from "./source_files.ts";
+
+/** Which rooms a room may import from. Nothing else, except itself. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  platform: ["base"],
+  ffi: ["platform", "base"],
+  agent: ["platform", "base"],
+  logs: ["platform", "base"],
+  image: ["platform", "base"],
+  registry: ["platform", "base"],
+  network: ["platform", "base"],
+  vmm: ["ffi", "agent", "logs", "network", "registry", "platform", "base"],
+  sandbox: ["vmm", "agent", "image", "logs", "network", "registry", "platform", "base"],
+};
+
+/** What of `vmm` runs in the user's process; the rest belongs to the VM host process. */
+const VMM_USER_SIDE: ReadonlySet<string> = new Set([
+  "src/vmm/launch.ts",
+  "src/vmm/doctor.ts",
+  "src/vmm/dead_boot.ts",
+  "src/vmm/errors.ts",
+  "src/vmm/config.ts",
+]);
+
+/** Rooms that may name the runtime. */
+const RUNTIME_ROOMS: ReadonlySet<string> = new Set(["platform", "ffi"]);
+const RUNTIME_NAMES = /\bBun\.|\bDeno\.|"bun:|"(?:Bun|Deno)" in /;
+
+/** Modules that need each other: what one makes, the other hands out. A cycle that is not one of these is a fault. */
+const CYCLES: readonly (readonly string[])[] = [
+  ["src/sandbox/handle.ts", "src/sandbox/list.ts", "src/sandbox/sandbox.ts"],
+];
+
+/** Modules that the VM host process starts from: its main thread, and the thread that becomes the VM. */
+const HOST_ENTRIES: readonly string[] = ["src/vmm/main.ts", "src/vmm/engine/krun_worker.ts"];
+
+const LINES_MAX = 400;
+
+const sources = modulesBelow("src");
+
+test("imports between rooms point along the arrows", () => {
+  const wrong = sources.flatMap((file) =>
+    importsOf(file, { byUrl: true }).filter((site) => !isAllowed(site)),
+  );
+  assert.deepEqual(wrong.map(describe), []);
+});
+
+test("imports of other packages are those that the project depends on", () => {
+  const known = new Set(["zod", "tar-stream"]);
+  const wrong = sources.flatMap((file) =>
+    importsOf(file).filter(
+      ({ isOurs, target, file: from }) =>
+        !isOurs &&
+        !target.startsWith("node:") &&
+        !known.has(target) &&
+        !(target.startsWith("bun:") && RUNTIME_ROOMS.has(roomOf(from))),
+    ),
+  );
+  assert.deepEqual(wrong.map(describe), []);
+});
+
+test("rooms other than platform and ffi name neither Bun nor Deno", () => {
+  const wrong = sources
+    .filter((file) => !RUNTIME_ROOMS.has(roomOf(file)))
+    .flatMap((file) =>
+      withoutComments(readModule(file))
+        .split("\n")
+        .flatMap((line, index) => (RUNTIME_NAMES.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : [])),
+    );
+  assert.deepEqual(wrong, []);
+});
+
+test("modules import each other in no cycle but the known ones", () => {
+  const cycles = findCycles([...sources, "mod.ts"]);
+  assert.deepEqual(cycles, CYCLES);
+});
+
+for (const entry of HOST_ENTRIES) {
+  test(`${entry} reaches no package, so that the VM host process starts without node_modules`, () => {
+    const { foreign } = reachableFrom(entry);
+    const wrong = foreign.filter(({ target }) => !target.startsWith("node:") && !target.startsWith("bun:"));
+    assert.deepEqual(wrong.map(describe), []);
+  });
+
+  test(`${entry} reaches neither the image room nor the sandbox room`, () => {
+    const rooms = new Set([...reachableFrom(entry).modules].map(roomOf));
+    assert.deepEqual(
+      [...rooms].filter((room) => room === "image" || room === "sandbox"),
+      [],
+    );
+  });
+}
+
+test("mod.ts never reaches what loads libkrun", () => {
+  const { modules } = reachableFrom("mod.ts");
+  const wrong = [...modules].filter(
+    (file) => file.startsWith("src/ffi/libkrun.") || HOST_ENTRIES.includes(file),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test("mod.ts only re-exports", () => {
+  const statements = withoutComments(readModule("mod.ts"))
+    .split(";")
+    .map((text) => text.trim())
+    .filter((text) => text !== "");
+  assert.deepEqual(
+    statements.filter((text) => !/^export (?:type )?(?:\*|\{[^}]*\}) from "\.\/src\/[^"]+"$/.test(text)),
+    [],
+  );
+});
+
+test(`modules have fewer than ${LINES_MAX} lines`, () => {
+  const long = ["src", "bench", "scripts", "examples", "tests"]
+    .flatMap((directory) => modulesBelow(directory))
+    .map((file) => ({ file, lines: readModule(file).trimEnd().split("\n").length }))
+    .filter(({ lines }) => lines >= LINES_MAX);
+  assert.deepEqual(long, []);
+});
+
+test("module names are snake_case", () => {
+  assert.deepEqual(
+    sources.filter((file) => !/^(?:[a-z0-9_]+\/)+[a-z0-9_]+\.ts$/.test(file)),
+    [],
+  );
+});
+
+test("importsOf() sees every form of import, and no comment", () => {
+  // The arrows are only as good as the reader of imports: this file has most forms itself.
+  const here = importsOf("tests/contract/folder_arrows_test.ts");
+  assert.deepEqual(
+    here.map(({ target, line }) => [target, line]),
+    [
+      ["node:assert/strict", 2],
+      ["tests/support/harness.ts", 3],
+      ["tests/contract/source_files.ts", 4],
+    ],
+  );
+  const krun = importsOf("src/vmm/engine/krun.ts", { byUrl: true }).map(({ target }) => target);
+  assert.ok(krun.includes("src/vmm/engine/krun_worker.ts"), krun.join());
+});
+
+function roomOf(file: string): string {
+  return file.startsWith("src/") ? (file.split("/")[1] ?? "") : file;
+}
+
+function isAllowed({ file, target, isOurs }: ImportSite): boolean {
+  if (!isOurs) return true;
+  const [from, to] = [roomOf(file), roomOf(target)];
+  if (from === to) return true;
+  if (from === "cli") return to === "mod.ts";
+  if (from === "sandbox" && to === "vmm") return VMM_USER_SIDE.has(target);
+  return ARROWS[from]?.includes(to) ?? false;
+}
+
+function describe({ file, line, target }: ImportSite): string {
+  return `${file}:${line} imports ${target}`;
+}
+
+/** Groups of modules that reach each other at run time: the strongly connected components (Tarjan 1972). */
+function findCycles(files: readonly string[]): string[][] {
+  const order = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const cycles: string[][] = [];
+  const visit = (file: string): number => {
+    const index = order.size;
+    order.set(file, index);
+    low.set(file, index);
+    stack.push(file);
+    for (const { target, isOurs, isTypeOnly } of importsOf(file)) {
+      if (!isOurs || isTypeOnly) continue;
+      if (!order.has(target)) low.set(file, Math.min(low.get(file) ?? index, visit(target)));
+      else if (stack.includes(target))
+        low.set(file, Math.min(low.get(file) ?? index, order.get(target) ?? index));
+    }
+    const lowest = low.get(file) ?? index;
+    if (lowest === index) {
+      const group = stack.splice(stack.indexOf(file)).sort();
+      if (group.length > 1) cycles.push(group);
+    }
+    return lowest;
+  };
+  for (const file of files) if (!order.has(file)) visit(file);
+  return cycles.sort();
+}

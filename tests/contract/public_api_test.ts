@@ -1,0 +1,138 @@
+/** The names that programs import: a change here is a change of the public API, to be made on purpose. @module */
+import assert from "node:assert/strict";
+import * as api from "../../mod.ts";
+import { test } from "../support/harness.ts";
+import { readModule, withoutComments } from "./source_files.ts";
+
+/** What `mod.ts` exports that exists at run time. */
+const VALUES: readonly string[] = [
+  "AbortedError",
+  "AgentDisconnectedError",
+  "AgentHandshakeError",
+  "BootStartError",
+  "DatabaseError",
+  "EngineUnavailableError",
+  "ExecFailedError",
+  "ExecHandle",
+  "ExecOptionsBuilder",
+  "ExecOutput",
+  "ExecOutputLimitError",
+  "ExecSink",
+  "ExecTimeoutError",
+  "Ext4InvalidError",
+  "ImageAuthError",
+  "ImageDigestMismatchError",
+  "ImageInUseError",
+  "ImageManifestInvalidError",
+  "ImageNotFoundError",
+  "ImagePlatformMissingError",
+  "ImageReferenceInvalidError",
+  "ImageRegistryError",
+  "InternalError",
+  "InvalidConfigError",
+  "InvalidCursorError",
+  "IoError",
+  "KernelInvalidError",
+  "LibkrunCallError",
+  "LibkrunNotFoundError",
+  "LibkrunfwNotFoundError",
+  "LogStream",
+  "LogsUnavailableError",
+  "MicrosandboxError",
+  "MissedRotationError",
+  "NoDefaultCommandError",
+  "ProtocolError",
+  "Sandbox",
+  "SandboxAlreadyExistsError",
+  "SandboxBuilder",
+  "SandboxHandle",
+  "SandboxListBuilder",
+  "SandboxListing",
+  "SandboxNotFoundError",
+  "SandboxNotRunningError",
+  "SandboxReplacedError",
+  "SandboxStillRunningError",
+  "Stdin",
+  "TarInvalidError",
+  "TimeoutError",
+  "TreeInvalidError",
+  "UnsupportedError",
+  "doctor",
+  "logResponse",
+  "logStream",
+  "readLogs",
+  "readLogsSnapshot",
+  "toNdjson",
+  "toServerSentEvents",
+];
+
+/** What `mod.ts` exports for the compiler only. */
+const TYPES: readonly string[] = [
+  "BootCallOptions",
+  "ConfigIssue",
+  "CreateStep",
+  "DoctorProblem",
+  "DoctorReport",
+  "EngineOptions",
+  "ErrorCode",
+  "ExecEvent",
+  "ExecFailureKind",
+  "ExecOptions",
+  "ExitStatus",
+  "ImageDefaults",
+  "LogCursor",
+  "LogEntry",
+  "LogReadOptions",
+  "LogResponseFormat",
+  "LogSnapshot",
+  "LogSource",
+  "LogStreamOptions",
+  "PullProgress",
+  "PullProgressListener",
+  "RlimitOptions",
+  "SandboxConfig",
+  "SandboxListOptions",
+  "SandboxOptions",
+  "SandboxPage",
+  "SandboxPingResult",
+  "SandboxStatus",
+  "StdinMode",
+];
+
+test("mod.ts exports these values and no others", () => {
+  assert.deepEqual(Object.keys(api).sort(), [...VALUES].sort());
+});
+
+test("mod.ts exports these types and no others", () => {
+  assert.deepEqual(
+    exportedNames()
+      .filter(({ isType }) => isType)
+      .map(({ name }) => name)
+      .sort(),
+    [...TYPES].sort(),
+  );
+});
+
+test("mod.ts exports no value as undefined", () => {
+  const missing = Object.entries(api).filter(([, value]) => value === undefined);
+  assert.deepEqual(missing, []);
+});
+
+interface ExportedName {
+  readonly name: string;
+  readonly isType: boolean;
+}
+
+function exportedNames(): ExportedName[] {
+  const text = withoutComments(readModule("mod.ts"));
+  return [...text.matchAll(/export (?<type>type )?\{(?<names>[^}]*)\}/g)].flatMap(({ groups }) =>
+    (groups?.["names"] ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "")
+      .map((name) => ({
+        name: name.replace(/^type /, "").replace(/^.* as /, ""),
+        isType: groups?.["type"] !== undefined || name.startsWith("type "),
+      })),
+  );
+}
