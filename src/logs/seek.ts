@@ -36,7 +36,8 @@ export async function seekTime(
   const { descriptor, status } = file;
   const tail = await readAt(descriptor, Math.max(0, status.sizeBytes - READ_BACK_BYTES), READ_BACK_BYTES);
   const newestMs = lastLineTime(format, tail);
-  if (newestMs !== undefined && newestMs < sinceMs) return undefined;
+  const unfinishedMs = lineTime(format, tail.subarray(tail.lastIndexOf(LINE_FEED) + 1));
+  if (newestMs !== undefined && newestMs < sinceMs && !(unfinishedMs >= sinceMs)) return undefined;
   let low = 0; // a line begins here, and all before it are older
   let high = status.sizeBytes; // a line that begins from here on is not the first one
   while (high - low > NEAR_BYTES) {
