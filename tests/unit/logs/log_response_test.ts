@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { InvalidCursorError } from "../../../src/logs/errors.ts";
+import { logResponse, toNdjson, toServerSentEvents } from "../../../src/logs/log_response.ts";
+import { test } from "../../support/harness.ts";
+import { appendMany, bytes, testLogs } from "./support.ts";
+
+interface ServerSentEvent {
+  readonly id: string | undefined;
+  readonly event: string | undefined;
+  readonly data: Record<string, unknown>;
+}
+
+/** As a browser reads them. */
+function parseEvents(text: string): ServerSentEvent[] {
+  return text
+    .split("\n\n")
+    .filter((block) => block !== "")
+    .map((block) => {
+      const fields = new Map(
+        block
+          .split("\n")
+          .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(": ") + 2)]),
+      );
+      return {
+        id: fields.get("id"),
+        event: fields.get("event"),
+        data: JSON.parse(fields.get("data") ?? "null"),
+      };
+    });
+}
+
+function request(headers: Record<string, string> = {}): Request {
+  return new Request("http://localhost/logs", { headers });
+}
+
+test("toServerSentEvents() sends each entry with its cursor as id, and says when it is over", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  writer.append("stdout", 3, bytes("two\nlines\n"));
+  writer.append("stderr", 3, new Uint8Array([0xff]));
+  const events = parseEvents(await new Response(toServerSentEvents(await logs.stream())).text());
+  assert.deepEqual(
+    events.map(({ data }) => data),
+    [
+      { t: "2026-01-31T12:00:00.000Z", s: "stdout", id: 3, d: "two\nlines\n" },
+      { t: "2026-01-31T12:00:00.000Z", s: "stderr", id: 3, e: "b64", d: "/w==" },
+      {},
+    ],
+  );
+  assert.equal(events[2]!.event, "end");
+  assert.ok(events[0]!.id !== undefined && events[0]!.id !== events[1]!.id);
+});
+
+test("logResponse() continues after Last-Event-ID, as EventSource asks for when it reconnects", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  appendMany(writer, "line ", 5);
+  const open = (fromCursor: string | undefined) => logs.stream({ fromCursor });
+  const response = await logResponse(request(), open);
+  assert.equal(response.headers.get("content-type"), "text/event-stream");
+  const events = parseEvents(await response.text());
+  assert.equal(events.length, 6);
+  const again = parseEvents(
+    await (await logResponse(request({ "last-event-id": events[2]!.id! }), open)).text(),
+  );
+  assert.deepEqual(again, events.slice(3));
+});
+
+test("logResponse() sends NDJSON to those who accept it", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  appendMany(writer, "line ", 2);
+  const response = await logResponse(request({ accept: "application/x-ndjson" }), (fromCursor) =>
+    logs.stream({ fromCursor }),
+  );
+  assert.equal(response.headers.get("content-type"), "application/x-ndjson");
+  const lines = (await response.text())
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    lines.map(({ d }) => d),
+    ["line 0\n", "line 1\n"],
+  );
+  const rest = await new Response(toNdjson(await logs.stream({ fromCursor: lines[0].cursor }))).text();
+  assert.equal(rest.trimEnd(), JSON.stringify(lines[1]));
+});
+
+test("logResponse() tells a client that comes back too late what it has missed, and goes on with the rest", async () => {
+  using logs = testLogs();
+  using writer = logs.writer({ maxFileBytes: 1024, rotatedFilesMax: 1 });
+  appendMany(writer, "old ", 1);
+  const open = (fromCursor: string | undefined) => logs.stream({ fromCursor });
+  const [old] = parseEvents(await (await logResponse(request(), open)).text());
+  const written = appendMany(writer, "new ", 100);
+  const events = parseEvents(await (await logResponse(request({ "last-event-id": old!.id! }), open)).text());
+  assert.equal(events[0]!.event, "missedRotation");
+  assert.ok(Number(events[0]!.data["lostGenerations"]) > 1);
+  const rest = events.slice(1, -1).map(({ data }) => data["d"]);
+  assert.ok(rest.length > 0);
+  assert.deepEqual(rest, written.slice(-rest.length));
+  const [resumed] = parseEvents(
+    await (await logResponse(request({ "last-event-id": events[0]!.id! }), open)).text(),
+  );
+  assert.equal(resumed!.data["d"], rest[0]);
+});
+
+test("logResponse() rejects when Last-Event-ID is no cursor", async () => {
+  using logs = testLogs();
+  logs.writer().close();
+  const open = (fromCursor: string | undefined) => logs.stream({ fromCursor });
+  await assert.rejects(logResponse(request({ "last-event-id": "made-up" }), open), InvalidCursorError);
+});
+
+test("toServerSentEvents() closes the stream when the client goes away", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  appendMany(writer, "line ", 1);
+  const stream = await logs.stream({ follow: true });
+  const reader = toServerSentEvents(stream).getReader();
+  await reader.read();
+  const waiting = reader.read();
+  await reader.cancel();
+  await waiting;
+  assert.equal(await stream.recv(), null);
+});

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { watchDirectory } from "../../../src/platform/file_watch.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+
+const LONG_MS = 20_000;
+const never = new AbortController().signal;
+
+test("watchDirectory() wakes everybody who waits on a change", async () => {
+  using directory = temporaryDirectory();
+  using first = watchDirectory(directory.path);
+  using second = watchDirectory(directory.path);
+  const woken = [first, second].map((watch) => watch.changed(watch.version, LONG_MS, never));
+  writeFileSync(join(directory.path, "file"), "x");
+  await Promise.all(woken);
+  assert.ok(first.version > 0);
+  assert.equal(first.version, second.version);
+});
+
+test("changed() returns at once for a change that came after the version was read", async () => {
+  using directory = temporaryDirectory();
+  using watch = watchDirectory(directory.path);
+  const seen = watch.version;
+  const woken = watch.changed(seen, LONG_MS, never);
+  writeFileSync(join(directory.path, "file"), "x");
+  await woken;
+  await watch.changed(seen, LONG_MS, never);
+});
+
+test("changed() ends after its time, and on abort", async () => {
+  using directory = temporaryDirectory();
+  using watch = watchDirectory(directory.path);
+  await watch.changed(watch.version, 1, never);
+  const stop = new AbortController();
+  const waiting = watch.changed(watch.version, LONG_MS, stop.signal);
+  stop.abort();
+  await waiting;
+  await watch.changed(watch.version, LONG_MS, stop.signal);
+});
+
+test("watchDirectory() of a directory that is absent polls instead of failing", async () => {
+  using directory = temporaryDirectory();
+  using watch = watchDirectory(join(directory.path, "absent"));
+  await watch.changed(watch.version, LONG_MS, never);
+});
+
+test("watchDirectory() wakes those who still wait when the last user leaves", async () => {
+  using directory = temporaryDirectory();
+  const watch = watchDirectory(directory.path);
+  const waiting = watch.changed(watch.version, LONG_MS, never);
+  watch[Symbol.dispose]();
+  watch[Symbol.dispose]();
+  await waiting;
+});
