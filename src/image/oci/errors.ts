@@ -27,18 +27,21 @@ export class ImageRegistryError extends MicrosandboxError {
   readonly status: number | undefined;
   /** How long the registry asks callers to wait, where it said so. */
   readonly retryAfterMs: number | undefined;
+  /** Whether asking again cannot help, as with a certificate that is not trusted. */
+  readonly isFinal: boolean;
 
   constructor(
     url: string,
     problem: string,
-    options: MicrosandboxErrorOptions & { status?: number; retryAfterMs?: number } = {},
+    options: MicrosandboxErrorOptions & { status?: number; retryAfterMs?: number; isFinal?: boolean } = {},
   ) {
-    const { status, retryAfterMs, ...rest } = options;
+    const { status, retryAfterMs, isFinal = false, ...rest } = options;
     const address = withoutSecrets(url);
     super("imageRegistry", `Registry request to ${address} failed: ${problem}`, rest);
     this.url = address;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.isFinal = isFinal;
   }
 }
 

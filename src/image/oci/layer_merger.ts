@@ -8,7 +8,13 @@
  */
 import { TarInvalidError, TreeInvalidError } from "../errors.ts";
 import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
-import { type ByteString, type ContentStore, createDirectory, type DirectoryNode } from "../tree.ts";
+import {
+  type ByteString,
+  type ContentStore,
+  createDirectory,
+  type DirectoryNode,
+  type TreeNode,
+} from "../tree.ts";
 import { findPosition } from "../tree_path.ts";
 
 const WHITEOUT_PREFIX = ".wh.";
@@ -18,6 +24,11 @@ const AUFS_PREFIX = ".wh..wh.";
 
 /** What Linux shows for every symbolic link, whatever a tar says. */
 const SYMLINK_MODE = 0o777;
+
+/** Makes a symbolic link of a tar look as links do on Linux. */
+export function setLinkMode(node: TreeNode): void {
+  if (node.kind === "symlink") node.mode = SYMLINK_MODE;
+}
 
 /** Merges layers from the lowest to the highest. Data goes into `store` as it comes; the tree is in memory. */
 export class LayerMerger {
@@ -46,7 +57,7 @@ export class LayerMerger {
       requireEnd: false, // a digest vouches for the layer
       beforeMember: (member, path) => this.#beforeMember(member, path, own),
       afterMember: (node, path) => {
-        if (node.kind === "symlink") node.mode = SYMLINK_MODE;
+        setLinkMode(node);
         own?.add(this.root, path);
       },
     });

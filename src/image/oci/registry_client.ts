@@ -6,7 +6,6 @@
  * @module
  */
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
-import { MicrosandboxError } from "../../base/errors.ts";
 import { type Credentials, findCredentials, type RegistryAuth } from "./credentials.ts";
 import { type Digest, DigestVerifier, isDigest, sha256Digest } from "./digest.ts";
 import {
@@ -153,7 +152,8 @@ export class RegistryClient {
         const url = `${await this.#baseUrl(signal)}/v2/${repository}/blobs/${blob.digest}`;
         failure = new ImageRegistryError(url, `cut off after ${received} of ${blob.sizeBytes} bytes`);
       } catch (error) {
-        if (!(error instanceof ImageRegistryError) || error.status !== undefined) throw error;
+        if (!(error instanceof ImageRegistryError) || error.status !== undefined || error.isFinal)
+          throw error;
         failure = error;
       }
       triesWithoutProgress = received > before ? 0 : triesWithoutProgress + 1;
@@ -254,10 +254,11 @@ export class RegistryClient {
       try {
         const response = await this.#http.requestOnce(`${base}/v2/`, { signal });
         await response.body?.cancel();
-        return base;
+        // Anything but these says no more than that somebody listens, such as a TLS port that was sent plain text.
+        if (response.ok || response.status === 401) return base;
       } catch (error) {
         throwIfAborted(signal, "image pull");
-        if (!MicrosandboxError.is(error)) throw error;
+        if (!(error instanceof ImageRegistryError) || error.isFinal) throw error;
       }
     }
     return `https://${host}`; // neither answers: let the real request say so, with its retries

@@ -24,6 +24,8 @@ export const STALL_TIMEOUT_MS = 60_000;
 export const REDIRECTS_MAX = 5;
 
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** What the runtimes say of a certificate that they do not trust. */
+const CERTIFICATE_PROBLEM = /certificate|CERT_|UnknownIssuer/i;
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** How requests are sent. */
@@ -185,7 +187,9 @@ export class RegistryHttp {
     } catch (cause) {
       throwIfAborted(request.signal, "image pull");
       const problem = abort.signal.aborted ? `no answer in ${this.#headTimeoutMs} ms` : messageOf(cause);
-      throw new ImageRegistryError(url, problem, { cause });
+      if (!CERTIFICATE_PROBLEM.test(problem)) throw new ImageRegistryError(url, problem, { cause });
+      const hint = "add the registry's certificate authority with `registry: { caCerts }`";
+      throw new ImageRegistryError(url, problem, { cause, hint, isFinal: true });
     } finally {
       clearTimeout(timer);
       request.signal?.removeEventListener("abort", forward);
@@ -200,7 +204,7 @@ export function throwIfAborted(signal: AbortSignal | undefined, action: string):
 
 /** Whether the network was at fault: no answer at all, rather than one that we do not like. */
 function isRetriable(error: unknown): error is ImageRegistryError {
-  return error instanceof ImageRegistryError && error.status === undefined;
+  return error instanceof ImageRegistryError && error.status === undefined && !error.isFinal;
 }
 
 async function busyError(url: string, response: Response): Promise<ImageRegistryError> {

@@ -16,6 +16,7 @@ import { unpackArchive } from "../oci/archive.ts";
 import type { Digest } from "../oci/digest.ts";
 import { ImageManifestInvalidError, ImagePlatformMissingError } from "../oci/errors.ts";
 import { EMPTY_IMAGE_CONFIG } from "../oci/image_config.ts";
+import { setLinkMode } from "../oci/layer_merger.ts";
 import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
 import type { PullProgressListener } from "../progress.ts";
@@ -112,7 +113,7 @@ async function convertTar(
   const hash = createHash("sha256");
   using writer = new ErofsWriter(erofsPath, { signal });
   const root = createDirectory();
-  const options = { signal, allowDevices: true, absoluteNames: "strip" } as const;
+  const options = { signal, allowDevices: true, absoluteNames: "strip", afterMember: setLinkMode } as const;
   await applyTar(decompressDetected(hashed(readFileChunks(path), hash)), root, writer, options);
   await writer.finish(root);
   return await addRootfs(store, request, "tar", erofsPath, `sha256:${hash.digest("hex")}`);

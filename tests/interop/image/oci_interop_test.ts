@@ -257,7 +257,10 @@ test(
       resolveImage(name, { ...options, registry: { caCerts, http, auth: { ...auth, password: "wrong" } } }),
       hasCode("imageAuth"),
     );
-    await assert.rejects(resolveImage(name, { ...options, registry: { auth, http } }), MicrosandboxError.is);
+    await assert.rejects(
+      resolveImage(name, { ...options, registry: { auth, http } }),
+      (error) => MicrosandboxError.is(error) && /caCerts/.test(String(error.hint)),
+    );
     assert.ok(await resolveImage(name, { ...options, registry: { auth, caCerts, http } }));
   },
   OPTIONS,
