@@ -9,7 +9,7 @@ import { decodeMessage, encodeMessage } from "./codec.ts";
 import { AgentDisconnectedError, AgentHandshakeError, ExecFailedError, ProtocolError } from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
-import { type Message, type MessageFields, PROTOCOL_VERSION } from "./protocol.ts";
+import { type Message, type MessageFields, PROTOCOL_VERSION, TimeLimit } from "./protocol.ts";
 
 export interface ConnectOptions {
   /** How long the VM host process may take to greet. @default {10_000} */
@@ -27,10 +27,13 @@ export class AgentClient {
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession>();
   readonly #pings = new Map<number, () => void>();
+  /** Those who wait for a `noted`, in the order of their questions. */
+  readonly #notes: PromiseWithResolvers<number>[] = [];
   #nextStream: number;
   #nextToken = 1;
   #stopped: { readonly clean: boolean } | undefined;
   #busy = 0;
+  #isClosed = false;
 
   /**
    * @throws {IoError} if nobody listens at `path`.
@@ -155,9 +158,26 @@ export class AgentClient {
     this.#connection.send(encodeMessage("kill", 0, {}));
   }
 
-  /** Counts as activity of the sandbox. */
-  touch(): void {
-    this.#connection.send(encodeMessage("touch", 0, {}));
+  /** Counts as activity of the sandbox; resolves with how many activities there have been. */
+  touch(): Promise<number> {
+    return this.#noted(encodeMessage("touch", 0, {}));
+  }
+
+  /** Sets the time limits that are given, in milliseconds from now on; 0 is none. */
+  async setLimits(limits: {
+    readonly maxDurationMs?: number | undefined;
+    readonly idleTimeoutMs?: number | undefined;
+  }): Promise<void> {
+    const which =
+      (limits.maxDurationMs === undefined ? 0 : TimeLimit.maxDuration) |
+      (limits.idleTimeoutMs === undefined ? 0 : TimeLimit.idleTimeout);
+    const { maxDurationMs = 0, idleTimeoutMs = 0 } = limits;
+    await this.#noted(encodeMessage("limits", 0, { which, maxDurationMs, idleTimeoutMs }));
+  }
+
+  /** Has the sandbox refuse new programs, and stop once none runs any more. Resolves when that is in force. */
+  async drain(): Promise<void> {
+    await this.#noted(encodeMessage("drain", 0, {}));
   }
 
   /** Keeps the process alive until `promise` settles. */
@@ -175,12 +195,23 @@ export class AgentClient {
     this.#connection.destroy();
   }
 
+  /** Sends what the host answers with `noted`. */
+  #noted(request: Uint8Array): Promise<number> {
+    const answer = Promise.withResolvers<number>();
+    this.#notes.push(answer);
+    this.#connection.send(request);
+    if (this.#isClosed) this.#disconnected();
+    return this.holding(answer.promise);
+  }
+
   #receive(message: Message | undefined): void {
     if (message === undefined) return; // a later version may say more
     if (message.stream !== 0) {
       this.#sessions.get(message.stream)?.receive(message);
     } else if (message.name === "pong") {
       this.#pings.get(message.fields.token)?.();
+    } else if (message.name === "noted") {
+      this.#notes.shift()?.resolve(message.fields.activity);
     } else if (message.name === "stopped") {
       this.#stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error") {
@@ -191,8 +222,10 @@ export class AgentClient {
   #disconnected(): void {
     const reason =
       this.#stopped === undefined ? "The connection to the sandbox ended" : "The sandbox was stopped";
+    this.#isClosed = true;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
+    for (const note of this.#notes.splice(0)) note.reject(new AgentDisconnectedError(reason));
   }
 
   #hold(): void {

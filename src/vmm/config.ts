@@ -7,7 +7,8 @@
  * @module
  */
 import { InternalError } from "../base/errors.ts";
-import type { BootKey, CreateClaim } from "../registry/registry.ts";
+import type { BootKey, CreateClaim, DirectoryMove } from "../registry/registry.ts";
+import type { TimeLimitConfig } from "./time_limits.ts";
 
 export type EngineName = "krun" | "qemu";
 
@@ -37,8 +38,11 @@ export interface BootRequest {
   readonly logDirectory: string;
   /** From the engine's start to the agent's `ready`. */
   readonly bootTimeoutMs: number;
-  /** How long a stop that nobody asked for in person (owner gone) waits for programs to end. */
+  /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
   readonly stopGraceMs: number;
+  readonly limits: TimeLimitConfig;
+  /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
+  readonly removeAtEnd?: DirectoryMove | undefined;
   /** Where libraries and programs are, if not where they are looked for. */
   readonly libkrunPath?: string | undefined;
   readonly libkrunfwPath?: string | undefined;

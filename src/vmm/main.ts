@@ -7,12 +7,13 @@
  *
  * @module
  */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
 import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
-import { type BootKey, Registry } from "../registry/registry.ts";
+import { type BootKey, type DirectoryMove, Registry } from "../registry/registry.ts";
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
@@ -24,6 +25,7 @@ import { Relay } from "./relay.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
 import { SandboxLogs } from "./sandbox_logs.ts";
 import { StopSequence } from "./stop_sequence.ts";
+import { Supervision } from "./supervision.ts";
 
 const ENGINES: Readonly<Record<ClaimRequest["engine"], Engine>> = { krun: krunEngine, qemu: qemuEngine };
 
@@ -33,11 +35,16 @@ async function main(): Promise<void> {
   if (claim === undefined) return;
   const registry = new Registry(claim.home);
   const stop = new StopSequence(registry, claim.runDirectory);
-  const relay = new Relay({
-    stop: (graceMs) => stop.begin("requested", graceMs),
-    kill: () => stop.kill("killed"),
-    activity: () => {},
-  });
+  const supervision = new Supervision(registry, stop);
+  const relay = new Relay(
+    {
+      stop: (graceMs) => stop.begin("requested", graceMs),
+      kill: () => stop.kill("killed"),
+      limits: (fields) => supervision.setLimits(fields),
+      drain: () => supervision.drain(),
+    },
+    supervision.activity,
+  );
   await relay.listen(join(claim.runDirectory, RunFile.relay));
 
   const key = claimBoot(registry, claim);
@@ -52,6 +59,9 @@ async function main(): Promise<void> {
     if (request === undefined) throw new Error("the process that was starting it ended");
     watchOwner(owner, stop, claim.detached, request.stopGraceMs);
     await boot(owner, relay, stop, claim, request, key);
+    supervision.begin(key, request.limits, request.stopGraceMs);
+    stop.onEnding = () => supervision.flushEvents();
+    if (request.removeAtEnd !== undefined) stop.onEnded = removal(registry, key, request.removeAtEnd);
   } catch (error) {
     reportFailure(owner, error);
     forgetBoot(registry, claim, key, messageOf(error));
@@ -112,6 +122,17 @@ async function boot(
     deadline.cancel();
   }
   machine.exited.then((reason) => stop.machineExited(reason));
+}
+
+/** What removes a sandbox that is not to outlive its VM. */
+function removal(registry: Registry, key: BootKey, move: DirectoryMove): () => void {
+  return () => {
+    try {
+      if (registry.remove(key.id, move) === "removed") rmSync(move.to, { recursive: true, force: true });
+    } catch (error) {
+      console.error(`cannot remove the sandbox: ${messageOf(error)}`); // the VM has to end all the same
+    }
+  };
 }
 
 /** How far the boot has got; for the report of a failure. */

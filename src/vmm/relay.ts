@@ -10,8 +10,10 @@
 import { decodeMessage, encodeMessage } from "../agent/codec.ts";
 import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
 import {
+  ExecFailure,
   FrameFlag,
   MESSAGES,
+  type MessageFields,
   PROTOCOL_VERSION,
   RELAY_CLIENTS_MAX,
   SESSIONS_MAX,
@@ -22,6 +24,7 @@ import {
 import { MiB } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { listenUnix, type UnixConnection, type UnixListener } from "../platform/unix_socket.ts";
+import type { Activity } from "./activity.ts";
 import type { AgentLink } from "./agent_link.ts";
 import type { LogTap } from "./log_tap.ts";
 
@@ -35,7 +38,8 @@ const STREAMS_PER_SLOT = 2 ** STREAM_SLOT_SHIFT;
 export interface RelayHandlers {
   stop(graceMs: number): void;
   kill(): void;
-  activity(): void;
+  limits(fields: MessageFields<"limits">): void;
+  drain(): void;
 }
 
 interface Client {
@@ -53,6 +57,7 @@ export class Relay {
   readonly #pings = new Map<number, { readonly client: Client; readonly token: number }>();
   readonly #waiting = new Set<UnixConnection>();
   readonly #handlers: RelayHandlers;
+  readonly #activity: Activity;
   #listener: UnixListener | undefined;
   #link: AgentLink | undefined;
   #tap: LogTap | undefined;
@@ -61,8 +66,10 @@ export class Relay {
   #nextPing = 1;
   #isHolding = false;
 
-  constructor(handlers: RelayHandlers) {
+  /** `activity` is told of every frame that comes by. */
+  constructor(handlers: RelayHandlers, activity: Activity) {
     this.#handlers = handlers;
+    this.#activity = activity;
   }
 
   /** Starts listening: from now on this process counts as alive. Clients are greeted once the guest answers. */
@@ -151,9 +158,10 @@ export class Relay {
     if (frame.stream < client.firstStream || frame.stream > client.lastStream) {
       return this.#refuse(client, WireError.badStream, `stream ${frame.stream} is not this client's`);
     }
+    if (!this.#activity.admits(frame)) return this.#refuseProgram(client, frame);
     client.highestStream = Math.max(client.highestStream, frame.stream);
     if (frame.type === MESSAGES.execStart.type) this.#tap?.sessionStarts(frame.stream);
-    this.#handlers.activity();
+    this.#activity.toAgent(frame);
     this.#link?.forward(frame);
     if ((this.#link?.bufferedBytes ?? 0) > AGENT_QUEUE_BYTES_MAX) this.#holdClients();
   }
@@ -166,7 +174,14 @@ export class Relay {
       case "kill":
         return this.#handlers.kill();
       case "touch":
-        return this.#handlers.activity();
+        this.#activity.touch();
+        return this.#note(client);
+      case "limits":
+        this.#handlers.limits(message.fields);
+        return this.#note(client);
+      case "drain":
+        this.#note(client); // first: the end may begin at once
+        return this.#handlers.drain();
       case "ping":
         return this.#ping(client, message.fields.token);
       default:
@@ -178,6 +193,18 @@ export class Relay {
           }),
         );
     }
+  }
+
+  #note({ connection }: Client): void {
+    connection.send(encodeMessage("noted", 0, { activity: this.#activity.sequence }));
+  }
+
+  /** Answers an `execStart` in the guest's place. */
+  #refuseProgram({ connection }: Client, { stream, flags }: Frame): void {
+    if ((flags & FrameFlag.more) !== 0) return; // it goes on in the next frame
+    const reason = { kind: ExecFailure.shuttingDown, errno: 0, message: "the sandbox takes no new programs" };
+    connection.send(encodeMessage("execFailed", stream, reason));
+    connection.send(encodeMessage("closed", stream, {}));
   }
 
   /** A ping goes on to the agent, under a number that leads its answer back. */
@@ -192,6 +219,7 @@ export class Relay {
   #fromAgent(frame: Frame): void {
     if (frame.stream === 0) return this.#answer(frame);
     this.#tap?.observe(frame);
+    this.#activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
     if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
     client.connection.send(encodeFrame(frame));
@@ -210,6 +238,7 @@ export class Relay {
   #leave(client: Client): void {
     this.#clients.delete(client.slot);
     if (client.highestStream === 0) return;
+    this.#activity.clientGone(client.firstStream, client.highestStream);
     const next = client.highestStream + 1;
     this.#nextStreams.set(client.slot, next <= client.lastStream ? next : client.slot * STREAMS_PER_SLOT);
     this.#link?.clientGone(client.firstStream, client.highestStream);

@@ -20,7 +20,7 @@ const FLUSH_TIMEOUT_MS = 10_000;
 const EXIT_TIMEOUT_MS = 1_000;
 
 /** Why a sandbox ends. */
-export type StopCause = "requested" | "killed" | "ownerGone";
+export type StopCause = "requested" | "killed" | "ownerGone" | "maxDuration" | "idleTimeout" | "drained";
 
 /** A guest that answers. */
 interface Session {
@@ -34,6 +34,9 @@ export class StopSequence {
   readonly begun: Promise<StopCause>;
   machine: Machine | undefined;
   logs: SandboxLogs | undefined;
+  /** Called before the end is made known, and after. */
+  onEnding: () => void = () => {};
+  onEnded: () => void = () => {};
   readonly #registry: Registry;
   readonly #runDirectory: string;
   readonly #begun = Promise.withResolvers<StopCause>();
@@ -96,8 +99,10 @@ export class StopSequence {
   #finish(action: "stopped" | "crashed", reason: string, clean: boolean): void {
     if (this.#isFinal || this.#session === undefined) return;
     this.#isFinal = true;
+    this.onEnding();
     this.logs?.ended(action, reason);
     this.#registry.transition(this.#session.key, action, { reason });
+    this.onEnded();
     if (action === "stopped") this.#session.relay.announceStopped(clean);
   }
 
