@@ -82,6 +82,15 @@ export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
+export type {
+  ConnectOrStartOptions,
+  DestroyOptions,
+  EndOptions,
+  RestartOptions,
+  SandboxStopResult,
+  TimeLimitChanges,
+  WaitOptions,
+} from "./src/sandbox/lifecycle.ts";
 export {
   SandboxListBuilder,
   SandboxListing,
@@ -90,6 +99,6 @@ export {
 } from "./src/sandbox/list.ts";
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
-export { Sandbox, type SandboxPingResult } from "./src/sandbox/sandbox.ts";
+export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";

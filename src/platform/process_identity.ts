@@ -8,7 +8,10 @@ import { readFileSync } from "node:fs";
 /** A pid and when its process started. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Clock ticks from boot to the process's start (proc(5), `/proc/PID/stat` field 22); `""` where there is no /proc. */
+  /**
+   * Clock ticks from boot to the process's start (proc(5), `/proc/PID/stat` field 22) and, after a dot, which boot of the
+   * machine that was; `""` where there is no /proc.
+   */
   readonly startTime: string;
 }
 
@@ -20,10 +23,19 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
     // The second field is the program's name in parentheses, which may hold anything: count from the last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state, startTime] = [fields[0], fields[19]];
-    return state === "Z" || startTime === undefined ? undefined : { pid, startTime };
+    if (state === "Z" || startTime === undefined) return undefined;
+    return { pid, startTime: `${startTime}.${machineBoot()}` };
   } catch {
     return undefined;
   }
+}
+
+let boot: string | undefined;
+
+/** The start of this boot's random id (random(4)): the same pid and ticks after a reboot are another process. */
+function machineBoot(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
+  return boot;
 }
 
 /** This process. */

@@ -99,13 +99,25 @@ export function connectUnix(path: string, signal?: AbortSignal): Promise<UnixCon
   });
 }
 
-/** Whether somebody listens at `path`: the sign of life of a VM host process. */
+/**
+ * What connecting says of a socket that nobody listens at: no file, a file that a killed process left, or one that goes
+ * away in this moment.
+ */
+const NOBODY: readonly (string | undefined)[] = ["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"];
+
+/**
+ * Whether somebody listens at `path`: the sign of life of a VM host process.
+ *
+ * @throws {IoError} if it cannot be told, e.g. for want of descriptors (`EMFILE`).
+ */
 export async function isListening(path: string): Promise<boolean> {
   try {
     (await connectUnix(path)).destroy();
     return true;
-  } catch {
-    return false; // no file, or a file that a killed process left
+  } catch (error) {
+    if (error instanceof IoError && NOBODY.includes(error.errno)) return false;
+    if (error instanceof IoError && error.errno === "EAGAIN") return true; // more wait than fit its queue
+    throw error;
   }
 }
 

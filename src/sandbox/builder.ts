@@ -6,7 +6,12 @@
 import type { RlimitOptions, SandboxOptions } from "./options.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-/** Boots what was collected. */
+/** What becomes of the options that were collected. */
+export interface BuilderEnds {
+  readonly create: CreateFunction;
+  readonly connectOrCreate: CreateFunction;
+}
+
 export type CreateFunction = (
   options: SandboxOptions,
   call: { readonly signal?: AbortSignal | undefined },
@@ -25,12 +30,12 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export class SandboxBuilder {
   readonly #options: Mutable<Partial<SandboxOptions>>;
   readonly #name: string;
-  readonly #create: CreateFunction;
+  readonly #ends: BuilderEnds;
 
   /** Use `Sandbox.builder(name)`. */
-  constructor(name: string, create: CreateFunction) {
+  constructor(name: string, ends: BuilderEnds) {
     this.#name = name;
-    this.#create = create;
+    this.#ends = ends;
     this.#options = {};
   }
 
@@ -126,6 +131,21 @@ export class SandboxBuilder {
     return this.replaceWithTimeout(graceMs);
   }
 
+  /** Stops the sandbox after so many **seconds**, as the known SDK has it. See {@linkcode SandboxOptions.maxDurationMs}. */
+  maxDuration(seconds: number): this {
+    return this.#set("maxDurationMs", Math.round(seconds * 1000));
+  }
+
+  /** Stops the sandbox after so many **seconds** without use. See {@linkcode SandboxOptions.idleTimeoutMs}. */
+  idleTimeout(seconds: number): this {
+    return this.#set("idleTimeoutMs", Math.round(seconds * 1000));
+  }
+
+  /** Whether the sandbox is removed as soon as it has ended. */
+  ephemeral(ephemeral = true): this {
+    return this.#set("ephemeral", ephemeral);
+  }
+
   pullPolicy(policy: "always" | "if-missing" | "never"): this {
     return this.#set("pullPolicy", policy);
   }
@@ -147,7 +167,15 @@ export class SandboxBuilder {
    * Boots the sandbox; resolves when its agent answers. Errors: see `Sandbox.create()`.
    */
   create(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
-    return this.#create({ image: "", ...this.build() }, options);
+    return this.#ends.create({ image: "", ...this.build() }, options);
+  }
+
+  /**
+   * Connects to the sandbox of that name, starts it if it does not run, or creates it if there is none. See
+   * `Sandbox.connectOrCreate()`.
+   */
+  connectOrCreate(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
+    return this.#ends.connectOrCreate({ image: "", ...this.build() }, options);
   }
 
   /** Like {@linkcode create}, for a sandbox that outlives this process. */

@@ -19,6 +19,7 @@ import {
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
+import { parseStoredConfig } from "./options.ts";
 import { stagingPath } from "./staging.ts";
 
 /** Grace of `stop()`, in milliseconds. */
@@ -28,6 +29,9 @@ const STOP_OVERHEAD_MS = 15_000;
 /** How long a kill may take: the kernel has to end a process. */
 const KILL_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** What a process may need to disappear after its sockets have. */
+const EXIT_TIMEOUT_MS = 1_000;
+const EXIT_POLL_MS = 10;
 /** Characters of a crash's last words that are kept as its reason. */
 const REASON_CHARS_MAX = 2_000;
 
@@ -58,7 +62,7 @@ export async function reconcile(
   registry: Registry,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
-  if (!isLive(record.status) || (await isBootAlive(record.runDirectory))) return record;
+  if (!isLive(record.status) || (await isAlive(record))) return record;
   const now = registry.findById(record.id);
   // It may have ended in order, or been started again, while we looked.
   if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
@@ -71,8 +75,22 @@ export async function reconcile(
     const reason = `the VM ended without a word${words === "" ? "" : `; last seen:\n${words}`}`;
     registry.transition(now, "crashed", { reason });
   }
-  buryBoot(runDirectory, { directory: logDirectory(registry.home, now.name), sandboxId: now.id });
+  new SandboxCore(registry, now).bury(now);
   return registry.findById(record.id);
+}
+
+/**
+ * Whether the VM host process of a record is alive. A connection proves that it is; a refusal alone does not prove that it
+ * is not, as Bun reports a queue that is full just like one that nobody serves. So the process has to be gone, too.
+ */
+async function isAlive({ runDirectory, host }: SandboxRecord): Promise<boolean> {
+  const deadline = Date.now() + EXIT_TIMEOUT_MS;
+  for (;;) {
+    if (await isBootAlive(runDirectory)) return true;
+    if (host === undefined || !isSameProcess(host)) return false;
+    if (Date.now() > deadline) return true; // it is there and does not answer: for a person to judge
+    await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
+  }
 }
 
 /** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
@@ -108,10 +126,17 @@ export class SandboxCore {
 
   /** @throws {SandboxNotFoundError} if no sandbox has that name. */
   static async get(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
+    const found = await SandboxCore.find(name);
+    if (found === undefined) throw new SandboxNotFoundError(name);
+    return found;
+  }
+
+  /** Like {@linkcode get}, with `undefined` if no sandbox has that name. */
+  static async find(name: string): Promise<{ core: SandboxCore; record: SandboxRecord } | undefined> {
     const registry = openRegistry();
-    const record = await reconcile(registry, registry.get(name));
-    if (record === undefined) throw new SandboxNotFoundError(name);
-    return { core: new SandboxCore(registry, record), record };
+    const found = registry.find(name);
+    const record = found === undefined ? undefined : await reconcile(registry, found);
+    return record === undefined ? undefined : { core: new SandboxCore(registry, record), record };
   }
 
   /**
@@ -172,7 +197,7 @@ export class SandboxCore {
     if (client === undefined) return await this.kill();
     client.requestStop(graceMs);
     if (!(await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS))) await this.kill();
-    await this.record(); // if it ended without a word, it is noted as crashed now
+    await this.find(); // if it ended without a word, it is noted as crashed now
   }
 
   /** Ends the VM at once. Resolves when it is gone. */
@@ -183,17 +208,62 @@ export class SandboxCore {
     client?.requestKill();
     const gone = client !== undefined && (await settlesWithin(client.holding(client.closed), timeoutMs));
     if (!gone) await this.#killHost(record, timeoutMs);
-    await this.record();
+    await this.find();
+  }
+
+  /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
+  async requestStop(graceMs: number): Promise<void> {
+    const record = await this.record();
+    if (!isLive(record.status)) return;
+    const client = await this.#connectToEnd();
+    if (client !== undefined && graceMs > 0) client.requestStop(graceMs);
+    else if (client !== undefined) client.requestKill();
+    else if (record.host !== undefined) killProcess(record.host);
+  }
+
+  /**
+   * Asks the guest's agent of a running sandbox for a sign of life. If there is none in time, the sandbox is ended and
+   * noted as crashed.
+   *
+   * @returns Whether it answered.
+   */
+  async checkHealth(timeoutMs: number): Promise<boolean> {
+    const record = await this.record();
+    if (record.status !== "running") return false;
+    try {
+      await (await this.connect({ timeoutMs })).ping(timeoutMs);
+      return true;
+    } catch (error) {
+      if ((await this.record()).status !== "running") return false; // it ended meanwhile
+      if (!(error instanceof TimeoutError)) throw error;
+    }
+    this.registry.transition(record, "crashed", {
+      reason: `the guest's agent gave no sign of life for ${timeoutMs} ms`,
+    });
+    await this.#killHost(record, KILL_TIMEOUT_MS);
+    this.bury(record);
+    return false;
+  }
+
+  /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
+  bury(record: SandboxRecord): void {
+    const logs = { directory: logDirectory(this.registry.home, this.name), sandboxId: this.id };
+    if (record.runDirectory !== undefined) buryBoot(record.runDirectory, logs);
+    if (parseStoredConfig(record.configJson).ephemeral) this.#discard();
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
   async remove(): Promise<void> {
     await this.record();
+    if (this.#discard() === "live") throw new SandboxStillRunningError(this.name, "remove");
+  }
+
+  #discard(): "removed" | "live" | "absent" {
     const trash = stagingPath(this.registry.home);
     const from = sandboxDirectory(this.registry.home, this.name);
     const outcome = this.registry.remove(this.id, { from, to: trash });
-    if (outcome === "live") throw new SandboxStillRunningError(this.name, "remove");
-    rmSync(trash, { recursive: true, force: true });
+    if (outcome === "removed") rmSync(trash, { recursive: true, force: true });
+    return outcome;
   }
 
   /** A connection for ending the VM; `undefined` if the host process does not serve one. */

@@ -17,8 +17,9 @@ import type { PullProgressListener } from "../image/progress.ts";
 import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
-import { SandboxAlreadyExistsError } from "../registry/errors.ts";
+import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
+import { isLive } from "../registry/status.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
 import { type DoctorReport, selectEngine } from "../vmm/doctor.ts";
 import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
@@ -133,14 +134,23 @@ function imageDefaults({ config }: ResolvedImage): SandboxConfig["imageConfig"] 
   return { entrypoint, cmd, env, workingDir, user };
 }
 
-/** Boots a sandbox that is stopped or has crashed. */
-export async function startSandbox(
-  name: string,
-  options: BootCallOptions & { readonly detached?: boolean | undefined } = {},
-): Promise<BootedSandbox> {
-  const begin = performance.now();
+/** How a sandbox that exists is booted. */
+export interface StartOptions extends BootCallOptions {
+  /** Whether it outlives this process. @default {false} */
+  readonly detached?: boolean | undefined;
+}
+
+/** Boots the sandbox of that name, which is stopped or has crashed. */
+export async function startSandbox(name: string, options: StartOptions = {}): Promise<BootedSandbox> {
   checkSandboxName(name);
-  const { core, record } = await SandboxCore.get(name);
+  return await startCore((await SandboxCore.get(name)).core, options);
+}
+
+/** Boots this very sandbox, which is stopped or has crashed. */
+export async function startCore(core: SandboxCore, options: StartOptions = {}): Promise<BootedSandbox> {
+  const begin = performance.now();
+  const record = await core.record();
+  if (isLive(record.status)) throw new SandboxStillRunningError(core.name, "start");
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
   const engine = await chooseEngine(config);
@@ -148,8 +158,13 @@ export async function startSandbox(
   const imagePath = findStoredDisk(registry.home, record.imageDigest);
   const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
-  const vm = await launch(boot, { kind: "start", id: core.id }, detached, async () => {});
-  return { core, config, vm, detached };
+  try {
+    const vm = await launch(boot, { kind: "start", id: core.id }, detached, async () => {});
+    return { core, config, vm, detached };
+  } catch (error) {
+    if (error instanceof SandboxStillRunningError) await core.record(); // or it is gone by now: that says more
+    throw error;
+  }
 }
 
 interface BootInputs {
@@ -262,15 +277,19 @@ function bootRequest({
     },
     logDirectory: logDirectory(registry.home, name),
     bootTimeoutMs: config.bootTimeoutMs,
-    stopGraceMs: OWNER_GONE_GRACE_MS,
+    stopGraceMs: OWN_STOP_GRACE_MS,
+    limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
+    removeAtEnd: config.ephemeral
+      ? { from: sandboxDirectory(registry.home, name), to: stagingPath(registry.home) }
+      : undefined,
     libkrunPath: engine.libkrun,
     libkrunfwPath: engine.libkrunfw,
     qemuPath: engine.qemu,
   };
 }
 
-/** What programs get to end in when the owner of an attached sandbox has gone. */
-const OWNER_GONE_GRACE_MS = 10_000;
+/** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
+const OWN_STOP_GRACE_MS = 10_000;
 
 async function refuseExisting(registry: Registry, name: string): Promise<void> {
   const found = registry.find(name);
@@ -285,7 +304,7 @@ async function vacate(registry: Registry, name: string, graceMs: number): Promis
   if (record === undefined) return;
   const core = new SandboxCore(registry, record);
   await core.stop(graceMs);
-  await core.remove();
+  if ((await core.find()) !== undefined) await core.remove();
 }
 
 let isSlownessTold = false;

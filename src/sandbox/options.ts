@@ -62,6 +62,15 @@ export interface SandboxOptions {
   readonly engine?: "auto" | "krun" | "qemu" | undefined;
   /** Milliseconds that the VM may take to come up. @default {180_000} */
   readonly bootTimeoutMs?: number | undefined;
+  /** The sandbox stops in order after so many milliseconds from the end of its boot. @default none */
+  readonly maxDurationMs?: number | undefined;
+  /**
+   * The sandbox stops in order when no program has run in it, and nobody has touched it, for so many milliseconds.
+   * Programs that were left in the background by one that has ended do not count. @default none
+   */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
+  readonly ephemeral?: boolean | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
   readonly pullPolicy?: "always" | "if-missing" | "never" | undefined;
 }
@@ -93,6 +102,9 @@ export interface SandboxConfig {
   readonly cmd: readonly string[] | undefined;
   readonly engine: "auto" | "krun" | "qemu" | undefined;
   readonly bootTimeoutMs: number;
+  readonly maxDurationMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
+  readonly ephemeral: boolean;
   /** What the image says of itself. */
   readonly imageConfig: ImageDefaults;
 }
@@ -123,6 +135,7 @@ const nameSchema = z
   .regex(NAME_PATTERN, "must be letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
+const durationMs = z.int().min(1);
 
 const schema = z.strictObject({
   name: nameSchema,
@@ -177,6 +190,9 @@ const schema = z.strictObject({
     .min(1)
     .max(2 ** 31 - 1)
     .default(180_000),
+  maxDurationMs: durationMs.optional(),
+  idleTimeoutMs: durationMs.optional(),
+  ephemeral: z.boolean().default(false),
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
 });
 
@@ -200,6 +216,8 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       entrypoint: config.entrypoint,
       cmd: config.cmd,
       engine: config.engine,
+      maxDurationMs: config.maxDurationMs,
+      idleTimeoutMs: config.idleTimeoutMs,
       hostname: config.hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
     },
@@ -238,6 +256,9 @@ const storedSchema = z.object({
   cmd: storedStrings.optional(),
   engine: z.enum(["auto", "krun", "qemu"]).optional(),
   bootTimeoutMs: z.int(),
+  maxDurationMs: z.int().optional(),
+  idleTimeoutMs: z.int().optional(),
+  ephemeral: z.boolean().default(false),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),
     cmd: storedStrings.optional(),
@@ -251,8 +272,8 @@ const storedSchema = z.object({
 export function parseStoredConfig(json: string): SandboxConfig {
   const parsed = storedSchema.safeParse(JSON.parse(json));
   if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
-  const { workdir, user, entrypoint, cmd, engine, ...rest } = parsed.data;
-  return { ...rest, workdir, user, entrypoint, cmd, engine };
+  const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = parsed.data;
+  return { ...rest, workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs };
 }
 
 /** A host name for a sandbox: at most 64 bytes (hostname(7)), and told apart by more than its start. */

@@ -3,7 +3,11 @@
  *
  * @module
  */
+
+import { InvalidConfigError } from "../base/errors.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import { SandboxAlreadyExistsError, SandboxNotFoundError, SandboxReplacedError } from "../registry/errors.ts";
+import type { SandboxStatus } from "../registry/status.ts";
 import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
 import { SandboxCore as Core, STOP_GRACE_MS } from "./core.ts";
@@ -11,6 +15,20 @@ import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox }
 import { ExecHandle, type ExecOutput } from "./exec.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
 import { SandboxHandle } from "./handle.ts";
+import {
+  type DestroyOptions,
+  destroy,
+  HEALTH_TIMEOUT_MS,
+  type RestartOptions,
+  requestDrain,
+  restart,
+  type SandboxStopResult,
+  setTimeLimits,
+  type TimeLimitChanges,
+  type WaitOptions,
+  waitForStatus,
+  waitUntilStopped,
+} from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
@@ -21,6 +39,16 @@ export interface SandboxPingResult {
   /** From the question to the guest's answer, in milliseconds. */
   readonly latencyMs: number;
 }
+
+/** Answer of `touch()`. */
+export interface SandboxTouchResult {
+  readonly name: string;
+  /** How many activities this boot has seen. */
+  readonly activitySeq: number;
+}
+
+/** Others may create and remove a sandbox as often while we try to get hold of it. */
+const OBTAIN_TURNS_MAX = 10;
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 
@@ -57,7 +85,10 @@ export class Sandbox implements AsyncDisposable {
 
   /** Collects options; ends with `create()`. */
   static builder(name: string): SandboxBuilder {
-    return new SandboxBuilder(name, (options, call) => Sandbox.create(options, call));
+    return new SandboxBuilder(name, {
+      create: (options, call) => Sandbox.create(options, call),
+      connectOrCreate: (options, call) => Sandbox.connectOrCreate(options, call),
+    });
   }
 
   /**
@@ -71,6 +102,33 @@ export class Sandbox implements AsyncDisposable {
    */
   static async create(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
     return Sandbox.fromBoot(await createSandbox(options, call));
+  }
+
+  /**
+   * Connects to the sandbox of that name, starts it if it does not run, or creates it if there is none. Of one that
+   * exists, all options but `detached` are as it was created. Any number of processes may do this at once: they end up
+   * with the same sandbox.
+   *
+   * @throws {InvalidConfigError} if `replace` is set, which would be the opposite.
+   */
+  static async connectOrCreate(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
+    checkSandboxName(options.name);
+    if (options.replace !== undefined && options.replace !== false)
+      throw new InvalidConfigError([{ field: "replace", problem: "must not be set for connectOrCreate()" }]);
+    for (let turn = 1; ; turn++) {
+      try {
+        const found = await Core.find(options.name);
+        if (found === undefined) return await Sandbox.create(options, call);
+        const handle = new SandboxHandle(found.core, found.record);
+        return await handle.connectOrStart({ ...call, detached: options.detached });
+      } catch (error) {
+        const isOvertaken =
+          error instanceof SandboxAlreadyExistsError ||
+          error instanceof SandboxNotFoundError ||
+          error instanceof SandboxReplacedError;
+        if (!isOvertaken || turn === OBTAIN_TURNS_MAX) throw error;
+      }
+    }
   }
 
   /**
@@ -218,9 +276,9 @@ export class Sandbox implements AsyncDisposable {
     return { name: this.name, latencyMs };
   }
 
-  /** Counts as activity. */
-  async touch(): Promise<void> {
-    (await this.#core.connect()).touch();
+  /** Counts as activity: the idle time begins anew. */
+  async touch(): Promise<SandboxTouchResult> {
+    return { name: this.name, activitySeq: await (await this.#core.connect()).touch() };
   }
 
   /**
@@ -245,6 +303,73 @@ export class Sandbox implements AsyncDisposable {
   /** Ends the VM at once, as a power cut would. */
   async kill(): Promise<void> {
     await this.#core.kill();
+  }
+
+  /** Asks for the end that {@linkcode stop} brings, and does not wait for it. */
+  async requestStop(): Promise<void> {
+    await this.#core.requestStop(STOP_GRACE_MS);
+  }
+
+  /** Asks for the end that {@linkcode kill} brings, and does not wait for it. */
+  async requestKill(): Promise<void> {
+    await this.#core.requestStop(0);
+  }
+
+  /** {@linkcode kill} that rejects with `TimeoutError` if the VM is not gone in time. */
+  async killWithTimeout(timeoutMs: number): Promise<void> {
+    await this.#core.kill(timeoutMs);
+  }
+
+  /**
+   * From now on new programs are refused (`ExecFailedError` of kind `shuttingDown`); once none runs any more the sandbox
+   * stops in order. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
+   */
+  async requestDrain(): Promise<void> {
+    await requestDrain(this.#core);
+  }
+
+  /**
+   * Waits until this very sandbox has that status. A status that is over between two looks may be missed.
+   *
+   * @throws {SandboxReplacedError} if another sandbox has the name.
+   * @throws {SandboxNotFoundError} if it was removed.
+   * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.
+   */
+  async waitForStatus(status: SandboxStatus, options?: WaitOptions): Promise<SandboxHandle> {
+    return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
+  }
+
+  /** Resolves when this very sandbox has ended, with how it did; at once if it does not run. */
+  waitUntilStopped(options?: WaitOptions): Promise<SandboxStopResult> {
+    return waitUntilStopped(this.#core, options);
+  }
+
+  /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
+  async restart(options: RestartOptions = {}): Promise<Sandbox> {
+    return Sandbox.fromBoot(await restart(this.#core, options));
+  }
+
+  /** Stops this very sandbox, if it runs, and removes it with its disk and logs. */
+  async destroy(options: DestroyOptions = {}): Promise<void> {
+    await destroy(this.#core, options);
+  }
+
+  /**
+   * Sets time limits of the running sandbox, counted from now on; `null` lifts one, what is left out stays. The next boot
+   * has those that the sandbox was created with.
+   */
+  async setTimeLimits(limits: TimeLimitChanges): Promise<void> {
+    await setTimeLimits(this.#core, limits);
+  }
+
+  /**
+   * Whether the guest's agent gives a sign of life within `timeoutMs`. If the sandbox runs and gives none, it hangs: it is
+   * killed, and is `crashed`. Nothing calls this by itself, as a guest may be busy for long and be well.
+   *
+   * @returns false, too, if the sandbox does not run.
+   */
+  checkHealth(timeoutMs = HEALTH_TIMEOUT_MS): Promise<boolean> {
+    return this.#core.checkHealth(timeoutMs);
   }
 
   /** Lets the sandbox outlive this process. */
