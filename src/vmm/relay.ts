@@ -48,6 +48,8 @@ interface Client {
   readonly firstStream: number;
   readonly lastStream: number;
   highestStream: number;
+  /** It broke the rules: nothing that it says is heard any more. */
+  isRefused: boolean;
 }
 
 export class Relay {
@@ -130,13 +132,17 @@ export class Relay {
       firstStream: this.#nextStreams.get(slot) ?? base,
       lastStream: base + STREAMS_PER_SLOT - 1,
       highestStream: 0,
+      isRefused: false,
     };
     this.#clients.set(slot, client);
     connection.closed.then(() => this.#leave(client));
     const decoder = new FrameDecoder();
     connection.onData((chunk) => {
       try {
-        for (const frame of decoder.feed(chunk)) this.#fromClient(client, frame);
+        for (const frame of decoder.feed(chunk)) {
+          if (client.isRefused) return;
+          this.#fromClient(client, frame);
+        }
       } catch (error) {
         this.#refuse(client, WireError.malformed, messageOf(error));
       }
@@ -245,6 +251,8 @@ export class Relay {
   }
 
   #refuse(client: Client, code: number, message: string): void {
+    if (client.isRefused) return;
+    client.isRefused = true;
     client.connection.send(encodeMessage("error", 0, { code, offendingType: 0, message }));
     client.connection.end();
   }
