@@ -1,0 +1,178 @@
+/**
+ * SIGKILL at random moments, of the VM host process and of the process that uses it: whatever was going on, nothing is
+ * stuck, and the name can be used again. `MSB_TEST_SEED` replays a run's moments.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  AgentDisconnectedError,
+  BootStartError,
+  MicrosandboxError,
+  Sandbox,
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  type SandboxStatus,
+} from "../../mod.ts";
+import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
+import { seededRandom } from "../support/random.ts";
+import { discard, homeTest, MEMORY_MIB, type TestHome } from "../support/vm.ts";
+import { Peer } from "../support/vm_peer.ts";
+
+const NAME = "victim";
+/** Moments of each kind; 20 for each victim. */
+const CREATE_ROUNDS = 8;
+const EXEC_ROUNDS = 6;
+const STOP_ROUNDS = 6;
+/** A stop takes about this long, and an exec less. */
+const STOP_MS = 600;
+const EXEC_MS = 300;
+const TEST_TIMEOUT_MS = 600_000;
+const options = { timeoutMs: TEST_TIMEOUT_MS };
+
+homeTest(
+  "SIGKILL of the VM host process during create() leaves nothing of the sandbox",
+  async (test) => {
+    const random = seededRandom("host killed during create");
+    const bootMs = await measureBoot(test);
+    for (let round = 0; round < CREATE_ROUNDS; round++) {
+      const creating = attempt(test.create({ name: NAME }));
+      await eventually(() => assert.equal(hostProcesses(test.home).length, 1));
+      await delay(random.integer(0, bootMs));
+      killHosts(test.home);
+      const created = await creating;
+      if (created instanceof Error) assert.ok(created instanceof BootStartError, String(created));
+      await assertUsable(test, created instanceof Error ? [] : ["crashed"], round);
+    }
+  },
+  options,
+);
+
+homeTest(
+  "SIGKILL of the VM host process during exec() leaves a crashed sandbox",
+  async (test) => {
+    const random = seededRandom("host killed during exec");
+    for (let round = 0; round < EXEC_ROUNDS; round++) {
+      const sandbox = await test.create({ name: NAME });
+      const running = attempt(sandbox.shell("head -c 3000000 /dev/zero; sleep 1000"));
+      await delay(random.integer(0, EXEC_MS));
+      killHosts(test.home);
+      const error = await running;
+      assert.ok(error instanceof AgentDisconnectedError, String(error));
+      await assertUsable(test, ["crashed"], round);
+    }
+  },
+  options,
+);
+
+homeTest(
+  "SIGKILL of the VM host process during stop() leaves a sandbox that has ended",
+  async (test) => {
+    const random = seededRandom("host killed during stop");
+    for (let round = 0; round < STOP_ROUNDS; round++) {
+      const sandbox = await test.create({ name: NAME });
+      const stopping = sandbox.stop();
+      await delay(random.integer(0, STOP_MS));
+      killHosts(test.home);
+      await stopping;
+      await assertUsable(test, ["crashed", "stopped"], round);
+    }
+  },
+  options,
+);
+
+homeTest(
+  "SIGKILL of the creator during create() leaves a sandbox that stops, or none",
+  async (test) => {
+    const random = seededRandom("creator killed during create");
+    const bootMs = await measureBoot(test);
+    for (let round = 0; round < CREATE_ROUNDS; round++) {
+      await using creator = new Peer();
+      creator.send({ action: "create", options: optionsOf(test) });
+      await delay(random.integer(0, bootMs * 2)); // its start takes a while, too
+      await creator.kill();
+      await assertUsable(test, ["stopped"], round);
+    }
+  },
+  options,
+);
+
+homeTest(
+  "SIGKILL of the owner during exec() and stop() leaves a sandbox that stops",
+  async (test) => {
+    const random = seededRandom("owner killed during exec and stop");
+    for (let round = 0; round < EXEC_ROUNDS + STOP_ROUNDS; round++) {
+      await using owner = new Peer();
+      await owner.ask({ action: "create", options: optionsOf(test) });
+      const isExec = round < EXEC_ROUNDS;
+      if (isExec) owner.send({ action: "exec", name: NAME, argv: ["sh", "-c", "yes | head -c 3000000"] });
+      else owner.send({ action: "stop", name: NAME });
+      await delay(random.integer(0, isExec ? EXEC_MS : STOP_MS));
+      await owner.kill();
+      await assertUsable(test, ["stopped"], round);
+    }
+  },
+  options,
+);
+
+/**
+ * Asserts that the victim is gone or, if there is a choice of `statuses`, in one of those; that no process and no socket
+ * is left; and that the name can be taken: in turns with `replace` and, where the victim is still there, without.
+ */
+async function assertUsable(
+  test: TestHome,
+  statuses: readonly SandboxStatus[],
+  round: number,
+): Promise<void> {
+  const left = await settledStatus(test.home);
+  assert.ok(left === undefined || statuses.includes(left), `round ${round}: it is ${left}`);
+  const replace = round % 2 === 0;
+  if (left !== undefined) {
+    await assert.rejects(test.create({ name: NAME }), SandboxAlreadyExistsError);
+    if (!replace) await Sandbox.remove(NAME);
+  }
+  const next = await test.create({ name: NAME, replace });
+  assert.equal((await next.exec("echo", ["alive"])).stdout(), "alive\n");
+  await discard(NAME);
+}
+
+/** The victim's status once everything has come to rest; `undefined` if it is gone. */
+async function settledStatus(home: string): Promise<SandboxStatus | undefined> {
+  let status: SandboxStatus | undefined;
+  await eventually(async () => {
+    const handle = await Sandbox.get(NAME).catch((error: unknown) => {
+      assert.ok(error instanceof SandboxNotFoundError, String(error));
+    });
+    status = handle?.status;
+    assert.deepEqual({ processes: processesOf(home), run: runDirectories(home) }, { processes: [], run: [] });
+  }, 60_000);
+  return status;
+}
+
+/** How long a create takes here and now, in milliseconds. */
+async function measureBoot(test: TestHome): Promise<number> {
+  const begin = performance.now();
+  await test.create({ name: NAME });
+  const bootMs = Math.ceil(performance.now() - begin);
+  await discard(NAME);
+  return bootMs;
+}
+
+function optionsOf(test: TestHome) {
+  return { name: NAME, image: test.image, memoryMiB: MEMORY_MIB };
+}
+
+function killHosts(home: string): void {
+  for (const { pid } of hostProcesses(home)) kill(pid);
+}
+
+/** The outcome, whichever it is; what was thrown must be ours. */
+async function attempt<T>(promise: Promise<T>): Promise<T | Error> {
+  try {
+    return await promise;
+  } catch (error) {
+    assert.ok(MicrosandboxError.is(error), String(error));
+    return error;
+  }
+}
