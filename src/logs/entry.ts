@@ -31,15 +31,19 @@ export class StoredEntry implements LogEntry {
   readonly #endOffset: number;
   readonly #origin: EntryOrigin;
   #positions: LogPositions | undefined;
-  #raw: Uint8Array;
+  #bytes: Uint8Array;
+  #start: number;
+  #end: number;
   #encoding: EntryEncoding | "decoded";
 
-  /** `raw` stands in its file as `encoding` says; the next line begins at `endOffset`. */
+  /** `bytes[start, end)` is as `encoding` says; the next line begins at `endOffset` of its file. */
   constructor(
     timestampMs: number,
     source: LogSource,
     sessionId: number | null,
-    raw: Uint8Array,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
     encoding: EntryEncoding,
     origin: EntryOrigin,
     endOffset: number,
@@ -47,7 +51,9 @@ export class StoredEntry implements LogEntry {
     this.timestampMs = timestampMs;
     this.source = source;
     this.sessionId = sessionId;
-    this.#raw = raw;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
     this.#encoding = encoding;
     this.#origin = origin;
     this.#endOffset = endOffset;
@@ -60,10 +66,10 @@ export class StoredEntry implements LogEntry {
   /** Decoded once, and then the entry no longer holds on to the piece of file that it came from. */
   get data(): Uint8Array {
     if (this.#encoding !== "decoded") {
-      this.#raw = decode(this.#raw, this.#encoding);
+      this.#bytes = decode(this.#bytes, this.#start, this.#end, this.#encoding);
       this.#encoding = "decoded";
     }
-    return this.#raw;
+    return this.#bytes;
   }
 
   get cursor(): LogCursor {
@@ -91,6 +97,11 @@ export class StoredEntry implements LogEntry {
     return toText(this.data);
   }
 
+  /** A view, made only now: making one for each entry costs more than all else about it. */
+  get #raw(): Uint8Array {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
   /** What `JSON.stringify` shows: the data as text. */
   toJSON(): Record<string, unknown> {
     const { timestamp, source, sessionId, cursor } = this;
@@ -103,10 +114,10 @@ export class StoredEntry implements LogEntry {
   }
 }
 
-function decode(raw: Uint8Array, encoding: EntryEncoding): Uint8Array {
-  if (encoding !== "text") return decodeRecordData(raw, encoding);
-  const line = new Uint8Array(raw.length + 1); // the line feed is not part of the stored line's text
-  line.set(raw);
-  line[raw.length] = LINE_FEED;
+function decode(bytes: Uint8Array, start: number, end: number, encoding: EntryEncoding): Uint8Array {
+  if (encoding !== "text") return decodeRecordData(bytes, start, end, encoding);
+  const line = new Uint8Array(end - start + 1); // the line feed is not part of the stored line's text
+  line.set(bytes.subarray(start, end));
+  line[end - start] = LINE_FEED;
   return line;
 }

@@ -49,8 +49,18 @@ function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineP
       if (timeMs < sinceMs || timeMs >= untilMs || !sources.has(source)) return undefined;
       if (decoded !== undefined)
         return unusualEntry(timeMs, source, sessionId, decoded, fields.encoding, origin, nextOffset);
-      const raw = bytes.subarray(fields.dataStart, fields.dataEnd);
-      return new StoredEntry(timeMs, source, sessionId, raw, fields.encoding, origin, nextOffset);
+      const { dataStart, dataEnd, encoding } = fields;
+      return new StoredEntry(
+        timeMs,
+        source,
+        sessionId,
+        bytes,
+        dataStart,
+        dataEnd,
+        encoding,
+        origin,
+        nextOffset,
+      );
     },
   };
 }
@@ -70,7 +80,7 @@ function unusualEntry(
   nextOffset: number,
 ): StoredEntry {
   const raw = Buffer.from(encoding === "base64" ? decoded : JSON.stringify(decoded).slice(1, -1));
-  return new StoredEntry(timeMs, source, sessionId, raw, encoding, origin, nextOffset);
+  return new StoredEntry(timeMs, source, sessionId, raw, 0, raw.length, encoding, origin, nextOffset);
 }
 
 function textParser({ sources, sinceMs, untilMs }: EntryFilter, undatedMs: number): LineParser {
@@ -85,8 +95,17 @@ function textParser({ sources, sinceMs, untilMs }: EntryFilter, undatedMs: numbe
       const timeMs = Number.isNaN(fields.timeMs) ? lastMs : fields.timeMs;
       lastMs = timeMs;
       if (timeMs < sinceMs || timeMs >= untilMs || !sources.has("system")) return undefined;
-      const raw = bytes.subarray(fields.dataStart, end);
-      return new StoredEntry(timeMs, "system", null, raw, "text", origin, nextOffset);
+      return new StoredEntry(
+        timeMs,
+        "system",
+        null,
+        bytes,
+        fields.dataStart,
+        end,
+        "text",
+        origin,
+        nextOffset,
+      );
     },
   };
 }

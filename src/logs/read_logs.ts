@@ -64,8 +64,9 @@ async function readPart(logs: LogDirectory, spec: LogFileSpec, config: ReadConfi
 /** Entries of the same time keep the order in which they were written. */
 function sortByTime(parts: readonly LogPart[]): StoredEntry[] {
   const used = parts.filter(({ entries }) => entries.length > 0);
+  const [only] = used;
+  if (used.length === 1 && only !== undefined && isSorted(only.entries)) return only.entries;
   const entries = used.flatMap((part) => part.entries);
-  if (used.length <= 1 && isSorted(entries)) return entries;
   entries.sort((a, b) => a.timestampMs - b.timestampMs);
   placeCursors(entries, used);
   return entries;

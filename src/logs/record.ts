@@ -207,28 +207,47 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The bytes that the raw value `raw` of `d` stands for. A broken escape, which only damage can cause, is left as is. */
-export function decodeRecordData(raw: Uint8Array, encoding: "json" | "base64"): Uint8Array<ArrayBuffer> {
-  if (encoding === "base64") return new Uint8Array(Buffer.from(decodeUtf8(raw), "base64"));
-  const bytes = new Uint8Array(raw.length);
-  const length = unescapePlain(raw, bytes);
-  if (length !== undefined) return bytes.subarray(0, length);
+/**
+ * The bytes that the raw value of `d` at `[start, end)` stands for. A broken escape, which only damage can cause, is
+ * left as it is.
+ */
+export function decodeRecordData(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  encoding: "json" | "base64",
+): Uint8Array<ArrayBuffer> {
+  if (encoding === "base64")
+    return new Uint8Array(Buffer.from(decodeUtf8(bytes.subarray(start, end)), "base64"));
+  const sizeBytes = plainSize(bytes, start, end);
+  if (sizeBytes !== undefined) return unescapePlain(bytes, start, new Uint8Array(sizeBytes));
+  const raw = bytes.subarray(start, end);
   const text = unescapeJson(raw);
   return text === undefined ? new Uint8Array(raw) : new Uint8Array(Buffer.from(text));
 }
 
-/** Handles escapes of one letter, which are nearly all there are. `undefined` if there is another one. */
-function unescapePlain(raw: Uint8Array, bytes: Uint8Array): number | undefined {
-  let length = 0;
-  for (let at = 0; at < raw.length; at++) {
-    let byte = raw[at]!;
-    if (byte === BACKSLASH) {
-      byte = LETTER_ESCAPES[raw[++at] ?? 0]!;
-      if (byte === 0) return undefined;
-    }
-    bytes[length++] = byte;
+/** Size without escapes, if all of them are of one letter, as nearly all are; otherwise `undefined`. */
+function plainSize(bytes: Uint8Array, start: number, end: number): number | undefined {
+  let escapes = 0;
+  for (let at = start; at < end; at++) {
+    if (bytes[at] !== BACKSLASH) continue;
+    at++;
+    if (at === end || LETTER_ESCAPES[bytes[at]!] === 0) return undefined;
+    escapes++;
   }
-  return length;
+  return end - start - escapes;
+}
+
+function unescapePlain(
+  bytes: Uint8Array,
+  start: number,
+  target: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  for (let at = start, to = 0; to < target.length; at++, to++) {
+    const byte = bytes[at]!;
+    target[to] = byte === BACKSLASH ? LETTER_ESCAPES[bytes[++at]!]! : byte;
+  }
+  return target;
 }
 
 /** By the letter after the backslash: the byte it stands for, or 0. */
@@ -240,7 +259,7 @@ for (const pair of ["b\b", "t\t", "n\n", "f\f", "r\r", '""', "\\\\", "//"]) {
 /** The same as text. */
 export function decodeRecordText(raw: Uint8Array, encoding: "json" | "base64"): string {
   const text = encoding === "json" && raw.includes(BACKSLASH) ? unescapeJson(raw) : undefined;
-  return text ?? toText(encoding === "json" ? raw : decodeRecordData(raw, encoding));
+  return text ?? toText(encoding === "json" ? raw : decodeRecordData(raw, 0, raw.length, encoding));
 }
 
 /** Unlike `TextDecoder`'s default, keeps a leading byte order mark: it is part of what the program wrote. */

@@ -20,7 +20,7 @@ import type { LogDirectory } from "./log_source.ts";
 export interface LogPart {
   readonly fileId: number;
   /** In the order in which they were written. */
-  readonly entries: readonly StoredEntry[];
+  readonly entries: StoredEntry[];
   /** After the last line of the log; `undefined` if there is no file. */
   readonly end: LogPosition | undefined;
 }

@@ -97,7 +97,7 @@ test(
       assert.ok(scanRecord(sound, 0, sound.length, fields));
       assert.deepEqual([fields.source, fields.sessionId], [source, id]);
       const raw = sound.subarray(fields.dataStart, fields.dataEnd);
-      assert.ok(Buffer.from(data).equals(decodeRecordData(raw, fields.encoding)));
+      assert.ok(Buffer.from(data).equals(decodeRecordData(raw, 0, raw.length, fields.encoding)));
       checkDamaged(damage(random, sound));
     }
   },
@@ -112,7 +112,7 @@ function checkDamaged(bytes: Uint8Array): void {
   const accepted = scanRecord(line, 0, line.length, fields);
   if (accepted && fields.decoded === undefined) {
     const raw = line.subarray(fields.dataStart, fields.dataEnd);
-    decodeRecordData(raw, fields.encoding);
+    decodeRecordData(raw, 0, raw.length, fields.encoding);
     decodeRecordText(raw, fields.encoding);
   }
   parseHeader("record", bytes);

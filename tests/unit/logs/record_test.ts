@@ -28,6 +28,11 @@ function scan(
   return { source, sessionId, timeMs, data: decoded ?? decodeRecordText(body, encoding) };
 }
 
+function decodeData(raw: string, encoding: "json" | "base64"): Uint8Array {
+  const padded = bytes(`before${raw}after`);
+  return decodeRecordData(padded, 6, padded.length - 5, encoding);
+}
+
 test("encodeRecord() writes one line of JSON with the known keys", () => {
   assert.equal(
     encode("stdout", 7, bytes('say "hi"\n')),
@@ -119,8 +124,8 @@ test("scanRecord() refuses what is no entry", () => {
 });
 
 test("decodeRecordData() gives back the bytes, and raw ones for an escape that damage has broken", () => {
-  assert.deepEqual(decodeRecordData(bytes("a\\u00e9\\n"), "json"), bytes("aé\n"));
-  assert.deepEqual(decodeRecordData(bytes("\\ud83d\\ude00"), "json"), bytes("😀"));
-  assert.deepEqual(decodeRecordData(bytes("a\\q"), "json"), bytes("a\\q"));
-  assert.deepEqual(decodeRecordData(bytes("/wBB"), "base64"), new Uint8Array([0xff, 0, 0x41]));
+  assert.deepEqual(decodeData("a\\u00e9\\n", "json"), bytes("aé\n"));
+  assert.deepEqual(decodeData("\\ud83d\\ude00", "json"), bytes("😀"));
+  assert.deepEqual(decodeData("a\\q", "json"), bytes("a\\q"));
+  assert.deepEqual(decodeData("/wBB", "base64"), new Uint8Array([0xff, 0, 0x41]));
 });
