@@ -79,6 +79,7 @@ export type { SandboxStatus } from "./src/registry/status.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export type { BootCallOptions, CreateStep } from "./src/sandbox/create.ts";
 export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";

@@ -30,11 +30,25 @@ export interface NewEvent {
   readonly timestamp?: Date;
 }
 
+/** Sequence numbers of the oldest and the newest event that is kept; `{ oldest: 1, newest: 0 }` if there is none. */
+export interface EventRange {
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** What was read at one moment. */
+export interface EventPage {
+  readonly kept: EventRange;
+  readonly events: readonly EventRecord[];
+}
+
 /** Which sandbox's events to read; all without. */
 export interface EventFilter {
   readonly sandboxId?: string | undefined;
   readonly name?: string | undefined;
 }
+
+const KEPT = "SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event";
 
 /** The events in the registry's database. */
 export class EventLog {
@@ -60,17 +74,19 @@ export class EventLog {
     );
   }
 
-  /** The first `limit` events after `after`, oldest first. */
-  read(options: EventFilter & { readonly after: number; readonly limit: number }): EventRecord[] {
+  /** The first `limit` events after `after`, oldest first, and which events of the home are kept at that moment. */
+  read(options: EventFilter & { readonly after: number; readonly limit: number }): EventPage {
     const { where, parameters } = conditions(options);
-    return this.#database
-      .all(
-        `SELECT * FROM event WHERE sequence > ? ${where} ORDER BY sequence LIMIT ?`,
-        options.after,
-        ...parameters,
-        options.limit,
-      )
-      .map(decode);
+    // One statement, so that all of it is of one moment.
+    const rows = this.#database.all(
+      `SELECT page.*, kept.* FROM (${KEPT}) AS kept LEFT JOIN
+         (SELECT * FROM event WHERE sequence > ? ${where} ORDER BY sequence LIMIT ?) AS page
+       ORDER BY page.sequence`,
+      options.after,
+      ...parameters,
+      options.limit,
+    );
+    return { kept: decodeRange(rows[0]), events: rows.filter((row) => row["sequence"] !== null).map(decode) };
   }
 
   /** The newest event of a sandbox that is one of `actions`. */
@@ -84,10 +100,8 @@ export class EventLog {
     return row === undefined ? undefined : decode(row);
   }
 
-  /** Sequence numbers of the oldest and the newest event that is kept; `{ oldest: 1, newest: 0 }` if there is none. */
-  range(): { readonly oldest: number; readonly newest: number } {
-    const row = this.#database.get("SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event");
-    return { oldest: Number(row?.["oldest"] ?? 1), newest: Number(row?.["newest"] ?? 0) };
+  range(): EventRange {
+    return decodeRange(this.#database.get(KEPT));
   }
 
   /** The sequence number of the last event before `time`, or of the one before the oldest that is kept. */
@@ -110,6 +124,10 @@ function conditions({ sandboxId, name }: EventFilter): { where: string; paramete
     where: given.map(([column]) => `AND ${column} = ?`).join(" "),
     parameters: given.map(([, value]) => value),
   };
+}
+
+function decodeRange(row: Row | undefined): EventRange {
+  return { oldest: Number(row?.["oldest"] ?? 1), newest: Number(row?.["newest"] ?? 0) };
 }
 
 function decode(row: Row): EventRecord {

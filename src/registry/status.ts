@@ -25,6 +25,9 @@ export type SandboxAction =
   | "stopped"
   | "crashed";
 
+/** What is told of a sandbox without a change of its status, or at its end. */
+export type SandboxNote = "running" | "idle" | "failed" | "removed";
+
 type Transitions = Readonly<Partial<Record<SandboxAction, SandboxStatus>>>;
 
 /** Where each action leads from each status; an action that is missing is refused. */

@@ -12,6 +12,7 @@ import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
 import { SandboxCore as Core, STOP_GRACE_MS } from "./core.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox } from "./create.ts";
+import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { ExecHandle, type ExecOutput } from "./exec.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
 import { SandboxHandle } from "./handle.ts";
@@ -162,6 +163,11 @@ export class Sandbox implements AsyncDisposable {
   /** {@linkcode list} with a builder of options. */
   static listWith(configure: (list: SandboxListBuilder) => SandboxListBuilder): SandboxListing {
     return Sandbox.list(configure(new SandboxListBuilder()).build());
+  }
+
+  /** What happens to the sandboxes of this home, whichever process does it: see `sandboxEvents()`. */
+  static events(options: SandboxEventOptions = {}): ReadableStream<SandboxEvent> {
+    return sandboxEvents(options);
   }
 
   /**

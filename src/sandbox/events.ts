@@ -1,0 +1,210 @@
+/**
+ * What happens to sandboxes, as a stream: of one or of all, from now on or from some time ago, in whichever process it
+ * happened.
+ *
+ * Events lie in the registry, and each stream reads on from where it is: nobody waits for a reader. One that is so slow
+ * that events were dropped before it came to them is told how many those were.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { AbortedError, InvalidConfigError } from "../base/errors.ts";
+import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
+import type { EventFilter } from "../registry/event_log.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { SandboxAction, SandboxNote } from "../registry/status.ts";
+import { openRegistry, reconcileLive } from "./core.ts";
+import { LOOK_INTERVAL_MS } from "./lifecycle.ts";
+
+/** Events that are read from the registry at a time. */
+const PAGE_EVENTS = 256;
+
+/**
+ * What happened:
+ *
+ * - `created`: the name is taken.
+ * - `starting`: a boot has begun; `bootNumber`.
+ * - `ready`: the guest's agent answered.
+ * - `running`: a program runs in it, where none did.
+ * - `idle`: no program runs in it any more; `exitCode`, and `signal` if one ended the last of them. However fast they
+ *   start and end, there are at most ten of these two a second: what came in between is left out, in pairs.
+ * - `paused`, `resumed`.
+ * - `stopping`: the stop sequence has begun; `cause`.
+ * - `stopped`: it has ended in order, or was killed on purpose; `reason`.
+ * - `crashed`: it has ended by itself, or did not start; `reason`.
+ * - `failed`: it could not be created; `error`. Nothing of it is left.
+ * - `removed`: it is gone, with its disk and logs.
+ * - `missed`: this reader was too slow: `count` events (of all sandboxes) were dropped before it came to them.
+ */
+export type SandboxEventAction = SandboxAction | SandboxNote | "missed";
+
+/** Something that happened to a sandbox. */
+export interface SandboxEvent {
+  /** Grows from event to event; hand it to {@linkcode SandboxEventOptions.since} to go on behind it. */
+  readonly sequence: number;
+  /** `""` for `missed`. */
+  readonly sandboxId: string;
+  /** `""` for `missed`. */
+  readonly name: string;
+  readonly action: SandboxEventAction;
+  readonly timestamp: Date;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+/** Which events to read. */
+export interface SandboxEventOptions {
+  /** Only those of the sandbox with this id. */
+  readonly id?: string | undefined;
+  /** Only those of sandboxes of this name, of all that have had it. */
+  readonly name?: string | undefined;
+  /** Whether to wait for more at the end. @default {false} */
+  readonly follow?: boolean | undefined;
+  /**
+   * Where to begin: behind the event with that `sequence`, or at that time. @default all that are kept; with `follow`,
+   * those from now on
+   */
+  readonly since?: number | Date | undefined;
+  /** Ends the stream with `AbortedError`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const schema = z.strictObject({
+  id: z.string().min(1).optional(),
+  name: z.string().min(1).optional(),
+  follow: z.boolean().default(false),
+  since: z.union([z.int().min(0), z.date()]).optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+});
+
+/**
+ * What happens to the sandboxes of this home, whichever process does it. `Sandbox.events()` is the same.
+ *
+ * @throws {InvalidConfigError}
+ *
+ * @example
+ * ```ts
+ * for await (const event of Sandbox.events({ name: "web", follow: true })) {
+ *   console.log(event.timestamp, event.action, event.attributes);
+ *   if (event.action === "stopped") break;
+ * }
+ * ```
+ */
+export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream<SandboxEvent> {
+  const parsed = schema.safeParse(options);
+  if (!parsed.success) {
+    throw new InvalidConfigError(
+      parsed.error.issues.map(({ path, message }) => ({
+        field: path.join(".") || "options",
+        problem: message,
+      })),
+    );
+  }
+  const { follow, since, id: sandboxId, name, signal } = parsed.data;
+  const registry = openRegistry();
+  const reader = new EventReader(registry, firstPosition(registry, since, follow), { sandboxId, name });
+  const left = new AbortController();
+  const ended = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
+  return new ReadableStream<SandboxEvent>(
+    {
+      async pull(controller) {
+        const event = await reader.next(follow, ended);
+        if (event !== undefined) return controller.enqueue(event);
+        if (signal?.aborted) controller.error(new AbortedError("read events", signal.reason));
+        else if (!left.signal.aborted) controller.close();
+      },
+      cancel() {
+        left.abort();
+        reader.close();
+      },
+    },
+    { highWaterMark: 0 }, // read only what somebody wants to have
+  );
+}
+
+/** The sequence number behind which to begin. */
+function firstPosition(registry: Registry, since: number | Date | undefined, follow: boolean): number {
+  if (typeof since === "number") return since;
+  if (since !== undefined) return registry.eventLog.before(since);
+  const { oldest, newest } = registry.eventLog.range();
+  return follow ? newest : oldest - 1;
+}
+
+/** Reads on from one position. */
+class EventReader {
+  readonly #registry: Registry;
+  readonly #filter: EventFilter;
+  readonly #watch: DirectoryWatch;
+  #after: number;
+  #page: SandboxEvent[] = [];
+
+  constructor(registry: Registry, after: number, filter: EventFilter) {
+    this.#registry = registry;
+    this.#after = after;
+    this.#filter = filter;
+    this.#watch = watchDirectory(registry.home);
+  }
+
+  /** The next event; `undefined` at the end, which with `follow` is only when `ended` aborts. */
+  async next(follow: boolean, ended: AbortSignal): Promise<SandboxEvent | undefined> {
+    let event: SandboxEvent | undefined;
+    try {
+      event = await this.#find(follow, ended);
+      return event;
+    } finally {
+      if (event === undefined) this.close(); // at the end, or in the event of an error
+    }
+  }
+
+  async #find(follow: boolean, ended: AbortSignal): Promise<SandboxEvent | undefined> {
+    while (!ended.aborted) {
+      const event = this.#page.shift();
+      if (event !== undefined) return event;
+      const { version } = this.#watch;
+      await lookAround(this.#registry);
+      this.#read();
+      if (this.#page.length > 0) continue;
+      if (!follow) return undefined;
+      await this.#watch.changed(version, LOOK_INTERVAL_MS, ended);
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.#watch[Symbol.dispose]();
+  }
+
+  #read(): void {
+    const after = this.#after;
+    const { kept, events } = this.#registry.eventLog.read({ ...this.#filter, after, limit: PAGE_EVENTS });
+    const missed = kept.oldest - 1 - after;
+    if (missed > 0) this.#page.push(missedEvent(kept.oldest - 1, missed));
+    // The table of actions is ours alone: what is in the database is one of them.
+    this.#page.push(...events.map((event) => ({ ...event, action: event.action as SandboxEventAction })));
+    // Other sandboxes' events are behind us, too: otherwise those would count as missed some day.
+    const isAll = events.length < PAGE_EVENTS;
+    this.#after = Math.max(after, isAll ? kept.newest : (events.at(-1)?.sequence ?? after));
+  }
+}
+
+function missedEvent(sequence: number, count: number): SandboxEvent {
+  return {
+    sequence,
+    sandboxId: "",
+    name: "",
+    action: "missed",
+    timestamp: new Date(),
+    attributes: { count },
+  };
+}
+
+const looks = new Map<string, { readonly at: number; readonly done: Promise<void> }>();
+
+/** Notes sandboxes that have crashed, of which no event would tell; at most once in a while for each home. */
+function lookAround(registry: Registry): Promise<void> {
+  const now = performance.now();
+  const last = looks.get(registry.home);
+  if (last !== undefined && now - last.at < LOOK_INTERVAL_MS) return last.done;
+  const done = reconcileLive(registry);
+  looks.set(registry.home, { at: now, done });
+  return done;
+}

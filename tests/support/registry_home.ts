@@ -1,0 +1,71 @@
+/**
+ * A home with a registry in it and no VM: rows are written as a VM host process would.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { ownProcess, type ProcessIdentity } from "../../src/platform/process_identity.ts";
+import { type BootKey, Registry } from "../../src/registry/registry.ts";
+import { temporaryDirectory } from "./harness.ts";
+
+/** A config as `createSandbox` stores it. */
+export function storedConfig(name: string, overrides: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({
+    version: 1,
+    name,
+    image: "/no/image",
+    cpus: 1,
+    memoryMiB: 128,
+    diskMiB: 64,
+    env: {},
+    shell: "/bin/sh",
+    hostname: name,
+    labels: {},
+    rlimits: [],
+    bootTimeoutMs: 1000,
+    imageConfig: {},
+    ...overrides,
+  });
+}
+
+/** `MSB_HOME` while it lasts. */
+export class RegistryHome implements Disposable {
+  readonly registry: Registry;
+  readonly path: string;
+  readonly #directory = temporaryDirectory();
+  readonly #before = process.env["MSB_HOME"];
+
+  constructor() {
+    this.path = join(this.#directory.path, "home");
+    process.env["MSB_HOME"] = this.path;
+    this.registry = new Registry(this.path);
+  }
+
+  /** Claims a name for a process that runs, so that nobody finds the sandbox crashed: this one, if not said. */
+  create(
+    name: string,
+    options: {
+      readonly host?: ProcessIdentity;
+      readonly labels?: Readonly<Record<string, string>>;
+      readonly config?: Readonly<Record<string, unknown>>;
+    } = {},
+  ): BootKey {
+    return this.registry.claimCreate({
+      id: randomUUID(),
+      name,
+      configJson: storedConfig(name, options.config),
+      imageDigest: "sha256:none",
+      labels: options.labels ?? {},
+      runDirectory: join(this.path, "no-run-directory"),
+      host: options.host ?? ownProcess(),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.registry.close();
+    if (this.#before === undefined) delete process.env["MSB_HOME"];
+    else process.env["MSB_HOME"] = this.#before;
+    this.#directory[Symbol.dispose]();
+  }
+}
