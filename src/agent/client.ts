@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TimeoutError } from "../base/errors.ts";
+import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import { AgentDisconnectedError, AgentHandshakeError, ExecFailedError, ProtocolError } from "./errors.ts";
@@ -51,7 +51,7 @@ export class AgentClient {
       return await new Promise<AgentClient>((resolve, reject) => {
         const late = () => {
           const slow = new TimeoutError("the VM host process to greet", timeoutMs);
-          reject(deadline.aborted ? slow : (options.signal?.reason ?? slow));
+          reject(deadline.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason));
         };
         signal.addEventListener("abort", late, { once: true });
         connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
@@ -119,6 +119,7 @@ export class AgentClient {
       this.#letGo();
     });
     session.begin();
+    if (this.#isClosed) this.#disconnected();
     return session;
   }
 
