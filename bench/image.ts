@@ -20,9 +20,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { resolveImage } from "../src/image/store/resolve_image.ts";
 import { RegistryProcess, run } from "../tests/interop/image/tools.ts";
 
+const SCRIPT = fileURLToPath(import.meta.url);
 const RUNS_DEFAULT = 3;
 const ROOTFS_BYTES_MIN = 300_000_000;
 
@@ -92,8 +94,7 @@ async function main(rootfs: string, runs: number): Promise<void> {
       mkdirSync(work);
       return work;
     };
-    const ours = (spec: string) => () =>
-      measure([[process.execPath, import.meta.filename, "--one", spec, fresh()]]);
+    const ours = (spec: string) => () => measure([[process.execPath, SCRIPT, "--one", spec, fresh()]]);
     const pulled = (): Promise<Measurement> => {
       const copy = join(fresh(), "layout");
       return measure([
@@ -131,6 +132,6 @@ if (first === "--one" && second !== undefined && third !== undefined) {
 } else if (first !== undefined) {
   await main(first, Number(second ?? RUNS_DEFAULT));
 } else {
-  console.error(readFileSync(import.meta.filename, "utf8").split("*/")[0]);
+  console.error(readFileSync(SCRIPT, "utf8").split("*/")[0]);
   process.exitCode = 2;
 }

@@ -186,7 +186,7 @@ export class RegistryHttp {
       });
     } catch (cause) {
       throwIfAborted(request.signal, "image pull");
-      const problem = abort.signal.aborted ? `no answer in ${this.#headTimeoutMs} ms` : messageOf(cause);
+      const problem = abort.signal.aborted ? `no answer in ${this.#headTimeoutMs} ms` : causeMessage(cause);
       if (!CERTIFICATE_PROBLEM.test(problem)) throw new ImageRegistryError(url, problem, { cause });
       const hint = "add the registry's certificate authority with `registry: { caCerts }`";
       throw new ImageRegistryError(url, problem, { cause, hint, isFinal: true });
@@ -195,6 +195,11 @@ export class RegistryHttp {
       request.signal?.removeEventListener("abort", forward);
     }
   }
+}
+
+/** One runtime says only "fetch failed", and why in the error's cause. */
+function causeMessage(error: unknown): string {
+  return messageOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
 }
 
 /** @throws {AbortedError} if the signal has fired. */

@@ -86,7 +86,7 @@ async function loadLayout(
   const loaded: { reference: string; image: StoredImage }[] = [];
   for (const { digest, names } of layout.images) {
     const references = tag === undefined ? names.filter(isFullName) : [tag];
-    const parsed = references.map((name) => formatReference(parseReference(name)));
+    const parsed = [...new Set(references.map((name) => formatReference(parseReference(name))))];
     let image: StoredImage;
     try {
       image = await importLayoutImage(store, layout, digest, {

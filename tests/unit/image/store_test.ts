@@ -312,7 +312,8 @@ test("Image.save() writes archives that Image.load() and resolveImage() read", a
     using other = temporaryDirectory();
     const outputPath = join(other.path, "app.tar");
     await Image.save(name, { home: home.path, outputPath, format });
-    const [loaded] = await Image.load(outputPath, { home: other.path });
+    const [loaded, ...more] = await Image.load(outputPath, { home: other.path });
+    assert.deepEqual(more, []);
     assert.equal(loaded?.reference, name);
     assert.equal(loaded?.manifestDigest, digest);
     assert.equal((await resolve(registry, other, { pullPolicy: "never" })).digest, digest);
