@@ -13,7 +13,9 @@ import { nativeAgentProblem } from "../../support/native_agent.ts";
 const options = { skip: nativeAgentProblem };
 
 /** Somebody who listens and says what the test says. */
-async function listener(accept: (connection: UnixConnection) => void): Promise<AsyncDisposable & { path: string }> {
+async function listener(
+  accept: (connection: UnixConnection) => void,
+): Promise<AsyncDisposable & { path: string }> {
   const directory = temporaryDirectory();
   const path = join(directory.path, "relay.sock");
   const server = await listenUnix(path, (connection) => {
@@ -105,15 +107,19 @@ test("AgentClient.startExec() refuses when its stream numbers are used up", asyn
   client.close();
 });
 
-test("AgentClient.startExec() rejects with AgentDisconnectedError on a connection that has ended", async () => {
-  await using host = await FakeHost.start();
-  const client = await host.connect();
-  client.close();
-  await client.closed;
-  const session = client.startExec(script("true"));
-  await assert.rejects(session.started, { code: "agentDisconnected" });
-  await session.finished;
-}, options);
+test(
+  "AgentClient.startExec() rejects with AgentDisconnectedError on a connection that has ended",
+  async () => {
+    await using host = await FakeHost.start();
+    const client = await host.connect();
+    client.close();
+    await client.closed;
+    const session = client.startExec(script("true"));
+    await assert.rejects(session.started, { code: "agentDisconnected" });
+    await session.finished;
+  },
+  options,
+);
 
 test("AgentClient rejects what is under way with AgentDisconnectedError when the host goes away", async () => {
   await using host = await listener((connection) => {
@@ -168,9 +174,11 @@ test("AgentClient ends its connection at data beyond the window", async () => {
   await assert.rejects(session.exited, { code: "agentDisconnected" });
 });
 
-test("AgentClient keeps a process alive only while something is under way", async () => {
-  await using host = await FakeHost.start();
-  const code = `
+test(
+  "AgentClient keeps a process alive only while something is under way",
+  async () => {
+    await using host = await FakeHost.start();
+    const code = `
     import { AgentClient } from ${JSON.stringify(new URL("../../../src/agent/client.ts", import.meta.url).href)};
     const client = await AgentClient.connect(process.argv.at(-1));
     const session = client.startExec({
@@ -178,15 +186,17 @@ test("AgentClient keeps a process alive only while something is under way", asyn
     });
     client.holding(session.exited).then(({ code }) => console.log("exit", code));
   `;
-  using directory = temporaryDirectory();
-  const program = join(directory.path, "program.ts");
-  await (await import("node:fs/promises")).writeFile(program, code);
-  const { file, args } = runtimeCommand(new URL(`file://${program}`));
-  const child = spawn(file, [...args, host.path], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  child.stdout.on("data", (chunk: Uint8Array) => {
-    output += new TextDecoder().decode(chunk);
-  });
-  const exitCode = await new Promise((resolve) => child.once("close", resolve));
-  assert.deepEqual([exitCode, output], [0, "exit 5\n"]); // and it did end, with the connection open
-}, options);
+    using directory = temporaryDirectory();
+    const program = join(directory.path, "program.ts");
+    await (await import("node:fs/promises")).writeFile(program, code);
+    const { file, args } = runtimeCommand(new URL(`file://${program}`));
+    const child = spawn(file, [...args, host.path], { stdio: ["ignore", "pipe", "inherit"] });
+    let output = "";
+    child.stdout.on("data", (chunk: Uint8Array) => {
+      output += new TextDecoder().decode(chunk);
+    });
+    const exitCode = await new Promise((resolve) => child.once("close", resolve));
+    assert.deepEqual([exitCode, output], [0, "exit 5\n"]); // and it did end, with the connection open
+  },
+  options,
+);
