@@ -58,7 +58,7 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
   const runDirectory = createRunDirectory(options.claim.home);
   let child: LineChild | undefined;
   try {
-    child = await spawnHost(runDirectory, options.claim.home);
+    child = await spawnHost(runDirectory, options.claim);
     return await converse(child, runDirectory, options);
   } catch (error) {
     if (child !== undefined) await endHost(child);
@@ -67,13 +67,19 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
   }
 }
 
-async function spawnHost(runDirectory: string, home: string): Promise<LineChild> {
-  const command = runtimeCommand(new URL("./main.ts", import.meta.url));
+async function spawnHost(runDirectory: string, { home, engine }: LaunchOptions["claim"]): Promise<LineChild> {
+  const { file, args } = runtimeCommand(new URL("./start.ts", import.meta.url));
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);
   try {
     // The working directory is ours: a bunfig.toml or .env of the caller's is not for this process.
-    return await LineChild.spawn({ ...command, env: runtimeEnvironment(), cwd: home, stderr });
+    return await LineChild.spawn({
+      file,
+      args: [...args, engine],
+      env: runtimeEnvironment(),
+      cwd: home,
+      stderr,
+    });
   } finally {
     closeSync(stderr);
   }

@@ -17,8 +17,6 @@ import { type BootKey, type DirectoryMove, Registry } from "../registry/registry
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
-import { krunEngine } from "./engine/krun.ts";
-import { qemuEngine } from "./engine/qemu.ts";
 import { LogTap } from "./log_tap.ts";
 import { Owner } from "./owner.ts";
 import { Relay } from "./relay.ts";
@@ -27,12 +25,16 @@ import { SandboxLogs } from "./sandbox_logs.ts";
 import { StopSequence } from "./stop_sequence.ts";
 import { Supervision } from "./supervision.ts";
 
-const ENGINES: Readonly<Record<ClaimRequest["engine"], Engine>> = { krun: krunEngine, qemu: qemuEngine };
+/** Only the one in use is loaded. */
+const ENGINES: Readonly<Record<ClaimRequest["engine"], () => Promise<Engine>>> = {
+  krun: async () => (await import("./engine/krun.ts")).krunEngine,
+  qemu: async () => (await import("./engine/qemu.ts")).qemuEngine,
+};
 
 async function main(): Promise<void> {
   const owner = new Owner();
   const claim = await owner.next("claim");
-  if (claim === undefined) return;
+  if (claim === undefined) process.exit(0); // the owner thought better of it; the engine's thread would keep us
   const registry = new Registry(claim.home);
   const stop = new StopSequence(registry, claim.runDirectory);
   const supervision = new Supervision(registry, stop);
@@ -90,7 +92,8 @@ async function boot(
   });
 
   step("kernel");
-  const machine = await ENGINES[claim.engine].launch({
+  const engine = await ENGINES[claim.engine]();
+  const machine = await engine.launch({
     ...request,
     home: claim.home,
     runDirectory: claim.runDirectory,

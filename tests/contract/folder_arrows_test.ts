@@ -43,7 +43,7 @@ const CYCLES: readonly (readonly string[])[] = [
 ];
 
 /** Modules that the VM host process starts from: its main thread, and the thread that becomes the VM. */
-const HOST_ENTRIES: readonly string[] = ["src/vmm/main.ts", "src/vmm/engine/krun_worker.ts"];
+const HOST_ENTRIES: readonly string[] = ["src/vmm/start.ts", "src/vmm/engine/krun_worker.ts"];
 
 const LINES_MAX = 400;
 

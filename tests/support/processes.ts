@@ -53,7 +53,7 @@ export function processesOf(home: string): HomeProcess[] {
 
 /** The VM host processes of a home. */
 export function hostProcesses(home: string): HomeProcess[] {
-  return processesOf(home).filter(({ commandLine }) => commandLine.includes("vmm/main.ts"));
+  return processesOf(home).filter(({ commandLine }) => commandLine.includes("vmm/start.ts"));
 }
 
 /** Run directories, each with what is in it. */

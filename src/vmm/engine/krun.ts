@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { MicrosandboxError } from "../../base/errors.ts";
 import { RunFile } from "../run_directory.ts";
 import type { Engine, Machine, MachineConfig } from "./engine.ts";
+import { startKrunThread } from "./krun_thread.ts";
 
 /** What the Worker is told. */
 export interface KrunWorkerConfig {
@@ -28,7 +29,7 @@ export type KrunWorkerMessage =
 export const krunEngine: Engine = {
   name: "krun",
   launch(config: MachineConfig): Promise<Machine> {
-    const worker = new Worker(new URL("./krun_worker.ts", import.meta.url).href, { type: "module" });
+    const { worker, failed } = startKrunThread();
     const refused = Promise.withResolvers<string>();
     return new Promise((resolve, reject) => {
       let starting = false;
@@ -36,7 +37,7 @@ export const krunEngine: Engine = {
         if (starting) refused.resolve(error.message);
         else reject(error);
       };
-      worker.onerror = (event) => fail(new Error(`The engine's Worker failed: ${event.message}`));
+      failed.then(fail);
       worker.onmessage = (event: MessageEvent<KrunWorkerMessage>) => {
         const message = event.data;
         if (message.type === "starting") {
