@@ -85,6 +85,7 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
                 refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
             return;
         case MSG_EXEC_START:
+        case MSG_TCP_CONNECT:
         case MSG_STDIN:
         case MSG_CREDIT:
         case MSG_SIGNAL:

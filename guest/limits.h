@@ -39,6 +39,8 @@ enum {
     SUPPLEMENTARY_GROUPS_MAX = 1024,
     /* First bytes of a file without a known format, to tell a script from a binary. */
     SCRIPT_PROBE_BYTES = 256,
+    /* Longest wait for a connection attempt in one poll(). */
+    TCP_WAIT_MS_MAX = 60 * 1000,
 
     PORT_WAIT_MS = 10 * 1000,
     PORT_RETRY_MS = 2,

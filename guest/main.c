@@ -93,7 +93,10 @@ static bool start(int count, char **arguments) {
 static int timeout_ms(void) {
     if (agent.is_busy) return 0;
     if (agent.host_gone_deadline_ms != 0) return HOST_GONE_RETRY_MS;
-    return shutdown_timeout_ms(&agent);
+    int shutdown_ms = shutdown_timeout_ms(&agent);
+    int sessions_ms = sessions_timeout_ms(&agent.sessions);
+    if (shutdown_ms < 0 || (sessions_ms >= 0 && sessions_ms < shutdown_ms)) return sessions_ms;
+    return shutdown_ms;
 }
 
 /* Waits until something can be done, and marks what. */

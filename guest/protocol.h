@@ -94,6 +94,9 @@ enum {
     MSG_RESIZE = 44,
     MSG_CLOSE = 45,
     MSG_CLOSED = 46,
+    MSG_TCP_CONNECT = 80,
+    MSG_TCP_CONNECTED = 81,
+    MSG_TCP_FAILED = 82,
 };
 
 /* hello: agent to host, first frame. */
@@ -559,3 +562,38 @@ static inline void msg_resize_encode(struct writer *writer, const struct msg_res
 /* close: client to agent: no more frames wanted. Kills the group if the process still runs and is not detached. No fields. */
 
 /* closed: agent to client: last frame of the stream. No fields. */
+
+/* tcpConnect: client to agent: opens the stream. host is an address; empty: the guest's loopback. */
+struct msg_tcp_connect {
+    uint16_t port;
+    uint32_t timeout_ms;
+    struct text host;
+};
+static inline bool msg_tcp_connect_decode(struct reader *reader, struct msg_tcp_connect *message) {
+    message->port = read_u16(reader);
+    message->timeout_ms = read_u32(reader);
+    message->host = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_tcp_connect_encode(struct writer *writer, const struct msg_tcp_connect *message) {
+    write_u16(writer, message->port);
+    write_u32(writer, message->timeout_ms);
+    write_text(writer, message->host);
+}
+
+/* tcpConnected: agent to client: data may flow. No fields. */
+
+/* tcpFailed: agent to client: there is no connection, or it broke; closed follows. */
+struct msg_tcp_failed {
+    int32_t error_number;
+    struct text message;
+};
+static inline bool msg_tcp_failed_decode(struct reader *reader, struct msg_tcp_failed *message) {
+    message->error_number = read_i32(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_tcp_failed_encode(struct writer *writer, const struct msg_tcp_failed *message) {
+    write_i32(writer, message->error_number);
+    write_text(writer, message->message);
+}

@@ -115,6 +115,16 @@ void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_SETTLED, .flags = flags});
 }
 
+void reply_tcp_connected(struct send_queue *queue, uint32_t stream) {
+    queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_TCP_CONNECTED});
+}
+
+void reply_tcp_failed(struct send_queue *queue, uint32_t stream, int error, const char *message) {
+    PAYLOAD_WRITER(payload);
+    msg_tcp_failed_encode(&payload, &(struct msg_tcp_failed){.error_number = error, .message = clipped(message)});
+    send_message(queue, MSG_TCP_FAILED, stream, 0, &payload);
+}
+
 void reply_closed(struct send_queue *queue, uint32_t stream) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_CLOSED});
 }

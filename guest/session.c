@@ -8,11 +8,25 @@
 #include <unistd.h>
 
 #include "reply.h"
+#include "tcp.h"
 
 struct session *session_find(struct sessions *sessions, uint32_t stream) {
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->table[i];
         if (session->stage != SESSION_FREE && session->stream == stream) return session;
+    }
+    return NULL;
+}
+
+struct session *session_claim(struct sessions *sessions, uint32_t stream) {
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        struct session *session = &sessions->table[i];
+        if (session->stage != SESSION_FREE) continue;
+        *session = (struct session){.stage = SESSION_COLLECTING, .stream = stream, .pid = -1, .status_fd = -1};
+        input_open(&session->input, -1);
+        output_open(&session->outputs[0], -1, MSG_STDOUT);
+        output_open(&session->outputs[1], -1, MSG_STDERR);
+        return session;
     }
     return NULL;
 }
@@ -106,6 +120,10 @@ static void malformed(struct sessions *sessions, const struct frame *frame) {
 
 static void handle_stdin(struct sessions *sessions, struct session *session, const struct frame *frame) {
     bool is_end = frame->flags & FRAME_FLAG_END;
+    if (session->stage == SESSION_CONNECTING) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "not connected yet");
+        return;
+    }
     if (input_receive(&session->input, session->is_tty, frame->payload, is_end)) return;
     reply_error(sessions->queue, frame->stream, WIRE_ERROR_WINDOW_EXCEEDED, frame->type,
                 "more than the window allows");
@@ -144,6 +162,10 @@ static void handle_resize(const struct session *session, const struct msg_resize
 void sessions_handle(struct sessions *sessions, const struct frame *frame) {
     if (frame->type == MSG_EXEC_START) {
         session_exec_start(sessions, frame);
+        return;
+    }
+    if (frame->type == MSG_TCP_CONNECT) {
+        tcp_connect(sessions, frame);
         return;
     }
     struct session *session = session_find(sessions, frame->stream);
@@ -212,6 +234,10 @@ static void step_end(struct sessions *sessions, struct session *session) {
 }
 
 static void step(struct sessions *sessions, struct session *session) {
+    if (session->is_tcp) {
+        tcp_step(sessions, session);
+        return;
+    }
     if (session->stage == SESSION_STARTING) session_step_start(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
     if (session->has_exited && !session->is_exit_sent) {
@@ -258,6 +284,8 @@ void sessions_interest(struct sessions *sessions, struct interest *interest) {
         struct session *session = &sessions->table[i];
         static bool ignored;
         if (session->stage == SESSION_STARTING) interest_add(interest, session->status_fd, POLLIN, &ignored);
+        if (session->stage == SESSION_CONNECTING)
+            interest_add(interest, session->status_fd, POLLOUT, &session->tcp.is_ready);
         if (session->stage != SESSION_RUNNING) continue;
         struct input *input = &session->input;
         if (input_wants_to_write(input)) interest_add(interest, input->fd, POLLOUT, &input->is_ready);
@@ -269,6 +297,10 @@ void sessions_interest(struct sessions *sessions, struct interest *interest) {
                 interest_add(interest, output->fd, POLLIN, &output->is_ready);
         }
     }
+}
+
+int sessions_timeout_ms(const struct sessions *sessions) {
+    return tcp_timeout_ms(sessions);
 }
 
 /* ---- shutdown */

@@ -13,7 +13,8 @@
 
 #include "frame.h"
 
-enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_RUNNING };
+/* A TCP stream (tcp.h) begins as CONNECTING instead. */
+enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_CONNECTING, SESSION_RUNNING };
 
 /* stdout, stderr, or the pseudo-terminal. */
 struct output {
@@ -41,11 +42,21 @@ struct input {
     uint32_t credit_due_bytes;
 };
 
+/* Of a TCP stream. */
+struct connection {
+    uint16_t port;
+    bool may_try_ipv6; /* of the loopback interface */
+    bool is_ready;     /* the attempt is over, poll() said */
+    int error;         /* errno of the read that broke the connection, or 0 */
+    uint64_t deadline_ms;
+};
+
 struct session {
     enum session_stage stage;
     uint32_t stream;
     pid_t pid;
-    int status_fd; /* while STARTING */
+    int status_fd; /* while STARTING; the socket while CONNECTING */
+    bool is_tcp;
     bool is_tty;
     bool is_detached;
     bool is_abandoned;
@@ -54,8 +65,9 @@ struct session {
     bool is_settled_sent;
     int wait_status;
     uint64_t abandoned_order; /* smaller is older */
+    struct connection tcp;
     struct input input;
-    struct output outputs[2]; /* a pseudo-terminal uses the first only */
+    struct output outputs[2]; /* a pseudo-terminal and TCP use the first only */
     uint8_t *start_bytes;     /* while COLLECTING */
     uint32_t start_size;
     bool is_start_refused; /* told already; what is left of its parts is dropped */
@@ -89,6 +101,8 @@ void sessions_reaped(struct sessions *sessions, pid_t pid, int wait_status);
 /* ---- what goes out; all of these stop where the queue has no room */
 
 void sessions_interest(struct sessions *sessions, struct interest *interest);
+/* Milliseconds until sessions_step() has something to do that poll() does not tell of, or -1. */
+int sessions_timeout_ms(const struct sessions *sessions);
 /* Sends whatever is due: starts, exits, ends, credit; writes stdin. */
 void sessions_step(struct sessions *sessions);
 /* Reads at most one frame's worth from each ready channel. False if nothing was there or nothing could be taken. */

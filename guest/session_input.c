@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "reply.h"
+#include "tcp.h"
 
 void input_open(struct input *input, int fd) {
     *input = (struct input){.fd = fd, .is_broken = fd < 0, .window_bytes = STREAM_WINDOW_BYTES};
@@ -132,7 +133,10 @@ void input_step(struct sessions *sessions, struct session *session) {
         input->is_ready = false;
         ring_flush(input, session->is_tty);
     }
-    if (input->is_end_due && !input->is_broken && input->ring_size == 0) input_finish(input, session->is_tty);
+    if (input->is_end_due && !input->is_broken && input->ring_size == 0) {
+        if (session->is_tcp) tcp_end_input(session);
+        input_finish(input, session->is_tty);
+    }
     if (input->error_due != 0) {
         reply_stdin_error(sessions->queue, session->stream, session_flags(session), input->error_due);
         input->error_due = 0;

@@ -10,6 +10,8 @@ static inline uint8_t session_flags(const struct session *session) {
 /* session.c */
 struct session *session_find(struct sessions *sessions, uint32_t stream);
 void session_kill(const struct session *session);
+/* A place for a stream, without process or channels yet; NULL if there is none. */
+struct session *session_claim(struct sessions *sessions, uint32_t stream);
 /* Frees the place; the stream's last frame has been queued. */
 void session_release(struct sessions *sessions, struct session *session);
 

@@ -79,6 +79,7 @@ bool output_read(struct sessions *sessions, struct session *session, struct outp
         if (session->has_exited) output->is_settled = true;
         return false;
     }
+    if (size < 0 && session->is_tcp) session->tcp.error = errno;
     output_end(output); /* a terminal says EIO when its last process is gone */
     return true;
 }

@@ -57,19 +57,6 @@ static void start_process(struct sessions *sessions, struct session *session, co
     output_open(&session->outputs[1], spawned.stderr_fd, MSG_STDERR);
 }
 
-static struct session *claim(struct sessions *sessions, uint32_t stream) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
-        struct session *session = &sessions->table[i];
-        if (session->stage != SESSION_FREE) continue;
-        *session = (struct session){.stage = SESSION_COLLECTING, .stream = stream, .pid = -1, .status_fd = -1};
-        input_open(&session->input, -1);
-        output_open(&session->outputs[0], -1, MSG_STDOUT);
-        output_open(&session->outputs[1], -1, MSG_STDERR);
-        return session;
-    }
-    return NULL;
-}
-
 static void decode_and_start(struct sessions *sessions, struct session *session, struct reader reader) {
     struct msg_exec_start start;
     if (msg_exec_start_decode(&reader, &start)) {
@@ -113,7 +100,7 @@ void session_exec_start(struct sessions *sessions, const struct frame *frame) {
         refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
         return;
     }
-    if (is_first) session = claim(sessions, frame->stream);
+    if (is_first) session = session_claim(sessions, frame->stream);
     if (session == NULL) {
         refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
         return;

@@ -6,10 +6,17 @@
 import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
-import { AgentDisconnectedError, AgentHandshakeError, ExecFailedError, ProtocolError } from "./errors.ts";
+import {
+  AgentDisconnectedError,
+  AgentHandshakeError,
+  ExecFailedError,
+  GuestConnectError,
+  ProtocolError,
+} from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
 import { type Message, type MessageFields, PROTOCOL_VERSION, TimeLimit } from "./protocol.ts";
+import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
 export interface ConnectOptions {
   /** How long the VM host process may take to greet. @default {10_000} */
@@ -25,7 +32,7 @@ export class AgentClient {
   readonly closed: Promise<void>;
   readonly #connection: UnixConnection;
   readonly #welcome: MessageFields<"welcome">;
-  readonly #sessions = new Map<number, ExecSession>();
+  readonly #sessions = new Map<number, ExecSession | TcpSession>();
   readonly #pings = new Map<number, () => void>();
   /** Those who wait for a `noted`, in the order of their questions. */
   readonly #notes: PromiseWithResolvers<number>[] = [];
@@ -51,7 +58,9 @@ export class AgentClient {
       return await new Promise<AgentClient>((resolve, reject) => {
         const late = () => {
           const slow = new TimeoutError("the VM host process to greet", timeoutMs);
-          reject(deadline.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason));
+          reject(
+            deadline.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason),
+          );
         };
         signal.addEventListener("abort", late, { once: true });
         connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
@@ -111,16 +120,17 @@ export class AgentClient {
       );
     }
     const stream = this.#nextStream++;
-    const session = new ExecSession(stream, start, this.#connection);
-    this.#sessions.set(stream, session);
-    this.#hold();
-    session.finished.then(() => {
-      this.#sessions.delete(stream);
-      this.#letGo();
-    });
-    session.begin();
-    if (this.#isClosed) this.#disconnected();
-    return session;
+    return this.#begin(stream, new ExecSession(stream, start, this.#connection));
+  }
+
+  /** Makes a TCP connection in the guest. @throws {GuestConnectError} if this connection has no stream numbers left. */
+  connectTcp(target: TcpTarget): TcpSession {
+    if (this.#nextStream > this.#welcome.lastStream) {
+      const reason = "this connection to the sandbox is used up: connect again";
+      throw new GuestConnectError(target.host, target.port, 0, reason, "refused");
+    }
+    const stream = this.#nextStream++;
+    return this.#begin(stream, new TcpSession(stream, target, this.#connection));
   }
 
   /** Asks the guest's agent for a sign of life; resolves with the milliseconds it took. */
@@ -194,6 +204,18 @@ export class AgentClient {
   /** Ends the connection; sessions that are not detached are killed by the host. */
   close(): void {
     this.#connection.destroy();
+  }
+
+  #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {
+    this.#sessions.set(stream, session);
+    this.#hold();
+    session.finished.then(() => {
+      this.#sessions.delete(stream);
+      this.#letGo();
+    });
+    session.begin();
+    if (this.#isClosed) this.#disconnected();
+    return session;
   }
 
   /** Sends what the host answers with `noted`. */

@@ -22,6 +22,29 @@ export class AgentHandshakeError extends MicrosandboxError {
   }
 }
 
+/** There is no connection to a port in the sandbox, or it broke. */
+export class GuestConnectError extends MicrosandboxError {
+  /** The address in the sandbox; `""` is its loopback. */
+  readonly host: string;
+  readonly port: number;
+  /** The guest's error number, e.g. 111 (ECONNREFUSED) where nobody listens; 0 where there is none. */
+  readonly errno: number;
+
+  constructor(host: string, port: number, errno: number, reason: string, state: "refused" | "broken") {
+    const place = host === "" ? `port ${port}` : `${host} port ${port}`;
+    const what = state === "refused" ? `Cannot connect to ${place}` : `The connection to ${place} broke`;
+    super("network", `${what} in the sandbox: ${reason}`, {
+      hint: errno === ECONNREFUSED ? "does the program listen yet, and on that port?" : undefined,
+    });
+    this.host = host;
+    this.port = port;
+    this.errno = errno;
+  }
+}
+
+/** Linux's number, as the guest is always Linux. */
+const ECONNREFUSED = 111;
+
 /** Why a program could not be started. */
 export type ExecFailureKind =
   | "other"

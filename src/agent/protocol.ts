@@ -8,7 +8,7 @@
  * u32 payload size | u32 stream | u8 type | u8 flags | u16 zero | payload
  * ```
  *
- * Stream 0 is control. Every other stream is one exec session. The relay in the VM host process gives each client a
+ * Stream 0 is control. Every other stream is one exec session or one TCP connection in the guest. The relay in the VM host process gives each client a
  * range of stream numbers of its own, so that it can route a frame by its number alone and never rewrites one.
  *
  * Flow control: each data channel of a stream (stdin, stdout, stderr, output) has a window. A sender starts with
@@ -280,6 +280,19 @@ export const MESSAGES = {
     fields: {},
   },
   closed: { type: 0x2e, about: "agent to client: last frame of the stream", fields: {} },
+
+  // ---- TCP streams, any stream but 0; data as stdin and stdout, with credit, stdinError, close and closed
+  tcpConnect: {
+    type: 0x50,
+    about: "client to agent: opens the stream. host is an address; empty: the guest's loopback",
+    fields: { port: "u16", timeoutMs: "u32", host: "text" },
+  },
+  tcpConnected: { type: 0x51, about: "agent to client: data may flow", fields: {} },
+  tcpFailed: {
+    type: 0x52,
+    about: "agent to client: there is no connection, or it broke; closed follows",
+    fields: { errno: "i32", message: "text" },
+  },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;
 
 export type MessageName = keyof typeof MESSAGES;

@@ -1,0 +1,179 @@
+#include "tcp.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "files.h"
+#include "reply.h"
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in ipv4;
+    struct sockaddr_in6 ipv6;
+};
+
+/* Ends the session with why there is no connection, or none any more. */
+static void fail(struct sessions *sessions, struct session *session, int error) {
+    reply_tcp_failed(sessions->queue, session->stream, error, strerror(error));
+    reply_closed(sessions->queue, session->stream);
+    session_release(sessions, session);
+}
+
+/* A literal address; its length, or 0 if it is none. Names are for whoever may wait for an answer. */
+static socklen_t parse_address(const char *host, uint16_t port, union address *address) {
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, host, &address->ipv4.sin_addr) == 1) {
+        address->ipv4.sin_family = AF_INET;
+        address->ipv4.sin_port = htons(port);
+        return sizeof address->ipv4;
+    }
+    if (inet_pton(AF_INET6, host, &address->ipv6.sin6_addr) == 1) {
+        address->ipv6.sin6_family = AF_INET6;
+        address->ipv6.sin6_port = htons(port);
+        return sizeof address->ipv6;
+    }
+    return 0;
+}
+
+/* Begins to connect; 0, or why that is not possible. */
+static int begin(struct session *session, const char *host) {
+    union address address;
+    socklen_t size = parse_address(host, session->tcp.port, &address);
+    if (size == 0) return EINVAL;
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (connect(fd, &address.any, size) != 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    session->status_fd = fd;
+    return 0;
+}
+
+/* A server on the loopback interface may listen for one family only. */
+static bool try_ipv6_loopback(struct session *session) {
+    if (!session->tcp.may_try_ipv6) return false;
+    session->tcp.may_try_ipv6 = false;
+    session->tcp.is_ready = false;
+    return begin(session, "::1") == 0;
+}
+
+void tcp_connect(struct sessions *sessions, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    struct msg_tcp_connect message;
+    char host[INET6_ADDRSTRLEN];
+    if (!msg_tcp_connect_decode(&reader, &message) || message.port == 0) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_MALFORMED, frame->type,
+                    "tcpConnect cannot be decoded");
+        reply_closed(sessions->queue, frame->stream);
+        return;
+    }
+    if (session_find(sessions, frame->stream) != NULL) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
+        return;
+    }
+    struct session *session = sessions->refuses_new ? NULL : session_claim(sessions, frame->stream);
+    if (session == NULL) {
+        reply_tcp_failed(sessions->queue, frame->stream, sessions->refuses_new ? ESHUTDOWN : EMFILE,
+                         sessions->refuses_new ? "the sandbox is shutting down" : "too many streams at once");
+        reply_closed(sessions->queue, frame->stream);
+        return;
+    }
+    session->stage = SESSION_CONNECTING;
+    session->is_tcp = true;
+    session->tcp.port = message.port;
+    session->tcp.may_try_ipv6 = message.host.size == 0;
+    session->tcp.deadline_ms = clock_monotonic_ms() + message.timeout_ms;
+    int error = EINVAL;
+    if (text_to_string(message.host, host, sizeof host)) error = begin(session, *host == '\0' ? "127.0.0.1" : host);
+    if (error != 0 && !try_ipv6_loopback(session)) fail(sessions, session, error);
+}
+
+/* 0 once connected, EINPROGRESS while not, or why it will not be. */
+static int connection_state(const struct session *session) {
+    if (!session->tcp.is_ready)
+        return clock_monotonic_ms() >= session->tcp.deadline_ms ? ETIMEDOUT : EINPROGRESS;
+    int error = 0;
+    socklen_t size = sizeof error;
+    return getsockopt(session->status_fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
+static void step_connecting(struct sessions *sessions, struct session *session) {
+    int error = connection_state(session);
+    if (error == EINPROGRESS) return;
+    int fd = session->status_fd;
+    session->status_fd = -1;
+    /* Two descriptors, so that each direction can be closed as if it were a pipe. */
+    int read_fd = error == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
+    if (read_fd < 0) {
+        if (error == 0) error = errno;
+        close(fd);
+        if (error == ETIMEDOUT || !try_ipv6_loopback(session)) fail(sessions, session, error);
+        return;
+    }
+    session->stage = SESSION_RUNNING;
+    input_open(&session->input, fd);
+    output_open(&session->outputs[0], read_fd, MSG_STDOUT);
+    reply_tcp_connected(sessions->queue, session->stream);
+}
+
+/* Nobody wants it any more. The peer gets a reset: what it has received may not be all. */
+static void cut(struct sessions *sessions, struct session *session) {
+    int fds[] = {session->status_fd, session->input.fd, session->outputs[0].fd};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        if (fds[i] >= 0) setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    reply_closed(sessions->queue, session->stream);
+    session_release(sessions, session);
+}
+
+void tcp_step(struct sessions *sessions, struct session *session) {
+    if (session->is_abandoned) {
+        cut(sessions, session);
+        return;
+    }
+    if (session->stage == SESSION_CONNECTING) step_connecting(sessions, session);
+    if (session->stage != SESSION_RUNNING) return;
+    if (session->tcp.error != 0) {
+        fail(sessions, session, session->tcp.error);
+        return;
+    }
+    struct output *output = &session->outputs[0];
+    input_step(sessions, session);
+    if (output->is_end_due) reply_output_end(sessions->queue, session->stream, 0, MSG_STDOUT);
+    output->is_end_due = false;
+    /* At the end of the sandbox a server that has hung up is not written to for long. */
+    if (output->fd >= 0 || (session->input.fd >= 0 && !sessions->refuses_new)) return;
+    reply_closed(sessions->queue, session->stream);
+    session_release(sessions, session);
+}
+
+void tcp_end_input(const struct session *session) {
+    assert(session->is_tcp && session->input.fd >= 0);
+    shutdown(session->input.fd, SHUT_WR); /* the other descriptor keeps the connection open */
+}
+
+int tcp_timeout_ms(const struct sessions *sessions) {
+    uint64_t now = 0;
+    int least = -1;
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        const struct session *session = &sessions->table[i];
+        if (session->stage != SESSION_CONNECTING) continue;
+        if (now == 0) now = clock_monotonic_ms();
+        uint64_t left = session->tcp.deadline_ms > now ? session->tcp.deadline_ms - now : 0;
+        int left_ms = left > TCP_WAIT_MS_MAX ? TCP_WAIT_MS_MAX : (int)left;
+        if (least < 0 || left_ms < least) least = left_ms;
+    }
+    return least;
+}
