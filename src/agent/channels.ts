@@ -146,6 +146,8 @@ export class InputChannel {
   #ended = false;
   #errno: number | undefined;
   #changed = Promise.withResolvers<void>();
+  /** What was asked for last: writes and the end take their turns, whether callers wait for them or not. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(stream: number, send: Send, drained: () => Promise<void>) {
     this.#stream = stream;
@@ -176,7 +178,22 @@ export class InputChannel {
   }
 
   /** Sends all of `bytes`, waiting for credit as needed. Returns false if the program reads no more. */
-  async write(bytes: Uint8Array): Promise<boolean> {
+  write(bytes: Uint8Array): Promise<boolean> {
+    return this.#inTurn(() => this.#write(bytes));
+  }
+
+  /** Sends the end of input, once, when all that was written before is sent. */
+  end(): Promise<void> {
+    return this.#inTurn(async () => this.#end());
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(action);
+    this.#last = turn;
+    return turn;
+  }
+
+  async #write(bytes: Uint8Array): Promise<boolean> {
     let offset = 0;
     while (offset < bytes.length) {
       if (this.#ended || this.#errno !== undefined) return false;
@@ -193,8 +210,7 @@ export class InputChannel {
     return this.#errno === undefined;
   }
 
-  /** Sends the end of input, once. */
-  end(): void {
+  #end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#data(new Uint8Array(0), FrameFlag.end);

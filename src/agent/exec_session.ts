@@ -134,12 +134,15 @@ export class ExecSession {
     this.#connection.send(encodeMessage("resize", this.#stream, { rows, columns }));
   }
 
-  /** Says that nothing more is wanted. A process that still runs is killed with its group. */
-  close(): void {
+  /**
+   * Says that nothing more is wanted. A process that still runs is killed with its group. Outputs end after what has
+   * arrived, with `error` if that is the reason.
+   */
+  close(error?: Error): void {
     if (this.#closing) return;
     this.#closing = true;
     this.#connection.send(encodeMessage("close", this.#stream, {}));
-    for (const channel of this.outputs.values()) channel.finish();
+    for (const channel of this.outputs.values()) channel.finish(error);
   }
 
   receive(message: Message): void {
@@ -166,6 +169,7 @@ export class ExecSession {
       case "closed":
         return this.#finish(new ProtocolError("The guest closed the stream before the program had exited"));
       case "error":
+        this.close(); // whatever it did, nobody here follows it any more
         return this.disconnect(new ProtocolError(`The guest refused a frame: ${message.fields.message}`));
       default:
         throw new ProtocolError(`A ${message.name} on an exec stream`);
@@ -192,7 +196,8 @@ export class ExecSession {
     this.#exited.reject(error);
     this.#settled.reject(error);
     this.stdin.finish();
-    for (const channel of this.outputs.values()) channel.finish(this.#exit === undefined ? error : undefined);
+    // A channel that has not ended by now was cut off, even if its program had exited.
+    for (const channel of this.outputs.values()) channel.finish(error);
     this.#finished.resolve();
   }
 }

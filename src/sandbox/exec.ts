@@ -83,7 +83,7 @@ export class ExecSink {
 
   /** Ends the input. On a pseudo-terminal it sends ^D. */
   async close(): Promise<void> {
-    this.#session.stdin.end();
+    await this.#session.stdin.end();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -297,14 +297,14 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
 
   async #feed(input: Uint8Array): Promise<void> {
     await this.#session.stdin.write(input);
-    this.#session.stdin.end();
+    await this.#session.stdin.end();
   }
 
   /** Ends the program for a reason that every reader of this handle is to see. */
   #endWith(error: Error): void {
     this.#ending ??= error;
     this.#failed.reject(this.#ending);
-    this.#session.close();
+    this.#session.close(this.#ending);
     this.#release();
   }
 
