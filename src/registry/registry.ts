@@ -188,7 +188,8 @@ export class Registry {
 
   /**
    * Takes back a creation that did not succeed, as if it had never been, and moves its directory away in the same
-   * transaction. Does nothing to a sandbox that has been booted since, or that came up after all.
+   * transaction. Its VM host process has ended, whatever the status says: an abort may come when the guest answers
+   * already. Does nothing to a sandbox that has been booted again since.
    */
   abandonCreate(
     key: BootKey,
@@ -196,8 +197,7 @@ export class Registry {
   ): void {
     this.#database.transaction(() => {
       const record = this.findById(key.id);
-      if (record?.status !== "creating" || record.bootNumber !== key.bootNumber || key.bootNumber !== 1)
-        return;
+      if (record === undefined || record.bootNumber !== key.bootNumber || key.bootNumber !== 1) return;
       moveDirectory(move);
       this.#removeRow(record, "failed", { error: reason });
     });
