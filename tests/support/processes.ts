@@ -105,12 +105,13 @@ export function kill(pid: number): void {
   }
 }
 
-/** Files of a cache that have a temporary name. */
+/** Files of a cache that are not whole: those of its working directories, and those with a temporary name. */
 function unfinishedFiles(directory: string): string[] {
   return listOrNone(directory).flatMap((name) => {
     const path = join(directory, name);
     if (lstatSync(path).isDirectory()) return unfinishedFiles(path);
-    return /\.(?:tmp|partial)|~$|\.tmp-/.test(name) ? [path] : [];
+    const isUnfinished = path.includes("/cache/work/") || /[.~-](?:tmp|partial)/.test(name);
+    return isUnfinished ? [path] : [];
   });
 }
 
