@@ -99,6 +99,17 @@ export {
   type SandboxPage,
 } from "./src/sandbox/list.ts";
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
+export { SandboxManager } from "./src/sandbox/manager.ts";
+export type {
+  ManagedExec,
+  ManagedRunOptions,
+  ManagedState,
+  OutputChunk,
+  SandboxInfo,
+  SandboxManagerConfig,
+  SandboxSpec,
+  SandboxSummary,
+} from "./src/sandbox/manager_types.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";

@@ -66,10 +66,11 @@ const UPPER_NAME = "upper.ext4";
 /** Other processes may create the same name as often as we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
-/** See `Sandbox.create()`. */
+/** See `Sandbox.create()`. `id` is nobody else's. */
 export async function createSandbox(
   options: SandboxOptions,
   call: BootCallOptions = {},
+  id: string = randomUUID(),
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   const request = parseSandboxOptions(options);
@@ -86,7 +87,7 @@ export async function createSandbox(
     call.onStep?.("image", performance.now() - begin);
     const config: SandboxConfig = { ...request.config, imageConfig: imageDefaults(image) };
     const boot: BootInputs = { registry, config, engine, bootDisk, imagePath: image.erofsPath, call, begin };
-    return await bootInFreeName(boot, request, image.digest);
+    return await bootInFreeName(boot, request, { id, imageDigest: image.digest });
   } finally {
     for (const digest of claimed) registry.releaseImage(digest, ownProcess());
   }
@@ -115,13 +116,13 @@ function obtainImage(
 async function bootInFreeName(
   boot: BootInputs,
   request: CreateRequest,
-  imageDigest: string,
+  key: NewSandboxKey,
 ): Promise<BootedSandbox> {
   for (let attempt = 1; ; attempt++) {
     if (request.replaceGraceMs !== undefined)
       await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
     try {
-      return await bootNew(boot, request, imageDigest);
+      return await bootNew(boot, request, key);
     } catch (error) {
       const isRaceLost = error instanceof SandboxAlreadyExistsError && request.replaceGraceMs !== undefined;
       if (!isRaceLost || attempt === REPLACE_ATTEMPTS_MAX) throw error;
@@ -177,13 +178,18 @@ interface BootInputs {
   readonly begin: number;
 }
 
+/** What a new sandbox is, beside its config. */
+interface NewSandboxKey {
+  readonly id: string;
+  readonly imageDigest: string;
+}
+
 async function bootNew(
   boot: BootInputs,
   request: CreateRequest,
-  imageDigest: string,
+  { id, imageDigest }: NewSandboxKey,
 ): Promise<BootedSandbox> {
   const { registry, config } = boot;
-  const id = randomUUID();
   const sandbox = {
     kind: "create",
     id,

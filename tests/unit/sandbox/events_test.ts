@@ -25,10 +25,7 @@ interface EventReader {
 }
 
 /** The next `count` events of a reader. */
-async function take(
-  reader: ReadableStreamDefaultReader<SandboxEvent>,
-  count: number,
-): Promise<SandboxEvent[]> {
+async function take(reader: EventReader, count: number): Promise<SandboxEvent[]> {
   const events: SandboxEvent[] = [];
   while (events.length < count) {
     const { value } = await reader.read();

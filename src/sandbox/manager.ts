@@ -1,0 +1,358 @@
+/**
+ * Many sandboxes, by id: for programs that hand them out, such as servers. It is a thin layer over what `Sandbox` uses,
+ * and keeps nothing of its own but the creations that are under way or have failed: all else is in the registry, where
+ * every other manager, process and `Sandbox` sees it.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { InvalidConfigError, messageOf } from "../base/errors.ts";
+import { Semaphore } from "../base/semaphore.ts";
+import {
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxStillRunningError,
+} from "../registry/errors.ts";
+import type { Registry, SandboxRecord } from "../registry/registry.ts";
+import type { SandboxStatus } from "../registry/status.ts";
+import { openRegistry, reconcile, SandboxCore, STOP_GRACE_MS } from "./core.ts";
+import { createSandbox } from "./create.ts";
+import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
+import { ExecHandle } from "./exec.ts";
+import { resolveExec } from "./exec_options.ts";
+import { destroy, setTimeLimits, waitForStatus } from "./lifecycle.ts";
+import { managedExec, outputChunks } from "./manager_exec.ts";
+import {
+  type ManagedExec,
+  type ManagedRunOptions,
+  type ManagedState,
+  type OutputChunk,
+  type SandboxInfo,
+  type SandboxManagerConfig,
+  type SandboxSpec,
+  type SandboxSummary,
+  STATES,
+} from "./manager_types.ts";
+import {
+  type CreateRequest,
+  parseSandboxOptions,
+  parseStoredConfig,
+  type SandboxOptions,
+} from "./options.ts";
+import { Sandbox } from "./sandbox.ts";
+
+/** Failed creations that are remembered; of more, the oldest are forgotten. */
+const FAILED_MAX = 1_000;
+
+/** All statuses but `creating`, which may be another process's doing: it says when that is over. */
+const SETTLED: readonly SandboxStatus[] = ["running", "paused", "draining", "stopped", "crashed"];
+
+/** A creation that is under way, or has failed. */
+interface Creation {
+  readonly id: string;
+  readonly config: CreateRequest["config"];
+  readonly createdAt: Date;
+  readonly abort: AbortController;
+  /** Never rejects. */
+  readonly settled: Promise<void>;
+  error?: Error;
+}
+
+const configSchema = z.strictObject({
+  defaults: z.record(z.string(), z.unknown()).optional(),
+  detached: z.boolean().default(true),
+  bootsMax: z.int().min(1).max(64).default(4),
+});
+
+/**
+ * Creates, watches and removes sandboxes, and runs programs in them.
+ *
+ * Sandboxes go on when the manager's process ends (unless `detached` is false), and a new manager finds all of them.
+ *
+ * @example
+ * ```ts
+ * await using manager = new SandboxManager({ defaults: { image: "alpine", memoryMiB: 256 } });
+ * const { id } = await manager.createSandbox({ labels: { job: "42" } });
+ * for await (const chunk of await manager.runInSandbox(id, { cmd: ["echo", "hello"] })) {
+ *   if (chunk.stream === "exit") console.log("exit code", chunk.exitCode);
+ * }
+ * await manager.removeSandbox(id, true);
+ * ```
+ */
+export class SandboxManager implements AsyncDisposable {
+  readonly #registry: Registry;
+  readonly #defaults: Omit<SandboxSpec, "name">;
+  readonly #detached: boolean;
+  readonly #boots: Semaphore;
+  readonly #creations = new Map<string, Creation>();
+  /** Those that end with this process. */
+  readonly #owned = new Map<string, Sandbox>();
+  /** One for each sandbox that was used, for its connection. */
+  readonly #cores = new Map<string, SandboxCore>();
+
+  /** @throws {InvalidConfigError} */
+  constructor(config: SandboxManagerConfig = {}) {
+    const parsed = configSchema.safeParse(config);
+    if (!parsed.success) {
+      throw new InvalidConfigError(
+        parsed.error.issues.map(({ path, message }) => ({
+          field: path.join(".") || "config",
+          problem: message,
+        })),
+      );
+    }
+    this.#registry = openRegistry();
+    this.#defaults = config.defaults ?? {};
+    this.#detached = parsed.data.detached;
+    this.#boots = new Semaphore(parsed.data.bootsMax);
+  }
+
+  /**
+   * Begins to create a sandbox and returns at once: it is `starting`, and an event tells when it is `ready` or has
+   * `failed`. What can be refused without trying is refused here.
+   *
+   * @throws {InvalidConfigError}
+   * @throws {SandboxAlreadyExistsError} if the name is taken.
+   */
+  async createSandbox(spec: SandboxSpec = {}): Promise<{ readonly id: string; readonly ip: string }> {
+    const id = randomUUID();
+    const options = this.#options(id, spec);
+    const { config } = parseSandboxOptions(options);
+    await this.#refuseTaken(config.name);
+    const abort = new AbortController();
+    const creation: Creation = {
+      id,
+      config,
+      createdAt: new Date(),
+      abort,
+      settled: this.#boots.run(() => this.#boot(id, options, abort.signal)),
+    };
+    this.#creations.set(id, creation);
+    return { id, ip: "" };
+  }
+
+  /** @throws {SandboxNotFoundError} */
+  async inspectSandbox(id: string): Promise<SandboxInfo> {
+    const record = await this.#find(id);
+    if (record !== undefined) return this.#infoOf(record);
+    const creation = this.#creations.get(id);
+    if (creation === undefined) throw new SandboxNotFoundError(id);
+    return {
+      ...summaryOf(creation),
+      image: creation.config.image,
+      cpus: creation.config.cpus,
+      memoryMiB: creation.config.memoryMiB,
+      network: undefined,
+      readyAt: undefined,
+      lastExitedAt: undefined,
+      lastExitCode: undefined,
+      error: creation.error?.message,
+    };
+  }
+
+  /** All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`. */
+  async listSandboxes(
+    state?: ManagedState,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<SandboxSummary[]> {
+    const records = this.#registry.list({ labels });
+    const looked = await Promise.all(records.map((record) => reconcile(this.#registry, record)));
+    const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
+    const ids = new Set(known.map(({ id }) => id));
+    const others = [...this.#creations.values()]
+      .filter(({ id, config }) => !ids.has(id) && hasLabels(config.labels, labels))
+      .map(summaryOf);
+    return [...known, ...others]
+      .filter((summary) => state === undefined || summary.state === state)
+      .toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
+  }
+
+  /**
+   * Ends a sandbox in order, and by force after `timeoutMs`; 0 kills at once. One that is still booting is ended when it
+   * has booted. One that has ended is left as it is.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxNotRunningError} if it could not be created.
+   */
+  async stopSandbox(id: string, timeoutMs: number = STOP_GRACE_MS): Promise<void> {
+    const core = await this.#core(id);
+    await core.stop(timeoutMs);
+    this.#owned.delete(id);
+  }
+
+  /**
+   * Deletes a sandbox, its disk and logs included. With `force` it may run or be booting; it is killed.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxStillRunningError} if it runs, or is booting, without `force`.
+   */
+  async removeSandbox(id: string, force = false): Promise<void> {
+    const creation = this.#creations.get(id);
+    if (creation !== undefined && creation.error === undefined) {
+      if (!force) throw new SandboxStillRunningError(creation.config.name, "remove");
+      creation.abort.abort();
+      await creation.settled;
+    }
+    const isFailure = this.#creations.delete(id);
+    const record = await this.#find(id);
+    if (record === undefined) {
+      if (!isFailure || creation === undefined) throw new SandboxNotFoundError(id);
+      this.#tell(creation, "removed", {});
+    } else {
+      const core = this.#coreOf(record);
+      if (force) await destroy(core, { force });
+      else await core.remove();
+    }
+    this.#owned.delete(id);
+    this.#cores.delete(id);
+  }
+
+  /**
+   * Runs a program that reads nothing; waits for the sandbox if it is booting. The last chunk is `exit`. Cancelling the
+   * stream kills the program.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxNotRunningError}
+   * @throws {ExecFailedError} if it cannot be started.
+   */
+  async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
+    return outputChunks(await this.#exec(id, options, "null"));
+  }
+
+  /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
+  async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
+    return managedExec(await this.#exec(id, options, "pipe"));
+  }
+
+  /** How much longer a running sandbox may live, in milliseconds from now; `null`: without limit. */
+  async setTtl(id: string, ttlMs: number | null): Promise<void> {
+    await setTimeLimits(await this.#core(id), { maxDurationMs: ttlMs });
+  }
+
+  /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
+  subscribeEvents(options: Omit<SandboxEventOptions, "follow"> = {}): ReadableStream<SandboxEvent> {
+    return sandboxEvents({ ...options, follow: true });
+  }
+
+  /** Takes back creations that are under way, and stops the sandboxes that are not detached. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const creations = [...this.#creations.values()];
+    for (const { abort } of creations) abort.abort();
+    await Promise.all(creations.map(({ settled }) => settled));
+    await Promise.all([...this.#owned.values()].map((sandbox) => sandbox.stop()));
+    this.#owned.clear();
+  }
+
+  #options(id: string, spec: SandboxSpec): SandboxOptions {
+    const { ttlMs, network, name, image = "", ...options } = { ...this.#defaults, ...spec };
+    if (network !== undefined && network.mode !== "none")
+      throw new InvalidConfigError([{ field: "network.mode", problem: 'must be "none"' }]);
+    if (ttlMs !== undefined && options.maxDurationMs !== undefined)
+      throw new InvalidConfigError([{ field: "ttlMs", problem: "must not be set beside maxDurationMs" }]);
+    const limit = ttlMs === undefined ? {} : { maxDurationMs: ttlMs, ephemeral: true };
+    return { ...options, ...limit, name: name ?? `sandbox-${id}`, image, detached: this.#detached };
+  }
+
+  async #refuseTaken(name: string): Promise<void> {
+    const isBeingCreated = [...this.#creations.values()].some(
+      ({ config, error }) => config.name === name && error === undefined,
+    );
+    if (isBeingCreated || (await SandboxCore.find(name)) !== undefined)
+      throw new SandboxAlreadyExistsError(name);
+  }
+
+  async #boot(id: string, options: SandboxOptions, signal: AbortSignal): Promise<void> {
+    try {
+      const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, id));
+      if (!this.#detached) this.#owned.set(id, sandbox);
+      this.#creations.delete(id);
+    } catch (error) {
+      this.#fail(id, error);
+    }
+  }
+
+  #fail(id: string, error: unknown): void {
+    const creation = this.#creations.get(id);
+    if (creation === undefined) return;
+    creation.error = error instanceof Error ? error : new Error(messageOf(error));
+    // If it got as far as the registry, that has told of it.
+    if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
+      this.#tell(creation, "failed", { error: creation.error.message });
+    const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
+    for (const { id: old } of failed.slice(0, -FAILED_MAX)) this.#creations.delete(old);
+  }
+
+  #tell({ id, config }: Creation, action: "failed" | "removed", attributes: Record<string, unknown>): void {
+    this.#registry.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
+  }
+
+  async #exec(
+    id: string,
+    { cmd, ...options }: ManagedRunOptions,
+    stdin: "null" | "pipe",
+  ): Promise<ExecHandle> {
+    const [command = "", ...args] = cmd;
+    const core = await this.#core(id);
+    const record = await waitForStatus(core, SETTLED, { signal: options.signal });
+    const request = resolveExec(parseStoredConfig(record.configJson), command, args, options, stdin);
+    return await ExecHandle.start(await core.connect({ signal: options.signal }), request);
+  }
+
+  /** The sandbox, once it is in the registry. */
+  async #core(id: string): Promise<SandboxCore> {
+    const creation = this.#creations.get(id);
+    await creation?.settled;
+    const record = await this.#find(id);
+    if (record !== undefined) return this.#coreOf(record);
+    if (creation?.error === undefined) throw new SandboxNotFoundError(id);
+    throw new SandboxNotRunningError(creation.config.name, "failed", { cause: creation.error });
+  }
+
+  #coreOf(record: SandboxRecord): SandboxCore {
+    const core = this.#cores.get(record.id) ?? new SandboxCore(this.#registry, record);
+    this.#cores.set(record.id, core);
+    return core;
+  }
+
+  async #find(id: string): Promise<SandboxRecord | undefined> {
+    const record = this.#registry.findById(id);
+    return record === undefined ? undefined : await reconcile(this.#registry, record);
+  }
+
+  #infoOf(record: SandboxRecord): SandboxInfo {
+    const { image, cpus, memoryMiB } = parseStoredConfig(record.configJson);
+    const idle = this.#registry.eventLog.latest(record.id, ["idle"]);
+    const exitCode = idle?.attributes["exitCode"];
+    return {
+      ...this.#summaryOf(record),
+      image,
+      cpus,
+      memoryMiB,
+      network: undefined,
+      readyAt: this.#registry.eventLog.latest(record.id, ["ready"])?.timestamp,
+      lastExitedAt: idle?.timestamp,
+      lastExitCode: typeof exitCode === "number" ? exitCode : undefined,
+      error: record.status === "crashed" ? record.statusReason : undefined,
+    };
+  }
+
+  #summaryOf({ id, name, status, labels, createdAt }: SandboxRecord): SandboxSummary {
+    const isBusy = this.#registry.eventLog.latest(id, ["ready", "running", "idle"])?.action === "running";
+    const state = status === "running" && isBusy ? "running" : STATES[status];
+    return { id, name, state, labels, ipAddress: "", createdAt };
+  }
+}
+
+function summaryOf({ id, config, createdAt, error }: Creation): SandboxSummary {
+  const state = error === undefined ? "starting" : "failed";
+  return { id, name: config.name, state, labels: config.labels, ipAddress: "", createdAt };
+}
+
+function hasLabels(
+  labels: Readonly<Record<string, string>>,
+  wanted: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(wanted).every(([key, value]) => labels[key] === value);
+}
