@@ -81,7 +81,16 @@ test(
     const words = Array.from({ length: 9 }, (_, index) => `${index}`.repeat(100_000));
     const env = ["PATH=/usr/bin:/bin", `BIG=${"e".repeat(100_000)}`];
     const session = client.startExec(
-      execStart(["sh", "-c", 'printf "%s %s " $# $(printf %s "$BIG" | wc -c); printf %s "$@" | cksum', "sh", ...words], { env }),
+      execStart(
+        [
+          "sh",
+          "-c",
+          'printf "%s %s " $# $(printf %s "$BIG" | wc -c); printf %s "$@" | cksum',
+          "sh",
+          ...words,
+        ],
+        { env },
+      ),
     );
     const expected = client.startExec(
       script("for i in 0 1 2 3 4 5 6 7 8; do head -c 100000 /dev/zero | tr '\\0' $i; done | cksum"),
