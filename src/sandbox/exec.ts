@@ -248,10 +248,10 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     return this.#events;
   }
 
-  /** Kills the program if it still runs. */
+  /** Kills the program if it still runs, and waits until it is gone: not for others that it left behind with its pipes. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session.close();
-    await this.#session.finished;
+    await Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
   }
 
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {

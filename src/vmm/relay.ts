@@ -280,6 +280,7 @@ export class Relay {
   }
 }
 
-function isForLogOnly(frame: Frame): boolean {
-  return (frame.flags & FrameFlag.logOnly) !== 0;
+/** A client that has closed a stream still learns when the process is gone. */
+function isForLogOnly({ flags, type }: Frame): boolean {
+  return (flags & FrameFlag.logOnly) !== 0 && type !== MESSAGES.exited.type;
 }

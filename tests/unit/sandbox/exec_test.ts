@@ -1,0 +1,407 @@
+import assert from "node:assert/strict";
+import type { ExecStart } from "../../../src/agent/exec_session.ts";
+import { type ExecEvent, ExecHandle } from "../../../src/sandbox/exec.ts";
+import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec_options.ts";
+import { execStart, FakeHost, script } from "../../support/fake_host.ts";
+import { test } from "../../support/harness.ts";
+import { nativeAgentProblem } from "../../support/native_agent.ts";
+
+const options = { skip: nativeAgentProblem };
+const MiB = 1024 * 1024;
+
+function request(start: ExecStart, more: Partial<ExecRequest> = {}): ExecRequest {
+  return {
+    start,
+    input: undefined,
+    timeoutMs: undefined,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+    signal: undefined,
+    ...more,
+  };
+}
+
+async function run(host: FakeHost, start: ExecStart, more: Partial<ExecRequest> = {}): Promise<ExecHandle> {
+  return await ExecHandle.start(await host.connect(), request(start, more));
+}
+
+/** Events as short words; data in a row is joined. */
+function summary(events: readonly ExecEvent[]): string[] {
+  const words: string[] = [];
+  for (const event of events) {
+    if (event.kind === "started") words.push("started");
+    else if (event.kind === "exited") words.push(`exited ${event.code}`);
+    else words.push(`${event.kind} ${new TextDecoder().decode(event.data)}`);
+  }
+  return words;
+}
+
+async function eventsOf(handle: ExecHandle): Promise<ExecEvent[]> {
+  const events: ExecEvent[] = [];
+  for await (const event of handle) events.push(event);
+  return events;
+}
+
+/** Resolves when no process has that pid any more. */
+async function waitUntilGone(host: FakeHost, pid: number): Promise<void> {
+  const watcher = await run(host, script(`while kill -0 ${pid} 2>/dev/null; do sleep 0.02; done`));
+  assert.equal((await watcher.wait()).code, 0);
+}
+
+test(
+  "ExecHandle yields started first, output in order, and exited last",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("echo a; sleep 0.1; echo b >&2; sleep 0.1; echo c; exit 7"));
+    assert.deepEqual(summary(await eventsOf(handle)), [
+      "started",
+      "stdout a\n",
+      "stderr b\n",
+      "stdout c\n",
+      "exited 7",
+    ]);
+    assert.equal(await handle.recv(), null);
+  },
+  options,
+);
+
+test(
+  "ExecHandle yields exited behind all that the process wrote, however slowly it is read",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script(`head -c ${MiB} /dev/zero; exit 2`));
+    assert.deepEqual(await handle.wait(), { code: 2, success: false, signal: undefined });
+    let size = 0;
+    let last: ExecEvent | null = null;
+    for (let event = await handle.recv(); event !== null; event = await handle.recv()) {
+      if (event.kind === "stdout") size += event.data.length;
+      last = event;
+    }
+    assert.equal(size, MiB);
+    assert.equal(last?.kind, "exited");
+  },
+  options,
+);
+
+test(
+  "ExecHandle yields exited though a grandchild holds the pipe",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("sleep 600 & echo $!; exit 3"));
+    const events = await eventsOf(handle);
+    assert.equal(events.at(-1)?.kind, "exited");
+    const pid = Number(summary(events)[1]?.split(" ")[1]);
+    (await run(host, script(`kill -9 ${pid}`))).wait();
+    await waitUntilGone(host, pid);
+  },
+  options,
+);
+
+test(
+  "ExecHandle kills the program when its reader leaves the loop",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("echo up; sleep 600"));
+    for await (const event of handle) if (event.kind === "stdout") break;
+    await waitUntilGone(host, handle.pid);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() gives the bytes, the text and the status",
+  async () => {
+    await using host = await FakeHost.start();
+    const output = await (await run(host, script("printf 'caf\\303\\251\\377'; echo err >&2"))).collect();
+    assert.deepEqual([output.code, output.success, output.stdout()], [0, true, "caf\u00e9\ufffd"]);
+    assert.deepEqual([...output.stdoutBytes()], [0x63, 0x61, 0x66, 0xc3, 0xa9, 0xff]);
+    assert.equal(output.stderr(), "err\n");
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() feeds the input and its end",
+  async () => {
+    await using host = await FakeHost.start();
+    const input = new Uint8Array(2 * MiB).fill(0x61);
+    const output = await (await run(host, execStart(["wc", "-c"], { stdin: true }), { input })).collect();
+    assert.equal(output.stdout().trim(), String(2 * MiB));
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() gives up input that the program does not want",
+  async () => {
+    await using host = await FakeHost.start();
+    const input = new Uint8Array(2 * MiB);
+    const output = await (await run(host, script("exit 0", { stdin: true }), { input })).collect();
+    assert.equal(output.code, 0);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() rejects beyond outputBytesMax, takes all up to it, and kills the program",
+  async () => {
+    await using host = await FakeHost.start();
+    const most = await run(host, script("printf 12345; printf 67890 >&2"), { outputBytesMax: 10 });
+    assert.equal((await most.collect()).stdout(), "12345");
+    const over = await run(host, script("printf 12345; printf 678901 >&2; sleep 600"), {
+      outputBytesMax: 10,
+    });
+    await assert.rejects(over.collect(), { code: "execOutputLimit", outputBytesMax: 10 });
+    await waitUntilGone(host, over.pid);
+    await assert.rejects(over.wait(), { code: "execOutputLimit" });
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() rejects after timeoutMs with what was written, and kills the group",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("echo some; echo bad >&2; sleep 600 & echo $! >&2; wait"), {
+      timeoutMs: 300,
+    });
+    const error = await handle.collect().then(
+      () => assert.fail("it resolved"),
+      (reason: unknown) => reason,
+    );
+    assert(error instanceof Error && "code" in error && "stdout" in error && "stderr" in error);
+    assert.equal(error.code, "execTimeout");
+    assert(error.stdout instanceof Uint8Array && error.stderr instanceof Uint8Array);
+    assert.equal(new TextDecoder().decode(error.stdout), "some\n");
+    const [bad, pid] = new TextDecoder().decode(error.stderr).split("\n");
+    assert.equal(bad, "bad");
+    await waitUntilGone(host, Number(pid));
+    await waitUntilGone(host, handle.pid);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.collect() rejects after timeoutMs though the program has closed its output",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("exec >&- 2>&-; sleep 600"), { timeoutMs: 100 });
+    await assert.rejects(handle.collect(), { code: "execTimeout" });
+  },
+  options,
+);
+
+test(
+  "ExecHandle is not ended by a timeout that comes after the exit",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("echo done"), { timeoutMs: 150 });
+    await handle.wait();
+    await (await run(host, script("sleep 0.3"))).wait();
+    assert.equal((await handle.collect()).stdout(), "done\n");
+  },
+  options,
+);
+
+test(
+  "ExecHandle rejects every reader with AbortedError when its signal fires",
+  async () => {
+    await using host = await FakeHost.start();
+    const controller = new AbortController();
+    const handle = await run(host, script("echo up; sleep 600"), { signal: controller.signal });
+    const reader = handle.stdout.getReader();
+    assert.equal(new TextDecoder().decode((await reader.read()).value), "up\n");
+    const waiting = [handle.wait(), reader.read(), new Response(handle.stderr).text(), handle.collect()];
+    controller.abort("changed my mind");
+    for (const promise of waiting)
+      await assert.rejects(promise, { code: "aborted", cause: "changed my mind" });
+    await waitUntilGone(host, handle.pid);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.start() runs nothing if its signal had fired already",
+  async () => {
+    await using host = await FakeHost.start();
+    await assert.rejects(run(host, script("echo ran"), { signal: AbortSignal.abort("no") }), {
+      code: "aborted",
+    });
+    await (await host.connect()).ping();
+    assert.deepEqual(host.logged, []);
+  },
+  options,
+);
+
+test(
+  "ExecHandle leaves no listener on a signal that outlives it",
+  async () => {
+    await using host = await FakeHost.start();
+    const { signal } = new AbortController();
+    const counts = { added: 0, removed: 0 };
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      counts.added++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      counts.removed++;
+      remove(...args);
+    };
+    await (await run(host, script("true"), { signal })).collect();
+    assert.ok(counts.added > 0);
+    assert.ok(counts.removed >= counts.added, JSON.stringify(counts));
+  },
+  options,
+);
+
+test(
+  "ExecHandle rejects with AgentDisconnectedError when the guest dies",
+  async () => {
+    await using host = await FakeHost.start();
+    const client = await host.connect();
+    const handle = await ExecHandle.start(client, request(script("sleep 600")));
+    const collected = handle.collect();
+    client.close(); // what the end of the VM host process looks like from here
+    await assert.rejects(collected, { code: "agentDisconnected" });
+    await assert.rejects(handle.wait(), { code: "agentDisconnected" });
+  },
+  options,
+);
+
+test(
+  "ExecHandle.stdin is a stream with back-pressure that errors with EPIPE",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("exec <&-; echo closed; sleep 600", { stdin: true }));
+    await handle.stdout.getReader().read();
+    const source = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+    });
+    await assert.rejects(source.pipeTo(handle.stdin), /EPIPE/);
+    await handle[Symbol.asyncDispose]();
+  },
+  options,
+);
+
+test(
+  "ExecHandle.stdin closes the program's input when the stream is closed",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, execStart(["cat"], { stdin: true }));
+    await new Response("through and through").body!.pipeTo(handle.stdin);
+    assert.equal((await handle.collect()).stdout(), "through and through");
+  },
+  options,
+);
+
+test(
+  "ExecHandle.takeStdin() gives the sink once, and none without a pipe",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, execStart(["cat"], { stdin: true }));
+    const sink = await handle.takeStdin();
+    assert.equal(await handle.takeStdin(), null);
+    sink!.write("a".repeat(300_000)); // nobody waits for it
+    await sink!.close();
+    assert.equal((await handle.collect()).stdout().length, 300_000);
+    assert.equal(await (await run(host, script("true"))).takeStdin(), null);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.stdout and stderr are streams of the same program",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script(`head -c ${MiB} /dev/zero & head -c ${MiB} /dev/zero >&2; wait`));
+    const [stdout, stderr] = await Promise.all([
+      new Response(handle.stdout).arrayBuffer(),
+      new Response(handle.stderr).arrayBuffer(),
+    ]);
+    assert.deepEqual([stdout.byteLength, stderr.byteLength], [MiB, MiB]);
+    assert.equal((await handle.wait()).success, true);
+  },
+  options,
+);
+
+test(
+  "ExecHandle on a terminal gives its output as stdout, and no stderr",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("stty size; echo err >&2", { terminal: { rows: 5, columns: 6 } }));
+    assert.equal(await new Response(handle.stderr).text(), "");
+    const output = await handle.collect();
+    assert.deepEqual([output.stdout(), output.stderr()], ["5 6\r\nerr\r\n", ""]);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.resize() changes the size that the program sees",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(
+      host,
+      script("trap 'stty size; exit' WINCH; echo up; while :; do sleep 0.02; done", {
+        terminal: { rows: 5, columns: 6 },
+      }),
+    );
+    const events = handle[Symbol.asyncIterator]();
+    let text = "";
+    while (!text.includes("up")) {
+      const { value } = await events.next();
+      if (value?.kind === "stdout") text += new TextDecoder().decode(value.data);
+    }
+    await handle.resize(40, 132);
+    assert.match((await handle.collect()).stdout(), /40 132/);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.kill() kills the group, and does nothing after the exit",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("sleep 600 & wait"));
+    await handle.kill();
+    assert.deepEqual(await handle.wait(), { code: 137, success: false, signal: 9 });
+    await handle.kill();
+  },
+  options,
+);
+
+test(
+  "ExecHandle is disposed when the program is gone",
+  async () => {
+    await using host = await FakeHost.start();
+    let pid: number;
+    {
+      await using handle = await run(host, script("sleep 600"));
+      pid = handle.pid;
+    }
+    const look = await run(host, script(`kill -0 ${pid}`));
+    assert.notEqual((await look.wait()).code, 0, "the program outlived its handle");
+  },
+  options,
+);
+
+test(
+  "ExecHandle is disposed though a process that left its group holds the pipe",
+  async () => {
+    await using host = await FakeHost.start();
+    let daemon = 0;
+    {
+      await using handle = await run(host, script("setsid sleep 600 & echo $!; wait"));
+      const { value } = await handle.stdout.getReader().read();
+      daemon = Number(new TextDecoder().decode(value));
+    }
+    {
+      await using handle = await run(host, script("setsid sleep 600 & exit 0"));
+      await handle.wait();
+    }
+    assert.ok(daemon > 0);
+    await (await run(host, script(`kill -9 ${daemon}`))).wait();
+  },
+  options,
+);
