@@ -8,7 +8,7 @@
  *
  * - pulled and converted by us, against `skopeo copy` + `umoci unpack`;
  * - converted from the plain tar by us, against `mkfs.erofs --tar=f` (erofs-utils 1.7 and later), else `mkfs.erofs` of
- *   the directory.
+ *   the directory (`scripts/newer-erofs-utils DIRECTORY` gets one with `--tar`: put DIRECTORY first in PATH).
  *
  * Every run is a process of its own with an empty store. Printed are the fastest and the median run and the highest peak
  * of resident memory. Needs root, as umoci unpacks owners.
