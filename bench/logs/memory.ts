@@ -53,8 +53,9 @@ function peakRssBytes(): number {
 
 /** What is left after collecting garbage. */
 export function aliveBytes(): number {
-  if ("Bun" in globalThis) Bun.gc(true);
-  else globalThis.gc?.();
+  const runtime = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
+  runtime.Bun?.gc(true);
+  runtime.gc?.();
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
   return heapUsed + Math.max(external, arrayBuffers);
 }

@@ -91,8 +91,17 @@ const SOURCE_BYTES = LOG_SOURCES.map((source) => Buffer.from(source));
  * torn lines, headers, sources and encodings of a later version. Never throws.
  */
 export function scanRecord(bytes: Uint8Array, start: number, end: number, fields: RecordFields): boolean {
-  if (end - start < 2 || bytes[start] !== BRACE_OPEN || bytes[end - 1] !== BRACE_CLOSE) return false;
-  return scanPlain(bytes, start, end, fields) ?? parseUnusual(bytes.subarray(start, end), fields);
+  if (end - start < 2) return false;
+  const [first, last] = [bytes[start]!, bytes[end - 1]!];
+  const isPlain = first === BRACE_OPEN && last === BRACE_CLOSE;
+  if (!isPlain && !isSpace(first) && !isSpace(last)) return false; // no JSON object: not worth a closer look
+  const isEntry = isPlain ? scanPlain(bytes, start, end, fields) : undefined;
+  return isEntry ?? parseUnusual(bytes.subarray(start, end), fields);
+}
+
+/** JSON allows it around the braces, and another writer may end lines with a carriage return. */
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d;
 }
 
 /** `undefined` where the line may be JSON, but not in the shape that writers of this format use. */

@@ -2,7 +2,9 @@
  * The real log against the model: a writer that rotates, crashes and boots again under a clock that jumps, and readers
  * that pause, stop and resume, in random order. After each step, what a reader got is exactly what the model says.
  *
- * `MSB_TEST_SEED` replays a run; `MSB_LOGS_STEPS` makes it longer.
+ * `MSB_TEST_SEED` replays a run: the same steps in the same order. Only in `race` steps, where files are rotated while a
+ * reader looks, does the machine decide what falls between what, and there any order has to come to the same.
+ * `MSB_LOGS_STEPS` makes a run longer.
  */
 import assert from "node:assert/strict";
 import { appendFileSync, renameSync } from "node:fs";
@@ -27,6 +29,8 @@ import { type Expected, type ExpectedLoss, ModelReader } from "./logs_model_read
 /** Deno needs several times as long for a file operation. */
 const STEPS = Number(process.env["MSB_LOGS_STEPS"] ?? ("Bun" in globalThis ? 100_000 : 25_000));
 const READERS_MAX = 6;
+/** About two files full. */
+const RACE_RECORDS_MAX = 16;
 const SOURCE_SETS: readonly (readonly ModelSource[])[] = [
   ["stdout", "stderr"],
   ["stderr"],
@@ -67,6 +71,7 @@ class Run {
     if (dice <= 600) return this.#crash();
     if (dice <= 603) return this.#crashInRotation();
     if (dice <= 610) return this.#snapshot();
+    if (dice <= 620) return this.#race();
     if (dice <= 640) return this.#open();
     if (dice <= 670) return this.#stopOrResume();
     return this.#read();
@@ -103,12 +108,12 @@ class Run {
     return `${this.#written++} "\\" ${"x".repeat(this.#random.integer(0, 120))}\n`;
   }
 
-  #append(): void {
+  #append(source: ModelSource = this.#random.pick(["stdout", "stdout", "stderr"] as const)): void {
     if (this.#writer === undefined) return;
-    const source = this.#random.pick(["stdout", "stdout", "stderr"] as const);
-    const sessionId = this.#random.integer(1, 3);
+    const sessionId = source === "system" ? null : this.#random.integer(1, 3);
     const text = this.#newText();
-    this.#writer.append(source, sessionId, Buffer.from(text));
+    if (sessionId === null || source === "system") this.#writer.system(text);
+    else this.#writer.append(source, sessionId, Buffer.from(text));
     this.#model.append(source, sessionId, text);
   }
 
@@ -216,9 +221,25 @@ class Run {
       await this.#readOne(reader);
   }
 
-  async #readOne(reader: Reader): Promise<void> {
+  /** A reader that waits while records are written and files rotated, so that its look-ups fall between these. */
+  async #race(): Promise<void> {
+    const reader = this.#someReader();
+    if (reader === undefined || this.#stopped.has(reader) || this.#writer === undefined) return;
+    this.#model.nowMs = Math.max(this.#model.nowMs, reader.model.sinceMs);
+    this.#append(this.#random.pick([...reader.model.sources]));
+    while (reader.model.hasNext) await this.#readOne(reader); // now it holds the newest file
+    const received = reader.stream.recv().catch((error: unknown) => error);
+    // Fewer records than the files can hold: whatever the timing, nothing is lost.
+    for (let left = this.#random.integer(1, RACE_RECORDS_MAX); left > 0; left--) {
+      this.#append(this.#random.pick([...reader.model.sources]));
+      for (let turns = this.#random.integer(0, 3); turns > 0; turns--) await nextTurn();
+    }
+    await this.#readOne(reader, received);
+  }
+
+  async #readOne(reader: Reader, pending?: Promise<unknown>): Promise<void> {
     const expected = reader.model.read();
-    const received = await withLimit(reader.stream.recv().catch((error: unknown) => error));
+    const received = await withLimit(pending ?? reader.stream.recv().catch((error: unknown) => error));
     if (expected.kind === "missed") return this.#assertMissed(reader, received, expected);
     assert.ok(expected.kind === "entry");
     if (received === null || received instanceof Error)
@@ -251,6 +272,11 @@ class Run {
   #someTime(): number {
     return this.#model.nowMs - this.#random.integer(-5, 3000);
   }
+}
+
+/** Lets file operations that are under way come back. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Fails instead of hanging when nothing comes. */

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
 import { LogsUnavailableError } from "../../../src/logs/errors.ts";
 import { readLogDirectory, readLogDirectorySnapshot } from "../../../src/logs/read_logs.ts";
@@ -85,6 +93,23 @@ test("readLogDirectory() finds since in every file at every second", async () =>
     const since = START_MS + second * 1000;
     const found = texts(await readLogDirectory(logs, { since }));
     assert.deepEqual(found, written.slice(Math.max(0, second) * 20), `since second ${second}`);
+  }
+});
+
+test("readLogDirectory() finds since in the last record of a file that lacks its line feed", async () => {
+  using logs = testLogs();
+  const writer = logs.writer();
+  appendMany(writer, "early ", 2);
+  logs.nowMs += 1000;
+  appendMany(writer, "late ", 1);
+  writer.close();
+  truncateSync(logs.path("exec.log"), statSync(logs.path("exec.log")).size - 1);
+  renameSync(logs.path("exec.log"), logs.path("exec.log.1"));
+  using next = logs.writer();
+  const written = appendMany(next, "next ", 1);
+  for (const tail of [undefined, 9]) {
+    const found = await readLogDirectory(logs, { since: logs.nowMs, tail });
+    assert.deepEqual(texts(found), ["late 0\n", ...written]);
   }
 });
 

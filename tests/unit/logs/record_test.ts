@@ -91,6 +91,7 @@ test("scanRecord() takes keys in any order, spaces, other keys and other precisi
   assert.deepEqual(scan(`{"d":"a\\n","id":3,"s":"stdout","t":"${t}"}`), expected);
   assert.deepEqual(scan(`{ "t": "${t}", "s": "stdout", "d": "a\\n", "id": 3 }`), expected);
   assert.deepEqual(scan(`{"t":"${t}","s":"stdout","d":"a\\n","id":3,"new":[1,{}]}`), expected);
+  assert.deepEqual(scan(` {"t":"${t}","s":"stdout","d":"a\\n","id":3}\r`), expected);
   assert.deepEqual(scan(`{"t":"2026-01-31T12:00:00Z","s":"stdout","d":"a\\n","id":3}`), expected);
   assert.deepEqual(scan(`{"t":"2026-01-31T14:00:00.000000+02:00","s":"stdout","d":"a\\n","id":3}`), expected);
   assert.deepEqual(scan(`{"t":"${t}","s":"\\u0073tdout","d":"a\\n","id":3}`), expected);
