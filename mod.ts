@@ -111,6 +111,8 @@ export type {
   SandboxSummary,
 } from "./src/sandbox/manager_types.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
+export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
+export type { ClaimOptions } from "./src/sandbox/warm_pool.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
