@@ -63,15 +63,18 @@ export class Database {
 
   /** Opens the file, makes it if need be, and brings its schema up to date. @throws {DatabaseError} */
   constructor(path: string) {
+    let database: DatabaseSync | undefined;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      this.#database = new DatabaseSync(path);
+      database = new DatabaseSync(path);
+      this.#database = database;
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       this.#database.exec("PRAGMA journal_mode = WAL");
       this.#database.exec("PRAGMA synchronous = NORMAL");
       this.#database.exec("PRAGMA foreign_keys = ON");
       this.#migrate(path);
     } catch (cause) {
+      database?.close();
       if (cause instanceof DatabaseError) throw cause;
       throw new DatabaseError(`Cannot open the registry ${path}: ${messageOf(cause)}`, { cause });
     }
@@ -83,28 +86,37 @@ export class Database {
 
   /** Runs a statement; returns how many rows it changed. */
   run(sql: string, ...parameters: Parameter[]): number {
-    return Number(this.#database.prepare(sql).run(...parameters).changes);
+    return Number(attempt(() => this.#database.prepare(sql).run(...parameters)).changes);
   }
 
   get(sql: string, ...parameters: Parameter[]): Row | undefined {
     // Bun answers null where there is no row, Deno undefined.
-    return (this.#database.prepare(sql).get(...parameters) as Row | null | undefined) ?? undefined;
+    const row = attempt(() => this.#database.prepare(sql).get(...parameters));
+    return (row as Row | null | undefined) ?? undefined;
   }
 
   all(sql: string, ...parameters: Parameter[]): Row[] {
-    return this.#database.prepare(sql).all(...parameters) as Row[];
+    return attempt(() => this.#database.prepare(sql).all(...parameters)) as Row[];
   }
 
   /** Runs `body` as one write transaction: nobody else writes meanwhile, and what throws leaves no trace. */
   transaction<T>(body: () => T): T {
-    this.#database.exec("BEGIN IMMEDIATE");
+    attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
     try {
       const result = body();
-      this.#database.exec("COMMIT");
+      attempt(() => this.#database.exec("COMMIT"));
       return result;
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      this.#rollBack();
       throw error;
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec("ROLLBACK");
+    } catch {
+      // SQLite has rolled back by itself, as it does when the disk is full: what was thrown says why
     }
   }
 
@@ -127,5 +139,14 @@ export class Database {
 
   #version(): number {
     return Number(this.get("PRAGMA user_version")?.["user_version"]);
+  }
+}
+
+/** @throws {DatabaseError} for whatever SQLite says. */
+function attempt<T>(statement: () => T): T {
+  try {
+    return statement();
+  } catch (cause) {
+    throw new DatabaseError(`The registry failed: ${messageOf(cause)}`, { cause });
   }
 }
