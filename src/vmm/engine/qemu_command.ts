@@ -10,6 +10,9 @@ import { KERNEL_WORDS, type MachineConfig } from "./engine.ts";
 /** Debian's package is qemu-system-x86. */
 export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";
 
+/** A failed write is the guest's to hear of: by default, a full disk of the host would stop the whole VM for good. */
+const DRIVE_OPTIONS = "format=raw,if=none,discard=unmap,werror=report,rerror=report";
+
 /** The whole command line after the program's name. */
 export function qemuArguments(config: MachineConfig, kernelPath: string): string[] {
   const inRun = (name: string) => escapeOption(join(config.runDirectory, name));
@@ -25,7 +28,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string): string
     ...config.disks.flatMap(({ id, path, readOnly }) => [
       ...[
         "-drive",
-        `id=${id},file=${escapeOption(path)},format=raw,if=none,readonly=${readOnly ? "on" : "off"},discard=unmap`,
+        `id=${id},file=${escapeOption(path)},readonly=${readOnly ? "on" : "off"},${DRIVE_OPTIONS}`,
       ],
       ...["-device", `virtio-blk-device,drive=${id}`],
     ]),
