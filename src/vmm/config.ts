@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { InternalError } from "../base/errors.ts";
+import { type ErrorCode, InternalError } from "../base/errors.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../registry/registry.ts";
 import type { TimeLimitConfig } from "./time_limits.ts";
 
@@ -87,7 +87,7 @@ export type HostReport =
       readonly step: BootStep;
       readonly message: string;
       /** `code` of the error behind it, where it is one of ours. */
-      readonly code?: string | undefined;
+      readonly code?: ErrorCode | undefined;
       readonly hint?: string | undefined;
     };
 

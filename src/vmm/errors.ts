@@ -2,7 +2,10 @@
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 import type { BootStep } from "./config.ts";
 
-/** The sandbox's VM did not come up. */
+/**
+ * The sandbox's VM did not come up. Where an error of this library is behind it, that is its `cause`, by whose `code` a full
+ * disk (`"diskFull"`) or a late guest (`"timeout"`) can be told from others.
+ */
 export class BootStartError extends MicrosandboxError {
   readonly sandbox: string;
   /** How far it got: the step that failed. */

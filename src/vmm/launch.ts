@@ -6,7 +6,13 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { AbortedError, InternalError, IoError } from "../base/errors.ts";
+import {
+  AbortedError,
+  InternalError,
+  IoError,
+  MicrosandboxError,
+  type MicrosandboxErrorOptions,
+} from "../base/errors.ts";
 import { LineChild } from "../platform/child.ts";
 import { runtimeCommand, runtimeEnvironment } from "../platform/runtime.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
@@ -132,7 +138,9 @@ async function nextReport(
   }
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
   if (report.type === "failed") {
-    throw bootError(options.name, report.step, report.message, runDirectory, report.hint);
+    const { code, message, hint } = report;
+    const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
+    throw bootError(options.name, report.step, message, runDirectory, { cause, hint });
   }
   return report;
 }
@@ -142,13 +150,13 @@ function bootError(
   step: BootStep,
   reason: string,
   runDirectory: string,
-  hint?: string,
+  options?: MicrosandboxErrorOptions,
 ): BootStartError {
   const tails = {
     console: spoolTail(join(runDirectory, RunFile.console)),
     diagnostics: spoolTail(join(runDirectory, RunFile.diagnostics)),
   };
-  return new BootStartError(name, step, reason, tails, { hint });
+  return new BootStartError(name, step, reason, tails, options);
 }
 
 function refusal(name: string, reason: "exists" | "notStartable"): Error {
