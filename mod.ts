@@ -15,6 +15,7 @@
 export {
   AgentDisconnectedError,
   AgentHandshakeError,
+  ConnectFailedError,
   ExecFailedError,
   type ExecFailureKind,
   ExecOutputLimitError,
@@ -39,7 +40,8 @@ export {
   LibkrunNotFoundError,
 } from "./src/ffi/errors.ts";
 export { TarInvalidError, TreeInvalidError } from "./src/image/errors.ts";
-export { Ext4InvalidError } from "./src/image/ext4/errors.ts";
+export { Ext4InvalidError } from "./src/image/ext4.ts";
+export type { RegistryAuth } from "./src/image/oci/credentials.ts";
 export {
   ImageAuthError,
   ImageDigestMismatchError,
@@ -50,6 +52,7 @@ export {
   ImageReferenceInvalidError,
   ImageRegistryError,
 } from "./src/image/oci/errors.ts";
+export type { RegistryOptions } from "./src/image/oci/registry_client.ts";
 export type { PullProgress, PullProgressListener } from "./src/image/progress.ts";
 export {
   InvalidCursorError,
@@ -82,7 +85,21 @@ export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
+export type { SandboxFetchInit } from "./src/sandbox/fetch.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
+export {
+  Image,
+  type ImageArchiveFormat,
+  type ImageDetail,
+  type ImageHandle,
+  type ImageLayer,
+  type ImageLoadOptions,
+  type ImageOptions,
+  type ImagePullOptions,
+  type ImageRemoveOptions,
+  type ImageSaveOptions,
+  type PruneReport,
+} from "./src/sandbox/image.ts";
 export type {
   ConnectOrStartOptions,
   DestroyOptions,
@@ -110,8 +127,10 @@ export type {
   SandboxSpec,
   SandboxSummary,
 } from "./src/sandbox/manager_types.ts";
+export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network_connection.ts";
 export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
 export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
+export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
 export type { ClaimOptions } from "./src/sandbox/warm_pool.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";

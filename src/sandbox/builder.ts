@@ -3,7 +3,10 @@
  *
  * @module
  */
+import type { RegistryOptions } from "../image/oci/registry_client.ts";
+import type { BootCallOptions } from "./create.ts";
 import type { RlimitOptions, SandboxOptions } from "./options.ts";
+import { PullProgressCreate } from "./pull_progress_create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** What becomes of the options that were collected. */
@@ -12,10 +15,7 @@ export interface BuilderEnds {
   readonly connectOrCreate: CreateFunction;
 }
 
-export type CreateFunction = (
-  options: SandboxOptions,
-  call: { readonly signal?: AbortSignal | undefined },
-) => Promise<Sandbox>;
+export type CreateFunction = (options: SandboxOptions, call: BootCallOptions) => Promise<Sandbox>;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -31,6 +31,7 @@ export class SandboxBuilder {
   readonly #options: Mutable<Partial<SandboxOptions>>;
   readonly #name: string;
   readonly #ends: BuilderEnds;
+  #call: Pick<BootCallOptions, "registry" | "platform"> = {};
 
   /** Use `Sandbox.builder(name)`. */
   constructor(name: string, ends: BuilderEnds) {
@@ -150,6 +151,18 @@ export class SandboxBuilder {
     return this.#set("pullPolicy", policy);
   }
 
+  /** Credentials, plain HTTP or further authorities for the image's registry. Not stored with the sandbox. */
+  registry(options: RegistryOptions): this {
+    this.#call = { ...this.#call, registry: options };
+    return this;
+  }
+
+  /** Platform of the image, e.g. `"linux/amd64"`. */
+  platform(platform: string): this {
+    this.#call = { ...this.#call, platform };
+    return this;
+  }
+
   engine(engine: "auto" | "krun" | "qemu"): this {
     return this.#set("engine", engine);
   }
@@ -166,21 +179,31 @@ export class SandboxBuilder {
   /**
    * Boots the sandbox; resolves when its agent answers. Errors: see `Sandbox.create()`.
    */
-  create(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
-    return this.#ends.create({ image: "", ...this.build() }, options);
+  create(options: BootCallOptions = {}): Promise<Sandbox> {
+    return this.#ends.create(this.#required(), { ...this.#call, ...options });
+  }
+
+  /** Like {@linkcode create}, with the progress of the pull as events beside the sandbox to come. */
+  createWithPullProgress(options: BootCallOptions = {}): PullProgressCreate {
+    return new PullProgressCreate((call) => this.create({ ...options, ...call }));
   }
 
   /**
    * Connects to the sandbox of that name, starts it if it does not run, or creates it if there is none. See
    * `Sandbox.connectOrCreate()`.
    */
-  connectOrCreate(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
-    return this.#ends.connectOrCreate({ image: "", ...this.build() }, options);
+  connectOrCreate(options: BootCallOptions = {}): Promise<Sandbox> {
+    return this.#ends.connectOrCreate(this.#required(), { ...this.#call, ...options });
   }
 
   /** Like {@linkcode create}, for a sandbox that outlives this process. */
-  createDetached(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Sandbox> {
+  createDetached(options: BootCallOptions = {}): Promise<Sandbox> {
     return this.detached().create(options);
+  }
+
+  /** An image that was never set is refused with the other bad options, by its field's name. */
+  #required(): SandboxOptions {
+    return { image: "", ...this.build() };
   }
 
   #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {

@@ -39,7 +39,10 @@ const registries = new Map<string, Registry>();
 
 /** The registry of the home in use. */
 export function openRegistry(): Registry {
-  const home = homeDirectory();
+  return registryOf(homeDirectory());
+}
+
+export function registryOf(home: string): Registry {
   let registry = registries.get(home);
   if (registry === undefined) {
     registry = new Registry(home);

@@ -13,6 +13,7 @@ import { MiB } from "../base/bytes.ts";
 import { InternalError } from "../base/errors.ts";
 import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
+import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
 import { homePaths } from "../platform/home.ts";
@@ -49,6 +50,10 @@ export interface BootCallOptions {
   readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
   /** Told how the pull or the conversion of the image gets on. */
   readonly onPullProgress?: PullProgressListener | undefined;
+  /** How to reach the image's registry. Not stored with the sandbox, as it may hold secrets. */
+  readonly registry?: RegistryOptions | undefined;
+  /** Platform of the image, e.g. `"linux/amd64"`. @default Linux on this machine's processor */
+  readonly platform?: string | undefined;
 }
 
 /** The steps of a creation, in order. */
@@ -103,6 +108,8 @@ function obtainImage(
   return resolveImage(config.image, {
     home: registry.home,
     pullPolicy,
+    platform: call.platform,
+    registry: call.registry,
     signal: call.signal,
     onProgress: call.onPullProgress,
     claim: (digest) => {
