@@ -11,6 +11,7 @@ import { DatabaseError } from "./errors.ts";
 
 /** How long a statement waits for another process's transaction. Ours take milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000;
+const WAL_RETRY_MS = 5;
 
 /** Statements that lead from one schema version to the next; entry n makes version n + 1. Never edited, only added to. */
 const MIGRATIONS: readonly string[] = [
@@ -69,7 +70,7 @@ export class Database {
       database = new DatabaseSync(path);
       this.#database = database;
       this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-      this.#database.exec("PRAGMA journal_mode = WAL");
+      enterWalMode(this.#database);
       this.#database.exec("PRAGMA synchronous = NORMAL");
       this.#database.exec("PRAGMA foreign_keys = ON");
       this.#migrate(path);
@@ -139,6 +140,22 @@ export class Database {
 
   #version(): number {
     return Number(this.get("PRAGMA user_version")?.["user_version"]);
+  }
+}
+
+/**
+ * Only the first to open a file changes its journal. SQLite does not wait for others who are doing the same, since each
+ * holds what the other needs: all but one fail at once, and come again.
+ */
+function enterWalMode(database: DatabaseSync): void {
+  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return database.exec("PRAGMA journal_mode = WAL");
+    } catch (error) {
+      if (!messageOf(error).includes("locked") || Date.now() > deadline) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_RETRY_MS);
+    }
   }
 }
 

@@ -18,7 +18,7 @@ export type RacerCommand =
   | { readonly type: "open"; readonly home: string }
   /** Claims the names `0` to `count - 1`; answers with those that it got. */
   | { readonly type: "claim"; readonly count: number }
-  /** Creates and removes `name` as often as it can in `count` tries, its directory included; answers with how often. */
+  /** Creates and removes `name`, its directory included, until it has got it `count` times; answers with how many tries. */
   | { readonly type: "cycle"; readonly name: string; readonly count: number }
   /** Claims one boot of the stopped sandbox `id`; answers with its number, or null. */
   | { readonly type: "start"; readonly id: string };
@@ -78,8 +78,8 @@ function cycle(
   claim: Omit<Parameters<Registry["claimCreate"]>[0], "id" | "name">,
 ): number {
   const place = `${registry.home}/${name}`;
-  let wins = 0;
-  for (let i = 0; i < count; i++) {
+  let tries = 0;
+  for (let wins = 0; wins < count; tries++) {
     const id = randomUUID();
     const key = unlessTaken(() => registry.claimCreate({ ...claim, id, name }));
     if (key === undefined) continue;
@@ -96,7 +96,7 @@ function cycle(
     rmSync(`${place}-${id}`, { recursive: true });
     wins++;
   }
-  return wins;
+  return tries;
 }
 
 function unlessTaken<T>(action: () => T): T | undefined {
