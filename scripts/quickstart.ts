@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { doctor, MicrosandboxError, Sandbox } from "../mod.ts";
+import { doctor, MicrosandboxError, type PullProgress, Sandbox } from "../mod.ts";
 
 const begin = performance.now();
 let stageBegin = begin;
@@ -15,6 +15,20 @@ function stage(name: string, detail: string): void {
   const time = `${((now - stageBegin) / 1000).toFixed(2)} s`;
   console.log(`${name.padEnd(8)} ${time.padStart(8)}   ${detail}`);
   stageBegin = now;
+}
+
+/** Shows how the image gets on: one line that changes on a terminal, nothing elsewhere (its stage has a line anyway). */
+function showProgress(event: PullProgress): void {
+  if (!process.stdout.isTTY) return;
+  const count = "totalBytes" in event && event.totalBytes ? progressBar(event) : "";
+  process.stdout.write(`\r\x1b[K${event.kind} ${count}${event.kind === "complete" ? "\r\x1b[K" : ""}`);
+}
+
+function progressBar(event: PullProgress): string {
+  const done = "downloadedBytes" in event ? event.downloadedBytes : "bytesRead" in event ? event.bytesRead : 0;
+  const total = "totalBytes" in event ? (event.totalBytes ?? 0) : 0;
+  const filled = total === 0 ? 0 : Math.round((Math.min(done, total) / total) * 30);
+  return `[${"#".repeat(filled)}${" ".repeat(30 - filled)}] ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
 }
 
 async function run(sandbox: Sandbox, command: string, ...args: string[]): Promise<void> {
@@ -37,7 +51,10 @@ async function main(image: string): Promise<void> {
   };
   const sandbox = await Sandbox.create(
     { name: "quickstart", image, memoryMiB: 256, replace: true },
-    { onStep: (step) => steps[step] !== undefined && stage(step === "agent" ? "boot" : step, steps[step]) },
+    {
+      onStep: (step) => steps[step] !== undefined && stage(step === "agent" ? "boot" : step, steps[step]),
+      onPullProgress: showProgress,
+    },
   );
   stage("ready", `sandbox ${sandbox.name} (${sandbox.id})`);
   await run(sandbox, "uname", "-a");
