@@ -3,6 +3,8 @@
 #include <stdnoreturn.h>
 
 #include "boot.h"
+#include "freeze.h"
+#include "pause.h"
 #include "session.h"
 
 enum phase {
@@ -30,6 +32,8 @@ struct agent {
     uint64_t host_gone_deadline_ms; /* 0 while the host is there */
     bool is_flushed;
     struct boot_handles handles;
+    struct pausing pausing;
+    struct freezing freezing;
     struct receiver receiver;
     struct send_queue queue;
     struct sessions sessions;

@@ -107,7 +107,6 @@ static bool mount_pseudo_filesystems(struct boot_failure *failure) {
         {"mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, true},
         {"proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, false},
         {"sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, false},
-        {"cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, true},
     };
     for (size_t i = 0; i < sizeof MOUNTS / sizeof *MOUNTS; i++) {
         bool is_mounted = directory_ensure(MOUNTS[i].path, 0755) &&

@@ -1,4 +1,6 @@
 /* Which room a frame belongs to, and the messages of stream 0. */
+#include <errno.h>
+
 #include "agent.h"
 #include "clock.h"
 #include "log.h"
@@ -13,6 +15,10 @@ static void handle_boot(struct agent *agent, const struct msg_boot *boot) {
         agent_send_rest(agent);
         agent->phase = PHASE_ENDING;
         return;
+    }
+    if (agent->is_init) {
+        cgroup_prepare(&agent->pausing.cgroup);
+        agent->freezing.upper_fd = agent->handles.upper_fd;
     }
     agent->phase = PHASE_SERVING;
     reply_ready(&agent->queue, agent->start_micros, received_micros, clock_boot_micros());
@@ -29,6 +35,8 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
     struct msg_clock clock;
     struct msg_shutdown shutdown;
     struct msg_client_gone client;
+    struct msg_pause pause;
+    struct msg_freeze freeze;
     switch (frame->type) {
         case MSG_BOOT:
             if (!msg_boot_decode(&reader, &boot)) return false;
@@ -50,6 +58,20 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
         case MSG_CLIENT_GONE:
             if (!msg_client_gone_decode(&reader, &client)) return false;
             sessions_client_gone(&agent->sessions, client.first_stream, client.last_stream);
+            return true;
+        case MSG_PAUSE:
+            if (!msg_pause_decode(&reader, &pause)) return false;
+            if (agent->phase == PHASE_SERVING)
+                pause_set(&agent->pausing, &agent->queue, &pause);
+            else
+                reply_paused(&agent->queue, pause.token, false, EBUSY);
+            return true;
+        case MSG_FREEZE:
+            if (!msg_freeze_decode(&reader, &freeze)) return false;
+            if (agent->phase == PHASE_SERVING)
+                freeze_set(&agent->freezing, &agent->queue, &freeze);
+            else
+                reply_frozen(&agent->queue, freeze.token, false, EBUSY);
             return true;
         case MSG_GO:
             if (!reader_finished(&reader)) return false;
@@ -78,6 +100,8 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
         case MSG_CLOCK:
         case MSG_SHUTDOWN:
         case MSG_CLIENT_GONE:
+        case MSG_PAUSE:
+        case MSG_FREEZE:
         case MSG_GO:
             if (frame->stream != 0)
                 refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");

@@ -52,6 +52,12 @@ enum {
     HOST_GONE_MS = 500,
     HOST_GONE_RETRY_MS = 20,
 
+    /* Until every program stands still; one that waits for a disk does so first. */
+    PAUSE_WAIT_MS = 10 * 1000,
+    PAUSE_POLL_MS = 2,
+    /* Longest freeze that is not renewed. */
+    FREEZE_LEASE_MS_MAX = 60 * 1000,
+
     /* Shutdown: after SIGKILL; for output to leave while clients take it; for the rest to leave without them. */
     KILL_WAIT_MS = 2 * 1000,
     DRAIN_WAIT_MS = 1000,

@@ -83,6 +83,9 @@ static bool start(int count, char **arguments) {
     agent.is_init = getpid() == 1;
     agent.start_micros = clock_boot_micros();
     agent.sessions.queue = &agent.queue;
+    agent.sessions.pausing = &agent.pausing;
+    agent.pausing.cgroup = (struct cgroup){.fd = -1, .leaf_fd = -1}; /* until the boot */
+    agent.freezing.upper_fd = -1;
     open_files_raise(agent.is_init);
     agent.signal_fd = open_signals();
     if (!(agent.is_init ? start_as_init() : start_as_process(count, arguments))) return false;
@@ -90,13 +93,19 @@ static bool start(int count, char **arguments) {
     return agent.signal_fd >= 0;
 }
 
+/* -1 is no limit. */
+static int shorter_wait(int a_ms, int b_ms) {
+    if (a_ms < 0 || b_ms < 0) return a_ms < 0 ? b_ms : a_ms;
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int timeout_ms(void) {
     if (agent.is_busy) return 0;
     if (agent.host_gone_deadline_ms != 0) return HOST_GONE_RETRY_MS;
-    int shutdown_ms = shutdown_timeout_ms(&agent);
-    int sessions_ms = sessions_timeout_ms(&agent.sessions);
-    if (shutdown_ms < 0 || (sessions_ms >= 0 && sessions_ms < shutdown_ms)) return sessions_ms;
-    return shutdown_ms;
+    int wait_ms = shutdown_timeout_ms(&agent);
+    wait_ms = shorter_wait(wait_ms, sessions_timeout_ms(&agent.sessions));
+    wait_ms = shorter_wait(wait_ms, pause_timeout_ms(&agent.pausing));
+    return shorter_wait(wait_ms, freeze_timeout_ms(&agent.freezing));
 }
 
 /* Waits until something can be done, and marks what. */
@@ -139,6 +148,8 @@ int main(int count, char **arguments) {
         sessions_step(&agent.sessions); /* before the output: an exit waits for nobody */
         move_outputs();
         sessions_step(&agent.sessions);
+        pause_step(&agent.pausing, &agent.queue);
+        freeze_step(&agent.freezing, &agent.queue);
         agent_send(&agent);
         while (shutdown_step(&agent)) {
         } /* a phase may be over as soon as it begins */

@@ -36,6 +36,7 @@ enum {
     EXEC_FAILURE_PTY_SETUP = 9,
     EXEC_FAILURE_TOO_MANY_SESSIONS = 10,
     EXEC_FAILURE_SHUTTING_DOWN = 11,
+    EXEC_FAILURE_PAUSED = 12,
 };
 
 enum {
@@ -97,6 +98,10 @@ enum {
     MSG_TCP_CONNECT = 80,
     MSG_TCP_CONNECTED = 81,
     MSG_TCP_FAILED = 82,
+    MSG_PAUSE = 96,
+    MSG_PAUSED = 97,
+    MSG_FREEZE = 98,
+    MSG_FROZEN = 99,
 };
 
 /* hello: agent to host, first frame. */
@@ -596,4 +601,73 @@ static inline bool msg_tcp_failed_decode(struct reader *reader, struct msg_tcp_f
 static inline void msg_tcp_failed_encode(struct writer *writer, const struct msg_tcp_failed *message) {
     write_i32(writer, message->error_number);
     write_text(writer, message->message);
+}
+
+/* pause: stop all programs where they are (on is 1), or let them go on (0); answered by paused. */
+struct msg_pause {
+    uint32_t token;
+    uint8_t on;
+};
+static inline bool msg_pause_decode(struct reader *reader, struct msg_pause *message) {
+    message->token = read_u32(reader);
+    message->on = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_pause_encode(struct writer *writer, const struct msg_pause *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->on);
+}
+
+/* paused: answer to pause: whether programs stand still now; errno says why that is not what was asked for. */
+struct msg_paused {
+    uint32_t token;
+    uint8_t on;
+    int32_t error_number;
+};
+static inline bool msg_paused_decode(struct reader *reader, struct msg_paused *message) {
+    message->token = read_u32(reader);
+    message->on = read_u8(reader);
+    message->error_number = read_i32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_paused_encode(struct writer *writer, const struct msg_paused *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->on);
+    write_i32(writer, message->error_number);
+}
+
+/* freeze: bring all writes to the upper disk and hold new ones back (on is 1) for at most leaseMs, to be renewed by asking again, or let them go on (0); answered by frozen. */
+struct msg_freeze {
+    uint32_t token;
+    uint8_t on;
+    uint32_t lease_ms;
+};
+static inline bool msg_freeze_decode(struct reader *reader, struct msg_freeze *message) {
+    message->token = read_u32(reader);
+    message->on = read_u8(reader);
+    message->lease_ms = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_freeze_encode(struct writer *writer, const struct msg_freeze *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->on);
+    write_u32(writer, message->lease_ms);
+}
+
+/* frozen: answer to freeze: whether writes are held back now. To a release errno says whether they were until then (0), or not (ETIMEDOUT). */
+struct msg_frozen {
+    uint32_t token;
+    uint8_t on;
+    int32_t error_number;
+};
+static inline bool msg_frozen_decode(struct reader *reader, struct msg_frozen *message) {
+    message->token = read_u32(reader);
+    message->on = read_u8(reader);
+    message->error_number = read_i32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_frozen_encode(struct writer *writer, const struct msg_frozen *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->on);
+    write_i32(writer, message->error_number);
 }

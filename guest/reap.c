@@ -17,7 +17,7 @@ void agent_reap(struct agent *agent) {
     }
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
-        sessions_reaped(&agent->sessions, pid, status);
+        if (!freeze_reaped(&agent->freezing, pid, status)) sessions_reaped(&agent->sessions, pid, status);
 }
 
 bool agent_has_children(void) {

@@ -63,6 +63,18 @@ void reply_pong(struct send_queue *queue, uint32_t stream, uint32_t token) {
     send_message(queue, MSG_PONG, stream, 0, &payload);
 }
 
+void reply_paused(struct send_queue *queue, uint32_t token, bool on, int error) {
+    PAYLOAD_WRITER(payload);
+    msg_paused_encode(&payload, &(struct msg_paused){.token = token, .on = on, .error_number = error});
+    send_message(queue, MSG_PAUSED, 0, 0, &payload);
+}
+
+void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error) {
+    PAYLOAD_WRITER(payload);
+    msg_frozen_encode(&payload, &(struct msg_frozen){.token = token, .on = on, .error_number = error});
+    send_message(queue, MSG_FROZEN, 0, 0, &payload);
+}
+
 void reply_flushed(struct send_queue *queue, bool clean) {
     PAYLOAD_WRITER(payload);
     msg_flushed_encode(&payload, &(struct msg_flushed){.clean = clean});

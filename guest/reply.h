@@ -9,6 +9,8 @@ void reply_hello(struct send_queue *queue);
 void reply_ready(struct send_queue *queue, uint64_t start_micros, uint64_t boot_micros, uint64_t ready_micros);
 void reply_boot_failed(struct send_queue *queue, uint8_t stage, int error, const char *message);
 void reply_pong(struct send_queue *queue, uint32_t stream, uint32_t token);
+void reply_paused(struct send_queue *queue, uint32_t token, bool on, int error);
+void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error);
 void reply_flushed(struct send_queue *queue, bool clean);
 void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8_t type, const char *message);
 

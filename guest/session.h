@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "frame.h"
+#include "pause.h"
 
 /* A TCP stream (tcp.h) begins as CONNECTING instead. */
 enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_CONNECTING, SESSION_RUNNING };
@@ -75,6 +76,7 @@ struct session {
 
 struct sessions {
     struct send_queue *queue;
+    struct pausing *pausing; /* whose group new programs join */
     bool refuses_new; /* shutting down */
     uint32_t start_bytes_total;
     uint64_t abandoned_count;

@@ -42,7 +42,7 @@ static const char *append_part(struct sessions *sessions, struct session *sessio
 static void start_process(struct sessions *sessions, struct session *session, const struct msg_exec_start *start) {
     struct spawned spawned;
     struct spawn_failure failure;
-    if (!spawn(start, &spawned, &failure)) {
+    if (!spawn(start, &sessions->pausing->cgroup, &spawned, &failure)) {
         refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
         session_release(sessions, session);
         return;
@@ -95,9 +95,13 @@ void session_exec_start(struct sessions *sessions, const struct frame *frame) {
         reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
         return;
     }
-    if (sessions->refuses_new) {
+    bool is_paused = sessions->pausing->stage != PAUSE_OFF;
+    if (sessions->refuses_new || is_paused) {
         if (!is_first) session_release(sessions, session);
-        refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
+        if (sessions->refuses_new)
+            refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
+        else
+            refuse(sessions, frame->stream, EXEC_FAILURE_PAUSED, 0, "the sandbox is paused");
         return;
     }
     if (is_first) session = session_claim(sessions, frame->stream);

@@ -31,6 +31,8 @@ static void signal_programs(const struct agent *agent, int number) {
 void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
     if (agent->phase > PHASE_SERVING) return;
     agent->sessions.refuses_new = true;
+    pause_end(&agent->pausing); /* a program that stands still cannot end */
+    freeze_end(&agent->freezing);
     if (grace_ms > 0) {
         signal_programs(agent, SIGTERM);
         sessions_hang_up(&agent->sessions);
@@ -40,6 +42,7 @@ void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
 }
 
 static void flush(struct agent *agent) {
+    freeze_end(&agent->freezing); /* in case that one began as the shutdown did */
     bool is_clean = !agent->is_init || flush_filesystems(&agent->handles);
     agent->is_flushed = true;
     if (queue_room(&agent->queue) >= REPLY_BYTES_MAX) reply_flushed(&agent->queue, is_clean);
@@ -94,6 +97,7 @@ noreturn void agent_end(struct agent *agent) {
     if (is_unexpected) log_line("the host is gone");
     if (!agent->is_flushed) {
         kill(-1, SIGKILL);
+        freeze_end(&agent->freezing);
         flush_filesystems(&agent->handles);
     }
     /* Nothing else: power-off and halt hang on the kernels that this runs on. */

@@ -63,7 +63,8 @@ static struct spawn_failure failure_of(int error, bool is_tty, const char *messa
     return failure;
 }
 
-bool spawn(const struct msg_exec_start *start, struct spawned *spawned, struct spawn_failure *failure) {
+bool spawn(const struct msg_exec_start *start, struct cgroup *cgroup, struct spawned *spawned,
+           struct spawn_failure *failure) {
     bool is_tty = start->flags & EXEC_FLAG_TTY;
     struct spawned ours = {.pid = -1, .status_fd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
     struct child_files theirs = {.status_fd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
@@ -73,7 +74,7 @@ bool spawn(const struct msg_exec_start *start, struct spawned *spawned, struct s
     if (is_open && open_pipe(&ours.status_fd, &theirs.status_fd, false) && make_nonblocking(ours.status_fd)) {
         step = "cannot fork";
         is_tty = false;
-        ours.pid = fork();
+        ours.pid = cgroup_fork(cgroup);
         if (ours.pid == 0) child_run(start, &theirs);
     }
     int error = errno;

@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "limits.h"
 
 /* What the child writes to its status pipe if it cannot exec; a pipe that just closes means that it could. */
@@ -21,4 +22,5 @@ struct spawned {
 };
 
 /* Forks. Everything that can take long or depends on the guest's files happens in the child. */
-bool spawn(const struct msg_exec_start *start, struct spawned *spawned, struct spawn_failure *failure);
+bool spawn(const struct msg_exec_start *start, struct cgroup *cgroup, struct spawned *spawned,
+           struct spawn_failure *failure);

@@ -15,7 +15,13 @@ import {
 } from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
-import { type Message, type MessageFields, PROTOCOL_VERSION, TimeLimit } from "./protocol.ts";
+import {
+  type Message,
+  type MessageFields,
+  PROTOCOL_VERSION,
+  type StandstillState,
+  TimeLimit,
+} from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
 export interface ConnectOptions {
@@ -34,6 +40,8 @@ export class AgentClient {
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession | TcpSession>();
   readonly #pings = new Map<number, () => void>();
+  /** Those who wait for a `paused` or `frozen`, by the token of their question. */
+  readonly #standstills = new Map<number, PromiseWithResolvers<StandstillState>>();
   /** Those who wait for a `noted`, in the order of their questions. */
   readonly #notes: PromiseWithResolvers<number>[] = [];
   #nextStream: number;
@@ -191,6 +199,19 @@ export class AgentClient {
     await this.#noted(encodeMessage("drain", 0, {}));
   }
 
+  /** Stops all programs of the sandbox where they are, or lets them go on. */
+  pause(on: boolean): Promise<StandstillState> {
+    return this.#standstill((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
+  }
+
+  /**
+   * Has everything written to the sandbox's disk and new writes held back, for `leaseMs` unless asked again, or lets them
+   * go on. Of two connections that ask, one waits for the other.
+   */
+  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+    return this.#standstill((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+  }
+
   /** Keeps the process alive until `promise` settles. */
   async holding<T>(promise: Promise<T>): Promise<T> {
     this.#hold();
@@ -227,6 +248,15 @@ export class AgentClient {
     return this.holding(answer.promise);
   }
 
+  async #standstill(question: (token: number) => Uint8Array): Promise<StandstillState> {
+    const token = this.#nextToken++;
+    const answer = Promise.withResolvers<StandstillState>();
+    this.#standstills.set(token, answer);
+    this.#connection.send(question(token));
+    if (this.#isClosed) this.#disconnected();
+    return await this.holding(answer.promise);
+  }
+
   #receive(message: Message | undefined): void {
     if (message === undefined) return; // a later version may say more
     if (message.stream !== 0) {
@@ -235,6 +265,10 @@ export class AgentClient {
       this.#pings.get(message.fields.token)?.();
     } else if (message.name === "noted") {
       this.#notes.shift()?.resolve(message.fields.activity);
+    } else if (message.name === "paused" || message.name === "frozen") {
+      const { token, on, errno } = message.fields;
+      this.#standstills.get(token)?.resolve({ on: on !== 0, errno });
+      this.#standstills.delete(token);
     } else if (message.name === "stopped") {
       this.#stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error") {
@@ -248,6 +282,8 @@ export class AgentClient {
     this.#isClosed = true;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
+    for (const waiting of this.#standstills.values()) waiting.reject(new AgentDisconnectedError(reason));
+    this.#standstills.clear();
     for (const note of this.#notes.splice(0)) note.reject(new AgentDisconnectedError(reason));
   }
 

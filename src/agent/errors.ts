@@ -58,7 +58,8 @@ export type ExecFailureKind =
   | "outOfMemory"
   | "ptySetup"
   | "tooManySessions"
-  | "shuttingDown";
+  | "shuttingDown"
+  | "paused";
 
 /** The program could not be started; nothing ran. */
 export class ExecFailedError extends MicrosandboxError {

@@ -75,6 +75,7 @@ export const ExecFailure = {
   ptySetup: 9,
   tooManySessions: 10,
   shuttingDown: 11,
+  paused: 12,
 } as const;
 
 /** `bootFailed.stage`. */
@@ -293,6 +294,30 @@ export const MESSAGES = {
     about: "agent to client: there is no connection, or it broke; closed follows",
     fields: { errno: "i32", message: "text" },
   },
+
+  // ---- standing still, stream 0: a client asks the VM host process, which asks the agent
+  pause: {
+    type: 0x60,
+    about: "stop all programs where they are (on is 1), or let them go on (0); answered by paused",
+    fields: { token: "u32", on: "u8" },
+  },
+  paused: {
+    type: 0x61,
+    about: "answer to pause: whether programs stand still now; errno says why that is not what was asked for",
+    fields: { token: "u32", on: "u8", errno: "i32" },
+  },
+  freeze: {
+    type: 0x62,
+    about:
+      "bring all writes to the upper disk and hold new ones back (on is 1) for at most leaseMs, to be renewed by asking again, or let them go on (0); answered by frozen",
+    fields: { token: "u32", on: "u8", leaseMs: "u32" },
+  },
+  frozen: {
+    type: 0x63,
+    about:
+      "answer to freeze: whether writes are held back now. To a release errno says whether they were until then (0), or not (ETIMEDOUT)",
+    fields: { token: "u32", on: "u8", errno: "i32" },
+  },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;
 
 export type MessageName = keyof typeof MESSAGES;
@@ -311,6 +336,12 @@ export type MessageFields<N extends MessageName> = {
     ? FieldValue<(typeof MESSAGES)[N]["fields"][K]>
     : never;
 };
+
+/** What `paused` and `frozen` say: whether programs or writes are held now; `errno` if that is not what was asked for. */
+export interface StandstillState {
+  readonly on: boolean;
+  readonly errno: number;
+}
 
 /** One decoded message: switch on `name`. */
 export type Message = {

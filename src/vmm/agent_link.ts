@@ -7,10 +7,19 @@
 import { decodeMessage, encodeMessage } from "../agent/codec.ts";
 import { AgentHandshakeError } from "../agent/errors.ts";
 import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
-import { BootStage, type Message, type MessageFields, PROTOCOL_VERSION } from "../agent/protocol.ts";
+import {
+  BootStage,
+  type Message,
+  type MessageFields,
+  PROTOCOL_VERSION,
+  type StandstillState,
+} from "../agent/protocol.ts";
 import { TimeoutError } from "../base/errors.ts";
 import type { UnixConnection } from "../platform/unix_socket.ts";
 import type { GuestConfig } from "./config.ts";
+
+/** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
+const ANSWER_TIMEOUT_MS = 60_000;
 
 /** The agent could not assemble the guest's root. */
 export class GuestBootError extends Error {
@@ -34,6 +43,9 @@ export class AgentLink {
   readonly #connection: UnixConnection;
   readonly #decoder = new FrameDecoder();
   readonly #waiting = new Map<Message["name"], (message: Message) => void>();
+  /** Those who wait for a `paused` or `frozen`, by the token of their question. */
+  readonly #answers = new Map<number, (answer: StandstillState) => void>();
+  #nextToken = 1;
   readonly #failed = Promise.withResolvers<never>();
 
   constructor(connection: UnixConnection) {
@@ -86,6 +98,16 @@ export class AgentLink {
     }
   }
 
+  /** Stops all programs where they are, or lets them go on. Rejects if there is no answer in time. */
+  pause(on: boolean): Promise<StandstillState> {
+    return this.#ask((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
+  }
+
+  /** Brings all writes to the upper disk and holds new ones back, for `leaseMs`; or lets them go on. */
+  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+    return this.#ask((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+  }
+
   /** Has the guest end the VM. */
   go(): void {
     this.#connection.send(encodeMessage("go", 0, {}));
@@ -107,6 +129,24 @@ export class AgentLink {
 
   drained(): Promise<void> {
     return this.#connection.drained();
+  }
+
+  async #ask(question: (token: number) => Uint8Array): Promise<StandstillState> {
+    const token = this.#nextToken;
+    this.#nextToken = (token % 0xffff_ffff) + 1;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const answer = new Promise<StandstillState>((resolve, reject) => {
+      this.#answers.set(token, resolve);
+      const late = () => reject(new TimeoutError("the guest to stand still or go on", ANSWER_TIMEOUT_MS));
+      timer = setTimeout(late, ANSWER_TIMEOUT_MS);
+    });
+    this.#connection.send(question(token));
+    try {
+      return await Promise.race([answer, this.#failed.promise]);
+    } finally {
+      clearTimeout(timer);
+      this.#answers.delete(token);
+    }
   }
 
   #next<N extends Message["name"]>(name: N): Promise<MessageFields<N>> {
@@ -132,6 +172,10 @@ export class AgentLink {
   #control(frame: Frame): void {
     const message = decodeMessage(frame);
     if (message === undefined) return; // a later agent may say more
+    if (message.name === "paused" || message.name === "frozen") {
+      const { token, on, errno } = message.fields;
+      return this.#answers.get(token)?.({ on: on !== 0, errno });
+    }
     const waiting = this.#waiting.get(message.name);
     if (waiting === undefined) return this.onFrame(frame);
     this.#waiting.delete(message.name);

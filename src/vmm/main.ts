@@ -16,9 +16,11 @@ import { SandboxAlreadyExistsError } from "../registry/errors.ts";
 import { type BootKey, type DirectoryMove, Registry } from "../registry/registry.ts";
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
+import { DiskFreeze } from "./disk_freeze.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
 import { Owner } from "./owner.ts";
+import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
 import { SandboxLogs } from "./sandbox_logs.ts";
@@ -38,12 +40,17 @@ async function main(): Promise<void> {
   const registry = new Registry(claim.home);
   const stop = new StopSequence(registry, claim.runDirectory);
   const supervision = new Supervision(registry, stop);
+  const pause = new Pause(registry);
+  const diskFreeze = new DiskFreeze();
   const relay = new Relay(
     {
       stop: (graceMs) => stop.begin("requested", graceMs),
       kill: () => stop.kill("killed"),
       limits: (fields) => supervision.setLimits(fields),
       drain: () => supervision.drain(),
+      pause: (on) => pause.set(on),
+      freeze: (client, on, leaseMs) => (on ? diskFreeze.hold(client, leaseMs) : diskFreeze.release(client)),
+      left: (client) => diskFreeze.left(client),
     },
     supervision.activity,
   );
@@ -60,7 +67,9 @@ async function main(): Promise<void> {
   try {
     if (request === undefined) throw new Error("the process that was starting it ended");
     watchOwner(owner, stop, claim.detached, request.stopGraceMs);
-    await boot(owner, relay, stop, claim, request, key);
+    const link = await boot(owner, relay, stop, claim, request, key);
+    pause.open(link, key);
+    diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
     if (request.removeAtEnd !== undefined) stop.onEnded = removal(registry, key, request.removeAtEnd);
@@ -79,7 +88,7 @@ async function boot(
   claim: ClaimRequest,
   request: BootRequest,
   key: BootKey,
-): Promise<void> {
+): Promise<AgentLink> {
   const step = (reached: BootStep) => {
     progress = reached;
     owner.report({ type: "step", step: reached, atMs: performance.now() });
@@ -121,10 +130,11 @@ async function boot(
     stop.open(link, relay, key);
     const { readyMicros, agentStartMicros, kernelRelease } = ready;
     owner.report({ type: "ready", guest: { readyMicros, agentStartMicros, kernelRelease } });
+    machine.exited.then((reason) => stop.machineExited(reason));
+    return link;
   } finally {
     deadline.cancel();
   }
-  machine.exited.then((reason) => stop.machineExited(reason));
 }
 
 /** What removes a sandbox that is not to outlive its VM. */

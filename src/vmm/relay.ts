@@ -19,6 +19,7 @@ import {
   SESSIONS_MAX,
   STREAM_SLOT_SHIFT,
   STREAM_WINDOW_BYTES,
+  type StandstillState,
   WireError,
 } from "../agent/protocol.ts";
 import { MiB } from "../base/bytes.ts";
@@ -32,6 +33,8 @@ import type { LogTap } from "./log_tap.ts";
 const CLIENT_QUEUE_BYTES_MAX = SESSIONS_MAX * 2 * STREAM_WINDOW_BYTES + 16 * MiB;
 /** Clients are not read while this much waits for the guest. */
 const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
+/** errno(3). */
+const ETIMEDOUT = 110;
 const STREAMS_PER_SLOT = 2 ** STREAM_SLOT_SHIFT;
 
 /** What clients can ask of the VM host process. */
@@ -40,6 +43,12 @@ export interface RelayHandlers {
   kill(): void;
   limits(fields: MessageFields<"limits">): void;
   drain(): void;
+  /** Stops all programs, or lets them go on. */
+  pause(on: boolean): Promise<StandstillState>;
+  /** Holds writes to the disk back on behalf of a client, or lets them go on. */
+  freeze(client: object, on: boolean, leaseMs: number): Promise<StandstillState>;
+  /** A client's connection has ended. */
+  left(client: object): void;
 }
 
 interface Client {
@@ -190,6 +199,14 @@ export class Relay {
         return this.#handlers.drain();
       case "ping":
         return this.#ping(client, message.fields.token);
+      case "pause": {
+        const { token, on } = message.fields;
+        return this.#answerLater(client, "paused", token, this.#handlers.pause(on === 1));
+      }
+      case "freeze": {
+        const { token, on, leaseMs } = message.fields;
+        return this.#answerLater(client, "frozen", token, this.#handlers.freeze(client, on === 1, leaseMs));
+      }
       default:
         client.connection.send(
           encodeMessage("error", 0, {
@@ -199,6 +216,17 @@ export class Relay {
           }),
         );
     }
+  }
+
+  #answerLater(
+    { connection }: Client,
+    name: "paused" | "frozen",
+    token: number,
+    answer: Promise<StandstillState>,
+  ): void {
+    answer
+      .catch(() => ({ on: false, errno: ETIMEDOUT })) // the guest did not say
+      .then(({ on, errno }) => connection.send(encodeMessage(name, 0, { token, on: on ? 1 : 0, errno })));
   }
 
   #note({ connection }: Client): void {
@@ -243,6 +271,7 @@ export class Relay {
 
   #leave(client: Client): void {
     this.#clients.delete(client.slot);
+    this.#handlers.left(client);
     if (client.highestStream === 0) return;
     this.#activity.clientGone(client.firstStream, client.highestStream);
     const next = client.highestStream + 1;

@@ -12,6 +12,7 @@ import { Libc } from "../../src/ffi/libc.ts";
 import { listenUnix, type UnixConnection } from "../../src/platform/unix_socket.ts";
 import { Activity } from "../../src/vmm/activity.ts";
 import { AgentLink } from "../../src/vmm/agent_link.ts";
+import { DiskFreeze } from "../../src/vmm/disk_freeze.ts";
 import { LogTap, type TappedSource } from "../../src/vmm/log_tap.ts";
 import { Relay, type RelayHandlers } from "../../src/vmm/relay.ts";
 import { temporaryDirectory } from "./harness.ts";
@@ -22,7 +23,8 @@ export type HostCall =
   | { readonly name: "stop"; readonly graceMs: number }
   | { readonly name: "kill" }
   | { readonly name: "limits" }
-  | { readonly name: "drain" };
+  | { readonly name: "drain" }
+  | { readonly name: "pause"; readonly on: boolean };
 
 /** One call of the log tap. */
 export interface LoggedBytes {
@@ -50,6 +52,7 @@ export class FakeHost implements AsyncDisposable {
   readonly calls: HostCall[] = [];
   readonly logged: LoggedBytes[] = [];
   readonly relay: Relay;
+  readonly diskFreeze = new DiskFreeze();
   readonly #directory: ReturnType<typeof temporaryDirectory>;
   readonly #clients: AgentClient[] = [];
   #agent: ChildProcess | undefined;
@@ -82,6 +85,13 @@ export class FakeHost implements AsyncDisposable {
       kill: () => called({ name: "kill" }),
       limits: () => called({ name: "limits" }),
       drain: () => called({ name: "drain" }),
+      pause: async (on) => {
+        called({ name: "pause", on });
+        return { on, errno: 0 };
+      },
+      freeze: (client, on, leaseMs) =>
+        on ? this.diskFreeze.hold(client, leaseMs) : this.diskFreeze.release(client),
+      left: (client) => this.diskFreeze.left(client),
     };
     this.relay = new Relay(handlers, new Activity({ active: () => {}, busy: () => {}, idle: () => {} }));
   }
@@ -96,6 +106,7 @@ export class FakeHost implements AsyncDisposable {
     await link.hello();
     await link.boot(NO_GUEST);
     this.#link = link;
+    this.diskFreeze.open(link);
     const decoder = new TextDecoder();
     const target = {
       append: (source: TappedSource, sessionId: number, bytes: Uint8Array) =>

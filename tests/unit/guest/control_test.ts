@@ -211,3 +211,19 @@ test(
   },
   { skip },
 );
+
+test(
+  "pause and freeze are refused with an errno where there is neither a control group nor a disk of one's own",
+  async () => {
+    await using agent = await NativeAgent.start();
+    const EOPNOTSUPP = 95;
+    agent.send("pause", 0, { token: 7, on: 1 });
+    assert.deepEqual((await agent.expect("paused", 0)).fields, { token: 7, on: 0, errno: EOPNOTSUPP });
+    agent.send("freeze", 0, { token: 8, on: 1, leaseMs: 1000 });
+    assert.deepEqual((await agent.expect("frozen", 0)).fields, { token: 8, on: 0, errno: EOPNOTSUPP });
+    assert.equal((await agent.run(1, "echo works")).stdout, "works\n");
+    agent.send("pause", 0, { token: 9, on: 0 });
+    assert.deepEqual((await agent.expect("paused", 0)).fields, { token: 9, on: 0, errno: 0 });
+  },
+  { skip },
+);
