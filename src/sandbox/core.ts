@@ -199,7 +199,8 @@ export class SandboxCore {
     const client = await this.#connectToEnd();
     if (client === undefined) return await this.kill();
     client.requestStop(graceMs);
-    if (!(await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS))) await this.kill();
+    const gone = await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS);
+    if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
   }
 
@@ -210,7 +211,7 @@ export class SandboxCore {
     const client = await this.#connectToEnd();
     client?.requestKill();
     const gone = client !== undefined && (await settlesWithin(client.holding(client.closed), timeoutMs));
-    if (!gone) await this.#killHost(record, timeoutMs);
+    if (!gone || (await isAlive(record))) await this.#killHost(record, timeoutMs);
     await this.find();
   }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-
+import { messageOf } from "../base/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import type { AgentLink } from "./agent_link.ts";
 import type { Machine } from "./engine/engine.ts";
@@ -80,7 +80,8 @@ export class StopSequence {
   }
 
   async #run(session: Session, cause: StopCause, graceMs: number): Promise<void> {
-    this.#registry.transition(session.key, "stopping", { attributes: { cause } });
+    const { key } = session;
+    noteIfPossible(() => this.#registry.transition(key, "stopping", { attributes: { cause } }));
     const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
     this.#finish("stopped", cause, clean === 1);
     await session.relay.close();
@@ -99,16 +100,29 @@ export class StopSequence {
   #finish(action: "stopped" | "crashed", reason: string, clean: boolean): void {
     if (this.#isFinal || this.#session === undefined) return;
     this.#isFinal = true;
-    this.onEnding();
-    this.logs?.ended(action, reason);
-    this.#registry.transition(this.#session.key, action, { reason });
-    this.onEnded();
-    if (action === "stopped") this.#session.relay.announceStopped(clean);
+    const { key, relay } = this.#session;
+    noteIfPossible(() => this.onEnding());
+    noteIfPossible(() => this.logs?.ended(action, reason));
+    noteIfPossible(() => this.#registry.transition(key, action, { reason }));
+    noteIfPossible(() => this.onEnded());
+    if (action === "stopped") relay.announceStopped(clean);
   }
 
   #exit(): void {
     forgetRunDirectory(this.#runDirectory); // first: with krun, kill() does not return
     this.machine?.kill();
     process.exit(0);
+  }
+}
+
+/**
+ * Writes something down about the end, which a full disk must not keep from coming: what is missing in the registry is
+ * noted by whoever looks next.
+ */
+function noteIfPossible(write: () => unknown): void {
+  try {
+    write();
+  } catch (error) {
+    console.error(messageOf(error)); // into the diagnostics
   }
 }
