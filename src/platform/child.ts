@@ -95,15 +95,19 @@ export class LineQueue {
   #wake: (() => void) | undefined;
 
   push(chunk: Uint8Array): void {
+    if (this.#ended) return;
     const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = parts.pop() ?? "";
-    if (this.#rest.length > LINE_BYTES_MAX) this.end();
-    this.#ready.push(...parts);
+    const whole = parts.findIndex((line) => line.length > LINE_BYTES_MAX);
+    this.#ready.push(...(whole < 0 ? parts : parts.slice(0, whole)));
+    // What comes behind a line that is too long belongs to nothing that can be trusted.
+    if (whole >= 0 || this.#rest.length > LINE_BYTES_MAX) this.end();
     this.#wake?.();
   }
 
   end(): void {
     this.#ended = true;
+    this.#rest = "";
     this.#wake?.();
   }
 

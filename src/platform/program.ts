@@ -1,14 +1,15 @@
 /** Programs of the host. @module */
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
 
-/** Where `PATH` has an executable of that name. */
+/** Where `PATH` has an executable file of that name. Entries that are not absolute are left out. */
 export function findProgram(name: string): string | undefined {
   for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
+    if (!isAbsolute(directory)) continue;
     const path = join(directory, name);
     try {
       accessSync(path, constants.X_OK);
-      return path;
+      if (statSync(path).isFile()) return path;
     } catch {
       // not here
     }

@@ -29,7 +29,7 @@ export class UnixConnection {
 
   /** Sends in order. What the peer does not take at once waits in {@linkcode bufferedBytes}. */
   send(bytes: Uint8Array): void {
-    if (!this.#socket.destroyed) this.#socket.write(bytes);
+    if (this.#socket.writable) this.#socket.write(bytes);
   }
 
   /** Bytes that the peer has not taken yet. */
@@ -53,9 +53,9 @@ export class UnixConnection {
     this.#socket.resume();
   }
 
-  /** Ends the connection once everything that was sent has been taken. */
+  /** Ends the connection, both ways, once everything that was sent has been taken. */
   end(): void {
-    this.#socket.end();
+    this.#socket.end(() => this.#socket.destroy());
   }
 
   /** Ends the connection now. */
@@ -76,10 +76,11 @@ export interface UnixListener {
   close(): Promise<void>;
 }
 
-/** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`). */
+/** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`), or nobody can (`ENAMETOOLONG`). */
 export function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new AbortedError(`connect to ${path}`, signal.reason));
+    if (isTooLong(path)) return reject(tooLong("connect to", path));
     const socket = createConnection({ path });
     const abort = () => {
       socket.destroy();
@@ -124,13 +125,14 @@ export async function isListening(path: string): Promise<boolean> {
 /**
  * Listens at `path`, readable and writable for this user only.
  *
- * @throws {IoError} if the address is taken (`EADDRINUSE`) or the directory is missing.
+ * @throws {IoError} if the address is taken (`EADDRINUSE`), the path too long (`ENAMETOOLONG`), or the directory missing.
  */
 export function listenUnix(
   path: string,
   accept: (connection: UnixConnection) => void,
 ): Promise<UnixListener> {
   return new Promise((resolve, reject) => {
+    if (isTooLong(path)) return reject(tooLong("listen at", path));
     const server = createServer((socket) => accept(new UnixConnection(socket)));
     const fail = (cause: Error) => reject(new IoError(`listen at ${path}`, path, cause));
     server.once("error", fail);
@@ -141,6 +143,16 @@ export function listenUnix(
       resolve({ close: () => closeServer(server) });
     });
   });
+}
+
+/** The runtimes differ in what they make of a path that does not fit: one cuts it off, and another place is meant. */
+function isTooLong(path: string): boolean {
+  return Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX;
+}
+
+function tooLong(action: string, path: string): IoError {
+  const message = `its path is longer than ${SOCKET_PATH_BYTES_MAX} bytes`;
+  return new IoError(`${action} ${path}`, path, Object.assign(new Error(message), { code: "ENAMETOOLONG" }));
 }
 
 function closeServer(server: Server): Promise<void> {
