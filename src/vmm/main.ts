@@ -23,7 +23,6 @@ import { Owner } from "./owner.ts";
 import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
-import { SandboxLogs } from "./sandbox_logs.ts";
 import { StopSequence } from "./stop_sequence.ts";
 import { Supervision } from "./supervision.ts";
 
@@ -93,8 +92,6 @@ async function boot(
     progress = reached;
     owner.report({ type: "step", step: reached, atMs: performance.now() });
   };
-  const logs = new SandboxLogs(request.logDirectory, key.id, claim.runDirectory);
-  stop.logs = logs;
   const agentConnection = Promise.withResolvers<UnixConnection>();
   const agentPort = await listenUnix(join(claim.runDirectory, RunFile.agent), (connection) => {
     agentConnection.resolve(connection);
@@ -102,13 +99,17 @@ async function boot(
 
   step("kernel");
   const engine = await ENGINES[claim.engine]();
-  const machine = await engine.launch({
+  const starting = engine.launch({
     ...request,
     home: claim.home,
     runDirectory: claim.runDirectory,
     onStarting: () => step("engine"),
   });
+  // What only a running VM needs is loaded and opened while it starts.
+  const [machine, { SandboxLogs }] = await Promise.all([starting, import("./sandbox_logs.ts")]);
   stop.machine = machine;
+  const logs = new SandboxLogs(request.logDirectory, key.id, claim.runDirectory);
+  stop.logs = logs;
   const died = machine.exited.then((reason) => Promise.reject(new Error(`the VM ended: ${reason}`)));
   died.catch(() => {}); // matters only while booting
   const ownerLeft = stop.begun.then(() => Promise.reject(new Error("it was stopped while it booted")));
