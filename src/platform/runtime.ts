@@ -32,7 +32,6 @@ export function runtimeCommand(module: URL): { readonly file: string; readonly a
       "--quiet",
       "--no-config",
       "--no-lock",
-      "--v8-flags=--lite-mode",
       target,
     ],
   };
