@@ -9,8 +9,8 @@ import { decodeMessage, encodeMessage } from "./codec.ts";
 import {
   AgentDisconnectedError,
   AgentHandshakeError,
+  ConnectFailedError,
   ExecFailedError,
-  GuestConnectError,
   ProtocolError,
 } from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
@@ -131,11 +131,11 @@ export class AgentClient {
     return this.#begin(stream, new ExecSession(stream, start, this.#connection));
   }
 
-  /** Makes a TCP connection in the guest. @throws {GuestConnectError} if this connection has no stream numbers left. */
+  /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */
   connectTcp(target: TcpTarget): TcpSession {
     if (this.#nextStream > this.#welcome.lastStream) {
       const reason = "this connection to the sandbox is used up: connect again";
-      throw new GuestConnectError(target.host, target.port, 0, reason, "refused");
+      throw new ConnectFailedError(target.host, target.port, 0, reason, "refused");
     }
     const stream = this.#nextStream++;
     return this.#begin(stream, new TcpSession(stream, target, this.#connection));

@@ -23,7 +23,7 @@ export class AgentHandshakeError extends MicrosandboxError {
 }
 
 /** There is no connection to a port in the sandbox, or it broke. */
-export class GuestConnectError extends MicrosandboxError {
+export class ConnectFailedError extends MicrosandboxError {
   /** The address in the sandbox; `""` is its loopback. */
   readonly host: string;
   readonly port: number;
@@ -33,7 +33,7 @@ export class GuestConnectError extends MicrosandboxError {
   constructor(host: string, port: number, errno: number, reason: string, state: "refused" | "broken") {
     const place = host === "" ? `port ${port}` : `${host} port ${port}`;
     const what = state === "refused" ? `Cannot connect to ${place}` : `The connection to ${place} broke`;
-    super("network", `${what} in the sandbox: ${reason}`, {
+    super("connectFailed", `${what} in the sandbox: ${reason}`, {
       hint: errno === ECONNREFUSED ? "does the program listen yet, and on that port?" : undefined,
     });
     this.host = host;

@@ -6,7 +6,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { InputChannel, OutputChannel } from "./channels.ts";
 import { encodeMessage } from "./codec.ts";
-import { GuestConnectError, ProtocolError } from "./errors.ts";
+import { ConnectFailedError, ProtocolError } from "./errors.ts";
 import { FrameFlag, type Message } from "./protocol.ts";
 
 /** Where to connect to, seen from the guest. */
@@ -26,7 +26,7 @@ export interface FrameSink {
 
 /** One TCP stream of the guest protocol. */
 export class TcpSession {
-  /** Rejects with {@linkcode GuestConnectError} if there is no connection. */
+  /** Rejects with {@linkcode ConnectFailedError} if there is no connection. */
   readonly connected: Promise<void>;
   /** Resolves when the stream number is free again, with what broke the connection if something did. Never rejects. */
   readonly finished: Promise<Error | undefined>;
@@ -93,9 +93,9 @@ export class TcpSession {
     this.#finish(error);
   }
 
-  #failure(errno: number, reason: string): GuestConnectError {
+  #failure(errno: number, reason: string): ConnectFailedError {
     const { host, port } = this.#target;
-    return new GuestConnectError(host, port, errno, reason, this.#isConnected ? "broken" : "refused");
+    return new ConnectFailedError(host, port, errno, reason, this.#isConnected ? "broken" : "refused");
   }
 
   #finish(error: Error | undefined): void {

@@ -57,6 +57,7 @@ export type ErrorCode =
   | "snapshotIntegrity"
   // networks
   | "network"
+  | "connectFailed"
   | "networkExhausted"
   | "networkPrivilege"
   | "portInUse"

@@ -7,19 +7,39 @@
 import { z } from "zod";
 import { AbortedError, InvalidConfigError, MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { watchDirectory } from "../platform/file_watch.ts";
-import { SandboxStillRunningError } from "../registry/errors.ts";
+import {
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "../registry/errors.ts";
 import type { EventRecord } from "../registry/event_log.ts";
 import type { SandboxRecord } from "../registry/registry.ts";
 import { isLive, type SandboxStatus } from "../registry/status.ts";
-import { type SandboxCore, STOP_GRACE_MS } from "./core.ts";
-import { type BootCallOptions, type BootedSandbox, startCore } from "./create.ts";
+import { SandboxCore, STOP_GRACE_MS } from "./core.ts";
+import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
+import { checkSandboxName, type SandboxOptions } from "./options.ts";
 
 /** How long a wait may go without a look: for a change that nobody wrote down, such as the end of a killed host. */
 export const LOOK_INTERVAL_MS = 1_000;
 /** How long `checkHealth` waits: longer than a host under heavy load makes a healthy guest wait. */
 export const HEALTH_TIMEOUT_MS = 30_000;
-/** Others may start and stop a sandbox as often while we try to get hold of it. */
+/** Others may create, start, stop and remove a sandbox as often while we try to get hold of it. */
 const TURNS_MAX = 10;
+
+/** Answer of `ping()`. */
+export interface SandboxPingResult {
+  readonly name: string;
+  /** From the question to the guest's answer, in milliseconds. */
+  readonly latencyMs: number;
+}
+
+/** Answer of `touch()`. */
+export interface SandboxTouchResult {
+  readonly name: string;
+  /** How many activities this boot has seen. */
+  readonly activitySeq: number;
+}
 
 /** How a sandbox ended. */
 export interface SandboxStopResult {
@@ -148,7 +168,7 @@ function resultOfEvent({ name, action, timestamp, attributes }: EventRecord): Sa
 
 /** What `connectOrStart` came to: a sandbox that ran already, or one that was booted. */
 export type Obtained =
-  | { readonly kind: "running"; readonly record: SandboxRecord }
+  | { readonly kind: "running"; readonly core: SandboxCore }
   | { readonly kind: "booted"; readonly booted: BootedSandbox };
 
 /** Waits while the sandbox is starting or stopping; starts it if it does not run. */
@@ -161,12 +181,35 @@ export async function connectOrStart(
     try {
       if (!isLive(record.status)) return { kind: "booted", booted: await startCore(core, options) };
       await core.connect({ signal: options.signal });
-      return { kind: "running", record };
+      return { kind: "running", core };
     } catch (error) {
       // Somebody else started it, or it ended, in between: look again.
       const isOvertaken =
         error instanceof SandboxStillRunningError ||
         (MicrosandboxError.is(error) && isLive(record.status) && !isLive((await core.record()).status));
+      if (!isOvertaken || turn === TURNS_MAX) throw error;
+    }
+  }
+}
+
+/** See `Sandbox.connectOrCreate()`. */
+export async function connectOrCreate(
+  options: SandboxOptions,
+  call: BootCallOptions = {},
+): Promise<Obtained> {
+  checkSandboxName(options.name);
+  if (options.replace !== undefined && options.replace !== false)
+    throw new InvalidConfigError([{ field: "replace", problem: "must not be set for connectOrCreate()" }]);
+  for (let turn = 1; ; turn++) {
+    try {
+      const found = await SandboxCore.find(options.name);
+      if (found === undefined) return { kind: "booted", booted: await createSandbox(options, call) };
+      return await connectOrStart(found.core, { ...call, detached: options.detached });
+    } catch (error) {
+      const isOvertaken =
+        error instanceof SandboxAlreadyExistsError ||
+        error instanceof SandboxNotFoundError ||
+        error instanceof SandboxReplacedError;
       if (!isOvertaken || turn === TURNS_MAX) throw error;
     }
   }

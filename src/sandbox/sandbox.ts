@@ -3,10 +3,7 @@
  *
  * @module
  */
-
-import { InvalidConfigError } from "../base/errors.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
-import { SandboxAlreadyExistsError, SandboxNotFoundError, SandboxReplacedError } from "../registry/errors.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
@@ -15,15 +12,20 @@ import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox }
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { ExecHandle, type ExecOutput } from "./exec.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
+import { fetchPort, type SandboxFetchInit } from "./fetch.ts";
 import { SandboxHandle } from "./handle.ts";
 import {
+  connectOrCreate,
   type DestroyOptions,
   destroy,
   HEALTH_TIMEOUT_MS,
+  type Obtained,
   type RestartOptions,
   requestDrain,
   restart,
+  type SandboxPingResult,
   type SandboxStopResult,
+  type SandboxTouchResult,
   setTimeLimits,
   type TimeLimitChanges,
   type WaitOptions,
@@ -32,24 +34,10 @@ import {
 } from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
+import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
 
-/** Answer of `ping()`. */
-export interface SandboxPingResult {
-  readonly name: string;
-  /** From the question to the guest's answer, in milliseconds. */
-  readonly latencyMs: number;
-}
-
-/** Answer of `touch()`. */
-export interface SandboxTouchResult {
-  readonly name: string;
-  /** How many activities this boot has seen. */
-  readonly activitySeq: number;
-}
-
-/** Others may create and remove a sandbox as often while we try to get hold of it. */
-const OBTAIN_TURNS_MAX = 10;
+export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 
@@ -113,23 +101,7 @@ export class Sandbox implements AsyncDisposable {
    * @throws {InvalidConfigError} if `replace` is set, which would be the opposite.
    */
   static async connectOrCreate(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
-    checkSandboxName(options.name);
-    if (options.replace !== undefined && options.replace !== false)
-      throw new InvalidConfigError([{ field: "replace", problem: "must not be set for connectOrCreate()" }]);
-    for (let turn = 1; ; turn++) {
-      try {
-        const found = await Core.find(options.name);
-        if (found === undefined) return await Sandbox.create(options, call);
-        const handle = new SandboxHandle(found.core, found.record);
-        return await handle.connectOrStart({ ...call, detached: options.detached });
-      } catch (error) {
-        const isOvertaken =
-          error instanceof SandboxAlreadyExistsError ||
-          error instanceof SandboxNotFoundError ||
-          error instanceof SandboxReplacedError;
-        if (!isOvertaken || turn === OBTAIN_TURNS_MAX) throw error;
-      }
-    }
+    return Sandbox.#fromObtained(await connectOrCreate(options, call));
   }
 
   /**
@@ -184,6 +156,10 @@ export class Sandbox implements AsyncDisposable {
   static fromBoot({ core, config, vm, detached }: BootedSandbox): Sandbox {
     if (detached) vm.detach();
     return new Sandbox(core, config, detached ? undefined : vm.detach);
+  }
+
+  static #fromObtained(obtained: Obtained): Promise<Sandbox> | Sandbox {
+    return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.booted) : Sandbox.connect(obtained.core);
   }
 
   /** @internal */
@@ -274,6 +250,35 @@ export class Sandbox implements AsyncDisposable {
   /** What programs write, as it comes: see `logStream()`. */
   logStream(options: LogStreamOptions = {}): Promise<LogStream> {
     return streamCoreLogs(this.#core, options);
+  }
+
+  /**
+   * Sends an HTTP request to a server in the sandbox: on its loopback interface, with no port published and no network. A
+   * URL without a host is one of the server's; one with a host is told to it. Redirects are handed out, not followed, and
+   * bodies are as they were sent, not decompressed. Both bodies stream.
+   *
+   * @throws {ConnectFailedError} if nobody listens at `port`, or the connection breaks; of a body, when it is read.
+   * @throws {AbortedError} if the request's signal fires, also while the body is read.
+   * @throws {TypeError} as the standard `fetch` does for what is no request.
+   *
+   * @example
+   * ```ts
+   * await sandbox.execStream("httpd", ["-f", "-p", "127.0.0.1:8080"]);
+   * const response = await sandbox.fetch(8080, "/index.html");
+   * console.log(response.status, await response.text());
+   * ```
+   */
+  async fetch(port: number, input: Request | URL | string, init: SandboxFetchInit = {}): Promise<Response> {
+    return await fetchPort(await this.#core.connect(), port, input, init);
+  }
+
+  /**
+   * Connects to a TCP server in the sandbox: on its loopback interface, with no port published and no network.
+   *
+   * @throws {ConnectFailedError} if nobody listens at `port`.
+   */
+  async connect(port: number, options: ConnectPortOptions = {}): Promise<SandboxConnection> {
+    return await connectPort(await this.#core.connect(), port, options);
   }
 
   /** Whether the guest's agent answers, and how soon. Does not count as activity. */

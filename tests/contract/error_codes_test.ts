@@ -12,6 +12,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   execFailed: "ExecFailedError",
   execTimeout: "ExecTimeoutError",
   execOutputLimit: "ExecOutputLimitError",
+  connectFailed: "ConnectFailedError",
   invalidConfig: "InvalidConfigError",
   diskFull: "IoError",
   io: "IoError",
