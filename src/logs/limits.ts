@@ -39,5 +39,5 @@ export const STOPPED_POLL_MS = 50;
 
 /** Longest cursor text that is looked at; real ones are below 100 characters. */
 export const CURSOR_CHARS_MAX = 512;
-/** A comment is sent on an idle event stream this often, so that proxies keep it open. */
-export const SSE_KEEP_ALIVE_MS = 15_000;
+/** A comment is sent on an idle event stream this often: `Bun.serve` cuts a connection that is quiet for 10 s. */
+export const SSE_KEEP_ALIVE_MS = 5_000;

@@ -26,6 +26,7 @@ const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson"
  * with what is left; the end is an event `end`, at which the page should close its `EventSource`.
  *
  * @param open opens the stream, from the beginning if the cursor is `undefined`
+ * @throws InvalidCursorError if `Last-Event-ID` is no cursor of these logs, and whatever `open` throws
  *
  * @example
  * ```ts
@@ -86,6 +87,8 @@ class LogByteStream {
   readonly #open: Open | undefined;
   readonly #format: LogResponseFormat;
   #opened: Opened;
+  /** Not every server sends the head of an answer before the first bytes of its body: a quiet log would not connect. */
+  #isGreeted: boolean;
   /** The read that went on while a keep-alive comment was sent. */
   #pending: Promise<LogEntry | null> | undefined;
 
@@ -93,6 +96,7 @@ class LogByteStream {
     this.#opened = opened;
     this.#open = open;
     this.#format = format;
+    this.#isGreeted = format !== "sse";
     this.readable = new ReadableStream<Bytes>(
       {
         pull: (controller) => this.#pull(controller),
@@ -103,6 +107,10 @@ class LogByteStream {
   }
 
   async #pull(controller: ReadableStreamDefaultController<Bytes>): Promise<void> {
+    if (!this.#isGreeted) {
+      this.#isGreeted = true;
+      return controller.enqueue(encodeUtf8(GREETING));
+    }
     const { missed } = this.#opened;
     if (missed !== undefined) {
       this.#opened = { ...this.#opened, missed: undefined };
@@ -152,7 +160,8 @@ class LogByteStream {
   }
 }
 
-/** A comment: clients pass over it. */
+/** Comments: clients pass over them. */
+const GREETING = ": logs\n\n";
 const KEEP_ALIVE = ": keep-alive\n\n";
 
 function toRecord({ timestamp, source, sessionId, data }: LogEntry): Record<string, unknown> {

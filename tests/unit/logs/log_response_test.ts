@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { InvalidCursorError } from "../../../src/logs/errors.ts";
+import { SSE_KEEP_ALIVE_MS } from "../../../src/logs/limits.ts";
 import { logResponse, toNdjson, toServerSentEvents } from "../../../src/logs/log_response.ts";
 import { test } from "../../support/harness.ts";
 import { appendMany, bytes, testLogs } from "./support.ts";
@@ -14,7 +15,7 @@ interface ServerSentEvent {
 function parseEvents(text: string): ServerSentEvent[] {
   return text
     .split("\n\n")
-    .filter((block) => block !== "")
+    .filter((block) => block !== "" && !block.startsWith(":"))
     .map((block) => {
       const fields = new Map(
         block
@@ -110,6 +111,22 @@ test("logResponse() rejects when Last-Event-ID is no cursor", async () => {
   logs.writer().close();
   const open = (fromCursor: string | undefined) => logs.stream({ fromCursor });
   await assert.rejects(logResponse(request({ "last-event-id": "made-up" }), open), InvalidCursorError);
+});
+
+test("toServerSentEvents() sends something at once, and soon again, while the log is quiet", async () => {
+  using logs = testLogs();
+  logs.writer().close();
+  const stream = await logs.stream({ follow: true });
+  const reader = toServerSentEvents(stream).getReader();
+  const comments = [await reader.read(), await reader.read()].map(({ value }) =>
+    new TextDecoder().decode(value),
+  );
+  assert.deepEqual(
+    comments.map((comment) => /^:.*\n\n$/.test(comment)),
+    [true, true],
+  );
+  assert.ok(SSE_KEEP_ALIVE_MS < 10_000, "Bun.serve cuts connections that are quiet for 10 s");
+  await reader.cancel();
 });
 
 test("toServerSentEvents() closes the stream when the client goes away", async () => {
