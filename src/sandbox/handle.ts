@@ -26,6 +26,7 @@ import {
 } from "./lifecycle.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { parseStoredConfig, type SandboxConfig } from "./options.ts";
+import { setPaused } from "./pause.ts";
 import { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./sandbox.ts";
 
 /**
@@ -121,6 +122,16 @@ export class SandboxHandle {
   /** What programs write, as it comes: see `logStream()`. */
   logStream(options: LogStreamOptions = {}): Promise<LogStream> {
     return streamCoreLogs(this.#core, options);
+  }
+
+  /** See `Sandbox.pause()`. @throws {SandboxNotRunningError} */
+  async pause(): Promise<void> {
+    await setPaused(this.#core, true);
+  }
+
+  /** See `Sandbox.resume()`. */
+  async resume(): Promise<void> {
+    await setPaused(this.#core, false);
   }
 
   /** See `Sandbox.stop()`. A sandbox that does not run is left as it is. */

@@ -36,6 +36,7 @@ import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./l
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
+import { setPaused } from "./pause.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
@@ -293,6 +294,22 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
+   * Stops all programs where they are, until {@linkcode resume}: they use no processor time and keep their memory, files
+   * and connections. New programs are refused meanwhile (`ExecFailedError` of kind `paused`).
+   *
+   * @throws {SandboxNotRunningError}
+   * @throws {TimeoutError} if a program could not be stopped; all go on then.
+   */
+  async pause(): Promise<void> {
+    await setPaused(this.#core, true);
+  }
+
+  /** Lets programs go on after {@linkcode pause}, with the right time on their clock. */
+  async resume(): Promise<void> {
+    await setPaused(this.#core, false);
+  }
+
+  /**
    * Ends the sandbox in order: programs get SIGTERM and 10 s, everything written is flushed, then the VM ends. A later
    * {@linkcode start} finds the disk as it was.
    */
@@ -339,13 +356,7 @@ export class Sandbox implements AsyncDisposable {
     await requestDrain(this.#core);
   }
 
-  /**
-   * Waits until this very sandbox has that status. A status that is over between two looks may be missed.
-   *
-   * @throws {SandboxReplacedError} if another sandbox has the name.
-   * @throws {SandboxNotFoundError} if it was removed.
-   * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.
-   */
+  /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
   async waitForStatus(status: SandboxStatus, options?: WaitOptions): Promise<SandboxHandle> {
     return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
   }
@@ -365,20 +376,12 @@ export class Sandbox implements AsyncDisposable {
     await destroy(this.#core, options);
   }
 
-  /**
-   * Sets time limits of the running sandbox, counted from now on; `null` lifts one, what is left out stays. The next boot
-   * has those that the sandbox was created with.
-   */
+  /** Sets time limits of this boot, counted from now on: see `SandboxHandle.setTimeLimits()`. */
   async setTimeLimits(limits: TimeLimitChanges): Promise<void> {
     await setTimeLimits(this.#core, limits);
   }
 
-  /**
-   * Whether the guest's agent gives a sign of life within `timeoutMs`. If the sandbox runs and gives none, it hangs: it is
-   * killed, and is `crashed`. Nothing calls this by itself, as a guest may be busy for long and be well.
-   *
-   * @returns false, too, if the sandbox does not run.
-   */
+  /** Whether the guest's agent gives a sign of life in time; kills a sandbox that hangs: see `SandboxHandle.checkHealth()`. */
   checkHealth(timeoutMs = HEALTH_TIMEOUT_MS): Promise<boolean> {
     return this.#core.checkHealth(timeoutMs);
   }

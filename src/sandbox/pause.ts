@@ -1,0 +1,31 @@
+/**
+ * Pausing a running sandbox and letting it go on, for `Sandbox` and `SandboxHandle` alike.
+ *
+ * @module
+ */
+import { TimeoutError, UnsupportedError } from "../base/errors.ts";
+import { SandboxNotRunningError } from "../registry/errors.ts";
+import type { SandboxCore } from "./core.ts";
+
+/** How long the guest's programs may take to stand still: as in the agent (`guest/limits.h`). */
+const PAUSE_WAIT_MS = 10_000;
+/** errno(3) of the guest or of the VM host process. */
+const Errno = { EOPNOTSUPP: 95, ETIMEDOUT: 110 } as const;
+
+/**
+ * Stops all programs of the sandbox where they are, or lets them go on. Resolves when that is so; at once if it is.
+ *
+ * @throws {SandboxNotRunningError} if it does not run, or is about to stop.
+ * @throws {TimeoutError} if a program could not be stopped; all go on then.
+ * @throws {UnsupportedError} if the guest's kernel cannot.
+ */
+export async function setPaused(core: SandboxCore, on: boolean): Promise<void> {
+  const state = await (await core.connect()).pause(on);
+  if (state.on === on) return;
+  const action = `${on ? "pause" : "resume"} ${core.name}`;
+  if (state.errno === Errno.ETIMEDOUT) throw new TimeoutError(action, PAUSE_WAIT_MS);
+  if (state.errno === Errno.EOPNOTSUPP)
+    throw new UnsupportedError(`Cannot ${action}: the guest's kernel has no freezer for control groups`);
+  const { status } = await core.record();
+  throw new SandboxNotRunningError(core.name, status, { hint: `cannot ${action} (errno ${state.errno})` });
+}
