@@ -155,6 +155,7 @@ export class RegistryHttp {
       const response = await this.#send(url, { ...request, headers });
       const location = response.headers.get("location");
       if (!REDIRECT_STATUSES.has(response.status) || location === null) return response;
+      if (request.body !== undefined) return response; // it holds a secret, which is for this host alone
       await response.body?.cancel();
       if (redirects === REDIRECTS_MAX) {
         throw new ImageRegistryError(start, `more than ${REDIRECTS_MAX} redirects`, {

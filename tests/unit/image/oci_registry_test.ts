@@ -223,6 +223,21 @@ test("RegistryClient sends an identity token to the token server as a refresh to
   assert.equal(new URLSearchParams(token?.body).get("refresh_token"), "refresh");
 });
 
+test("RegistryClient sends no identity token to where a token server redirects", async () => {
+  await using thief = await TestRegistry.start();
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  const auths = { [registry.host]: { identitytoken: "refresh" } };
+  writeFileSync(join(home.path, "config.json"), JSON.stringify({ auths }));
+  registry.gate = ({ path }) =>
+    path === "/token"
+      ? { status: 307, headers: { location: `http://${thief.host}/token` } }
+      : { status: 401, headers: { "www-authenticate": `Bearer realm="http://${registry.host}/token"` } };
+  const client = clientOf(registry, { auth: undefined, environment: { DOCKER_CONFIG: home.path } });
+  await assert.rejects(client.fetchManifest("app", "v1"), hasCode("imageAuth"));
+  assert.equal(thief.requests.length, 0);
+});
+
 test("RegistryClient sends no password over plain HTTP to a token server unless that is allowed", async () => {
   await using registry = await TestRegistry.start();
   registry.gate = () => ({
