@@ -208,18 +208,31 @@ export class SandboxCore {
   async kill(timeoutMs: number = KILL_TIMEOUT_MS): Promise<void> {
     const record = await this.record();
     if (!isLive(record.status)) return;
-    const client = await this.#connectToEnd();
+    // One that boots greets nobody yet, and has nothing to lose.
+    const client = record.status === "creating" ? undefined : await this.#connectToEnd();
     client?.requestKill();
     const gone = client !== undefined && (await settlesWithin(client.holding(client.closed), timeoutMs));
-    if (!gone || (await isAlive(record))) await this.#killHost(record, timeoutMs);
+    if (!gone || (await isAlive(record))) {
+      await this.#killHost(record, timeoutMs);
+      this.#noteKilled(record);
+    }
     await this.find();
+  }
+
+  /** A host process that was killed from outside said nothing: it was on purpose. */
+  #noteKilled({ bootNumber }: SandboxRecord): void {
+    const now = this.registry.findById(this.id);
+    if (now === undefined || (now.status === "creating" && bootNumber === 1)) return; // never was: see reconcile()
+    if (this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" }))
+      this.bury(now);
   }
 
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
   async requestStop(graceMs: number): Promise<void> {
     const record = await this.record();
     if (!isLive(record.status)) return;
-    const client = await this.#connectToEnd();
+    const isBooting = record.status === "creating" && graceMs === 0;
+    const client = isBooting ? undefined : await this.#connectToEnd();
     if (client !== undefined && graceMs > 0) client.requestStop(graceMs);
     else if (client !== undefined) client.requestKill();
     else if (record.host !== undefined) killProcess(record.host);
