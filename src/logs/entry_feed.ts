@@ -20,18 +20,31 @@ export interface FollowConfig {
   readonly isTerminal: () => Promise<boolean>;
 }
 
+/** A call of `isTerminal`. */
+interface Question {
+  /** The last batch before it was asked. */
+  readonly batchNumber: number;
+  /** Gives the answer, or throws what the call failed with, once there is one. */
+  answer: (() => boolean) | undefined;
+}
+
 export class EntryFeed {
   readonly #reader: EntryReader;
   readonly #follow: FollowConfig | undefined;
   readonly #watch: DirectoryWatch | undefined;
   readonly #stop = new AbortController();
+  /** Ends the wait for changes that is under way. */
+  #wake = new AbortController();
   #batch: readonly StoredEntry[] = [];
+  #batchNumber = 0;
   #next = 0;
   /** The read that is under way. One at a time; whoever asks meanwhile waits for it first. */
   #filling: Promise<boolean> | undefined;
   /** Nobody will write any more: once everything is read, that is the end. */
   #writerIsGone = false;
-  #nextTerminalCheckMs = 0;
+  /** At most one at a time, and nobody waits for it: new entries go out meanwhile. */
+  #question: Question | undefined;
+  #nextQuestionMs = 0;
   #closed: Promise<void> | undefined;
 
   /** Follows if `follow` says how. */
@@ -66,6 +79,7 @@ export class EntryFeed {
 
   async #release(): Promise<void> {
     this.#stop.abort();
+    this.#wake.abort();
     this.#batch = [];
     await this.#filling?.catch(() => {}); // its error, if any, went to whoever waits for it
     this.#reader.close();
@@ -80,8 +94,9 @@ export class EntryFeed {
       const step = await this.#reader.step();
       if (signal.aborted) break;
       if (typeof step === "object") {
-        this.#writerIsGone = false; // it was not, or has left this behind: look again when all is read
-        this.#nextTerminalCheckMs = 0;
+        this.#batchNumber++;
+        if (this.#writerIsGone || this.#reader.sawStop) this.#nextQuestionMs = 0; // as soon as all is read
+        this.#writerIsGone = false; // it was not, or has left this behind
         if (step.entries.length === 0) continue;
         this.#batch = step.entries;
         this.#next = 0;
@@ -97,17 +112,43 @@ export class EntryFeed {
   /** Either somebody may have written, or it is established that nobody will. */
   async #waitForMore(follow: FollowConfig, seenVersion: number): Promise<void> {
     const nowMs = Date.now();
-    if (nowMs >= follow.untilMs) {
-      this.#writerIsGone = true; // what is written from now on is not wanted
-      return;
+    // What is written after `untilMs` is not wanted.
+    this.#writerIsGone = nowMs >= follow.untilMs || this.#isAnsweredWithYes();
+    if (this.#writerIsGone) return;
+    if (this.#question === undefined && nowMs >= this.#nextQuestionMs) {
+      this.#question = this.#ask(follow);
+      this.#nextQuestionMs = nowMs + (this.#reader.sawStop ? STOPPED_POLL_MS : FOLLOW_POLL_MS);
     }
-    if (nowMs >= this.#nextTerminalCheckMs) {
-      this.#writerIsGone = await follow.isTerminal();
-      this.#nextTerminalCheckMs = nowMs + (this.#reader.sawStop ? STOPPED_POLL_MS : FOLLOW_POLL_MS);
-      if (this.#writerIsGone) return;
-    }
-    const waitMs = Math.max(0, Math.min(follow.untilMs, this.#nextTerminalCheckMs) - nowMs);
-    await this.#watch?.changed(seenVersion, waitMs, this.#stop.signal);
+    const endMs = this.#question === undefined ? this.#nextQuestionMs : nowMs + FOLLOW_POLL_MS;
+    const waitMs = Math.max(0, Math.min(follow.untilMs, endMs) - nowMs);
+    this.#wake = new AbortController();
+    if (this.#stop.signal.aborted) return;
+    await this.#watch?.changed(seenVersion, waitMs, this.#wake.signal);
+  }
+
+  #ask({ isTerminal }: FollowConfig): Question {
+    const question: Question = { batchNumber: this.#batchNumber, answer: undefined };
+    isTerminal()
+      .then(
+        (isGone) => {
+          question.answer = () => isGone;
+        },
+        (error: unknown) => {
+          question.answer = () => {
+            throw error;
+          };
+        },
+      )
+      .finally(() => this.#wake.abort());
+    return question;
+  }
+
+  /** Takes the answer, if there is one. What was written after the question makes it worthless. */
+  #isAnsweredWithYes(): boolean {
+    const question = this.#question;
+    if (question?.answer === undefined) return false;
+    this.#question = undefined;
+    return question.answer() && question.batchNumber === this.#batchNumber;
   }
 
   /** Whether the logs were removed when everything in them had been read. */

@@ -16,7 +16,7 @@ import type { LogEntry, LogStreamOptions } from "./types.ts";
 export interface LogStreamSource extends LogDirectory {
   /**
    * Whether the sandbox has come to its end (stopped, crashed, removed): a followed stream ends when that is so and
-   * everything is read. Asked about once a second.
+   * everything is read. Asked about once a second, and never again before it has answered.
    */
   readonly isTerminal: () => Promise<boolean>;
 }

@@ -12,7 +12,7 @@ import {
 import { AbortedError } from "../../../src/base/errors.ts";
 import { decodeCursor, encodeCursor } from "../../../src/logs/cursor.ts";
 import { InvalidCursorError, LogsUnavailableError, MissedRotationError } from "../../../src/logs/errors.ts";
-import type { LogStream } from "../../../src/logs/log_stream.ts";
+import { type LogStream, openLogStream } from "../../../src/logs/log_stream.ts";
 import { SANDBOX_STOPPED_TEXT } from "../../../src/logs/markers.ts";
 import type { LogEntry } from "../../../src/logs/types.ts";
 import { test } from "../../support/harness.ts";
@@ -208,6 +208,56 @@ test("LogStream ends when the sandbox is terminal and everything is read", async
   writer.system(SANDBOX_STOPPED_TEXT);
   logs.terminal = true;
   assert.equal((await reading).length, 4);
+});
+
+test("LogStream goes on and can be closed while isTerminal() does not answer", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  let calls = 0;
+  const asked = Promise.withResolvers<void>();
+  const isTerminal = () => {
+    calls++;
+    asked.resolve();
+    return new Promise<boolean>(() => {});
+  };
+  const stream = await openLogStream({ ...logs, isTerminal }, { follow: true });
+  for (let line = 0; line < 3; line++) {
+    const next = stream.recv();
+    await asked.promise;
+    const [written] = appendMany(writer, `line ${line}.`, 1);
+    assert.equal((await next)?.text(), written);
+  }
+  const waiting = stream.recv();
+  await stream[Symbol.asyncDispose]();
+  assert.equal(await waiting, null);
+  assert.equal(calls, 1);
+});
+
+test("LogStream asks isTerminal() by the clock, however many entries come one by one", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  let calls = 0;
+  const isTerminal = () => {
+    calls++;
+    return Promise.resolve(false);
+  };
+  await using stream = await openLogStream({ ...logs, isTerminal }, { follow: true });
+  const begin = performance.now();
+  for (let line = 0; line < 50; line++) {
+    const next = stream.recv();
+    appendMany(writer, "a", 1);
+    await next;
+  }
+  const seconds = (performance.now() - begin) / 1000;
+  assert.ok(calls <= 2 + seconds, `${calls} calls in ${seconds} s`);
+});
+
+test("LogStream fails with the error of isTerminal()", async () => {
+  using logs = testLogs();
+  logs.writer().close();
+  const isTerminal = () => Promise.reject(new RangeError("nobody knows"));
+  const stream = await openLogStream({ ...logs, isTerminal }, { follow: true });
+  await assert.rejects(stream.recv(), RangeError);
 });
 
 test("LogStream of a stopped sandbox ends at once with follow", async () => {
