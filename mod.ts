@@ -70,6 +70,8 @@ export {
   toNdjson,
   toServerSentEvents,
 } from "./src/logs/mod.ts";
+export { NetworkError, PortInUseError } from "./src/network/errors.ts";
+export type { PublishedPort } from "./src/network/published_port.ts";
 export {
   DatabaseError,
   SandboxAlreadyExistsError,
@@ -127,8 +129,15 @@ export type {
   SandboxSpec,
   SandboxSummary,
 } from "./src/sandbox/manager_types.ts";
+export { type PortAddressOptions, SandboxNetwork, SandboxPorts } from "./src/sandbox/network.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network_connection.ts";
-export type { ImageDefaults, RlimitOptions, SandboxConfig, SandboxOptions } from "./src/sandbox/options.ts";
+export type {
+  ImageDefaults,
+  PortOptions,
+  RlimitOptions,
+  SandboxConfig,
+  SandboxOptions,
+} from "./src/sandbox/options.ts";
 export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";

@@ -80,6 +80,8 @@ enum {
     MSG_LIMITS = 21,
     MSG_DRAIN = 22,
     MSG_NOTED = 23,
+    MSG_PORTS = 88,
+    MSG_PUBLISHED = 89,
     MSG_EXEC_START = 32,
     MSG_EXEC_STARTED = 33,
     MSG_EXEC_FAILED = 34,
@@ -377,6 +379,51 @@ static inline bool msg_noted_decode(struct reader *reader, struct msg_noted *mes
 }
 static inline void msg_noted_encode(struct writer *writer, const struct msg_noted *message) {
     write_u64(writer, message->activity);
+}
+
+/* ports: client to host: see PortAction; answered by published. hostPort 0 is chosen by the system. */
+struct msg_ports {
+    uint32_t token;
+    uint8_t action;
+    uint16_t host_port;
+    uint16_t guest_port;
+    struct text bind;
+};
+static inline bool msg_ports_decode(struct reader *reader, struct msg_ports *message) {
+    message->token = read_u32(reader);
+    message->action = read_u8(reader);
+    message->host_port = read_u16(reader);
+    message->guest_port = read_u16(reader);
+    message->bind = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_ports_encode(struct writer *writer, const struct msg_ports *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->action);
+    write_u16(writer, message->host_port);
+    write_u16(writer, message->guest_port);
+    write_text(writer, message->bind);
+}
+
+/* published: host to client: see PortFailure. ports are `bind hostPort guestPort`. */
+struct msg_published {
+    uint32_t token;
+    uint8_t failure;
+    struct text message;
+    struct texts ports;
+};
+static inline bool msg_published_decode(struct reader *reader, struct msg_published *message) {
+    message->token = read_u32(reader);
+    message->failure = read_u8(reader);
+    message->message = read_text(reader);
+    message->ports = read_texts(reader);
+    return reader_finished(reader);
+}
+static inline void msg_published_encode(struct writer *writer, const struct msg_published *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->failure);
+    write_text(writer, message->message);
+    write_texts(writer, message->ports);
 }
 
 /* execStart: client to agent: opens the stream. */

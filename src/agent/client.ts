@@ -44,6 +44,7 @@ export class AgentClient {
   readonly #standstills = new Map<number, PromiseWithResolvers<StandstillState>>();
   /** Those who wait for a `noted`, in the order of their questions. */
   readonly #notes: PromiseWithResolvers<number>[] = [];
+  readonly #portAnswers = new Map<number, PromiseWithResolvers<MessageFields<"published">>>();
   #nextStream: number;
   #nextToken = 1;
   #stopped: { readonly clean: boolean } | undefined;
@@ -212,6 +213,16 @@ export class AgentClient {
     return this.#standstill((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
   }
 
+  /** Has the host process list, add or remove published ports. */
+  async changePorts(change: Omit<MessageFields<"ports">, "token">): Promise<MessageFields<"published">> {
+    const token = this.#nextToken++;
+    const answer = Promise.withResolvers<MessageFields<"published">>();
+    this.#portAnswers.set(token, answer);
+    this.#connection.send(encodeMessage("ports", 0, { ...change, token }));
+    if (this.#isClosed) this.#disconnected();
+    return await this.holding(answer.promise);
+  }
+
   /** Keeps the process alive until `promise` settles. */
   async holding<T>(promise: Promise<T>): Promise<T> {
     this.#hold();
@@ -269,6 +280,9 @@ export class AgentClient {
       const { token, on, errno } = message.fields;
       this.#standstills.get(token)?.resolve({ on: on !== 0, errno });
       this.#standstills.delete(token);
+    } else if (message.name === "published") {
+      this.#portAnswers.get(message.fields.token)?.resolve(message.fields);
+      this.#portAnswers.delete(message.fields.token);
     } else if (message.name === "stopped") {
       this.#stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error") {
@@ -284,6 +298,8 @@ export class AgentClient {
       session.disconnect(new AgentDisconnectedError(reason));
     for (const waiting of this.#standstills.values()) waiting.reject(new AgentDisconnectedError(reason));
     this.#standstills.clear();
+    for (const waiting of this.#portAnswers.values()) waiting.reject(new AgentDisconnectedError(reason));
+    this.#portAnswers.clear();
     for (const note of this.#notes.splice(0)) note.reject(new AgentDisconnectedError(reason));
   }
 

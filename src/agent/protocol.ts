@@ -90,6 +90,21 @@ export const BootStage = {
   files: 7,
 } as const;
 
+/** `ports.action`. */
+export const PortAction = {
+  list: 0,
+  add: 1,
+  remove: 2,
+} as const;
+
+/** `published.failure`. */
+export const PortFailure = {
+  none: 0,
+  inUse: 1,
+  notPublished: 2,
+  other: 3,
+} as const;
+
 /** `error.code`. */
 export const WireError = {
   unknownType: 1,
@@ -212,6 +227,17 @@ export const MESSAGES = {
     type: 0x17,
     about: "host to client: a touch, limits or drain took effect; in the order in which they were sent",
     fields: { activity: "u64" },
+  },
+
+  ports: {
+    type: 0x58,
+    about: "client to host: see PortAction; answered by published. hostPort 0 is chosen by the system",
+    fields: { token: "u32", action: "u8", hostPort: "u16", guestPort: "u16", bind: "text" },
+  },
+  published: {
+    type: 0x59,
+    about: "host to client: see PortFailure. ports are `bind hostPort guestPort`",
+    fields: { token: "u32", failure: "u8", message: "text", ports: "texts" },
   },
 
   // ---- exec sessions, any stream but 0

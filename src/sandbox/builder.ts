@@ -5,7 +5,7 @@
  */
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { BootCallOptions } from "./create.ts";
-import type { RlimitOptions, SandboxOptions } from "./options.ts";
+import type { PortOptions, RlimitOptions, SandboxOptions } from "./options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -147,6 +147,16 @@ export class SandboxBuilder {
     return this.#set("ephemeral", ephemeral);
   }
 
+  /** A TCP port of the host's loopback interface that leads to one of the sandbox. See {@linkcode SandboxOptions.ports}. */
+  port(hostPort: number, guestPort: number): this {
+    return this.#addPort({ hostPort, guestPort });
+  }
+
+  /** {@linkcode port} at another address of the host: `"0.0.0.0"` and `"::"` are all of them. */
+  portBind(bind: string, hostPort: number, guestPort: number): this {
+    return this.#addPort({ bind, hostPort, guestPort });
+  }
+
   pullPolicy(policy: "always" | "if-missing" | "never"): this {
     return this.#set("pullPolicy", policy);
   }
@@ -209,6 +219,10 @@ export class SandboxBuilder {
   #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {
     Object.assign(this.#options, { [name]: value });
     return this;
+  }
+
+  #addPort(port: PortOptions): this {
+    return this.#set("ports", [...(this.#options.ports ?? []), port]);
   }
 
   #setRlimit(resource: string, limit: RlimitOptions): this {

@@ -292,6 +292,7 @@ function bootRequest({
     bootTimeoutMs: config.bootTimeoutMs,
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
+    ports: config.ports,
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(registry.home, name), to: stagingPath(registry.home) }
       : undefined,

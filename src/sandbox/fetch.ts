@@ -5,10 +5,10 @@
  * @module
  */
 import { type ClientRequest, type IncomingMessage, request as startRequest } from "node:http";
-import { Duplex } from "node:stream";
 import type { AgentClient } from "../agent/client.ts";
 import { ConnectFailedError } from "../agent/errors.ts";
 import type { TcpSession } from "../agent/tcp_session.ts";
+import { TcpStream } from "../agent/tcp_stream.ts";
 import type { Bytes } from "../base/bytes.ts";
 import {
   AbortedError,
@@ -50,7 +50,7 @@ export async function fetchPort(
   const body = await makeBody(request, standard.body);
   const { signal } = request;
   const session = await openTcpSession(client, port, { timeoutMs: connectTimeoutMs, signal });
-  const socket = new SessionSocket(session);
+  const socket = new TcpStream(session);
   const sending = startRequest({
     createConnection: () => socket as unknown as ReturnType<typeof import("node:net").connect>,
     method: request.method,
@@ -207,39 +207,4 @@ function explain(error: unknown, port: number, signal: AbortSignal): Error {
   if (signal.aborted) return new AbortedError(`fetch from port ${port} of the sandbox`, signal.reason);
   if (MicrosandboxError.is(error)) return error;
   return new ConnectFailedError("", port, 0, messageOf(error), "broken");
-}
-
-/** A TCP stream of the agent as `node:http` wants its socket. */
-class SessionSocket extends Duplex {
-  readonly #session: TcpSession;
-
-  constructor(session: TcpSession) {
-    super();
-    this.#session = session;
-    session.finished.then((error) => {
-      if (error !== undefined) this.destroy(error);
-    });
-  }
-
-  override _read(): void {
-    this.#session.output.next().then(
-      (data) => this.push(data ?? null),
-      (error) => this.destroy(error),
-    );
-  }
-
-  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    // A server may answer without having read everything: what it does not want is dropped.
-    this.#session.input.write(chunk).then(() => done(), done);
-  }
-
-  override _final(done: () => void): void {
-    this.#session.input.end();
-    done();
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (error !== null) this.#session.abort(error);
-    done(error);
-  }
 }

@@ -25,6 +25,7 @@ import {
   waitUntilStopped,
 } from "./lifecycle.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
+import { SandboxNetwork } from "./network.ts";
 import { parseStoredConfig, type SandboxConfig } from "./options.ts";
 import { setPaused } from "./pause.ts";
 import { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./sandbox.ts";
@@ -51,6 +52,8 @@ export class SandboxHandle {
   readonly updatedAt: Date;
   /** What it was created with, as JSON. */
   readonly configJson: string;
+  /** Its published ports, while it runs. */
+  readonly network: SandboxNetwork;
   readonly #core: SandboxCore;
 
   /** Use `Sandbox.get()` or `Sandbox.list()`. */
@@ -64,6 +67,7 @@ export class SandboxHandle {
     this.createdAt = record.createdAt;
     this.updatedAt = record.updatedAt;
     this.configJson = record.configJson;
+    this.network = new SandboxNetwork(core);
   }
 
   config(): SandboxConfig {

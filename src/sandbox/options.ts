@@ -7,6 +7,7 @@ import { totalmem } from "node:os";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { type PortAddress, PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 
 /** libkrun's kernels are built for 16 processors. */
 export const CPUS_MAX = 16;
@@ -71,8 +72,24 @@ export interface SandboxOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
   readonly ephemeral?: boolean | undefined;
+  /**
+   * TCP ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
+   *
+   * @default none
+   */
+  readonly ports?: readonly PortOptions[] | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
   readonly pullPolicy?: "always" | "if-missing" | "never" | undefined;
+}
+
+/** A port to publish. */
+export interface PortOptions {
+  /** Port of the host; 0 lets the system choose one. */
+  readonly hostPort: number;
+  /** Port in the sandbox. */
+  readonly guestPort: number;
+  /** Address of the host to listen at: the default can be reached from this machine only. @default {"127.0.0.1"} */
+  readonly bind?: string | undefined;
 }
 
 /** A limit; `"unlimited"` is none. */
@@ -105,6 +122,7 @@ export interface SandboxConfig {
   readonly maxDurationMs: number | undefined;
   readonly idleTimeoutMs: number | undefined;
   readonly ephemeral: boolean;
+  readonly ports: readonly PublishedPort[];
   /** What the image says of itself. */
   readonly imageConfig: ImageDefaults;
 }
@@ -127,6 +145,12 @@ export interface CreateRequest {
   readonly pullPolicy: "always" | "if-missing" | "never";
 }
 
+/** One port to publish, as callers give it. */
+export const portSchema = z.strictObject({
+  hostPort: z.int().min(0).max(65_535),
+  guestPort: z.int().min(1).max(65_535),
+  bind: z.union([z.ipv4(), z.ipv6()], "must be an IPv4 or IPv6 address").default("127.0.0.1"),
+});
 const limit = z.union([z.int().min(0), z.literal("unlimited")]);
 const nameSchema = z
   .string()
@@ -193,6 +217,11 @@ const schema = z.strictObject({
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
   ephemeral: z.boolean().default(false),
+  ports: z
+    .array(portSchema)
+    .max(PUBLISHED_PORTS_MAX)
+    .refine(areDistinct, "must not have the same host port twice")
+    .default([]),
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
 });
 
@@ -259,6 +288,7 @@ const storedSchema = z.object({
   maxDurationMs: z.int().optional(),
   idleTimeoutMs: z.int().optional(),
   ephemeral: z.boolean().default(false),
+  ports: z.array(portSchema).default([]),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),
     cmd: storedStrings.optional(),
@@ -283,6 +313,11 @@ function hostnameOf(name: string): string {
   let hash = 0x811c9dc5; // FNV-1a: told apart, not secret
   for (const character of clean) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
   return `${clean.slice(0, 55)}-${hash.toString(16).padStart(8, "0")}`;
+}
+
+function areDistinct(ports: readonly PortAddress[]): boolean {
+  const chosen = ports.filter(({ hostPort }) => hostPort !== 0);
+  return new Set(chosen.map(({ bind, hostPort }) => `${bind} ${hostPort}`)).size === chosen.length;
 }
 
 function hostMemoryMiB(): number {

@@ -34,6 +34,7 @@ import {
 } from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
+import { SandboxNetwork } from "./network.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
 import { setPaused } from "./pause.ts";
@@ -60,6 +61,8 @@ export class Sandbox implements AsyncDisposable {
   readonly name: string;
   /** Stands for this creation: a sandbox that replaces it under the same name has another. */
   readonly id: string;
+  /** Its published ports. */
+  readonly network: SandboxNetwork;
   readonly #core: SandboxCore;
   readonly #config: SandboxConfig;
   #release: (() => void) | undefined;
@@ -71,6 +74,7 @@ export class Sandbox implements AsyncDisposable {
     this.#release = release;
     this.name = core.name;
     this.id = core.id;
+    this.network = new SandboxNetwork(core);
   }
 
   /** Collects options; ends with `create()`. */
@@ -273,11 +277,7 @@ export class Sandbox implements AsyncDisposable {
     return await fetchPort(await this.#core.connect(), port, input, init);
   }
 
-  /**
-   * Connects to a TCP server in the sandbox: on its loopback interface, with no port published and no network.
-   *
-   * @throws {ConnectFailedError} if nobody listens at `port`.
-   */
+  /** Connects to a TCP server in the sandbox, as {@linkcode fetch} does. @throws {ConnectFailedError} */
   async connect(port: number, options: ConnectPortOptions = {}): Promise<SandboxConnection> {
     return await connectPort(await this.#core.connect(), port, options);
   }

@@ -14,6 +14,7 @@ import {
   PROTOCOL_VERSION,
   type StandstillState,
 } from "../agent/protocol.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { TimeoutError } from "../base/errors.ts";
 import type { UnixConnection } from "../platform/unix_socket.ts";
 import type { GuestConfig } from "./config.ts";
@@ -116,6 +117,11 @@ export class AgentLink {
   /** Kills the sessions of a client that has left. */
   clientGone(firstStream: number, lastStream: number): void {
     this.#connection.send(encodeMessage("clientGone", 0, { firstStream, lastStream }));
+  }
+
+  /** Sends a frame of a stream of this process's own. */
+  send(frame: Bytes): void {
+    this.#connection.send(frame);
   }
 
   forward(frame: Frame): void {

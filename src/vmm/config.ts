@@ -7,6 +7,7 @@
  * @module
  */
 import { type ErrorCode, InternalError } from "../base/errors.ts";
+import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../registry/registry.ts";
 import type { TimeLimitConfig } from "./time_limits.ts";
 
@@ -41,6 +42,8 @@ export interface BootRequest {
   /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
   readonly stopGraceMs: number;
   readonly limits: TimeLimitConfig;
+  /** Ports of the host to listen at while the sandbox runs. */
+  readonly ports: readonly PublishedPort[];
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
   /** Where libraries and programs are, if not where they are looked for. */
@@ -89,6 +92,8 @@ export type HostReport =
       /** `code` of the error behind it, where it is one of ours. */
       readonly code?: ErrorCode | undefined;
       readonly hint?: string | undefined;
+      /** The port that is in use, where that is the failure. */
+      readonly portInUse?: PortAddress | undefined;
     };
 
 /** What the guest says of its boot. */

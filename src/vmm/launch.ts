@@ -13,6 +13,7 @@ import {
   MicrosandboxError,
   type MicrosandboxErrorOptions,
 } from "../base/errors.ts";
+import { PortInUseError } from "../network/errors.ts";
 import { LineChild } from "../platform/child.ts";
 import { runtimeCommand, runtimeEnvironment } from "../platform/runtime.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
@@ -56,6 +57,7 @@ export interface LaunchedVm {
 /**
  * @throws {SandboxAlreadyExistsError} if the name was taken in the meantime.
  * @throws {SandboxStillRunningError} if the sandbox to start does run.
+ * @throws {PortInUseError} if a port that it is to publish is taken.
  * @throws {BootStartError} if the VM does not come up.
  * @throws {AbortedError} if `signal` fired.
  */
@@ -138,7 +140,8 @@ async function nextReport(
   }
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
   if (report.type === "failed") {
-    const { code, message, hint } = report;
+    const { code, message, hint, portInUse } = report;
+    if (portInUse !== undefined) throw new PortInUseError(portInUse.bind, portInUse.hostPort);
     const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
     throw bootError(options.name, report.step, message, runDirectory, { cause, hint });
   }

@@ -10,15 +10,19 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
+import { PortInUseError } from "../network/errors.ts";
 import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
 import { type BootKey, type DirectoryMove, Registry } from "../registry/registry.ts";
+import type { Activity } from "./activity.ts";
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
+import { PublishedPorts } from "./network_ports.ts";
+import { NetworkStreams } from "./network_streams.ts";
 import { Owner } from "./owner.ts";
 import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
@@ -41,6 +45,8 @@ async function main(): Promise<void> {
   const supervision = new Supervision(registry, stop);
   const pause = new Pause(registry);
   const diskFreeze = new DiskFreeze();
+  const ports = new PublishedPorts();
+  stop.begun.then(() => ports.close());
   const relay = new Relay(
     {
       stop: (graceMs) => stop.begin("requested", graceMs),
@@ -66,8 +72,10 @@ async function main(): Promise<void> {
   try {
     if (request === undefined) throw new Error("the process that was starting it ended");
     watchOwner(owner, stop, claim.detached, request.stopGraceMs);
+    await ports.open(request.ports); // first: it is what most likely fails, and soonest
     const link = await boot(owner, relay, stop, claim, request, key);
     pause.open(link, key);
+    serveNetwork(relay, link, ports, supervision.activity);
     diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
@@ -77,6 +85,16 @@ async function main(): Promise<void> {
     forgetBoot(registry, claim, key, messageOf(error));
     return end(owner, claim.runDirectory, stop.machine);
   }
+}
+
+/** Connections by published ports go to the guest from now on. */
+function serveNetwork(relay: Relay, link: AgentLink, ports: PublishedPorts, activity: Activity): void {
+  const streams = new NetworkStreams(link, activity);
+  relay.network = {
+    receive: (frame) => streams.receive(frame),
+    ports: (fields) => ports.control(fields),
+  };
+  ports.serve((target) => streams.connect(target));
 }
 
 /** Boots the VM and opens the sandbox to clients. What it throws says by `step` how far it got. */
@@ -193,6 +211,7 @@ function reportFailure(owner: Owner, error: unknown): void {
     message: messageOf(error),
     code: known?.code,
     hint: known?.hint,
+    portInUse: error instanceof PortInUseError ? { bind: error.bind, hostPort: error.hostPort } : undefined,
   });
 }
 

@@ -14,6 +14,7 @@ import {
   FrameFlag,
   MESSAGES,
   type MessageFields,
+  PortFailure,
   PROTOCOL_VERSION,
   RELAY_CLIENTS_MAX,
   SESSIONS_MAX,
@@ -51,6 +52,13 @@ export interface RelayHandlers {
   left(client: object): void;
 }
 
+/** The sandbox's own part in its network. */
+export interface RelayNetwork {
+  /** Takes a frame of a stream that is no client's. */
+  receive(frame: Frame): void;
+  ports(fields: MessageFields<"ports">): Promise<MessageFields<"published">>;
+}
+
 interface Client {
   readonly slot: number;
   readonly connection: UnixConnection;
@@ -62,6 +70,8 @@ interface Client {
 }
 
 export class Relay {
+  /** Set once the guest answers, where there are ports to publish. */
+  network: RelayNetwork | undefined;
   readonly #clients = new Map<number, Client>();
   /** The next free stream of each slot, so that a number is not soon used by another client. */
   readonly #nextStreams = new Map<number, number>();
@@ -199,6 +209,10 @@ export class Relay {
         return this.#handlers.drain();
       case "ping":
         return this.#ping(client, message.fields.token);
+      case "ports":
+        return void this.#network(message.fields).then((answer) =>
+          client.connection.send(encodeMessage("published", 0, answer)),
+        );
       case "pause": {
         const { token, on } = message.fields;
         return this.#answerLater(client, "paused", token, this.#handlers.pause(on === 1));
@@ -229,6 +243,12 @@ export class Relay {
       .then(({ on, errno }) => connection.send(encodeMessage(name, 0, { token, on: on ? 1 : 0, errno })));
   }
 
+  #network(fields: MessageFields<"ports">): Promise<MessageFields<"published">> {
+    const failure = PortFailure.other;
+    const refusal = { token: fields.token, failure, message: "the sandbox has no ports", ports: [] };
+    return this.network?.ports(fields) ?? Promise.resolve(refusal);
+  }
+
   #note({ connection }: Client): void {
     connection.send(encodeMessage("noted", 0, { activity: this.#activity.sequence }));
   }
@@ -252,6 +272,7 @@ export class Relay {
 
   #fromAgent(frame: Frame): void {
     if (frame.stream === 0) return this.#answer(frame);
+    if (frame.stream < STREAMS_PER_SLOT) return this.network?.receive(frame);
     this.#tap?.observe(frame);
     this.#activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));

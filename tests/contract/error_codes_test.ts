@@ -13,6 +13,8 @@ const CLASSES: Readonly<Record<string, string>> = {
   execTimeout: "ExecTimeoutError",
   execOutputLimit: "ExecOutputLimitError",
   connectFailed: "ConnectFailedError",
+  network: "NetworkError",
+  portInUse: "PortInUseError",
   invalidConfig: "InvalidConfigError",
   diskFull: "IoError",
   io: "IoError",
@@ -56,10 +58,8 @@ const RESERVED: readonly string[] = [
   "snapshotNotFound",
   "snapshotAlreadyExists",
   "snapshotIntegrity",
-  "network",
   "networkExhausted",
   "networkPrivilege",
-  "portInUse",
 ];
 
 const UNION = /export type ErrorCode =(?<codes>[\s\S]*?);/;

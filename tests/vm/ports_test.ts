@@ -1,6 +1,14 @@
 /** Servers in a real guest, reached from the host. @module */
 import assert from "node:assert/strict";
-import { ConnectFailedError, type Sandbox } from "../../mod.ts";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import {
+  ConnectFailedError,
+  NetworkError,
+  PortInUseError,
+  Sandbox,
+  SandboxNotFoundError,
+} from "../../mod.ts";
 import { homeTest } from "../support/vm.ts";
 
 const PORT = 8080;
@@ -29,4 +37,42 @@ homeTest("fetch() reaches a server in a guest that has no network", async ({ cre
   assert.equal(await response.text(), "hello from the guest\n");
   assert.equal((await sandbox.fetch(PORT, "/absent")).status, 404);
   await assert.rejects(sandbox.fetch(PORT + 1, "/"), ConnectFailedError);
+});
+
+homeTest(
+  "ports lead from the host to the guest while the sandbox runs, and no longer",
+  async ({ create }) => {
+    const sandbox = await create({ ports: [{ hostPort: 0, guestPort: PORT }] });
+    await serve(sandbox, "published");
+    const [published] = await sandbox.network.ports.list();
+    assert.ok(published);
+    const read = async (hostPort: number) => (await fetch(`http://127.0.0.1:${hostPort}/index.html`)).text();
+    assert.equal(await read(published.hostPort), "published\n");
+
+    const added = await sandbox.network.ports.add({ hostPort: 0, guestPort: PORT });
+    assert.equal(await read(added.hostPort), "published\n");
+    const handle = await Sandbox.get(sandbox.name);
+    assert.deepEqual(await handle.network.ports.list(), [published, added]);
+    await sandbox.network.ports.remove(added);
+    await assert.rejects(read(added.hostPort));
+    await assert.rejects(sandbox.network.ports.remove(added), NetworkError);
+
+    await sandbox.stop();
+    await assert.rejects(read(published.hostPort));
+  },
+);
+
+homeTest("create() fails at once where a port is in use, and leaves nothing", async ({ create }) => {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const hostPort = typeof address === "object" && address !== null ? address.port : 0;
+  await assert.rejects(create({ ports: [{ hostPort, guestPort: PORT }] }), (error) => {
+    assert.ok(error instanceof PortInUseError);
+    assert.equal(error.hostPort, hostPort);
+    return true;
+  });
+  server.close();
+  await assert.rejects(Sandbox.get("subject"), SandboxNotFoundError);
 });

@@ -1,0 +1,32 @@
+/**
+ * Ports of the host that lead to ports of a sandbox.
+ *
+ * @module
+ */
+
+/** Ports that one sandbox publishes at a time. */
+export const PUBLISHED_PORTS_MAX = 64;
+
+/** A TCP port of the host, and the port of the sandbox's loopback interface that it leads to. */
+export interface PublishedPort {
+  /** Address of the host to listen at. */
+  readonly bind: string;
+  /** Port of the host; 0 lets the system choose one. */
+  readonly hostPort: number;
+  /** Port in the sandbox. */
+  readonly guestPort: number;
+}
+
+/** Where callers meet a published port. */
+export type PortAddress = Pick<PublishedPort, "bind" | "hostPort">;
+
+/** As one text: how ports travel between processes. */
+export function formatPort({ bind, hostPort, guestPort }: PublishedPort): string {
+  return `${bind} ${hostPort} ${guestPort}`;
+}
+
+/** The reverse of {@linkcode formatPort}. */
+export function parsePort(text: string): PublishedPort {
+  const [bind = "", hostPort, guestPort] = text.split(" ");
+  return { bind, hostPort: Number(hostPort), guestPort: Number(guestPort) };
+}

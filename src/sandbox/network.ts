@@ -1,0 +1,95 @@
+/**
+ * The network of one sandbox: its published ports.
+ *
+ * @module
+ */
+import { PortAction, PortFailure } from "../agent/protocol.ts";
+import { InvalidConfigError } from "../base/errors.ts";
+import { NetworkError, PortInUseError } from "../network/errors.ts";
+import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
+import type { SandboxCore } from "./core.ts";
+import { type PortOptions, portSchema } from "./options.ts";
+
+/** What a published port is known by. */
+export interface PortAddressOptions {
+  readonly hostPort: number;
+  /** @default {"127.0.0.1"} */
+  readonly bind?: string | undefined;
+}
+
+/** See `Sandbox.network`. */
+export class SandboxNetwork {
+  /** Ports of the host that lead to the sandbox. */
+  readonly ports: SandboxPorts;
+
+  /** Use `Sandbox.network`. */
+  constructor(core: SandboxCore) {
+    this.ports = new SandboxPorts(core);
+  }
+}
+
+/**
+ * The published ports of a running sandbox. Those that are added here last until it stops; those that it was created with
+ * come back when it starts again.
+ *
+ * @example
+ * ```ts
+ * const { hostPort } = await sandbox.network.ports.add({ hostPort: 0, guestPort: 80 });
+ * await fetch(`http://127.0.0.1:${hostPort}/`);
+ * ```
+ */
+export class SandboxPorts {
+  readonly #core: SandboxCore;
+
+  /** Use `Sandbox.network.ports`. */
+  constructor(core: SandboxCore) {
+    this.#core = core;
+  }
+
+  /** Those that are published now, each with the port that was chosen. @throws {SandboxNotRunningError} */
+  async list(): Promise<PublishedPort[]> {
+    return await this.#change(PortAction.list, { bind: "", hostPort: 0, guestPort: 0 });
+  }
+
+  /**
+   * Publishes one more; returns it with the port that was chosen.
+   *
+   * @throws {InvalidConfigError} if it is no port.
+   * @throws {PortInUseError}
+   * @throws {NetworkError} if the host does not have the address, or forbids the port.
+   * @throws {SandboxNotRunningError}
+   */
+  async add(port: PortOptions): Promise<PublishedPort> {
+    const [added] = await this.#change(PortAction.add, parsePortOptions(port));
+    if (added === undefined) throw new NetworkError("The sandbox did not say which port it publishes");
+    return added;
+  }
+
+  /** Stops publishing it and ends its connections. @throws {NetworkError} if it is not published. */
+  async remove({ hostPort, bind }: PortAddressOptions): Promise<void> {
+    const { bind: address } = parsePortOptions({ hostPort, bind, guestPort: 1 });
+    await this.#change(PortAction.remove, { bind: address, hostPort, guestPort: 0 });
+  }
+
+  async #change(action: number, port: PublishedPort): Promise<PublishedPort[]> {
+    const client = await this.#core.connect();
+    const { failure, message, ports } = await client.changePorts({ action, ...port });
+    if (failure !== PortFailure.none) throw failureOf(failure, message, port);
+    return ports.map(parsePort);
+  }
+}
+
+function parsePortOptions(port: PortOptions): PublishedPort {
+  const parsed = portSchema.safeParse(port);
+  if (parsed.success) return parsed.data;
+  throw new InvalidConfigError(
+    parsed.error.issues.map(({ path, message }) => ({ field: path.join("."), problem: message })),
+  );
+}
+
+function failureOf(failure: number, message: string, { bind, hostPort }: PortAddress): Error {
+  if (failure === PortFailure.inUse) return new PortInUseError(bind, hostPort);
+  if (failure === PortFailure.notPublished)
+    return new NetworkError(`Port ${hostPort} of ${bind} is not published`);
+  return new NetworkError(message);
+}
