@@ -20,16 +20,21 @@ export interface DirectoryWatch extends Disposable {
 
 /** How often waits end on their own where no watcher could be had. */
 const POLL_WITHOUT_WATCHER_MS = 100;
+/** Bun passes over a notification that comes within 2 ms of another: this long after each one, all look again. */
+const ECHO_MS = 5;
 
 class SharedWatcher {
   version = 0;
   users = 0;
   readonly waiting = new Set<() => void>();
   #watcher: FSWatcher | undefined;
+  #echo: ReturnType<typeof setTimeout> | undefined;
+  /** There was a notification since the echo was set up. */
+  #needsEcho = false;
 
   constructor(directory: string) {
     try {
-      this.#watcher = watch(directory, () => this.#wake());
+      this.#watcher = watch(directory, () => this.#notified());
       this.#watcher.on("error", () => this.close()); // e.g. the directory is gone: from now on we poll
     } catch {
       // out of watchers, or no such directory: waits poll instead
@@ -43,7 +48,23 @@ class SharedWatcher {
   close(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
+    clearTimeout(this.#echo);
     this.#wake();
+  }
+
+  #notified(): void {
+    this.#wake();
+    if (this.#echo === undefined) this.#startEcho();
+    else this.#needsEcho = true;
+  }
+
+  #startEcho(): void {
+    this.#needsEcho = false;
+    this.#echo = setTimeout(() => {
+      this.#echo = undefined;
+      if (this.#needsEcho) this.#startEcho();
+      this.#wake();
+    }, ECHO_MS);
   }
 
   #wake(): void {

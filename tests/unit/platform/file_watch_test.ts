@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { watchDirectory } from "../../../src/platform/file_watch.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
@@ -26,6 +26,18 @@ test("changed() returns at once for a change that came after the version was rea
   writeFileSync(join(directory.path, "file"), "x");
   await woken;
   await watch.changed(seen, LONG_MS, never);
+});
+
+test("changed() misses no change that comes right after another", async () => {
+  using directory = temporaryDirectory();
+  using watch = watchDirectory(directory.path);
+  const path = join(directory.path, "file");
+  for (let change = 0; change < 200; change++) {
+    const seen = watch.version;
+    appendFileSync(path, "x"); // at once after the notification of the one before
+    await watch.changed(seen, LONG_MS / 4, never);
+    assert.ok(watch.version > seen, `change ${change} went unnoticed`);
+  }
 });
 
 test("changed() ends after its time, and on abort", async () => {
