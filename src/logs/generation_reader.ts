@@ -41,6 +41,8 @@ export class GenerationReader {
   #partialBytes = 0;
   /** A newer file exists, so that the end of this one is final. */
   #superseded = false;
+  /** There was no live file when it was last looked for. */
+  #sawNoLiveFile = false;
   #chunkBytes = READ_CHUNK_BYTES;
   /** Kept from a read that found nothing. */
   #spare: Uint8Array | undefined;
@@ -152,12 +154,16 @@ export class GenerationReader {
   async #lookForNewer(file: GenerationFile): Promise<ReadStep> {
     const live = await liveStatus(this.#directory, this.#spec);
     if (live !== undefined && isSameFile(live, file.status)) {
+      this.#sawNoLiveFile = false;
       if (live.sizeBytes >= this.#offset) return "idle";
       throw new LogsUnavailableError(`${this.#spec.filename} was cut off while being read`, this.#directory);
     }
     this.#superseded = await this.#hasNewer(file);
-    if (this.#superseded) return "lines"; // read again: something may have been appended before the rotation
-    return live === undefined ? "removed" : "idle";
+    const isRemoved = live === undefined && this.#sawNoLiveFile;
+    this.#sawNoLiveFile = live === undefined;
+    if (isRemoved && !this.#superseded) return "removed";
+    // Read again: something may have been appended before the file was renamed or removed.
+    return this.#superseded || this.#sawNoLiveFile ? "lines" : "idle";
   }
 
   #begin(generations: Generations, file: GenerationFile | undefined, offset: number): void {
