@@ -65,6 +65,13 @@ function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineP
   };
 }
 
+/** Whether `line`, without its line feed, is the last record of a boot. */
+export function isEndOfBoot(line: Uint8Array): boolean {
+  const fields = newRecordFields();
+  if (!scanRecord(line, 0, line.length, fields)) return false;
+  return fields.source === "system" && isEndMark(line, fields.dataStart);
+}
+
 function isEndMark(bytes: Uint8Array, start: number): boolean {
   return END_MARK_BYTES.some((mark) => mark.every((byte, index) => bytes[start + index] === byte));
 }

@@ -1,4 +1,4 @@
-/** The system records that frame each boot of a sandbox. Written by the VM host process, known to readers. @module */
+/** The system records that frame each boot of a sandbox. Known to readers. @module */
 
 /** The first system record of a boot. */
 export const SANDBOX_STARTED_TEXT = "--- sandbox started ---";
@@ -8,6 +8,11 @@ export const SANDBOX_STOPPED_TEXT = "--- sandbox stopped ---";
 
 /** How the last system record of a sandbox begins whose VM ended without a word. */
 export const SANDBOX_CRASHED_PREFIX = "--- sandbox crashed";
+
+/** The last system record of a crash. */
+export function crashedText(reason: string): string {
+  return `${SANDBOX_CRASHED_PREFIX}: ${reason} ---`;
+}
 
 /** After one of these nothing is written: readers take it as the end when the logs are removed under them. */
 export const END_MARKS: readonly string[] = [SANDBOX_STOPPED_TEXT, SANDBOX_CRASHED_PREFIX];

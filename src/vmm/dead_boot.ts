@@ -5,6 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { noteCrash } from "../logs/end_of_boot.ts";
 import { openTextLogWriter } from "../logs/text_log_writer.ts";
 import { isListening } from "../platform/unix_socket.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
@@ -26,7 +27,10 @@ export function lastWords(runDirectory: string): string {
   return words.filter((text) => text !== "").join("\n");
 }
 
-/** Moves what the engine had written last into the sandbox's logs, ends its process, and removes the run directory. */
+/**
+ * Moves what the engine had written last into the sandbox's logs, writes the boot's end there if nobody has, ends the
+ * engine's process, and removes the run directory.
+ */
 export function buryBoot(
   runDirectory: string,
   logs: { readonly directory: string; readonly sandboxId: string },
@@ -41,5 +45,6 @@ export function buryBoot(
     using writer = openTextLogWriter({ ...logs, filename });
     writer.write(rest);
   }
+  noteCrash(logs, "its VM host process ended without a word"); // last: readers take it as the end
   removeRunDirectory(runDirectory);
 }

@@ -11,6 +11,7 @@ import {
   SANDBOX_STARTED_TEXT,
   SANDBOX_STOPPED_TEXT,
 } from "../logs/exec_log_writer.ts";
+import { crashedText } from "../logs/markers.ts";
 import { openTextLogWriter, type TextLogWriter } from "../logs/text_log_writer.ts";
 import { RunFile } from "./run_directory.ts";
 import { Spool } from "./spool.ts";
@@ -40,7 +41,7 @@ export class SandboxLogs {
 
   /** Writes the last records and waits until the disk has them. */
   ended(action: "stopped" | "crashed", reason: string): void {
-    this.exec.system(action === "stopped" ? SANDBOX_STOPPED_TEXT : `--- sandbox crashed: ${reason} ---`);
+    this.exec.system(action === "stopped" ? SANDBOX_STOPPED_TEXT : crashedText(reason));
     for (const spool of this.#spools) spool.close();
     for (const log of [this.exec, ...this.#texts]) {
       log.sync();

@@ -1,0 +1,46 @@
+/**
+ * The last record of a boot whose writer was killed: without it, whoever follows the log could not tell a sandbox that
+ * has crashed from logs that were taken away while something was still to come.
+ *
+ * @module
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
+import { openExecLogWriter } from "./exec_log_writer.ts";
+import { READ_BACK_BYTES } from "./limits.ts";
+import { isEndOfBoot } from "./line_parser.ts";
+import { EXEC_LOG } from "./log_files.ts";
+import type { LogDirectory } from "./log_source.ts";
+import { crashedText } from "./markers.ts";
+
+const LINE_FEED = 0x0a;
+
+/** Writes that the boot which wrote last has crashed, unless its end is in the log already, or nothing is. */
+export function noteCrash(logs: LogDirectory, reason: string): void {
+  const line = readLastLine(join(logs.directory, EXEC_LOG.filename));
+  if (line === undefined || isEndOfBoot(line)) return;
+  using writer = openExecLogWriter(logs);
+  writer.system(crashedText(reason));
+  writer.sync();
+}
+
+/** What is after the line feed before last, cut if it is very long; `undefined` if there is no file. */
+function readLastLine(path: string): Uint8Array | undefined {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    const tail = new Uint8Array(READ_BACK_BYTES);
+    const count = readSync(file, tail, 0, tail.length, Math.max(0, fstatSync(file).size - tail.length));
+    if (tail[count - 1] !== LINE_FEED) return tail.subarray(0, count); // torn
+    const before = count < 2 ? -1 : tail.lastIndexOf(LINE_FEED, count - 2);
+    return tail.subarray(before + 1, count - 1);
+  } finally {
+    closeSync(file);
+  }
+}
