@@ -25,7 +25,8 @@ function showProgress(event: PullProgress): void {
 }
 
 function progressBar(event: PullProgress): string {
-  const done = "downloadedBytes" in event ? event.downloadedBytes : "bytesRead" in event ? event.bytesRead : 0;
+  const done =
+    "downloadedBytes" in event ? event.downloadedBytes : "bytesRead" in event ? event.bytesRead : 0;
   const total = "totalBytes" in event ? (event.totalBytes ?? 0) : 0;
   const filled = total === 0 ? 0 : Math.round((Math.min(done, total) / total) * 30);
   return `[${"#".repeat(filled)}${" ".repeat(30 - filled)}] ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;

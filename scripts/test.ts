@@ -30,7 +30,15 @@ const STAGES: readonly Stage[] = [
   { name: "types for Bun", command: ["tsc", "-p", "tsconfig.json"], counts: "exit" },
   {
     name: "types for Deno",
-    command: ["deno", "check", "--quiet", "mod.ts", "src/vmm/start.ts", "src/vmm/main.ts", "src/vmm/engine/krun_worker.ts"],
+    command: [
+      "deno",
+      "check",
+      "--quiet",
+      "mod.ts",
+      "src/vmm/start.ts",
+      "src/vmm/main.ts",
+      "src/vmm/engine/krun_worker.ts",
+    ],
     counts: "exit",
   },
   { name: "tests on Bun", command: ["bun", "test"], counts: "bun" },

@@ -25,15 +25,7 @@ export function runtimeCommand(module: URL): { readonly file: string; readonly a
   }
   return {
     file: process.execPath,
-    args: [
-      "run",
-      "--allow-all",
-      "--no-prompt",
-      "--quiet",
-      "--no-config",
-      "--no-lock",
-      target,
-    ],
+    args: ["run", "--allow-all", "--no-prompt", "--quiet", "--no-config", "--no-lock", target],
   };
 }
 

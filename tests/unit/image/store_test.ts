@@ -1,86 +1,18 @@
 import assert from "node:assert/strict";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { MicrosandboxError } from "../../../src/base/errors.ts";
 import type { PullProgress } from "../../../src/image/progress.ts";
 import { FileLocks } from "../../../src/image/store/file_lock.ts";
-import { Image, registerImageUsage } from "../../../src/image/store/image.ts";
 import { ImageStore } from "../../../src/image/store/image_store.ts";
-import {
-  isLocalImage,
-  type ResolvedImage,
-  type ResolveImageOptions,
-  resolveImage,
-} from "../../../src/image/store/resolve_image.ts";
+import { isLocalImage, resolveImage } from "../../../src/image/store/resolve_image.ts";
 import { SETTLING_MS } from "../../../src/image/store/source_key.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { digestOf, TestRegistry } from "../../support/registry_server.ts";
-import { buildTar, type TarBuilderMember } from "./tar_builder.ts";
+import { addApp, assertClean, BASE, hasCode, resolve, TOP } from "./store_fixture.ts";
+import { buildTar } from "./tar_builder.ts";
 import { showImage } from "./trees.ts";
-
-const BASE: TarBuilderMember[] = [
-  { name: "etc", type: "5" },
-  { name: "etc/name", data: "base" },
-];
-const TOP: TarBuilderMember[] = [
-  { name: "etc/.wh.name", data: "" },
-  { name: "app", data: "top" },
-];
-const CONFIG = {
-  Entrypoint: ["/app"],
-  Cmd: ["--help"],
-  Env: ["A=b"],
-  WorkingDir: "/w",
-  User: "u",
-  Labels: { l: "v" },
-};
-
-function addApp(registry: TestRegistry, tag = "v1"): `sha256:${string}` {
-  return registry.addImage({ layers: [buildTar(...BASE), buildTar(...TOP)], config: CONFIG }, tag);
-}
-
-function resolve(
-  registry: TestRegistry,
-  home: { path: string },
-  options: Partial<ResolveImageOptions> = {},
-  name = "team/app:v1",
-): Promise<ResolvedImage> {
-  return resolveImage(`${registry.host}/${name}`, {
-    home: home.path,
-    ...options,
-    registry: {
-      auth: { kind: "anonymous" },
-      insecure: true,
-      http: { backoffFirstMs: 1 },
-      ...options.registry,
-    },
-  });
-}
-
-function hasCode(code: string): (error: unknown) => boolean {
-  return (error) => MicrosandboxError.is(error) && error.code === code;
-}
-
-/** Nothing but what a finished store has. */
-function assertClean(home: { path: string }): void {
-  const work = join(home.path, "cache", "work");
-  assert.deepEqual(existsSync(work) ? readdirSync(work) : [], []);
-  for (const name of ["images", "blobs", "references", "sources"]) {
-    const directory = join(home.path, "cache", name);
-    if (existsSync(directory)) assert.ok(readdirSync(directory).every((file) => !file.includes("tmp")));
-  }
-}
 
 test("resolveImage() pulls an image, merges its layers and says how to run it", async () => {
   await using registry = await TestRegistry.start();
@@ -300,139 +232,6 @@ test("isLocalImage() takes a name for a path only where nobody could mean a refe
   for (const spec of ["alpine", "a/b", "absent.tar", "localhost:5000/x", "...", ".../x"]) {
     assert.ok(!isLocalImage(spec), spec);
   }
-});
-
-test("Image.save() writes archives that Image.load() and resolveImage() read", async () => {
-  await using registry = await TestRegistry.start();
-  using home = temporaryDirectory();
-  const digest = addApp(registry);
-  const name = `${registry.host}/team/app:v1`;
-  await resolve(registry, home);
-  for (const format of ["docker", "oci"] as const) {
-    using other = temporaryDirectory();
-    const outputPath = join(other.path, "app.tar");
-    await Image.save(name, { home: home.path, outputPath, format });
-    const [loaded, ...more] = await Image.load(outputPath, { home: other.path });
-    assert.deepEqual(more, []);
-    assert.equal(loaded?.reference, name);
-    assert.equal(loaded?.manifestDigest, digest);
-    assert.equal((await resolve(registry, other, { pullPolicy: "never" })).digest, digest);
-    const [tagged] = await Image.load(outputPath, { home: other.path, tag: "mine:1" });
-    assert.equal(tagged?.reference, "docker.io/library/mine:1");
-    using third = temporaryDirectory();
-    assert.equal((await resolveImage(outputPath, { home: third.path })).manifestDigest, digest);
-    assert.deepEqual(readdirSync(other.path).sort(), ["app.tar", "cache"]);
-  }
-});
-
-test("Image.load() reads what older versions of docker save write", async () => {
-  using home = temporaryDirectory();
-  const layers = [buildTar(...BASE), buildTar(...TOP)];
-  const architecture = process.arch === "x64" ? "amd64" : process.arch;
-  const diffIds = layers.map(digestOf);
-  const config = JSON.stringify({ os: "linux", architecture, config: CONFIG, rootfs: { diff_ids: diffIds } });
-  const configName = `${digestOf(config).slice(7)}.json`;
-  const [one, two, three] = ["1".repeat(64), "2".repeat(64), "3".repeat(64)];
-  const manifest = [
-    { Config: configName, RepoTags: ["app:old"], Layers: [`${one}/layer.tar`, `${two}/layer.tar`] },
-  ];
-  const archive = buildTar(
-    { name: `${one}/`, type: "5" },
-    { name: `${one}/VERSION`, data: "1.0" },
-    { name: `${one}/layer.tar`, data: layers[0]! },
-    { name: `${two}/layer.tar`, type: "2", linkName: `../${three}/layer.tar` },
-    { name: configName, data: config },
-    { name: `${three}/layer.tar`, data: layers[1]! },
-    { name: "manifest.json", data: JSON.stringify(manifest) },
-    { name: "repositories", data: "{}" },
-  );
-  const path = join(home.path, "old.tar.gz");
-  writeFileSync(path, gzipSync(archive));
-  const [image] = await Image.load(path, { home: home.path });
-  assert.equal(image?.reference, "docker.io/library/app:old");
-  const { erofsPath } = await resolveImage("app:old", { home: home.path, pullPolicy: "never" });
-  assert.deepEqual(Object.keys(showImage(erofsPath)), ["", "/app", "/etc"]);
-  assertClean(home);
-});
-
-test("Image.load() never leaves the archive, whatever its names say", async () => {
-  using home = temporaryDirectory();
-  const secret = join(home.path, "secret");
-  writeFileSync(secret, "{}");
-  const manifest = JSON.stringify([{ Config: secret, RepoTags: [], Layers: [] }]);
-  const archives = [
-    buildTar({ name: "manifest.json", data: manifest }),
-    buildTar({ name: "manifest.json", type: "2", linkName: secret }),
-    buildTar({ name: "../manifest.json", data: manifest }),
-    buildTar({ name: "blobs/", type: "5" }, { name: "manifest.json", type: "1", linkName: "../../secret" }),
-  ];
-  const path = join(home.path, "evil.tar");
-  for (const archive of archives) {
-    writeFileSync(path, archive);
-    await assert.rejects(Image.load(path, { home: home.path }), MicrosandboxError.is);
-  }
-  assertClean(home);
-});
-
-test("resolveImage() follows no link out of an OCI layout", async () => {
-  using home = temporaryDirectory();
-  const layout = join(home.path, "layout");
-  mkdirSync(layout);
-  writeFileSync(join(layout, "oci-layout"), "{}");
-  writeFileSync(join(home.path, "outside.json"), '{"schemaVersion":2,"manifests":[]}');
-  symlinkSync("../outside.json", join(layout, "index.json"));
-  await assert.rejects(resolveImage(layout, { home: home.path }), hasCode("imageManifestInvalid"));
-});
-
-test("Image.prune() and Image.remove() touch nothing that is used", async () => {
-  await using registry = await TestRegistry.start();
-  using home = temporaryDirectory();
-  const inUse = new Set<string>();
-  registerImageUsage(() => ({ digestsInUse: () => Promise.resolve(inUse) }));
-  const used = addApp(registry, "v1");
-  registry.addImage({ layers: [buildTar(...BASE, { name: "more", data: "x" })] }, "v2");
-  const claim = (digest: string): void => void inUse.add(digest);
-  const image = await resolve(registry, home, { claim });
-  assert.ok(inUse.has(used));
-  await resolve(registry, home, {}, "team/app:v2");
-  const options = { home: home.path };
-  const name = `${registry.host}/team/app`;
-  assert.deepEqual(
-    (await Image.list(options)).map(({ reference }) => reference),
-    [`${name}:v1`, `${name}:v2`],
-  );
-  await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageInUse"));
-  const report = await Image.prune(options);
-  assert.deepEqual(report.removed, [`${name}:v2`]);
-  assert.ok(report.reclaimedBytes > 0);
-  assert.ok(existsSync(image.erofsPath));
-  await Image.save(`${name}:v1`, { ...options, outputPath: join(home.path, "kept.tar") });
-
-  await Image.remove(`${name}:v1`, { ...options, force: true });
-  assert.ok(existsSync(image.erofsPath), "the disk stays for as long as it is used");
-  inUse.clear();
-  await Image.prune(options);
-  assert.equal(existsSync(image.erofsPath), false);
-  for (const directory of ["images", "blobs", "references", "work"]) {
-    assert.deepEqual(readdirSync(join(home.path, "cache", directory)), []);
-  }
-  await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageNotFound"));
-});
-
-test("Image.get() and Image.inspect() describe an image by name and by digest", async () => {
-  await using registry = await TestRegistry.start();
-  using home = temporaryDirectory();
-  const digest = addApp(registry);
-  await Image.pull(`${registry.host}/team/app:v1`, { home: home.path, registry: { insecure: true } });
-  for (const name of [`${registry.host}/team/app:v1`, digest]) {
-    const handle = await Image.get(name, { home: home.path });
-    assert.equal(handle.manifestDigest, digest);
-    assert.equal(handle.layerCount, 2);
-  }
-  const { layers, config } = await Image.inspect(digest, { home: home.path });
-  assert.deepEqual(config.entrypoint, ["/app"]);
-  assert.equal(layers[0]?.diffId, digestOf(buildTar(...BASE)));
-  await assert.rejects(Image.get("absent", { home: home.path }), hasCode("imageNotFound"));
 });
 
 test("ImageStore takes no half-written image for one", async () => {

@@ -1,60 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TarInvalidError } from "../../../src/image/errors.ts";
-import type { TarMember } from "../../../src/image/tar/member.ts";
-import { EXTENSION_BYTES_MAX, TarParser, type TarParserOptions } from "../../../src/image/tar/parser.ts";
+import { EXTENSION_BYTES_MAX } from "../../../src/image/tar/parser.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 import { buildLongName, buildMember, buildTar, END_MARK } from "./tar_builder.ts";
+import { assertRefused, PAX_SPARSE, parse, parseOne } from "./tar_parsing.ts";
 import { showXattrs } from "./trees.ts";
-
-interface Parsed {
-  member: TarMember;
-  data: string;
-}
-
-function parse(tar: Uint8Array, options: TarParserOptions & { step?: () => number } = {}): Parsed[] {
-  const parsed: Parsed[] = [];
-  const parser = new TarParser((member) => {
-    const chunks: Uint8Array[] = [];
-    const entry: Parsed = { member, data: "" };
-    parsed.push(entry);
-    return {
-      write: (bytes) => void chunks.push(Buffer.from(bytes)),
-      writeZeros: (count) => void chunks.push(new Uint8Array(count)),
-      end: () => {
-        entry.data = Buffer.concat(chunks).toString("latin1");
-      },
-    };
-  }, options);
-  for (let at = 0; at < tar.length; ) {
-    const count = options.step?.() ?? tar.length;
-    parser.push(tar.subarray(at, at + count));
-    at += count;
-  }
-  parser.end();
-  return parsed;
-}
-
-function parseOne(tar: Uint8Array): Parsed {
-  const [first, ...rest] = parse(tar);
-  assert.equal(rest.length, 0);
-  assert.ok(first);
-  return first;
-}
-
-function assertRefused(tar: Uint8Array, member: string | undefined, problem: RegExp): void {
-  assert.throws(
-    () => parse(tar),
-    (error) => {
-      assert.ok(error instanceof TarInvalidError, `${error}`);
-      assert.equal(error.code, "tarInvalid");
-      assert.equal(error.member, member);
-      assert.match(error.problem, problem);
-      return true;
-    },
-  );
-}
 
 test("TarParser reads the fields of a ustar header", () => {
   const { member, data } = parseOne(
@@ -221,97 +173,6 @@ test("TarParser takes no data of links and directories, whatever size they say",
   assert.equal(link!.member.kind, "hardlink");
   assert.equal(file!.data, "data");
 });
-
-const SPARSE_TEXT = `${"\0".repeat(600)}middle${"\0".repeat(394)}end\0\0`;
-
-test("TarParser spreads a sparse member of the old GNU format", () => {
-  const octal = (value: number): string => `${value.toString(8).padStart(11, "0")}\0`;
-  const patch = (header: Buffer): void => {
-    header.write("ustar  \0", 257);
-    header.write(octal(600) + octal(6) + octal(1000) + octal(3), 386);
-    header.write(octal(SPARSE_TEXT.length), 483);
-  };
-  const { member, data } = parseOne(buildTar({ name: "s", type: "S", data: "middleend", patch }));
-  assert.equal(member.sizeBytes, SPARSE_TEXT.length);
-  assert.equal(data, SPARSE_TEXT);
-});
-
-test("TarParser reads on the list of an old sparse member that has more parts than its header", () => {
-  const octal = (value: number): string => `${value.toString(8).padStart(11, "0")}\0`;
-  const parts = Array.from({ length: 30 }, (_, index) => octal(index * 10) + octal(1));
-  const patch = (header: Buffer): void => {
-    header.write("ustar  \0", 257);
-    header.write(parts.slice(0, 4).join(""), 386);
-    header[482] = 1;
-    header.write(octal(300), 483);
-  };
-  const extensions = Buffer.alloc(1024);
-  extensions.write(parts.slice(4, 25).join(""), 0);
-  extensions[504] = 1;
-  extensions.write(parts.slice(25).join(""), 512);
-  const member = buildMember({ name: "s", type: "S", data: "x".repeat(30), patch });
-  const { data } = parseOne(
-    Buffer.concat([member.subarray(0, 512), extensions, member.subarray(512), END_MARK]),
-  );
-  assert.equal(data, `x${"\0".repeat(9)}`.repeat(30));
-});
-
-const PAX_SPARSE: Record<string, { data: string; pax: [string, string][] }> = {
-  "0.0": {
-    data: "middleend",
-    pax: [
-      ["GNU.sparse.size", `${SPARSE_TEXT.length}`],
-      ["GNU.sparse.numblocks", "2"],
-      ["GNU.sparse.offset", "600"],
-      ["GNU.sparse.numbytes", "6"],
-      ["GNU.sparse.offset", "1000"],
-      ["GNU.sparse.numbytes", "3"],
-    ],
-  },
-  "0.1": {
-    data: "middleend",
-    pax: [
-      ["GNU.sparse.size", `${SPARSE_TEXT.length}`],
-      ["GNU.sparse.name", "real"],
-      ["GNU.sparse.map", "600,6,1000,3"],
-    ],
-  },
-  "1.0": {
-    data: `${"2\n600\n6\n1000\n3\n".padEnd(512, "\0")}middleend`,
-    pax: [
-      ["GNU.sparse.major", "1"],
-      ["GNU.sparse.minor", "0"],
-      ["GNU.sparse.name", "real"],
-      ["GNU.sparse.realsize", `${SPARSE_TEXT.length}`],
-    ],
-  },
-};
-
-for (const [version, { data, pax }] of Object.entries(PAX_SPARSE)) {
-  test(`TarParser spreads a sparse member of PAX version ${version}`, () => {
-    const [sparse, next] = parse(buildTar({ name: "GNUSparseFile.1/f", data, pax }, { name: "next" }));
-    assert.equal(sparse!.data, SPARSE_TEXT);
-    if (version !== "0.0") assert.equal(sparse!.member.name, "real");
-    assert.equal(next!.member.name, "next");
-  });
-}
-
-for (const [what, map] of [
-  ["runs backwards", "1000,3,600,6"],
-  ["is longer than its file", "600,6,5000,3"],
-  ["has less than its data", "600,6"],
-  ["has a number missing", "600,6,1000"],
-  ["is no list of numbers", "600,6,a,3"],
-] as const) {
-  test(`TarParser refuses a sparse map that ${what}`, () => {
-    const pax: [string, string][] = [
-      ["GNU.sparse.size", "1005"],
-      ["GNU.sparse.name", "real"],
-      ["GNU.sparse.map", map],
-    ];
-    assertRefused(buildTar({ name: "f", data: "middleend", pax }), "real", /sparse map/);
-  });
-}
 
 test("TarParser refuses a header with a wrong checksum", () => {
   assertRefused(buildTar({ name: "first" }, { name: "bad", checksum: 1 }), "bad", /checksum/);
