@@ -5,12 +5,19 @@
  */
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { AbortedError } from "../../base/errors.ts";
 import { type Digest, digestOfFileName, isDigest } from "../oci/digest.ts";
 import { ImageInUseError, ImageNotFoundError } from "../oci/errors.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
 import type { ImageStore, StoredImage } from "./image_store.ts";
-import { type ReferenceRecord, readRecord, referenceRecordSchema, sourceRecordSchema } from "./records.ts";
+import {
+  type ReferenceRecord,
+  readRecord,
+  referenceRecordSchema,
+  sourceRecordSchema,
+  TEMPORARY_SUFFIX,
+} from "./records.ts";
 import { listNames } from "./workspace.ts";
 
 /** Says which images must stay. Whoever keeps sandboxes and snapshots implements it. */
@@ -104,7 +111,7 @@ export async function pruneImages(
   const inUse = await usage.digestsInUse();
   for (const digest of listDigests(store)) {
     if (inUse.has(digest)) continue;
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new AbortedError("pruning images", signal.reason);
     using lock = store.locks.tryAcquire("image", digest, "exclusive");
     if (lock === undefined) continue; // somebody is just about to use it
     if ((await usage.digestsInUse()).has(digest)) continue; // somebody was, a moment ago
@@ -129,12 +136,22 @@ function removeUnneededBlobs(store: ImageStore): number {
       if (blob !== undefined) needed.add(blob);
     for (const layer of record?.layers ?? []) needed.add(layer.digest);
   }
+  removeHalfRecords(store);
   let bytes = 0;
   for (const name of listNames(store.paths.blobs)) {
     const digest = digestOfFileName(name);
     if (digest !== undefined && !needed.has(digest)) bytes += store.blobs.remove(digest);
   }
   return bytes;
+}
+
+/** What a process that was killed while it wrote a record has left. To be called while nobody adds to the store. */
+function removeHalfRecords({ paths }: ImageStore): void {
+  for (const directory of [paths.images, paths.references, paths.sources]) {
+    for (const name of listNames(directory)) {
+      if (name.endsWith(TEMPORARY_SUFFIX)) rmSync(join(directory, name), { force: true });
+    }
+  }
 }
 
 function removeStaleSources(store: ImageStore): void {

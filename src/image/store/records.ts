@@ -95,9 +95,12 @@ export function readRecord<T>(path: string, schema: z.ZodType<T>): T | undefined
   }
 }
 
+/** How the name of a record ends that is being written. */
+export const TEMPORARY_SUFFIX = ".tmp";
+
 /** Writes a record so that it is there whole or not at all, also after a loss of power. */
 export function writeRecord(path: string, record: object): void {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  const temporary = `${path}.${randomBytes(6).toString("hex")}${TEMPORARY_SUFFIX}`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeFileSync(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600, flush: true });

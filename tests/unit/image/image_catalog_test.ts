@@ -128,6 +128,31 @@ test("Image.prune() and Image.remove() touch nothing that is used", async () => 
   await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageNotFound"));
 });
 
+test("Image.prune() removes records that a killed process has half written", async () => {
+  using home = temporaryDirectory();
+  registerImageUsage(() => ({ digestsInUse: () => Promise.resolve(new Set()) }));
+  for (const name of ["images", "references", "sources"]) {
+    const directory = join(home.path, "cache", name);
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(
+      join(directory, `${digestOf("x").replace(":", "-")}.json.0123456789ab.tmp`),
+      '{"version":1',
+    );
+  }
+  await Image.prune({ home: home.path });
+  assertClean(home);
+});
+
+test("Image.prune() is ended by its signal as everything is", async () => {
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  registerImageUsage(() => ({ digestsInUse: () => Promise.resolve(new Set()) }));
+  addApp(registry);
+  await resolve(registry, home);
+  const signal = AbortSignal.abort("enough");
+  await assert.rejects(Image.prune({ home: home.path, signal }), hasCode("aborted"));
+});
+
 test("Image.get() and Image.inspect() describe an image by name and by digest", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
