@@ -29,6 +29,8 @@ const STOP_OVERHEAD_MS = 15_000;
 /** How long a kill may take: the kernel has to end a process. */
 const KILL_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** What a VM may need to disappear after its sandbox is `stopped`. */
+const SETTLE_TIMEOUT_MS = 10_000;
 /** What a process may need to disappear after its sockets have. */
 const EXIT_TIMEOUT_MS = 1_000;
 const EXIT_POLL_MS = 10;
@@ -65,7 +67,11 @@ export async function reconcile(
   registry: Registry,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
-  if (!isLive(record.status) || (await isAlive(record))) return record;
+  if (!isLive(record.status)) {
+    if (!hasHost(record)) clearRunDirectory(registry, record);
+    return record;
+  }
+  if (await isAlive(record)) return record;
   const now = registry.findById(record.id);
   // It may have ended in order, or been started again, while we looked.
   if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
@@ -90,17 +96,27 @@ async function isAlive({ runDirectory, host }: SandboxRecord): Promise<boolean> 
   const deadline = Date.now() + EXIT_TIMEOUT_MS;
   for (;;) {
     if (await isBootAlive(runDirectory)) return true;
-    if (host === undefined || !isSameProcess(host)) return false;
+    if (!hasHost({ host })) return false;
     if (Date.now() > deadline) return true; // it is there and does not answer: for a person to judge
     await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
   }
+}
+
+function hasHost({ host }: Pick<SandboxRecord, "host">): boolean {
+  return host !== undefined && isSameProcess(host);
+}
+
+/** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
+function clearRunDirectory(registry: Registry, { id, name, runDirectory }: SandboxRecord): void {
+  if (runDirectory === undefined) return;
+  buryBoot(runDirectory, { directory: logDirectory(registry.home, name), sandboxId: id });
 }
 
 /** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
 export async function reconcileLive(registry: Registry): Promise<void> {
   const live = registry.list({ statuses: LIVE_STATUSES });
   // A process that is there is enough here: whoever wants to use it connects, and then sees more.
-  const suspects = live.filter(({ host }) => host === undefined || !isSameProcess(host));
+  const suspects = live.filter((record) => !hasHost(record));
   await Promise.all(suspects.map((record) => reconcile(registry, record)));
 }
 
@@ -227,6 +243,21 @@ export class SandboxCore {
       this.bury(now);
   }
 
+  /**
+   * Waits until nothing is left of the last boot of a sandbox that has ended. It is `stopped` a moment before its VM is
+   * gone, and lets go of its disk only then.
+   */
+  async settle(record: SandboxRecord): Promise<void> {
+    if (isLive(record.status)) return;
+    const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+    while (hasHost(record)) {
+      if (Date.now() > deadline)
+        throw new TimeoutError(`the VM host process of ${this.name} to end`, SETTLE_TIMEOUT_MS);
+      await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
+    }
+    clearRunDirectory(this.registry, record);
+  }
+
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
   async requestStop(graceMs: number): Promise<void> {
     const record = await this.record();
@@ -264,14 +295,13 @@ export class SandboxCore {
 
   /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
   bury(record: SandboxRecord): void {
-    const logs = { directory: logDirectory(this.registry.home, this.name), sandboxId: this.id };
-    if (record.runDirectory !== undefined) buryBoot(record.runDirectory, logs);
+    clearRunDirectory(this.registry, record);
     if (parseStoredConfig(record.configJson).ephemeral) this.#discard();
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
   async remove(): Promise<void> {
-    await this.record();
+    await this.settle(await this.record());
     if (this.#discard() === "live") throw new SandboxStillRunningError(this.name, "remove");
   }
 

@@ -159,6 +159,7 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
   const begin = performance.now();
   const record = await core.record();
   if (isLive(record.status)) throw new SandboxStillRunningError(core.name, "start");
+  await core.settle(record); // two VMs must never have the same disk
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
   const engine = await chooseEngine(config);

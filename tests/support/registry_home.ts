@@ -8,26 +8,7 @@ import { join } from "node:path";
 import { ownProcess, type ProcessIdentity } from "../../src/platform/process_identity.ts";
 import { type BootKey, Registry } from "../../src/registry/registry.ts";
 import { temporaryDirectory } from "./harness.ts";
-
-/** A config as `createSandbox` stores it. */
-export function storedConfig(name: string, overrides: Readonly<Record<string, unknown>> = {}): string {
-  return JSON.stringify({
-    version: 1,
-    name,
-    image: "/no/image",
-    cpus: 1,
-    memoryMiB: 128,
-    diskMiB: 64,
-    env: {},
-    shell: "/bin/sh",
-    hostname: name,
-    labels: {},
-    rlimits: [],
-    bootTimeoutMs: 1000,
-    imageConfig: {},
-    ...overrides,
-  });
-}
+import { storedConfig } from "./stored_config.ts";
 
 /** `MSB_HOME` while it lasts. */
 export class RegistryHome implements Disposable {
