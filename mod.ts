@@ -142,5 +142,10 @@ export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
 export type { ClaimOptions } from "./src/sandbox/warm_pool.ts";
+export {
+  SnapshotAlreadyExistsError,
+  SnapshotIntegrityError,
+  SnapshotNotFoundError,
+} from "./src/snapshot/errors.ts";
 export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";

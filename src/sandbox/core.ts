@@ -10,6 +10,7 @@ import { AgentClient } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
 import { isSameProcess, killProcess } from "../platform/process_identity.ts";
+import { stagingPath } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -20,7 +21,6 @@ import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
 import { parseStoredConfig } from "./options.ts";
-import { stagingPath } from "./staging.ts";
 
 /** Grace of `stop()`, in milliseconds. */
 export const STOP_GRACE_MS = 10_000;

@@ -18,6 +18,7 @@ import type { PullProgressListener } from "../image/progress.ts";
 import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
+import { stagingPath, sweepStaging } from "../platform/staging.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
@@ -40,7 +41,6 @@ import {
   type SandboxConfig,
   type SandboxOptions,
 } from "./options.ts";
-import { stagingPath, sweepStaging } from "./staging.ts";
 
 /** How one call to create or start a sandbox behaves. */
 export interface BootCallOptions {

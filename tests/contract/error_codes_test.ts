@@ -44,6 +44,9 @@ const CLASSES: Readonly<Record<string, string>> = {
   sandboxAlreadyExists: "SandboxAlreadyExistsError",
   sandboxReplaced: "SandboxReplacedError",
   sandboxStillRunning: "SandboxStillRunningError",
+  snapshotAlreadyExists: "SnapshotAlreadyExistsError",
+  snapshotIntegrity: "SnapshotIntegrityError",
+  snapshotNotFound: "SnapshotNotFoundError",
   sandboxNotRunning: "SandboxNotRunningError",
   database: "DatabaseError",
   noDefaultCommand: "NoDefaultCommandError",
@@ -55,9 +58,6 @@ const CLASSES: Readonly<Record<string, string>> = {
 const RESERVED: readonly string[] = [
   "image",
   "sandboxBusy",
-  "snapshotNotFound",
-  "snapshotAlreadyExists",
-  "snapshotIntegrity",
   "networkExhausted",
   "networkPrivilege",
 ];

@@ -19,9 +19,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   logs: ["platform", "base"],
   image: ["platform", "base"],
   registry: ["platform", "base"],
+  snapshot: ["platform", "base"],
   network: ["platform", "base"],
   vmm: ["ffi", "agent", "logs", "network", "registry", "platform", "base"],
-  sandbox: ["vmm", "agent", "image", "logs", "network", "registry", "platform", "base"],
+  sandbox: ["vmm", "agent", "image", "logs", "network", "registry", "snapshot", "platform", "base"],
 };
 
 /** What of `vmm` runs in the user's process; the rest belongs to the VM host process. */

@@ -7,8 +7,8 @@
  */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { homePaths } from "../platform/home.ts";
-import { isSameProcess, ownProcess } from "../platform/process_identity.ts";
+import { homePaths } from "./home.ts";
+import { isSameProcess, ownProcess } from "./process_identity.ts";
 
 const own = ownProcess();
 let count = 0;

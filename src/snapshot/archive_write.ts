@@ -1,0 +1,162 @@
+/**
+ * A snapshot as one file: a tar of `snapshot.json` and `upper.ext4`, compressed with zstd.
+ *
+ * The disk is a sparse entry in GNU's format 1.0, so that its holes take no space and `tar` unpacks it as it was.
+ *
+ * Sources: the GNU tar manual, "Storing Sparse Files"; RFC 8878 (zstd).
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { createWriteStream, renameSync, rmSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createZstdCompress } from "node:zlib";
+import { pack } from "tar-stream";
+import { encodeUtf8, KiB, roundUp } from "../base/bytes.ts";
+import { AbortedError, IoError, MicrosandboxError } from "../base/errors.ts";
+import { ContentDigest } from "./content_digest.ts";
+import { DESCRIPTOR_NAME, encodeDescriptor, UPPER_NAME } from "./descriptor.ts";
+import { type DiskProgressListener, readContent } from "./disk_content.ts";
+import { dataRuns } from "./disk_copy.ts";
+import { SnapshotIntegrityError } from "./errors.ts";
+import type { StoredSnapshot } from "./store.ts";
+
+/** Holes shorter than this are written as zeros: they compress to nothing, and the map stays small. */
+const GAP_BYTES = 64 * KiB;
+const TAR_BLOCK_BYTES = 512;
+/** Equal snapshots give equal archives. */
+const EPOCH = new Date(0);
+
+export interface WriteArchiveOptions {
+  /** Replaced if it exists; appears whole or not at all. */
+  readonly path: string;
+  /** @default {true} */
+  readonly compress?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told how much of the disk has been read; it is read twice. */
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/**
+ * @throws {SnapshotIntegrityError} if the disk is not what the descriptor says; nothing is written then.
+ * @throws {IoError | AbortedError}
+ */
+export async function writeArchive(snapshot: StoredSnapshot, options: WriteArchiveOptions): Promise<void> {
+  const path = resolve(options.path);
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    await using disk = await open(snapshot.upperPath, "r");
+    const runs = await findRuns(disk, snapshot, options);
+    await writeTar(disk, snapshot, runs, { ...options, path: temporary });
+    await syncFile(temporary);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    if (options.signal?.aborted) throw new AbortedError(`save ${options.path}`, options.signal.reason);
+    throw MicrosandboxError.is(error) ? error : new IoError(`write ${options.path}`, options.path, error);
+  }
+}
+
+interface Run {
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** Where the disk's data is. Reads all of it, and holds it against the descriptor. */
+async function findRuns(
+  disk: FileHandle,
+  { descriptor }: StoredSnapshot,
+  options: WriteArchiveOptions,
+): Promise<Run[]> {
+  const { sizeBytes, integrity } = descriptor.upper;
+  if ((await disk.stat()).size !== sizeBytes)
+    throw new SnapshotIntegrityError(descriptor.name, `${UPPER_NAME} does not have its size`);
+  const digest = new ContentDigest(sizeBytes);
+  const runs: Run[] = [];
+  for await (const chunk of readContent(disk, sizeBytes, options)) {
+    digest.add(chunk);
+    for (const { begin, end } of dataRuns(chunk.bytes, GAP_BYTES))
+      runs.push({ offsetBytes: chunk.offsetBytes + begin, sizeBytes: end - begin });
+  }
+  if (digest.finish() !== integrity.digest)
+    throw new SnapshotIntegrityError(descriptor.name, `the content of ${UPPER_NAME} has changed`);
+  return runs;
+}
+
+async function writeTar(
+  disk: FileHandle,
+  { descriptor }: StoredSnapshot,
+  runs: readonly Run[],
+  { path, compress = true, signal, onProgress }: WriteArchiveOptions,
+): Promise<void> {
+  const archive = pack();
+  const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  const stages = compress ? [archive, createZstdCompress(), output] : [archive, output];
+  const writing = pipeline(stages as unknown as readonly [NodeJS.ReadableStream, Writable], { signal });
+  writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
+  try {
+    const { bytes } = encodeDescriptor(descriptor);
+    archive.entry({ name: DESCRIPTOR_NAME, mtime: EPOCH, mode: 0o600 }, Buffer.from(bytes));
+    const { sizeBytes } = descriptor.upper;
+    const map = sparseMap(runs, sizeBytes);
+    const written = Promise.withResolvers<void>();
+    const entry = archive.entry(
+      {
+        name: `GNUSparseFile.0/${UPPER_NAME}`,
+        mtime: EPOCH,
+        mode: 0o600,
+        size: runs.reduce((sum, run) => sum + run.sizeBytes, map.length),
+        pax: {
+          "GNU.sparse.major": "1",
+          "GNU.sparse.minor": "0",
+          "GNU.sparse.name": UPPER_NAME,
+          "GNU.sparse.realsize": String(sizeBytes),
+        },
+      },
+      (error) => (error ? written.reject(error) : written.resolve()),
+    );
+    written.promise.catch(() => {}); // awaited below, unless reading fails first
+    entry.write(Buffer.from(map));
+    for await (const chunk of readContent(disk, sizeBytes, { signal, onProgress })) {
+      for (const { begin, end } of dataRuns(chunk.bytes, GAP_BYTES)) {
+        // A copy: the reader uses its buffer again, and the archive may keep what it is given.
+        if (!entry.write(Buffer.from(chunk.bytes.subarray(begin, end)))) await drained(entry);
+      }
+    }
+    entry.end(Buffer.alloc(0)); // the types of one runtime want an argument
+    await Promise.race([written.promise, writing]);
+    archive.finalize();
+    await writing;
+  } catch (error) {
+    archive.destroy();
+    output.destroy();
+    await writing.catch(() => {}); // the file is closed then
+    throw error;
+  }
+}
+
+/** Number of runs, then offset and size of each: decimal, a line each, in whole blocks. */
+function sparseMap(runs: readonly Run[], sizeBytes: number): Uint8Array {
+  const all = [...runs, { offsetBytes: sizeBytes, sizeBytes: 0 }]; // so that a hole at the end is one, too
+  const lines = all.map((run) => `${run.offsetBytes}\n${run.sizeBytes}\n`);
+  const text = encodeUtf8(`${all.length}\n${lines.join("")}`);
+  const map = new Uint8Array(roundUp(text.length, TAR_BLOCK_BYTES));
+  map.set(text);
+  return map;
+}
+
+function drained(stream: NodeJS.EventEmitter): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.once("drain", resolve);
+    stream.once("error", reject);
+    stream.once("close", resolve); // a destroyed archive drains no more: its pipeline says why
+  });
+}
+
+async function syncFile(path: string): Promise<void> {
+  await using handle = await open(path, "r+");
+  await handle.sync();
+}

@@ -1,0 +1,137 @@
+/**
+ * `snapshot.json`: all that is known of a snapshot beside the bytes of its disk.
+ *
+ * Its text is canonical (keys sorted, no spaces), so that equal descriptors are equal bytes; their SHA-256 is what the
+ * snapshot is known by.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
+import { InvalidConfigError, messageOf } from "../base/errors.ts";
+import { CONTENT_ALGORITHM } from "./content_digest.ts";
+import { SnapshotIntegrityError } from "./errors.ts";
+
+/** Longest descriptor that is read. */
+export const DESCRIPTOR_BYTES_MAX = 1024 * 1024;
+/** The file of the disk, in the snapshot's directory and in its archive. */
+export const UPPER_NAME = "upper.ext4";
+export const DESCRIPTOR_NAME = "snapshot.json";
+
+const LABELS_MAX = 64;
+const DISK_BYTES_MAX = 16 * 1024 ** 4;
+const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+const name = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(NAME_PATTERN, "must be letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
+const labels = z
+  .record(z.string().min(1).max(128), z.string().max(1024))
+  .refine((record) => Object.keys(record).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`);
+const sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const texts = z.array(z.string());
+
+const schema = z.strictObject({
+  version: z.literal(1),
+  name,
+  /** Of this snapshot alone, even if another has its name later. */
+  id: z.uuid(),
+  createdAt: z.iso.datetime(),
+  /** What it was taken of. */
+  source: z.strictObject({ name: z.string(), id: z.string() }),
+  /** What the disk is the upper layer of. */
+  image: z.strictObject({
+    digest: z.string(),
+    reference: z.string(),
+    config: z.strictObject({
+      entrypoint: texts.optional(),
+      cmd: texts.optional(),
+      env: texts.optional(),
+      workingDir: z.string().optional(),
+      user: z.string().optional(),
+    }),
+  }),
+  upper: z.strictObject({
+    file: z.literal(UPPER_NAME),
+    format: z.literal("raw"),
+    fileSystem: z.literal("ext4"),
+    sizeBytes: z.int().min(1024).max(DISK_BYTES_MAX),
+    integrity: z.strictObject({ algorithm: z.literal(CONTENT_ALGORITHM), digest: sha256 }),
+  }),
+  labels,
+  /** Digest of the snapshot that its source was made from. */
+  parent: sha256.nullable(),
+});
+
+/** The content of `snapshot.json`. */
+export type SnapshotDescriptor = z.output<typeof schema>;
+
+/** The descriptor's file, and what it is known by. */
+export interface EncodedDescriptor {
+  readonly bytes: Uint8Array;
+  /** `sha256:` and 64 hex digits. */
+  readonly digest: string;
+}
+
+/** @throws {InvalidConfigError} if a field cannot be used. */
+export function encodeDescriptor(descriptor: SnapshotDescriptor): EncodedDescriptor {
+  const parsed = schema.safeParse(descriptor);
+  if (!parsed.success) throw new InvalidConfigError(issuesOf(parsed.error));
+  const bytes = encodeUtf8(`${canonicalJson(parsed.data)}\n`);
+  return { bytes, digest: digestOf(bytes) };
+}
+
+/** @throws {SnapshotIntegrityError} if the bytes are no descriptor in its canonical form. */
+export function decodeDescriptor(
+  snapshot: string,
+  bytes: Uint8Array,
+): { readonly descriptor: SnapshotDescriptor; readonly digest: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(decodeUtf8(bytes));
+  } catch (cause) {
+    throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME}: ${messageOf(cause)}`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const problem = issuesOf(parsed.error)
+      .map((issue) => `${issue.field}: ${issue.problem}`)
+      .join("; ");
+    throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME}: ${problem}`);
+  }
+  if (`${canonicalJson(parsed.data)}\n` !== decodeUtf8(bytes))
+    throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME} is not in its canonical form`);
+  return { descriptor: parsed.data, digest: digestOf(bytes) };
+}
+
+/** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels. */
+export function checkNameAndLabels(given: {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}): void {
+  const parsed = z.object({ name, labels: labels.optional() }).safeParse(given);
+  if (!parsed.success) throw new InvalidConfigError(issuesOf(parsed.error));
+}
+
+function issuesOf(error: z.ZodError): { field: string; problem: string }[] {
+  return error.issues.map((issue) => ({
+    field: issue.path.join(".") || "snapshot",
+    problem: issue.message,
+  }));
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** JSON with sorted keys and without what is undefined. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}

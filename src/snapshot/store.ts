@@ -1,0 +1,169 @@
+/**
+ * The snapshots of a home: a directory each, which appears whole or not at all.
+ *
+ * @module
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { errnoOf, IoError } from "../base/errors.ts";
+import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import {
+  checkNameAndLabels,
+  DESCRIPTOR_BYTES_MAX,
+  DESCRIPTOR_NAME,
+  decodeDescriptor,
+  encodeDescriptor,
+  type SnapshotDescriptor,
+  UPPER_NAME,
+} from "./descriptor.ts";
+import { SnapshotAlreadyExistsError, SnapshotIntegrityError, SnapshotNotFoundError } from "./errors.ts";
+
+/** One snapshot on disk. */
+export interface StoredSnapshot {
+  readonly descriptor: SnapshotDescriptor;
+  /** What the descriptor's bytes are known by. */
+  readonly digest: string;
+  readonly directory: string;
+  readonly upperPath: string;
+}
+
+/** What rename(2) says where a directory that is not empty has the name. */
+const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
+
+export class SnapshotStore {
+  readonly home: string;
+  readonly #directory: string;
+
+  constructor(home: string) {
+    this.home = home;
+    this.#directory = join(home, "snapshots");
+  }
+
+  /** Where the snapshot of that name is, or would be. @throws {InvalidConfigError} */
+  directoryOf(name: string): string {
+    checkNameAndLabels({ name });
+    return join(this.#directory, name);
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.directoryOf(name));
+  }
+
+  /** An empty directory to make a snapshot in, for {@linkcode publish}. Whoever asks for it removes it. */
+  stage(): string {
+    sweepStaging(this.home);
+    const staged = stagingPath(this.home);
+    mkdirSync(staged, { mode: 0o700 });
+    return staged;
+  }
+
+  /**
+   * Makes a snapshot of a staged directory that has its disk already.
+   *
+   * @throws {SnapshotAlreadyExistsError} if the name was taken, be it a moment ago.
+   */
+  publish(staged: string, descriptor: SnapshotDescriptor): StoredSnapshot {
+    const directory = this.directoryOf(descriptor.name);
+    const { bytes, digest } = encodeDescriptor(descriptor);
+    try {
+      writeFileSync(join(staged, DESCRIPTOR_NAME), bytes, { mode: 0o600, flush: true });
+      syncFile(join(staged, UPPER_NAME));
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      renameSync(staged, directory);
+    } catch (error) {
+      if (TAKEN.includes(errnoOf(error))) throw new SnapshotAlreadyExistsError(descriptor.name);
+      throw new IoError(`store ${directory}`, directory, error);
+    }
+    return { descriptor, digest, directory, upperPath: join(directory, UPPER_NAME) };
+  }
+
+  /**
+   * @throws {SnapshotNotFoundError}
+   * @throws {SnapshotIntegrityError} if its descriptor, or the size of its disk, is not what it was. The disk's content
+   *   is not read.
+   */
+  get(name: string): StoredSnapshot {
+    const directory = this.directoryOf(name);
+    const path = join(directory, DESCRIPTOR_NAME);
+    const upperPath = join(directory, UPPER_NAME);
+    try {
+      if (statSync(path).size > DESCRIPTOR_BYTES_MAX)
+        throw new SnapshotIntegrityError(name, `${DESCRIPTOR_NAME} is too large`);
+      const { descriptor, digest } = decodeDescriptor(name, readFileSync(path));
+      if (descriptor.name !== name)
+        throw new SnapshotIntegrityError(name, `it was made as ${JSON.stringify(descriptor.name)}`);
+      if (statSync(upperPath).size !== descriptor.upper.sizeBytes)
+        throw new SnapshotIntegrityError(name, `${UPPER_NAME} does not have its size`);
+      return { descriptor, digest, directory, upperPath };
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") throw this.#missing(name);
+      throw error instanceof SnapshotIntegrityError ? error : new IoError(`read ${path}`, path, error);
+    }
+  }
+
+  /** All snapshots by name; what is damaged is left out. */
+  list(): StoredSnapshot[] {
+    return this.#names().flatMap((name) => {
+      try {
+        return [this.get(name)];
+      } catch (error) {
+        if (error instanceof SnapshotIntegrityError || error instanceof SnapshotNotFoundError) return [];
+        throw error;
+      }
+    });
+  }
+
+  /** Removes a snapshot in one step, damaged ones too. @throws {SnapshotNotFoundError} */
+  remove(name: string): void {
+    const directory = this.directoryOf(name);
+    const trash = stagingPath(this.home);
+    try {
+      renameSync(directory, trash);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") throw new SnapshotNotFoundError(name);
+      throw new IoError(`remove ${directory}`, directory, error);
+    }
+    rmSync(trash, { recursive: true, force: true });
+  }
+
+  /** Digests of the images that snapshots need. */
+  imageDigests(): Set<string> {
+    return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
+  }
+
+  #missing(name: string): Error {
+    return this.has(name)
+      ? new SnapshotIntegrityError(name, "a file of it is missing")
+      : new SnapshotNotFoundError(name);
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.#directory).sort();
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw new IoError(`list ${this.#directory}`, this.#directory, error);
+    }
+  }
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { MiB } from "../../../src/base/bytes.ts";
+import { InvalidConfigError } from "../../../src/base/errors.ts";
+import { decodeDescriptor, encodeDescriptor, UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
+import {
+  SnapshotAlreadyExistsError,
+  SnapshotIntegrityError,
+  SnapshotNotFoundError,
+} from "../../../src/snapshot/errors.ts";
+import { SnapshotStore } from "../../../src/snapshot/store.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import { describeDisk, makeDisk, storeSnapshot } from "./disks.ts";
+
+const DISK_MIB = 64;
+
+async function homeWithDisk() {
+  const directory = temporaryDirectory();
+  const disk = join(directory.path, "disk");
+  await makeDisk(disk, DISK_MIB);
+  const home = join(directory.path, "home");
+  mkdirSync(home);
+  return { home, disk, [Symbol.dispose]: () => directory[Symbol.dispose]() };
+}
+
+test("encodeDescriptor() gives equal bytes for equal descriptors, whatever the order of their keys", async () => {
+  using made = await homeWithDisk();
+  const one = await describeDisk(made.disk, DISK_MIB * MiB, { labels: { b: "2", a: "1" } });
+  const other = Object.fromEntries(Object.entries({ ...one, labels: { a: "1", b: "2" } }).reverse());
+  const { bytes, digest } = encodeDescriptor(one);
+  const again = encodeDescriptor({ ...one, ...other });
+  assert.deepEqual(again.bytes, bytes);
+  assert.equal(again.digest, digest);
+  assert.deepEqual(decodeDescriptor("x", bytes), { descriptor: one, digest });
+});
+
+test("decodeDescriptor() refuses what is not canonical, has other fields, or is none", async () => {
+  using made = await homeWithDisk();
+  const { bytes } = encodeDescriptor(await describeDisk(made.disk, DISK_MIB * MiB));
+  const text = Buffer.from(bytes).toString();
+  for (const damaged of [
+    "",
+    "{}",
+    "null",
+    text.slice(0, -10),
+    ` ${text}`,
+    text.replace('"version":1', '"version":2'),
+    text.replace('"labels":{}', '"labels":{},"more":1'),
+    text.replace("upper.ext4", "../../etc/passwd"),
+    text.replace(`"sizeBytes":${DISK_MIB * MiB}`, '"sizeBytes":-1'),
+  ]) {
+    assert.throws(() => decodeDescriptor("x", Buffer.from(damaged)), SnapshotIntegrityError, damaged);
+  }
+});
+
+test("SnapshotStore publishes, finds, lists by name, and removes", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  assert.deepEqual(store.list(), []);
+  const second = await storeSnapshot(made.home, made.disk, "two");
+  const first = await storeSnapshot(made.home, made.disk, "one");
+  assert.deepEqual(store.get("one"), first);
+  assert.deepEqual(store.list(), [first, second]);
+  assert.deepEqual(store.imageDigests(), new Set([first.descriptor.image.digest]));
+  store.remove("one");
+  assert.throws(() => store.get("one"), SnapshotNotFoundError);
+  assert.throws(() => store.remove("one"), SnapshotNotFoundError);
+  assert.deepEqual(store.list(), [second]);
+  assert.deepEqual(readdirSync(join(made.home, "trash")), []);
+});
+
+test("SnapshotStore.publish() lets one of many have the name", async () => {
+  using made = await homeWithDisk();
+  const results = await Promise.allSettled(
+    Array.from({ length: 8 }, () => storeSnapshot(made.home, made.disk, "same")),
+  );
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const result of results)
+    if (result.status === "rejected") assert(result.reason instanceof SnapshotAlreadyExistsError);
+  assert.equal(new SnapshotStore(made.home).get("same").descriptor.name, "same");
+});
+
+test("SnapshotStore.get() sees that a snapshot is not what it was", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const { directory, upperPath } = await storeSnapshot(made.home, made.disk);
+  const descriptor = join(directory, "snapshot.json");
+  const text = readFileSync(descriptor);
+  const damages: readonly (() => void)[] = [
+    () => writeFileSync(descriptor, "{"),
+    () => writeFileSync(descriptor, Buffer.from(text.toString().replace("subject", "another"))),
+    () => truncateSync(descriptor, 2 * MiB),
+    () => rmSync(descriptor),
+  ];
+  for (const damage of damages) {
+    damage();
+    assert.throws(() => store.get("subject"), SnapshotIntegrityError);
+    assert.deepEqual(store.list(), []);
+    writeFileSync(descriptor, text);
+  }
+  truncateSync(upperPath, 1000);
+  assert.throws(() => store.get("subject"), SnapshotIntegrityError);
+  store.remove("subject"); // also when it is damaged
+  assert.deepEqual(store.list(), []);
+});
+
+test("SnapshotStore refuses names that would lead out of its directory", () => {
+  using directory = temporaryDirectory();
+  const store = new SnapshotStore(directory.path);
+  for (const name of ["", ".", "..", "../x", "a/b", "-a", "a\0", "x".repeat(129)]) {
+    assert.throws(() => store.get(name), InvalidConfigError, name);
+    assert.throws(() => store.remove(name), InvalidConfigError, name);
+  }
+  assert.equal(UPPER_NAME, "upper.ext4");
+});
