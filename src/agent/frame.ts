@@ -8,12 +8,18 @@ import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { FRAME_HEADER_BYTES, FRAME_PAYLOAD_BYTES_MAX } from "./protocol.ts";
 
-/** One frame. A decoded payload is a view into the bytes that were fed: copy it to keep it. */
+/** One frame. */
 export interface Frame {
   readonly stream: number;
   readonly type: number;
   readonly flags: number;
   readonly payload: Uint8Array;
+}
+
+/** A frame that has come. Payload and bytes are views into those that were fed: copy them to keep them. */
+export interface DecodedFrame extends Frame {
+  /** The whole frame, header included: a copy of them passes it on, at less cost than encoding it anew. */
+  readonly bytes: Uint8Array;
 }
 
 /** The bytes of a frame; the payload is copied. */
@@ -61,7 +67,7 @@ export class FrameDecoder {
    *
    * @throws {ProtocolError} at a header that cannot be one: the stream is out of step and of no more use.
    */
-  *feed(chunk: Uint8Array): Generator<Frame, void, void> {
+  *feed(chunk: Uint8Array): Generator<DecodedFrame, void, void> {
     let offset = 0;
     while (offset < chunk.length) {
       if (this.#partialBytes > 0) {
@@ -102,7 +108,7 @@ export class FrameDecoder {
 }
 
 /** The frame at the start of `bytes`; `undefined` asks for more of them. Garbage is refused, not waited for. */
-function decodeFrame(bytes: Uint8Array): Frame | undefined {
+function decodeFrame(bytes: Uint8Array): DecodedFrame | undefined {
   if (bytes.length < FRAME_HEADER_BYTES) return undefined;
   const payloadBytes = payloadSize(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES);
@@ -116,6 +122,7 @@ function decodeFrame(bytes: Uint8Array): Frame | undefined {
     type: view.getUint8(8),
     flags: view.getUint8(9),
     payload: bytes.subarray(FRAME_HEADER_BYTES, end),
+    bytes: bytes.subarray(0, end),
   };
 }
 

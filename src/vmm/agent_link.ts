@@ -6,7 +6,7 @@
  */
 import { decodeMessage, encodeMessage } from "../agent/codec.ts";
 import { AgentHandshakeError } from "../agent/errors.ts";
-import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
+import { type DecodedFrame, encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
 import {
   BootStage,
   type Message,
@@ -40,7 +40,7 @@ export class AgentLink {
   /** Resolves when the guest's end is gone. */
   readonly closed: Promise<void>;
   /** Frames of exec streams, and answers that no one here waits for. The payload is a view: copy it to keep it. */
-  onFrame: (frame: Frame) => void = () => {};
+  onFrame: (frame: DecodedFrame) => void = () => {};
   readonly #connection: UnixConnection;
   readonly #decoder = new FrameDecoder();
   readonly #waiting = new Map<Message["name"], (message: Message) => void>();
@@ -175,7 +175,7 @@ export class AgentLink {
     }
   }
 
-  #control(frame: Frame): void {
+  #control(frame: DecodedFrame): void {
     const message = decodeMessage(frame);
     if (message === undefined) return; // a later agent may say more
     if (message.name === "paused" || message.name === "frozen") {

@@ -8,7 +8,7 @@
  * @module
  */
 import { decodeMessage, encodeMessage } from "../agent/codec.ts";
-import { encodeFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
+import { type DecodedFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
 import {
   ExecFailure,
   FrameFlag,
@@ -270,14 +270,14 @@ export class Relay {
     for (const frame of new FrameDecoder().feed(payload)) this.#link?.forward(frame);
   }
 
-  #fromAgent(frame: Frame): void {
+  #fromAgent(frame: DecodedFrame): void {
     if (frame.stream === 0) return this.#answer(frame);
     if (frame.stream < STREAMS_PER_SLOT) return this.network?.receive(frame);
     this.#tap?.observe(frame);
     this.#activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
     if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
-    client.connection.send(encodeFrame(frame));
+    client.connection.send(frame.bytes.slice());
     if (client.connection.bufferedBytes > CLIENT_QUEUE_BYTES_MAX) client.connection.destroy();
   }
 

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../../src/agent/errors.ts";
-import { encodeFrame, type Frame, FrameDecoder } from "../../../src/agent/frame.ts";
+import { type DecodedFrame, encodeFrame, type Frame, FrameDecoder } from "../../../src/agent/frame.ts";
 import { FRAME_PAYLOAD_BYTES_MAX } from "../../../src/agent/protocol.ts";
 import { concatBytes } from "../../../src/base/bytes.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 
-function copyOf(frame: Frame): Frame {
-  return { ...frame, payload: frame.payload.slice() };
+/** What a decoded frame says, once it is sure that its bytes say the same. */
+function copyOf({ bytes, stream, type, flags, payload }: DecodedFrame): Frame {
+  const frame = { stream, type, flags, payload: payload.slice() };
+  assert.deepEqual(new Uint8Array(bytes), encodeFrame(frame));
+  return frame;
 }
 
 test("FrameDecoder gives back every frame, however the bytes are cut", () => {
