@@ -101,7 +101,11 @@ export class Spool {
 
   /** Says how far the file has been read, to whoever finds it after a crash. */
   #note(): void {
-    writeFileSync(`${this.#path}.read`, `${this.#offset}${this.#isEmptied ? EMPTIED : ""}`);
+    try {
+      writeFileSync(`${this.#path}.read`, `${this.#offset}${this.#isEmptied ? EMPTIED : ""}`);
+    } catch {
+      // The disk is full: no reason to end a sandbox. At worst lines come twice in the log after a crash.
+    }
   }
 }
 

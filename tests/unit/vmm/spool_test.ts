@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, closeSync, openSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Spool, spoolRest, spoolTail } from "../../../src/vmm/spool.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
@@ -117,6 +117,16 @@ test("Spool.read() follows a writer that is as fast as itself for a few rounds o
   assert.ok(size >= 1000 && size <= 8000, `${size} bytes`);
   size = 100 * MiB;
   spool.close();
+});
+
+test("Spool.read() goes on where it cannot note how far it has come, as on a full disk", () => {
+  using it = setup();
+  mkdirSync(`${it.path}.read`); // no file can be written there
+  appendFileSync(it.path, "one\n");
+  it.spool.read();
+  appendFileSync(it.path, "two\n");
+  it.spool.read();
+  assert.equal(it.taken(), "one\ntwo\n");
 });
 
 test("spoolRest() of a file that nobody has read is all of it, and nothing of none", () => {
