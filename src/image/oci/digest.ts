@@ -23,6 +23,12 @@ export function sha256Digest(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
+/** The digest of bytes at hand, by the algorithm of `expected`: equal to it, or they are not its bytes. */
+export function digestLike(expected: Digest, bytes: Uint8Array): string {
+  const algorithm = expected.slice(0, expected.indexOf(":"));
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
+}
+
 /** A digest as a file name: no colon, which some file systems refuse. */
 export function digestFileName(digest: Digest): string {
   return digest.replace(":", "-");

@@ -14,7 +14,7 @@ import { encodeUtf8 } from "../../base/bytes.ts";
 import { errnoOf, IoError } from "../../base/errors.ts";
 import { readFileChunks } from "../byte_stream.ts";
 import { detectCompression } from "../compression.ts";
-import { type Digest, digestFileName, sha256Digest, verified } from "./digest.ts";
+import { type Digest, digestFileName, digestLike, sha256Digest, verified } from "./digest.ts";
 import { ImageManifestInvalidError } from "./errors.ts";
 import { CONFIG_BYTES_MAX, decodeImageConfig } from "./image_config.ts";
 import { decodeJson, decodeManifest, LAYERS_MAX, MANIFEST_BYTES_MAX, MEDIA_TYPES } from "./manifest.ts";
@@ -258,7 +258,7 @@ function findFile(files: LayoutFiles, name: string): string {
 }
 
 function checkManifest(bytes: Uint8Array, digest: Digest, subject: string): void {
-  const actual = digest.startsWith("sha256:") ? sha256Digest(bytes) : digest;
+  const actual = digestLike(digest, bytes);
   if (actual !== digest)
     throw new ImageManifestInvalidError(subject, `manifest ${digest} has digest ${actual}`);
 }

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { Bytes } from "../../base/bytes.ts";
 import { errnoOf, IoError } from "../../base/errors.ts";
 import { readFileChunks } from "../byte_stream.ts";
-import { type Digest, sha256Digest } from "../oci/digest.ts";
+import { type Digest, digestLike } from "../oci/digest.ts";
 import { ImageDigestMismatchError } from "../oci/errors.ts";
 import type { StorePaths } from "./store_paths.ts";
 import type { Workspaces } from "./workspace.ts";
@@ -58,16 +58,14 @@ export class BlobStore {
     });
   }
 
-  /** Stores bytes at hand. Gives their digest. */
-  async put(bytes: Uint8Array, signal?: AbortSignal): Promise<Digest> {
-    const digest = sha256Digest(bytes);
+  /** Stores bytes at hand, which have been checked. */
+  async put(digest: Digest, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
     const source = {
       async *read() {
         yield bytes;
       },
     };
     await this.ensure({ digest, sizeBytes: bytes.length }, source, signal);
-    return digest;
   }
 
   /** Takes a file whose digest is known. The file is gone from where it was. */
@@ -86,7 +84,7 @@ export class BlobStore {
     } catch (error) {
       throw new IoError(`read ${path}`, path, error);
     }
-    const actual = digest.startsWith("sha256:") ? sha256Digest(bytes) : digest;
+    const actual = digestLike(digest, bytes);
     if (actual === digest) return bytes;
     this.remove(digest);
     throw new ImageDigestMismatchError(`stored blob ${path}`, digest, actual);

@@ -189,7 +189,7 @@ export async function importLayoutImage(
 ): Promise<StoredImage> {
   const { platform, reference, claim, signal, onProgress } = request;
   const resolved = await resolveInLayout(layout, digest, platform, reference);
-  await store.blobs.put(resolved.bytes, signal);
+  await store.blobs.put(resolved.digest, resolved.bytes, signal);
   return await buildImage(store, {
     digest: resolved.digest,
     manifest: resolved.manifest,

@@ -88,7 +88,7 @@ async function pullFrom(
     const fetched = await client.fetchManifest(repository, digest ?? wanted, signal);
     return fetched;
   });
-  await store.blobs.put(resolved.bytes, signal);
+  await store.blobs.put(resolved.digest, resolved.bytes, signal);
   const image = await buildImage(store, {
     digest: resolved.digest,
     manifest: resolved.manifest,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -81,6 +82,35 @@ test("Image.load() never leaves the archive, whatever its names say", async () =
     await assert.rejects(Image.load(path, { home: home.path }), MicrosandboxError.is);
   }
   assertClean(home);
+});
+
+test("resolveImage() checks the manifest of a layout by SHA-512, too, and keeps it under that name", async () => {
+  using home = temporaryDirectory();
+  const layout = join(home.path, "layout");
+  const tar = buildTar(...BASE);
+  const sha512 = (bytes: Uint8Array | string): string => createHash("sha512").update(bytes).digest("hex");
+  const add = (algorithm: string, hex: string, bytes: Uint8Array | string): void => {
+    mkdirSync(join(layout, "blobs", algorithm), { recursive: true });
+    writeFileSync(join(layout, "blobs", algorithm, hex), bytes);
+  };
+  const rootfs = { type: "layers", diff_ids: [digestOf(tar)] };
+  const config = JSON.stringify({ os: "", architecture: "", rootfs });
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    config: { digest: `sha512:${sha512(config)}`, size: Buffer.byteLength(config) },
+    layers: [{ digest: digestOf(tar), size: tar.length }],
+  });
+  add("sha256", digestOf(tar).slice(7), tar);
+  add("sha512", sha512(config), config);
+  add("sha512", sha512(manifest), `${manifest} `);
+  const entry = { digest: `sha512:${sha512(manifest)}`, size: manifest.length };
+  writeFileSync(join(layout, "oci-layout"), "{}");
+  writeFileSync(join(layout, "index.json"), JSON.stringify({ schemaVersion: 2, manifests: [entry] }));
+  await assert.rejects(resolveImage(layout, { home: home.path }), hasCode("imageManifestInvalid"));
+
+  add("sha512", sha512(manifest), manifest);
+  const { digest } = await resolveImage(layout, { home: home.path });
+  await Image.save(digest, { home: home.path, outputPath: join(home.path, "saved.tar") });
 });
 
 test("resolveImage() follows no link out of an OCI layout", async () => {
