@@ -279,7 +279,12 @@ function bootRequest({
     disks: [
       { id: "boot", path: bootDisk, readOnly: true },
       { id: "image", path: imagePath, readOnly: true },
-      { id: "upper", path: join(sandboxDirectory(registry.home, name), UPPER_NAME), readOnly: false },
+      {
+        id: "upper",
+        path: join(sandboxDirectory(registry.home, name), UPPER_NAME),
+        readOnly: false,
+        sizeBytes: config.diskMiB * MiB,
+      },
     ],
     guest: {
       imageDevice: "/dev/vdb",

@@ -57,6 +57,8 @@ export interface DiskConfig {
   readonly id: string;
   readonly path: string;
   readonly readOnly: boolean;
+  /** What the guest is to see of a disk whose file may have become shorter; `undefined`: what the file has. */
+  readonly sizeBytes?: number | undefined;
 }
 
 /** What the agent needs to assemble the guest's root. */

@@ -19,6 +19,7 @@ import type { Activity } from "./activity.ts";
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
+import { restoreDiskSizes } from "./disk_size.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
 import { PublishedPorts } from "./network_ports.ts";
@@ -116,6 +117,7 @@ async function boot(
   });
 
   step("kernel");
+  restoreDiskSizes(request.disks);
   const engine = await ENGINES[claim.engine]();
   const starting = engine.launch({
     ...request,
