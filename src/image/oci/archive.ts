@@ -15,6 +15,7 @@ import { Pace } from "../pace.ts";
 import type { TarMember } from "../tar/member.ts";
 import { memberPath } from "../tar/member_path.ts";
 import { type MemberSink, TarParser } from "../tar/parser.ts";
+import { UnpackBudget } from "../unpack_budget.ts";
 import { ArchiveFiles } from "./layout.ts";
 
 /** Most members of an image archive. */
@@ -48,7 +49,7 @@ export async function unpackArchive(
   });
   const pace = new Pace("reading an image archive", signal);
   try {
-    const source = decompressDetected(readFileChunks(path));
+    const source = new UnpackBudget().spend(decompressDetected(readFileChunks(path)));
     for await (const chunk of abortable(source, "reading an image archive", signal)) {
       parser.push(chunk);
       if (pace.isTurnOver()) await pace.turn();

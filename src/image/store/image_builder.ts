@@ -20,11 +20,12 @@ import { LayerMerger } from "../oci/layer_merger.ts";
 import { type Descriptor, type ImageManifest, LAYER_BYTES_MAX } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
 import { countBytes, type PullProgressListener } from "../progress.ts";
+import { UnpackBudget } from "../unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
-/** Layers that are fetched at the same time, unless the caller says otherwise. */
-export const PARALLEL_DOWNLOADS_DEFAULT = 4;
+/** Layers that are fetched at the same time. */
+export const PARALLEL_DOWNLOADS = 4;
 
 /** What to build. */
 export interface BuildImageRequest {
@@ -126,7 +127,7 @@ function startDownloads(
   const downloads: Promise<void>[] = [];
   for (const [layerIndex, layer] of layers.entries()) {
     const { digest, sizeBytes: totalBytes } = layer;
-    const turn = downloads[layerIndex - PARALLEL_DOWNLOADS_DEFAULT] ?? Promise.resolve();
+    const turn = downloads[layerIndex - PARALLEL_DOWNLOADS] ?? Promise.resolve();
     const download = turn.then(async () => {
       await store.blobs.ensure(layer, source, signal, (downloadedBytes) =>
         onProgress({ kind: "layerDownloadProgress", layerIndex, digest, downloadedBytes, totalBytes }),
@@ -149,6 +150,7 @@ async function writeLayers(
   const { manifest, signal, onProgress, reference } = request;
   using writer = new ErofsWriter(erofsPath, { signal });
   const merger = new LayerMerger(writer);
+  const budget = new UnpackBudget();
   for (const [layerIndex, { digest, sizeBytes: totalBytes }] of manifest.layers.entries()) {
     await downloads[layerIndex];
     onProgress({ kind: "layerMaterializeStarted", layerIndex, digest });
@@ -158,7 +160,7 @@ async function writeLayers(
     const expected = { digest: config.diffIds[layerIndex]! };
     const subject = `layer ${layerIndex + 1} of ${reference}`;
     try {
-      await merger.apply(verified(decompressDetected(compressed), expected, subject), signal);
+      await merger.apply(verified(budget.spend(decompressDetected(compressed)), expected, subject), signal);
     } catch (error) {
       // The stored blob may have been damaged since it was checked: the next try fetches it again.
       if (isDamage(error)) store.blobs.remove(digest);

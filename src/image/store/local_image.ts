@@ -22,6 +22,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import type { PullProgressListener } from "../progress.ts";
 import { applyTar } from "../tar_source.ts";
 import { createDirectory } from "../tree.ts";
+import { UnpackBudget } from "../unpack_budget.ts";
 import { buildImage } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 import { resolveManifest } from "./pull.ts";
@@ -114,7 +115,8 @@ async function convertTar(
   using writer = new ErofsWriter(erofsPath, { signal });
   const root = createDirectory();
   const options = { signal, allowDevices: true, absoluteNames: "strip", afterMember: setLinkMode } as const;
-  await applyTar(decompressDetected(hashed(readFileChunks(path), hash)), root, writer, options);
+  const tar = new UnpackBudget().spend(decompressDetected(hashed(readFileChunks(path), hash)));
+  await applyTar(tar, root, writer, options);
   await writer.finish(root);
   return await addRootfs(store, request, "tar", erofsPath, `sha256:${hash.digest("hex")}`);
 }
