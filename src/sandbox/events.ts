@@ -99,7 +99,8 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
       })),
     );
   }
-  const { follow, since, id: sandboxId, name, signal } = parsed.data;
+  const { follow, since, id: sandboxId, name } = parsed.data;
+  const { signal } = options; // as it came: zod's type of it is not every runtime's
   const registry = openRegistry();
   const reader = new EventReader(registry, firstPosition(registry, since, follow), { sandboxId, name });
   const left = new AbortController();
