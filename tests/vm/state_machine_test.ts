@@ -188,7 +188,7 @@ homeTest(
       if (action === "remove") await handle.remove();
       else if (action === "stop") await handle.stop();
       else if (action === "kill") await handle.kill();
-      else if (action === "killHost") for (const { pid } of hostProcesses(home)) kill(pid);
+      else if (action === "killHost") await killHosts();
       else {
         const sandbox = action === "restart" ? await handle.restart() : await handle.connectOrStart();
         assert.equal((await sandbox.exec("cat", ["/root/token"])).stdout(), before.token, steps.join(" "));
@@ -196,6 +196,12 @@ homeTest(
       }
       if (action === "remove") return undefined;
       return { ...before, status: action === "killHost" ? "crashed" : "stopped" };
+    }
+
+    async function killHosts(): Promise<void> {
+      for (const { pid } of hostProcesses(home)) kill(pid);
+      // A process that is dying takes connections for a little while yet.
+      await eventually(async () => assert.equal((await Sandbox.get(name)).status, "crashed"));
     }
 
     async function write(sandbox: Sandbox): Promise<string> {
