@@ -18,6 +18,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { TimeoutError } from "../base/errors.ts";
 import type { UnixConnection } from "../platform/unix_socket.ts";
 import type { GuestConfig } from "./config.ts";
+import { TIMER_MS_MAX } from "./time_limits.ts";
 
 /** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -89,7 +90,7 @@ export class AgentLink {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
         () => reject(new TimeoutError("the guest to flush its writes", timeoutMs)),
-        timeoutMs,
+        Math.min(timeoutMs, TIMER_MS_MAX),
       );
     });
     try {

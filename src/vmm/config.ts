@@ -109,7 +109,7 @@ export interface GuestTimes {
 
 /** @throws {InternalError} if the line is not one of `types`. */
 export function parseLine<T extends { readonly type: string }>(line: string, types: readonly string[]): T {
-  const value: unknown = JSON.parse(line);
+  const value = parseJson(line);
   if (
     typeof value === "object" &&
     value !== null &&
@@ -119,4 +119,13 @@ export function parseLine<T extends { readonly type: string }>(line: string, typ
     return value as T;
   }
   throw new InternalError(`The VM host protocol has no such line: ${line.slice(0, 200)}`);
+}
+
+/** `undefined` for what is no JSON: a warning of the runtime's, for example. */
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }

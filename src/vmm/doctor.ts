@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { InvalidConfigError, MicrosandboxError, messageOf } from "../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../ffi/kvm_probe.ts";
 import { findLibkrun, findLibkrunfw } from "../ffi/library_search.ts";
@@ -95,7 +95,7 @@ export async function doctor(
   );
   const probe = await probeKvm({ trial: options.trial ?? true });
   if (!probe.usable) problems.push(kvmProblem(probe));
-  const qemu = locateQemu(options.qemuPath ?? process.env["MSB_QEMU"]);
+  const qemu = locateQemu(options.qemuPath ?? (process.env["MSB_QEMU"] || undefined));
   if (qemu === undefined) {
     problems.push({
       engine: "qemu",
@@ -105,7 +105,7 @@ export async function doctor(
     });
   }
   const found = { kvm: probe.usable, libkrun, libkrunfw, qemu, problems };
-  return { ...found, ...choose(chosenEngine(options), found) };
+  return { ...found, ...chooseEngine(wantedEngine(options), found) };
 }
 
 /** The engine to use. @throws {EngineUnavailableError} if it, or any, cannot run VMs here. */
@@ -123,7 +123,11 @@ export async function selectEngine(
 
 type Found = Omit<DoctorReport, "engine" | "reason">;
 
-function choose(wanted: EngineName | "auto", found: Found): Pick<DoctorReport, "engine" | "reason"> {
+/** The decision, from what was found. */
+export function chooseEngine(
+  wanted: EngineName | "auto",
+  found: Found,
+): Pick<DoctorReport, "engine" | "reason"> {
   const krunWorks = found.kvm && found.libkrun !== undefined && found.libkrunfw !== undefined;
   const qemuWorks = found.qemu !== undefined && found.libkrunfw !== undefined;
   const blocks = (engine: EngineName) =>
@@ -147,8 +151,8 @@ function choose(wanted: EngineName | "auto", found: Found): Pick<DoctorReport, "
   };
 }
 
-function chosenEngine(options: EngineOptions): EngineName | "auto" {
-  const chosen = options.engine ?? process.env["MSB_ENGINE"] ?? "auto";
+function wantedEngine(options: EngineOptions): EngineName | "auto" {
+  const chosen = options.engine ?? (process.env["MSB_ENGINE"] || "auto");
   if (chosen === "krun" || chosen === "qemu" || chosen === "auto") return chosen;
   throw new InvalidConfigError([
     { field: "engine", problem: `must be krun, qemu or auto: current value is ${chosen}` },
@@ -168,7 +172,7 @@ function kvmProblem(probe: KvmProbe & { usable: false }): DoctorProblem {
 
 function locateQemu(chosen: string | undefined): string | undefined {
   if (chosen === undefined) return findProgram(QEMU_PROGRAM);
-  return existsSync(chosen) ? chosen : findProgram(chosen);
+  return statSync(chosen, { throwIfNoEntry: false })?.isFile() ? chosen : findProgram(chosen);
 }
 
 function firstLine(text: string): string {

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import type { MachineConfig } from "../../../src/vmm/engine/engine.ts";
+import { qemuArguments } from "../../../src/vmm/engine/qemu_command.ts";
+import { test } from "../../support/harness.ts";
+
+const CONFIG: MachineConfig = {
+  home: "/home",
+  runDirectory: "/run/x",
+  cpus: 2,
+  memoryMiB: 256,
+  disks: [
+    { id: "boot", path: "/boot.erofs", readOnly: true },
+    { id: "upper", path: "/upper.ext4", readOnly: false },
+  ],
+  kvm: false,
+  onStarting: () => {},
+};
+
+/** The values of an option that may come several times. */
+function values(args: readonly string[], option: string): string[] {
+  return args.flatMap((arg, index) => (args[index - 1] === option ? [arg] : []));
+}
+
+test("qemuArguments() gives processors, memory, and the accelerator that there is", () => {
+  const emulated = qemuArguments(CONFIG, "/kernel");
+  assert.deepEqual([values(emulated, "-smp"), values(emulated, "-m")], [["2"], ["256"]]);
+  assert.match(values(emulated, "-accel")[0]!, /^tcg/);
+  const accelerated = qemuArguments({ ...CONFIG, kvm: true }, "/kernel");
+  assert.deepEqual([values(accelerated, "-accel"), values(accelerated, "-cpu")], [["kvm"], ["host"]]);
+});
+
+test("qemuArguments() attaches the disks in order, read-only where they are", () => {
+  const args = qemuArguments(CONFIG, "/kernel");
+  const [boot, upper] = values(args, "-drive");
+  assert.match(boot!, /^id=boot,file=\/boot\.erofs,.*readonly=on/);
+  assert.match(upper!, /^id=upper,file=\/upper\.ext4,.*readonly=off/);
+  const drives = values(args, "-device").filter((device) => device.startsWith("virtio-blk"));
+  assert.deepEqual(drives, ["virtio-blk-device,drive=boot", "virtio-blk-device,drive=upper"]);
+});
+
+test("qemuArguments() doubles commas in paths, so that none becomes an option", () => {
+  const path = "/a,readonly=off,b";
+  const args = qemuArguments(
+    { ...CONFIG, runDirectory: "/run,x", disks: [{ id: "d", path, readOnly: true }] },
+    "/k",
+  );
+  assert.match(values(args, "-drive")[0]!, /^id=d,file=\/a,,readonly=off,,b,readonly=on,/);
+  const paths = values(args, "-chardev").map(
+    (value) => /path=(?<path>(?:[^,]|,,)*)/.exec(value)?.groups?.["path"],
+  );
+  assert.deepEqual(paths, ["/run,,x/console", "/run,,x/agent.sock"]);
+});
+
+test("qemuArguments() boots the agent from the first disk, and restarts nothing", () => {
+  const args = qemuArguments(CONFIG, "/kernel");
+  assert.deepEqual(values(args, "-kernel"), ["/kernel"]);
+  const words = values(args, "-append")[0]!.split(" ");
+  for (const word of ["root=/dev/vda", "init=/agent", "rootfstype=erofs", "ro", "panic=-1"])
+    assert.ok(words.includes(word), word);
+  assert.ok(args.includes("-no-reboot"));
+  assert.ok(args.includes("-no-user-config"));
+});

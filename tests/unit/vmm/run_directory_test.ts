@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { identifyProcess } from "../../../src/platform/process_identity.ts";
+import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
+import {
+  createRunDirectory,
+  forgetRunDirectory,
+  RunFile,
+  recordMachine,
+  removeRunDirectory,
+} from "../../../src/vmm/run_directory.ts";
+import { test } from "../../support/harness.ts";
+
+/** A process to be ended. */
+async function victim(): Promise<{ pid: number; exited: Promise<unknown>; kill(): void }> {
+  const child = spawn("sleep", ["600"], { stdio: "ignore" });
+  const exited = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+  await new Promise((resolve) => child.once("spawn", resolve));
+  return { pid: child.pid!, exited, kill: () => void child.kill("SIGTERM") };
+}
+
+test("createRunDirectory() makes directories for this user only, each another", () => {
+  const [first, second] = [createRunDirectory("/home/run-test"), createRunDirectory("/home/run-test")];
+  try {
+    assert.notEqual(first, second);
+    assert.equal(statSync(first).mode & 0o777, 0o700);
+    for (const name of Object.values(RunFile))
+      assert.ok(Buffer.byteLength(join(first, name)) <= SOCKET_PATH_BYTES_MAX, name);
+  } finally {
+    forgetRunDirectory(first);
+    forgetRunDirectory(second);
+  }
+});
+
+test("removeRunDirectory() ends the engine's process that is noted there", async () => {
+  const directory = createRunDirectory("/home/run-test");
+  const process = await victim();
+  recordMachine(directory, identifyProcess(process.pid)!);
+  assert.equal(statSync(join(directory, RunFile.machine)).mode & 0o777, 0o600);
+  removeRunDirectory(directory);
+  assert.equal(await process.exited, "SIGKILL");
+  assert.equal(existsSync(directory), false);
+  removeRunDirectory(directory); // twice is once
+});
+
+test("removeRunDirectory() spares a process that only has the same pid, and a note that makes no sense", async () => {
+  const process = await victim();
+  const notes = [
+    JSON.stringify({ pid: process.pid, startTime: "1.another" }),
+    JSON.stringify({ pid: String(process.pid), startTime: 5 }),
+    JSON.stringify({ pid: -1, startTime: "" }),
+    JSON.stringify([process.pid]),
+    `{"pid":${process.pid},"startT`, // cut short by a kill
+    "null",
+  ];
+  for (const note of notes) {
+    const directory = createRunDirectory("/home/run-test");
+    writeFileSync(join(directory, RunFile.machine), note);
+    removeRunDirectory(directory);
+    assert.equal(existsSync(directory), false, note);
+  }
+  process.kill();
+  assert.equal(await process.exited, "SIGTERM");
+});
+
+test("forgetRunDirectory() leaves the engine's process alone", async () => {
+  const directory = createRunDirectory("/home/run-test");
+  const process = await victim();
+  recordMachine(directory, identifyProcess(process.pid)!);
+  forgetRunDirectory(directory);
+  assert.equal(existsSync(directory), false);
+  process.kill();
+  assert.equal(await process.exited, "SIGTERM");
+});
