@@ -1,4 +1,5 @@
 /** What the tests of the logs share: a log directory of their own, a clock that stands still, ways to read all. */
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type ExecLogWriter, openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
 import { type LogStream, openLogStream } from "../../../src/logs/log_stream.ts";
@@ -51,6 +52,17 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
 export async function collect(stream: AsyncIterable<LogEntry>): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
   for await (const entry of stream) entries.push(entry);
+  return entries;
+}
+
+/** The next `count` entries. */
+export async function take(stream: LogStream, count: number): Promise<LogEntry[]> {
+  const entries: LogEntry[] = [];
+  while (entries.length < count) {
+    const entry = await stream.recv();
+    assert.ok(entry !== null, `the stream ended after ${entries.length} of ${count} entries`);
+    entries.push(entry);
+  }
   return entries;
 }
 
