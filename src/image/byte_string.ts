@@ -16,6 +16,14 @@ export function byteString(bytes: Uint8Array): ByteString {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
+/**
+ * The same string with characters of its own. A slice would keep all of the string that it was cut from in memory: for
+ * what is kept long.
+ */
+export function compact(text: ByteString): ByteString {
+  return byteString(bytesOf(text));
+}
+
 /** The UTF-8 bytes of ordinary text. */
 export function byteStringOfText(text: string): ByteString {
   return Buffer.from(text, "utf8").toString("latin1");

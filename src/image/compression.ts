@@ -41,7 +41,7 @@ export function detectCompression(bytes: Uint8Array): Compression {
 }
 
 /**
- * What `source` has when decompressed, in chunks of up to 1 MiB.
+ * What `source` has when decompressed, in chunks of up to 1 MiB. A chunk is good until the next one is asked for.
  *
  * @throws {TarInvalidError} The data is damaged or cut short.
  */
@@ -92,7 +92,10 @@ async function* transformed(
   const failure: Failure = { error: undefined };
   const feeding = feed(noting(source, failure), transform);
   try {
-    for await (const chunk of transform) yield chunk;
+    for await (const chunk of transform) {
+      yield chunk;
+      release(chunk);
+    }
     await feeding;
   } catch (error) {
     // Not told by the decoder's error itself, as each runtime has its own.
@@ -102,6 +105,16 @@ async function* transformed(
     transform.destroy();
     await feeding.catch(() => {}); // said above, or of no interest as nobody reads on
   }
+}
+
+/**
+ * Gives a used chunk's memory back at once. Left to the collector, which acts in proportion to what is alive, a hundred
+ * megabytes of used chunks stand beside the tree of a large image. A buffer that is not full is still the decoder's.
+ */
+function release(chunk: Buffer<ArrayBuffer>): void {
+  const { buffer, byteOffset, byteLength } = chunk;
+  const isFull = buffer.byteLength === OUTPUT_CHUNK_BYTES && byteOffset + byteLength === OUTPUT_CHUNK_BYTES;
+  if (isFull) buffer.transfer(0);
 }
 
 /** What went wrong with a source, as opposed to what was made of it. */

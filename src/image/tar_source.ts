@@ -6,7 +6,7 @@
  */
 import { unreachable } from "../base/assert.ts";
 import { abortable } from "./byte_stream.ts";
-import { displayName } from "./byte_string.ts";
+import { compact, displayName } from "./byte_string.ts";
 import { TarInvalidError, TreeInvalidError } from "./errors.ts";
 import { Pace } from "./pace.ts";
 import type { TarMember } from "./tar/member.ts";
@@ -120,7 +120,7 @@ class TarApplier {
     if (member.kind === "file") return this.#placeFile(member, path, directory, name);
     const node = target ?? createNode(member, this.#options.allowDevices ?? false);
     if (target !== undefined && target === present) return undefined; // already names of one file
-    directory.entries.set(name, node);
+    directory.entries.set(compact(name), node);
     this.#options.afterMember?.(node, path);
     return undefined;
   }
@@ -131,8 +131,20 @@ class TarApplier {
       write: (bytes) => sink.write(bytes),
       writeZeros: (count) => sink.writeZeros(count),
       end: () => {
-        const node: FileNode = { kind: "file", ...metadataOf(member), content: sink.end() };
-        directory.entries.set(name, node);
+        const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = member;
+        const content = sink.end();
+        // Spelled out: engines make an object that is spread together larger, and there are very many of this one.
+        const node: FileNode = {
+          kind: "file",
+          mode,
+          uid,
+          gid,
+          mtimeSeconds,
+          mtimeNanoseconds,
+          xattrs,
+          content,
+        };
+        directory.entries.set(compact(name), node);
         this.#options.afterMember?.(node, path);
       },
     };

@@ -9,7 +9,6 @@ import { roundUp } from "../../base/bytes.ts";
 import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { Pace } from "../pace.ts";
-import type { FileNode, TreeNode } from "../tree.ts";
 import { type DirectoryTarget, encodeDirectory } from "./directory_blocks.ts";
 import {
   BLOCK_BITS,
@@ -25,8 +24,8 @@ import {
   SLOT_BYTES,
 } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
-import type { InodePlan, InodePlans } from "./inode_plan.ts";
-import { INLINE_BYTES_MAX, type Storage, type StoredFile } from "./stored_file.ts";
+import type { InodeRow, InodeTable } from "./inode_table.ts";
+import { INLINE_BYTES_MAX, type Storage } from "./stored_file.ts";
 import { XattrPlanner, XattrProblem } from "./xattrs.ts";
 
 /** Where the parts are, for the superblock. */
@@ -37,20 +36,15 @@ export interface MetadataPlace {
   readonly hasChunkedFiles: boolean;
 }
 
-/** Gives the stored data of a file node. */
-export type FindStored = (node: FileNode) => StoredFile;
-
 export class MetadataWriter {
   readonly #storage: Storage;
-  readonly #plans: InodePlans;
-  readonly #findStored: FindStored;
+  readonly #inodes: InodeTable;
   readonly #pace: Pace;
   readonly #xattrs = new XattrPlanner();
 
-  constructor(storage: Storage, plans: InodePlans, findStored: FindStored, pace: Pace) {
+  constructor(storage: Storage, inodes: InodeTable, pace: Pace) {
     this.#storage = storage;
-    this.#plans = plans;
-    this.#findStored = findStored;
+    this.#inodes = inodes;
     this.#pace = pace;
   }
 
@@ -66,8 +60,8 @@ export class MetadataWriter {
     return {
       sharedXattrBlock,
       metadataBlock,
-      rootSlot: this.#plans.list[0]!.slot,
-      hasChunkedFiles: this.#plans.list.some(({ layout }) => layout === LAYOUT_CHUNKED),
+      rootSlot: this.#inodes.slots[0]!,
+      hasChunkedFiles: this.#inodes.layouts.includes(LAYOUT_CHUNKED),
     };
   }
 
@@ -76,12 +70,24 @@ export class MetadataWriter {
   }
 
   #planXattrs(): void {
-    for (const plan of this.#plans.list) {
-      plan.xattrs = namingPath(plan, () => this.#xattrs.plan(plan.node.xattrs));
+    const { nodes, xattrs, xattrBytes } = this.#inodes;
+    for (let row = 0; row < nodes.length; row++) {
+      const planned = this.#naming(row, () => this.#xattrs.plan(nodes[row]!.xattrs));
+      if (planned !== undefined) xattrs.set(row, planned);
     }
     this.#xattrs.seal();
-    for (const plan of this.#plans.list) {
-      plan.xattrBytes = namingPath(plan, () => this.#xattrs.sizeOf(plan.xattrs));
+    for (const [row, planned] of xattrs) {
+      xattrBytes[row] = this.#naming(row, () => this.#xattrs.sizeOf(planned));
+    }
+  }
+
+  /** Says which inode has a problem. */
+  #naming<T>(row: InodeRow, operation: () => T): T {
+    try {
+      return operation();
+    } catch (error) {
+      if (error instanceof XattrProblem) throw new TreeInvalidError(this.#inodes.pathOf(row), error.message);
+      throw error;
     }
   }
 
@@ -93,22 +99,21 @@ export class MetadataWriter {
 
   /** Chooses each inode's layout, and gives directories and long links their blocks. Gives the next free block. */
   #placeData(firstBlock: number): number {
+    const { nodes, locations } = this.#inodes;
     let nextBlock = firstBlock;
-    for (const plan of this.#plans.list) {
-      const { node } = plan;
+    for (let row = 0; row < nodes.length; row++) {
+      const node = nodes[row]!;
       switch (node.kind) {
         case "directory":
-          nextBlock += placeWhole(plan, plan.directory!.sizeBytes, nextBlock);
-          break;
         case "symlink":
-          nextBlock += placeWhole(plan, node.target.length, nextBlock);
+          nextBlock += this.#placeWhole(row, nextBlock);
           break;
         case "file":
-          placeStored(plan, this.#findStored(node));
+          this.#placeStored(row);
           break;
         case "characterDevice":
         case "blockDevice":
-          plan.location = encodeDeviceNumber(node.major, node.minor);
+          locations[row] = encodeDeviceNumber(node.major, node.minor);
           break;
         case "fifo":
         case "socket":
@@ -120,37 +125,66 @@ export class MetadataWriter {
     return nextBlock;
   }
 
+  /** Places data of which nothing is stored yet. Gives how many blocks it takes. */
+  #placeWhole(row: InodeRow, block: number): number {
+    const { layouts, locations, trailingBytes } = this.#inodes;
+    const sizeBytes = this.#inodes.sizeBytes(row);
+    const tailBytes = sizeBytes % BLOCK_BYTES;
+    const isInline = tailBytes > 0 && tailBytes <= INLINE_BYTES_MAX;
+    const blocks = isInline ? (sizeBytes - tailBytes) / BLOCK_BYTES : Math.ceil(sizeBytes / BLOCK_BYTES);
+    layouts[row] = isInline ? LAYOUT_INLINE : LAYOUT_FLAT;
+    trailingBytes[row] = isInline ? tailBytes : 0;
+    locations[row] = blocks === 0 ? 0 : block;
+    return blocks;
+  }
+
+  #placeStored(row: InodeRow): void {
+    const { layouts, locations, trailingBytes } = this.#inodes;
+    const { chunks, firstBlock, tail, sizeBytes } = this.#inodes.storedFile(row);
+    if (chunks !== undefined) {
+      layouts[row] = LAYOUT_CHUNKED;
+      locations[row] = Math.log2(chunks.chunkBytes) - BLOCK_BITS;
+      trailingBytes[row] = Math.ceil(sizeBytes / chunks.chunkBytes) * CHUNK_ENTRY_BYTES;
+      return;
+    }
+    layouts[row] = tail === undefined ? LAYOUT_FLAT : LAYOUT_INLINE;
+    locations[row] = firstBlock;
+    trailingBytes[row] = tail === undefined ? 0 : sizeBytes % BLOCK_BYTES;
+  }
+
   /** Gives each inode its slot. Data directly behind an inode may not cross into another block. */
   #placeInodes(): void {
+    const { nodes, layouts, slots, trailingBytes, xattrBytes } = this.#inodes;
     let position = 0;
-    for (const plan of this.#plans.list) {
+    for (let row = 0; row < nodes.length; row++) {
       position = roundUp(position, SLOT_BYTES);
-      const headBytes = INODE_BYTES + plan.xattrBytes;
-      if (plan.layout === LAYOUT_INLINE) {
-        while (((position + headBytes) % BLOCK_BYTES) + plan.trailingBytes > BLOCK_BYTES)
+      const headBytes = INODE_BYTES + xattrBytes[row]!;
+      if (layouts[row] === LAYOUT_INLINE) {
+        while (((position + headBytes) % BLOCK_BYTES) + trailingBytes[row]! > BLOCK_BYTES)
           position += SLOT_BYTES;
       }
-      plan.slot = position / SLOT_BYTES;
-      position += headBytes + plan.trailingBytes;
+      slots[row] = position / SLOT_BYTES;
+      position += headBytes + trailingBytes[row]!;
     }
   }
 
   /** The blocks of directories and long links, in the order in which they were placed. */
   async #writeData(): Promise<void> {
-    for (const plan of this.#plans.list) {
+    const { nodes, layouts, locations, trailingBytes } = this.#inodes;
+    for (let row = 0; row < nodes.length; row++) {
       if (this.#pace.step()) await this.#pace.turn();
-      const { node } = plan;
+      const node = nodes[row]!;
       if (node.kind !== "directory" && node.kind !== "symlink") continue;
-      const sizeBytes = plan.sizeBytes;
-      const bodyBytes = plan.layout === LAYOUT_INLINE ? sizeBytes - plan.trailingBytes : sizeBytes;
+      const sizeBytes = this.#inodes.sizeBytes(row);
+      const bodyBytes = layouts[row] === LAYOUT_INLINE ? sizeBytes - trailingBytes[row]! : sizeBytes;
       if (bodyBytes === 0) continue;
-      assert(this.#file.startBlock() === plan.location, "data is written where it was placed");
+      assert(this.#file.startBlock() === locations[row], "data is written where it was placed");
       if (node.kind === "symlink") {
         this.#file.append(bytesOf(node.target));
         continue;
       }
       let written = 0;
-      for (const block of this.#encodeDirectory(plan, 0)) {
+      for (const block of this.#encodeDirectory(row, 0)) {
         if (written < bodyBytes) this.#file.append(block);
         written += block.length;
       }
@@ -159,74 +193,51 @@ export class MetadataWriter {
   }
 
   async #writeInodes(originBytes: number): Promise<void> {
+    const { nodes, linkCounts, layouts, locations, slots, trailingBytes, xattrBytes, xattrs } = this.#inodes;
     const encoder = new InodeEncoder();
-    for (const plan of this.#plans.list) {
+    for (let row = 0; row < nodes.length; row++) {
       if (this.#pace.step()) await this.#pace.turn();
-      this.#file.appendZeros(originBytes + plan.slot * SLOT_BYTES - this.#file.positionBytes);
-      this.#file.append(encoder.encode(plan.node, plan));
-      if (plan.xattrs) this.#file.append(this.#xattrs.encode(plan.xattrs));
-      if (plan.trailingBytes > 0) this.#file.append(this.#trailing(plan));
+      this.#file.appendZeros(originBytes + slots[row]! * SLOT_BYTES - this.#file.positionBytes);
+      const fields = {
+        number: row + 1,
+        linkCount: linkCounts[row]!,
+        sizeBytes: this.#inodes.sizeBytes(row),
+        layout: layouts[row]!,
+        location: locations[row]!,
+        xattrBytes: xattrBytes[row]!,
+      };
+      this.#file.append(encoder.encode(nodes[row]!, fields));
+      const planned = xattrs.get(row);
+      if (planned !== undefined) this.#file.append(this.#xattrs.encode(planned));
+      if (trailingBytes[row]! > 0) this.#file.append(this.#trailing(row));
     }
   }
 
   /** What stands behind the inode and its attributes. */
-  #trailing(plan: InodePlan): Uint8Array {
-    const { node } = plan;
+  #trailing(row: InodeRow): Uint8Array {
+    const node = this.#inodes.nodes[row]!;
     if (node.kind === "symlink") return bytesOf(node.target);
     if (node.kind === "directory") {
-      const [block] = this.#encodeDirectory(plan, plan.directory!.lastBlockStart);
+      const [block] = this.#encodeDirectory(row, this.#inodes.directories.get(row)!.lastBlockStart);
       return block!;
     }
-    assert(node.kind === "file", "only files, directories and links have data");
-    const stored = this.#findStored(node);
-    if (plan.layout === LAYOUT_CHUNKED) return stored.encodeChunkMap();
-    return this.#storage.tails.view(stored.tail!, plan.trailingBytes);
+    const stored = this.#inodes.storedFile(row);
+    if (stored.chunks !== undefined) return stored.encodeChunkMap();
+    return this.#storage.tails.view(stored.tail!, this.#inodes.trailingBytes[row]!);
   }
 
-  #encodeDirectory(plan: InodePlan, from: number): Iterable<Uint8Array> {
-    const { node } = plan;
-    assert(node.kind === "directory", "the node is a directory");
-    const target = (child: TreeNode): DirectoryTarget => ({
-      slot: this.#plans.byNode.get(child)!.slot,
-      type: DIRENT_TYPE[child.kind],
+  #encodeDirectory(row: InodeRow, from: number): Iterable<Uint8Array> {
+    const { nodes, parents, slots, directories } = this.#inodes;
+    const directory = nodes[row]!;
+    assert(directory.kind === "directory", "the node is a directory");
+    const target = (targetRow: InodeRow): DirectoryTarget => ({
+      slot: slots[targetRow]!,
+      type: DIRENT_TYPE[nodes[targetRow]!.kind],
     });
-    return encodeDirectory(plan.directory!, from, (name) => {
-      if (name === ".") return target(node);
-      if (name === "..") return target(plan.parent?.node ?? node);
-      return target(node.entries.get(name)!);
+    return encodeDirectory(directories.get(row)!, from, (name) => {
+      if (name === ".") return target(row);
+      if (name === "..") return target(parents[row]!);
+      return target(this.#inodes.rowOf(directory.entries.get(name)!));
     });
   }
-}
-
-function namingPath<T>(plan: InodePlan, operation: () => T): T {
-  try {
-    return operation();
-  } catch (error) {
-    if (error instanceof XattrProblem) throw new TreeInvalidError(plan.path, error.message);
-    throw error;
-  }
-}
-
-/** Places data of which nothing is stored yet. Gives how many blocks it takes. */
-function placeWhole(plan: InodePlan, sizeBytes: number, block: number): number {
-  const tailBytes = sizeBytes % BLOCK_BYTES;
-  const isInline = tailBytes > 0 && tailBytes <= INLINE_BYTES_MAX;
-  const blocks = isInline ? (sizeBytes - tailBytes) / BLOCK_BYTES : Math.ceil(sizeBytes / BLOCK_BYTES);
-  plan.layout = isInline ? LAYOUT_INLINE : LAYOUT_FLAT;
-  plan.trailingBytes = isInline ? tailBytes : 0;
-  plan.location = blocks === 0 ? 0 : block;
-  return blocks;
-}
-
-function placeStored(plan: InodePlan, stored: StoredFile): void {
-  if (stored.chunks !== undefined) {
-    const { chunkBytes } = stored.chunks;
-    plan.layout = LAYOUT_CHUNKED;
-    plan.location = Math.log2(chunkBytes) - BLOCK_BITS;
-    plan.trailingBytes = Math.ceil(stored.sizeBytes / chunkBytes) * CHUNK_ENTRY_BYTES;
-    return;
-  }
-  plan.location = stored.firstBlock;
-  plan.layout = stored.tail === undefined ? LAYOUT_FLAT : LAYOUT_INLINE;
-  plan.trailingBytes = stored.tail === undefined ? 0 : stored.sizeBytes % BLOCK_BYTES;
 }

@@ -51,6 +51,8 @@ export class StoredFile implements FileContent, Placement {
   readonly firstBlock: number;
   readonly tail: TailSlot | undefined;
   readonly chunks: ChunkMap | undefined;
+  /** A place for the {@linkcode InodeTable} to note the file's row: a map of all files would be larger than the table. */
+  row = 0;
   readonly #storage: Storage;
 
   constructor(storage: Storage, sizeBytes: number, { firstBlock, tail, chunks }: Placement) {

@@ -19,10 +19,10 @@ import { assert } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { TreeInvalidError } from "../errors.ts";
 import { Pace } from "../pace.ts";
-import type { DirectoryNode, FileContent, FileNode } from "../tree.ts";
+import type { DirectoryNode, FileContent } from "../tree.ts";
 import { encodeFirstBlock } from "./format.ts";
 import { ImageFile } from "./image_file.ts";
-import { type InodePlan, planInodes } from "./inode_plan.ts";
+import { type InodeRow, InodeTable } from "./inode_table.ts";
 import { MetadataWriter } from "./metadata_writer.ts";
 import { FileSink, type Storage, StoredFile } from "./stored_file.ts";
 import { TailArena } from "./tail_arena.ts";
@@ -136,31 +136,26 @@ export class ErofsWriter {
    * @throws As {@linkcode writeErofs}.
    */
   async finish(root: DirectoryNode): Promise<ErofsInfo> {
-    const plans = planInodes(root);
-    const stored = new Map<FileNode, StoredFile>();
-    for (const plan of plans.list) {
-      if (plan.node.kind !== "file" || this.#holds(plan.node.content)) continue;
-      stored.set(plan.node, await this.#storeContent(plan, plan.node.content));
+    const inodes = new InodeTable(root);
+    let fileCount = 0;
+    for (const [row, node] of inodes.nodes.entries()) {
+      if (node.kind !== "file") continue;
+      fileCount++;
+      if (!this.#holds(node.content))
+        inodes.stored.set(row, await this.#storeContent(inodes, row, node.content));
     }
-    const metadata = new MetadataWriter(
-      this.#storage,
-      plans,
-      (node) => this.#storedOf(node, stored),
-      this.#pace,
-    );
-    const place = await metadata.write();
+    const place = await new MetadataWriter(this.#storage, inodes, this.#pace).write();
     const blockCount = this.#storage.file.startBlock();
     const firstBlock = encodeFirstBlock({
       ...place,
       blockCount,
-      inodeCount: plans.list.length,
+      inodeCount: inodes.nodes.length,
       volumeName: this.#volumeName,
     });
     this.#pace.check();
     const sizeBytes = await this.#storage.file.commit(firstBlock);
     this.#reportProgress(true);
-    const fileCount = plans.list.reduce((sum, { node }) => sum + (node.kind === "file" ? 1 : 0), 0);
-    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: plans.list.length };
+    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: inodes.nodes.length };
   }
 
   /** Removes an unfinished image. Does nothing after {@linkcode finish}. */
@@ -168,20 +163,19 @@ export class ErofsWriter {
     this.#storage.file.discard();
   }
 
-  #holds(content: FileContent): content is StoredFile {
+  #holds(content: FileContent): boolean {
     return content instanceof StoredFile && content.isIn(this.#storage.tails);
   }
 
-  #storedOf(node: FileNode, stored: ReadonlyMap<FileNode, StoredFile>): StoredFile {
-    return this.#holds(node.content) ? node.content : stored.get(node)!;
-  }
-
-  async #storeContent(plan: InodePlan, content: FileContent): Promise<StoredFile> {
+  async #storeContent(inodes: InodeTable, row: InodeRow, content: FileContent): Promise<StoredFile> {
     const sink = this.addFile(content.sizeBytes);
     let position = 0;
     for await (const { offsetBytes, bytes } of content.read()) {
       if (offsetBytes < position || offsetBytes + bytes.length > content.sizeBytes) {
-        throw new TreeInvalidError(plan.path, `its content delivers bytes out of order or past its size`);
+        throw new TreeInvalidError(
+          inodes.pathOf(row),
+          `its content delivers bytes out of order or past its size`,
+        );
       }
       sink.writeZeros(offsetBytes - position);
       sink.write(bytes);

@@ -120,9 +120,9 @@ function octalNumber(block: Uint8Array, offset: number, length: number): number 
 
 /** The field's bytes up to the first NUL, or all of them. */
 function textField(block: Uint8Array, offset: number, length: number, untilNul = true): ByteString {
-  const text = byteString(block.subarray(offset, offset + length));
-  const end = untilNul ? text.indexOf("\0") : -1;
-  return end === -1 ? text : text.slice(0, end);
+  const field = block.subarray(offset, offset + length);
+  const end = untilNul ? field.indexOf(0) : -1;
+  return byteString(end === -1 ? field : field.subarray(0, end));
 }
 
 /** The sum of all bytes, the checksum's own counted as spaces. Some old tars summed signed bytes. */
