@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import type { ExecStart } from "../../../src/agent/exec_session.ts";
+import { ExecHandle } from "../../../src/sandbox/exec.ts";
+import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec_options.ts";
+import { execStart, FakeHost, script } from "../../support/fake_host.ts";
+import { test } from "../../support/harness.ts";
+import { nativeAgentProblem } from "../../support/native_agent.ts";
+
+const options = { skip: nativeAgentProblem };
+const MiB = 1024 * 1024;
+
+function request(start: ExecStart, more: Partial<ExecRequest> = {}): ExecRequest {
+  return {
+    start,
+    input: undefined,
+    timeoutMs: undefined,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+    signal: undefined,
+    ...more,
+  };
+}
+
+async function run(host: FakeHost, start: ExecStart, more: Partial<ExecRequest> = {}): Promise<ExecHandle> {
+  return await ExecHandle.start(await host.connect(), request(start, more));
+}
+
+test(
+  "ExecHandle.stdin is a stream with back-pressure that errors with EPIPE",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("exec <&-; echo closed; sleep 600", { stdin: true }));
+    await handle.stdout.getReader().read();
+    const source = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+    });
+    await assert.rejects(source.pipeTo(handle.stdin), /EPIPE/);
+    await handle[Symbol.asyncDispose]();
+  },
+  options,
+);
+
+test(
+  "ExecHandle.stdin closes the program's input when the stream is closed",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, execStart(["cat"], { stdin: true }));
+    await new Response("through and through").body!.pipeTo(handle.stdin);
+    assert.equal((await handle.collect()).stdout(), "through and through");
+  },
+  options,
+);
+
+test(
+  "ExecHandle.takeStdin() gives the sink once, and none without a pipe",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, execStart(["cat"], { stdin: true }));
+    const sink = await handle.takeStdin();
+    assert.equal(await handle.takeStdin(), null);
+    sink!.write("a".repeat(300_000)); // nobody waits for it
+    await sink!.close();
+    assert.equal((await handle.collect()).stdout().length, 300_000);
+    assert.equal(await (await run(host, script("true"))).takeStdin(), null);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.stdout and stderr are streams of the same program",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script(`head -c ${MiB} /dev/zero & head -c ${MiB} /dev/zero >&2; wait`));
+    const [stdout, stderr] = await Promise.all([
+      new Response(handle.stdout).arrayBuffer(),
+      new Response(handle.stderr).arrayBuffer(),
+    ]);
+    assert.deepEqual([stdout.byteLength, stderr.byteLength], [MiB, MiB]);
+    assert.equal((await handle.wait()).success, true);
+  },
+  options,
+);
+
+test(
+  "ExecHandle on a terminal gives its output as stdout, and no stderr",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("stty size; echo err >&2", { terminal: { rows: 5, columns: 6 } }));
+    assert.equal(await new Response(handle.stderr).text(), "");
+    const output = await handle.collect();
+    assert.deepEqual([output.stdout(), output.stderr()], ["5 6\r\nerr\r\n", ""]);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.resize() changes the size that the program sees",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(
+      host,
+      script("trap 'stty size; exit' WINCH; echo up; while :; do sleep 0.02; done", {
+        terminal: { rows: 5, columns: 6 },
+      }),
+    );
+    const events = handle[Symbol.asyncIterator]();
+    let text = "";
+    while (!text.includes("up")) {
+      const { value } = await events.next();
+      if (value?.kind === "stdout") text += new TextDecoder().decode(value.data);
+    }
+    await handle.resize(40, 132);
+    assert.match((await handle.collect()).stdout(), /40 132/);
+  },
+  options,
+);
+
+test(
+  "ExecHandle.kill() kills the group, and does nothing after the exit",
+  async () => {
+    await using host = await FakeHost.start();
+    const handle = await run(host, script("sleep 600 & wait"));
+    await handle.kill();
+    assert.deepEqual(await handle.wait(), { code: 137, success: false, signal: 9 });
+    await handle.kill();
+  },
+  options,
+);
+
+test(
+  "ExecHandle is disposed when the program is gone",
+  async () => {
+    await using host = await FakeHost.start();
+    let pid: number;
+    {
+      await using handle = await run(host, script("sleep 600"));
+      pid = handle.pid;
+    }
+    const look = await run(host, script(`kill -0 ${pid}`));
+    assert.notEqual((await look.wait()).code, 0, "the program outlived its handle");
+  },
+  options,
+);
+
+test(
+  "ExecHandle is disposed though a process that left its group holds the pipe",
+  async () => {
+    await using host = await FakeHost.start();
+    let daemon = 0;
+    {
+      await using handle = await run(host, script("setsid sleep 600 & echo $!; wait"));
+      const { value } = await handle.stdout.getReader().read();
+      daemon = Number(new TextDecoder().decode(value));
+    }
+    {
+      await using handle = await run(host, script("setsid sleep 600 & exit 0"));
+      await handle.wait();
+    }
+    assert.ok(daemon > 0);
+    await (await run(host, script(`kill -9 ${daemon}`))).wait();
+  },
+  options,
+);
