@@ -8,7 +8,7 @@ import type { ExecStart } from "../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../base/bytes.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { NoDefaultCommandError } from "./errors.ts";
-import type { RlimitOptions, SandboxConfig } from "./options.ts";
+import { type RlimitOptions, rlimitsSchema, type SandboxConfig, toConfigIssue } from "./options.ts";
 
 /** What a program reads: nothing at all, what is written to `ExecHandle.stdin`, or these bytes. */
 export type StdinMode = "null" | "pipe" | { readonly bytes: Uint8Array };
@@ -71,9 +71,7 @@ const schema = z.strictObject({
     .min(1)
     .max(2 ** 31 - 1)
     .optional(),
-  rlimits: z
-    .record(z.string().regex(/^[a-z]+$/), z.strictObject({ soft: limit, hard: limit.optional() }))
-    .optional(),
+  rlimits: rlimitsSchema.optional(),
   outputBytesMax: z.int().min(0).optional(),
   signal: z.instanceof(AbortSignal).optional(),
 });
@@ -88,15 +86,14 @@ export function resolveExec(
 ): ExecRequest {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const parsed = schema.safeParse(given);
-  const argv = [command, ...args];
-  const issues = parsed.success
-    ? []
-    : parsed.error.issues.map(({ path, message }) => ({
-        field: path.join(".") || "options",
-        problem: message,
-      }));
-  if (command === "") issues.push({ field: "command", problem: "must not be empty" });
-  if (argv.some((word) => word.includes("\0")))
+  // A text is an iterable, too: its letters would be the arguments.
+  const argv = [command, ...(typeof args === "string" ? [] : args)];
+  const issues = parsed.success ? [] : parsed.error.issues.map(toConfigIssue);
+  if (typeof command !== "string" || command === "")
+    issues.push({ field: "command", problem: "must be the name or path of a program" });
+  if (typeof args === "string" || argv.slice(1).some((word) => typeof word !== "string"))
+    issues.push({ field: "args", problem: "must be a list of texts" });
+  else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
   if (!parsed.success || issues.length > 0) throw new InvalidConfigError(issues);
   const { env, cwd, user, tty, rlimits, stdin = defaultStdin } = parsed.data;
@@ -106,10 +103,7 @@ export function resolveExec(
       env: mergeEnv(config, env ?? {}),
       cwd: cwd ?? config.workdir ?? (config.imageConfig.workingDir || "/"),
       user: user ?? config.user ?? config.imageConfig.user ?? "",
-      rlimits: [
-        ...config.rlimits,
-        ...Object.entries(rlimits ?? {}).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
-      ],
+      rlimits: mergeRlimits(config, rlimits ?? {}),
       terminal: tty === true ? DEFAULT_TERMINAL : tty === false ? undefined : tty,
       stdin: stdin !== "null",
     },
@@ -139,6 +133,14 @@ function mergeEnv(config: SandboxConfig, env: Readonly<Record<string, string>>):
   for (const [name, value] of [...Object.entries(config.env), ...Object.entries(env)])
     merged.set(name, value);
   return [...merged].map(([name, value]) => `${name}=${value}`);
+}
+
+/** Each limit once: a second one of the same name may not be set any more under the first. */
+function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSchema>): string[] {
+  const merged = new Map(config.rlimits.map((entry) => [entry.slice(0, entry.indexOf("=")), entry]));
+  for (const [name, { soft, hard = soft }] of Object.entries(rlimits))
+    merged.set(name, `${name}=${soft}:${hard}`);
+  return [...merged.values()];
 }
 
 /** The fluent form of {@linkcode ExecOptions}, for `execWith` and `execStreamWith`. */

@@ -152,6 +152,13 @@ export const portSchema = z.strictObject({
   bind: z.union([z.ipv4(), z.ipv6()], "must be an IPv4 or IPv6 address").default("127.0.0.1"),
 });
 const limit = z.union([z.int().min(0), z.literal("unlimited")]);
+/** Limits by name, as callers give them. */
+export const rlimitsSchema = z.record(
+  z.string().regex(/^[a-z]+$/, "must be a limit's name in lower case"),
+  z
+    .strictObject({ soft: limit, hard: limit.optional() })
+    .refine(({ soft, hard = soft }) => limitValue(soft) <= limitValue(hard), "soft must not be above hard"),
+);
 const nameSchema = z
   .string()
   .min(1)
@@ -191,9 +198,7 @@ const schema = z.strictObject({
     .regex(/^[A-Za-z0-9.-]+$/, "must be letters, digits, `.` and `-`")
     .optional(),
   labels: z.record(nonEmpty.max(128), noNul.max(1024)).default({}),
-  rlimits: z
-    .record(z.string().regex(/^[a-z]+$/), z.strictObject({ soft: limit, hard: limit.optional() }))
-    .default({}),
+  rlimits: rlimitsSchema.default({}),
   entrypoint: z.array(noNul).optional(),
   cmd: z.array(noNul).optional(),
   detached: z.boolean().default(false),
@@ -300,10 +305,23 @@ const storedSchema = z.object({
 
 /** Reads a config back from the registry. @throws {InvalidConfigError} if it is not one. */
 export function parseStoredConfig(json: string): SandboxConfig {
-  const parsed = storedSchema.safeParse(JSON.parse(json));
+  const parsed = storedSchema.safeParse(parseJson(json));
   if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
   const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = parsed.data;
   return { ...rest, workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs };
+}
+
+/** `undefined` for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function limitValue(value: number | "unlimited"): number {
+  return value === "unlimited" ? Number.POSITIVE_INFINITY : value;
 }
 
 /** A host name for a sandbox: at most 64 bytes (hostname(7)), and told apart by more than its start. */
@@ -332,7 +350,9 @@ function checkCounts(labels: object, env: object): void {
   if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
-function toConfigIssue(issue: z.core.$ZodIssue): ConfigIssue {
+export function toConfigIssue(issue: z.core.$ZodIssue): ConfigIssue {
   const field = issue.path.length === 0 ? "options" : issue.path.join(".");
-  return { field, problem: issue.message };
+  // Of a key, zod itself says only that it is wrong; the rule that it breaks is in there.
+  const [rule] = issue.code === "invalid_key" ? issue.issues : [];
+  return { field, problem: rule?.message ?? issue.message };
 }
