@@ -148,7 +148,7 @@ test("importsOf() sees every form of import, and no comment", () => {
       ["tests/contract/source_files.ts", 4],
     ],
   );
-  const krun = importsOf("src/vmm/engine/krun.ts", { byUrl: true }).map(({ target }) => target);
+  const krun = importsOf("src/vmm/engine/krun_thread.ts", { byUrl: true }).map(({ target }) => target);
   assert.ok(krun.includes("src/vmm/engine/krun_worker.ts"), krun.join());
 });
 
