@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { homePaths } from "../../../src/platform/home.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { stagingPath, sweepStaging } from "../../../src/sandbox/staging.ts";
+import { stagingPath, sweepStaging } from "../../../src/platform/staging.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 test("stagingPath() gives a path that nobody else has, and makes nothing there", () => {
