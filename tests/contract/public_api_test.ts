@@ -117,6 +117,8 @@ const TYPES: readonly string[] = [
   "ManagedRunOptions",
   "ManagedState",
   "OutputChunk",
+  "NetworkInfo",
+  "NetworkMode",
   "PortAddressOptions",
   "PortOptions",
   "PruneReport",
