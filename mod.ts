@@ -71,6 +71,7 @@ export {
   toServerSentEvents,
 } from "./src/logs/mod.ts";
 export { NetworkError, PortInUseError } from "./src/network/errors.ts";
+export type { NetworkMode } from "./src/network/network_plan.ts";
 export type { PublishedPort } from "./src/network/published_port.ts";
 export {
   DatabaseError,
@@ -129,7 +130,12 @@ export type {
   SandboxSpec,
   SandboxSummary,
 } from "./src/sandbox/manager_types.ts";
-export { type PortAddressOptions, SandboxNetwork, SandboxPorts } from "./src/sandbox/network.ts";
+export {
+  type NetworkInfo,
+  type PortAddressOptions,
+  SandboxNetwork,
+  SandboxPorts,
+} from "./src/sandbox/network.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network_connection.ts";
 export type {
   ImageDefaults,

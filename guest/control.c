@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "clock.h"
 #include "log.h"
+#include "netif.h"
 #include "reply.h"
 
 static void handle_boot(struct agent *agent, const struct msg_boot *boot) {
@@ -24,6 +25,13 @@ static void handle_boot(struct agent *agent, const struct msg_boot *boot) {
     reply_ready(&agent->queue, agent->start_micros, received_micros, clock_boot_micros());
 }
 
+/* As an ordinary process the agent leaves the machine's network alone. */
+static void handle_netif(struct agent *agent, const struct msg_netif *netif) {
+    const char *step = "";
+    int error = agent->is_init ? netif_configure(netif, &step) : 0;
+    reply_netif_done(&agent->queue, error, error == 0 ? "" : step);
+}
+
 static void refuse(struct agent *agent, const struct frame *frame, uint16_t code, const char *message) {
     reply_error(&agent->queue, frame->stream, code, frame->type, message);
 }
@@ -33,6 +41,7 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
     struct msg_boot boot;
     struct msg_clock clock;
+    struct msg_netif netif;
     struct msg_shutdown shutdown;
     struct msg_client_gone client;
     struct msg_pause pause;
@@ -50,6 +59,10 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
             if (!agent->is_init) return true;
             if (!clock_set(clock.seconds, clock.nanoseconds))
                 refuse(agent, frame, WIRE_ERROR_MALFORMED, "clock refused");
+            return true;
+        case MSG_NETIF:
+            if (!msg_netif_decode(&reader, &netif)) return false;
+            handle_netif(agent, &netif);
             return true;
         case MSG_SHUTDOWN:
             if (!msg_shutdown_decode(&reader, &shutdown)) return false;
@@ -98,6 +111,7 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
             return;
         case MSG_BOOT:
         case MSG_CLOCK:
+        case MSG_NETIF:
         case MSG_SHUTDOWN:
         case MSG_CLIENT_GONE:
         case MSG_PAUSE:

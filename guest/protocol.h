@@ -97,6 +97,8 @@ enum {
     MSG_RESIZE = 44,
     MSG_CLOSE = 45,
     MSG_CLOSED = 46,
+    MSG_NETIF = 84,
+    MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
     MSG_TCP_CONNECTED = 81,
     MSG_TCP_FAILED = 82,
@@ -614,6 +616,42 @@ static inline void msg_resize_encode(struct writer *writer, const struct msg_res
 /* close: client to agent: no more frames wanted. Kills the group if the process still runs and is not detached. No fields. */
 
 /* closed: agent to client: last frame of the stream. No fields. */
+
+/* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */
+struct msg_netif {
+    struct text address;
+    uint8_t prefix_bits;
+    struct text gateway;
+    uint16_t mtu;
+};
+static inline bool msg_netif_decode(struct reader *reader, struct msg_netif *message) {
+    message->address = read_text(reader);
+    message->prefix_bits = read_u8(reader);
+    message->gateway = read_text(reader);
+    message->mtu = read_u16(reader);
+    return reader_finished(reader);
+}
+static inline void msg_netif_encode(struct writer *writer, const struct msg_netif *message) {
+    write_text(writer, message->address);
+    write_u8(writer, message->prefix_bits);
+    write_text(writer, message->gateway);
+    write_u16(writer, message->mtu);
+}
+
+/* netifDone: agent to host: answer to netif; errno is 0, or why message could not be done. */
+struct msg_netif_done {
+    int32_t error_number;
+    struct text message;
+};
+static inline bool msg_netif_done_decode(struct reader *reader, struct msg_netif_done *message) {
+    message->error_number = read_i32(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_netif_done_encode(struct writer *writer, const struct msg_netif_done *message) {
+    write_i32(writer, message->error_number);
+    write_text(writer, message->message);
+}
 
 /* tcpConnect: client to agent: opens the stream. host is an address; empty: the guest's loopback. */
 struct msg_tcp_connect {

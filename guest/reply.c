@@ -127,6 +127,12 @@ void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_SETTLED, .flags = flags});
 }
 
+void reply_netif_done(struct send_queue *queue, int error, const char *message) {
+    PAYLOAD_WRITER(payload);
+    msg_netif_done_encode(&payload, &(struct msg_netif_done){.error_number = error, .message = clipped(message)});
+    send_message(queue, MSG_NETIF_DONE, 0, 0, &payload);
+}
+
 void reply_tcp_connected(struct send_queue *queue, uint32_t stream) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_TCP_CONNECTED});
 }

@@ -308,6 +308,17 @@ export const MESSAGES = {
   },
   closed: { type: 0x2e, about: "agent to client: last frame of the stream", fields: {} },
 
+  netif: {
+    type: 0x54,
+    about: "host to agent: gives the network interface its address and its gateway; answered by netifDone",
+    fields: { address: "text", prefixBits: "u8", gateway: "text", mtu: "u16" },
+  },
+  netifDone: {
+    type: 0x55,
+    about: "agent to host: answer to netif; errno is 0, or why message could not be done",
+    fields: { errno: "i32", message: "text" },
+  },
+
   // ---- TCP streams, any stream but 0; data as stdin and stdout, with credit, stdinError, close and closed
   tcpConnect: {
     type: 0x50,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
 import type { BootCallOptions } from "./create.ts";
 import type { PortOptions, RlimitOptions, SandboxOptions } from "./options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
@@ -145,6 +146,16 @@ export class SandboxBuilder {
   /** Whether the sandbox is removed as soon as it has ended. */
   ephemeral(ephemeral = true): this {
     return this.#set("ephemeral", ephemeral);
+  }
+
+  /** See {@linkcode SandboxOptions.network}. */
+  network(mode: NetworkMode): this {
+    return this.#set("network", mode);
+  }
+
+  /** No network device: the default. */
+  disableNetwork(): this {
+    return this.network("none");
   }
 
   /** A TCP port of the host's loopback interface that leads to one of the sandbox. See {@linkcode SandboxOptions.ports}. */

@@ -16,6 +16,8 @@ import { formatExt4 } from "../image/ext4.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
+import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
+import { findPasst } from "../network/passt_program.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
 import { stagingPath, sweepStaging } from "../platform/staging.ts";
@@ -233,7 +235,7 @@ function launch(
     claim: { home: registry.home, sandbox, engine: engine.engine, detached },
     prepare: async (key) => {
       await placeDisks(key);
-      return bootRequest(boot);
+      return bootRequest(boot, planNetwork(config.network, key.id));
     },
     signal: call.signal,
     onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
@@ -264,13 +266,10 @@ async function placeDisks({ registry, config, call }: BootInputs, key: BootKey):
   }
 }
 
-function bootRequest({
-  registry,
-  config,
-  engine,
-  bootDisk,
-  imagePath,
-}: BootInputs): Omit<BootRequest, "type"> {
+function bootRequest(
+  { registry, config, engine, bootDisk, imagePath }: BootInputs,
+  network: NetworkPlan | undefined,
+): Omit<BootRequest, "type"> {
   const { name, hostname } = config;
   return {
     cpus: config.cpus,
@@ -292,12 +291,13 @@ function bootRequest({
       upperDevice: "/dev/vdc",
       hostname,
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
-      resolvConf: "",
+      resolvConf: network === undefined ? "" : `nameserver ${network.dns}\n`,
     },
     logDirectory: logDirectory(registry.home, name),
     bootTimeoutMs: config.bootTimeoutMs,
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
+    network,
     ports: config.ports,
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(registry.home, name), to: stagingPath(registry.home) }
@@ -330,6 +330,7 @@ async function vacate(registry: Registry, name: string, graceMs: number): Promis
 let isSlownessTold = false;
 
 async function chooseEngine(config: Omit<SandboxConfig, "imageConfig">): Promise<BootInputs["engine"]> {
+  if (config.network === "user") findPasst();
   const report = await selectEngine({ engine: config.engine });
   if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
     isSlownessTold = true;

@@ -6,9 +6,11 @@
 import { PortAction, PortFailure } from "../agent/protocol.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
+import { type NetworkMode, planNetwork } from "../network/network_plan.ts";
 import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
+import { isLive } from "../registry/status.ts";
 import type { SandboxCore } from "./core.ts";
-import { type PortOptions, portSchema } from "./options.ts";
+import { type PortOptions, parseStoredConfig, portSchema } from "./options.ts";
 
 /** What a published port is known by. */
 export interface PortAddressOptions {
@@ -17,14 +19,41 @@ export interface PortAddressOptions {
   readonly bind?: string | undefined;
 }
 
+/** See `SandboxNetwork.info()`. */
+export interface NetworkInfo {
+  readonly mode: NetworkMode;
+  /** Address of the guest's interface; none without a device. */
+  readonly ip: string | undefined;
+  readonly gateway: string | undefined;
+  readonly mac: string | undefined;
+  readonly ports: readonly PublishedPort[];
+}
+
 /** See `Sandbox.network`. */
 export class SandboxNetwork {
   /** Ports of the host that lead to the sandbox. */
   readonly ports: SandboxPorts;
 
+  readonly #core: SandboxCore;
+
   /** Use `Sandbox.network`. */
   constructor(core: SandboxCore) {
+    this.#core = core;
     this.ports = new SandboxPorts(core);
+  }
+
+  /** What the sandbox has; its ports are those of now, or none if it does not run. */
+  async info(): Promise<NetworkInfo> {
+    const record = await this.#core.record();
+    const { network: mode } = parseStoredConfig(record.configJson);
+    const plan = planNetwork(mode, this.#core.id);
+    return {
+      mode,
+      ip: plan?.address,
+      gateway: plan?.gateway,
+      mac: plan?.mac,
+      ports: isLive(record.status) ? await this.ports.list() : [],
+    };
   }
 }
 

@@ -7,6 +7,7 @@ import { totalmem } from "node:os";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
 import { type PortAddress, PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -73,6 +74,13 @@ export interface SandboxOptions {
   /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
   readonly ephemeral?: boolean | undefined;
   /**
+   * `"none"`: no network device. `"user"`: outbound connections through the host, by passt, without privileges; the guest
+   * does not reach the host's loopback interface, and nobody reaches the guest but by `ports`.
+   *
+   * @default {"none"}
+   */
+  readonly network?: NetworkMode | { readonly mode: NetworkMode } | undefined;
+  /**
    * TCP ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
    *
    * @default none
@@ -122,6 +130,7 @@ export interface SandboxConfig {
   readonly maxDurationMs: number | undefined;
   readonly idleTimeoutMs: number | undefined;
   readonly ephemeral: boolean;
+  readonly network: NetworkMode;
   readonly ports: readonly PublishedPort[];
   /** What the image says of itself. */
   readonly imageConfig: ImageDefaults;
@@ -151,6 +160,7 @@ export const portSchema = z.strictObject({
   guestPort: z.int().min(1).max(65_535),
   bind: z.union([z.ipv4(), z.ipv6()], "must be an IPv4 or IPv6 address").default("127.0.0.1"),
 });
+const networkMode = z.enum(["none", "user"]);
 const limit = z.union([z.int().min(0), z.literal("unlimited")]);
 /** Limits by name, as callers give them. */
 export const rlimitsSchema = z.record(
@@ -222,6 +232,9 @@ const schema = z.strictObject({
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
   ephemeral: z.boolean().default(false),
+  network: z
+    .union([networkMode, z.strictObject({ mode: networkMode }).transform(({ mode }) => mode)])
+    .default("none"),
   ports: z
     .array(portSchema)
     .max(PUBLISHED_PORTS_MAX)
@@ -293,6 +306,7 @@ const storedSchema = z.object({
   maxDurationMs: z.int().optional(),
   idleTimeoutMs: z.int().optional(),
   ephemeral: z.boolean().default(false),
+  network: networkMode.default("none"),
   ports: z.array(portSchema).default([]),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),

@@ -16,6 +16,8 @@ import {
 } from "../agent/protocol.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { TimeoutError } from "../base/errors.ts";
+import { NetworkError } from "../network/errors.ts";
+import type { NetworkPlan } from "../network/network_plan.ts";
 import type { UnixConnection } from "../platform/unix_socket.ts";
 import type { GuestConfig } from "./config.ts";
 import { TIMER_MS_MAX } from "./time_limits.ts";
@@ -75,6 +77,14 @@ export class AgentLink {
     const failed = this.#next("bootFailed").then((fields) => Promise.reject(new GuestBootError(fields)));
     this.#connection.send(encodeMessage("boot", 0, { ...guest, ...clockFields() }));
     return await Promise.race([ready, failed]);
+  }
+
+  /** Gives the guest's network interface its address. @throws {NetworkError} */
+  async configureNetwork({ address, prefixBits, gateway, mtu }: NetworkPlan): Promise<void> {
+    const done = this.#next("netifDone");
+    this.#connection.send(encodeMessage("netif", 0, { address, prefixBits, gateway, mtu }));
+    const { errno, message } = await done;
+    if (errno !== 0) throw new NetworkError(`The guest cannot ${message} (errno ${errno})`);
   }
 
   /** Sets the guest's wall clock to the host's. */

@@ -7,6 +7,7 @@
  * @module
  */
 import { type ErrorCode, InternalError } from "../base/errors.ts";
+import type { NetworkPlan } from "../network/network_plan.ts";
 import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../registry/registry.ts";
 import type { TimeLimitConfig } from "./time_limits.ts";
@@ -42,6 +43,8 @@ export interface BootRequest {
   /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
   readonly stopGraceMs: number;
   readonly limits: TimeLimitConfig;
+  /** The network device; none without. */
+  readonly network?: NetworkPlan | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */

@@ -11,6 +11,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
 import { PortInUseError } from "../network/errors.ts";
+import type { NetworkPlan } from "../network/network_plan.ts";
 import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
@@ -20,7 +21,7 @@ import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
 import { restoreDiskSizes } from "./disk_size.ts";
-import type { Engine, Machine } from "./engine/engine.ts";
+import type { Engine, Machine, NetworkDevice } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
 import { PublishedPorts } from "./network_ports.ts";
 import { NetworkStreams } from "./network_streams.ts";
@@ -88,6 +89,16 @@ async function main(): Promise<void> {
   }
 }
 
+/** Makes the host's end of the network device. */
+async function openNetwork(
+  plan: NetworkPlan | undefined,
+  runDirectory: string,
+): Promise<NetworkDevice | undefined> {
+  if (plan === undefined) return undefined;
+  const { startPasst } = await import("./network_passt.ts");
+  return { socketPath: await startPasst(plan, runDirectory), mac: plan.mac };
+}
+
 /** Connections by published ports go to the guest from now on. */
 function serveNetwork(relay: Relay, link: AgentLink, ports: PublishedPorts, activity: Activity): void {
   const streams = new NetworkStreams(link, activity);
@@ -117,12 +128,14 @@ async function boot(
   });
 
   step("kernel");
+  const networkDevice = await openNetwork(request.network, claim.runDirectory);
   restoreDiskSizes(request.disks);
   const engine = await ENGINES[claim.engine]();
   const starting = engine.launch({
     ...request,
     home: claim.home,
     runDirectory: claim.runDirectory,
+    networkDevice,
     onStarting: () => step("engine"),
   });
   // What only a running VM needs is loaded and opened while it starts.
@@ -142,6 +155,7 @@ async function boot(
     await bounded(link.hello());
     step("agent");
     const ready = await bounded(link.boot(request.guest));
+    if (request.network !== undefined) await bounded(link.configureNetwork(request.network));
     step("root");
     logs.started();
     relay.open(link, new LogTap(logs.exec, key.bootNumber), {

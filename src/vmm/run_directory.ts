@@ -21,6 +21,8 @@ export const RunFile = {
   console: "console",
   /** What the engine, the runtime and libkrun print. */
   diagnostics: "diagnostics",
+  /** Where passt listens, in network mode `user`. */
+  passt: "passt.sock",
   /** Identity of the engine's own process, where it has one. */
   machine: "machine.json",
 } as const;

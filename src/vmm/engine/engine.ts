@@ -5,6 +5,12 @@
  */
 import type { DiskConfig, EngineName } from "../config.ts";
 
+/** A virtio-net device whose other end is a stream socket. */
+export interface NetworkDevice {
+  readonly socketPath: string;
+  readonly mac: string;
+}
+
 export interface MachineConfig {
   readonly home: string;
   /** Paths are those of `RunFile` in it. Somebody listens at `RunFile.agent` already. */
@@ -12,6 +18,8 @@ export interface MachineConfig {
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly disks: readonly DiskConfig[];
+  /** The network device; none without. Somebody listens at `socketPath` for its frames (passt's framing). */
+  readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;
   readonly libkrunPath?: string | undefined;

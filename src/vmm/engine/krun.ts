@@ -15,6 +15,7 @@ export interface KrunWorkerConfig {
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly disks: MachineConfig["disks"];
+  readonly networkDevice: MachineConfig["networkDevice"];
   readonly consolePath: string;
   readonly agentSocketPath: string;
   readonly libkrunPath: string | undefined;
@@ -52,6 +53,7 @@ export const krunEngine: Engine = {
         cpus: config.cpus,
         memoryMiB: config.memoryMiB,
         disks: config.disks,
+        networkDevice: config.networkDevice,
         consolePath: join(config.runDirectory, RunFile.console),
         agentSocketPath: join(config.runDirectory, RunFile.agent),
         libkrunPath: config.libkrunPath,

@@ -5,6 +5,7 @@
  */
 import { MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { Libkrun } from "../../ffi/libkrun.ts";
+import { macBytes } from "../../network/network_plan.ts";
 import { KERNEL_WORDS } from "./engine.ts";
 import type { KrunWorkerConfig, KrunWorkerMessage } from "./krun.ts";
 
@@ -42,6 +43,10 @@ async function run(config: KrunWorkerConfig): Promise<void> {
   // No vsock: with it the guest would reach the host's own network by default.
   context.disableImplicitVsock();
   for (const disk of config.disks) context.addDisk(disk);
+  if (config.networkDevice !== undefined) {
+    const { socketPath, mac } = config.networkDevice;
+    context.addNetUnixstream({ peer: { path: socketPath }, mac: macBytes(mac) });
+  }
   const agentSocket = libkrun.libc.connectUnixSocket(config.agentSocketPath);
   context.addConsolePort(context.addMultiportConsole(), AGENT_PORT, agentSocket, agentSocket);
   scope.postMessage({ type: "starting" });

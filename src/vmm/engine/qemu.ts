@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { IoError, UnsupportedError } from "../../base/errors.ts";
+import { UnsupportedError } from "../../base/errors.ts";
 import { extractKernel } from "../../ffi/kernel_extract.ts";
+import { spawnBound } from "../../platform/bound_child.ts";
 import { homePaths } from "../../platform/home.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
 import { findProgram } from "../../platform/program.ts";
@@ -35,11 +36,9 @@ export const qemuEngine: Engine = {
 
 async function runQemu(program: string, args: readonly string[], runDirectory: string): Promise<Machine> {
   const diagnostics = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);
-  // The kernel kills QEMU when this process ends, however it ends.
-  const [file, ...before] = [...diesWithParent(), program];
-  const child = spawn(file ?? program, [...before, ...args], { stdio: ["ignore", diagnostics, diagnostics] });
+  let child: ChildProcess;
   try {
-    await spawned(child, program);
+    child = await spawnBound(program, args, diagnostics);
   } finally {
     closeSync(diagnostics);
   }
@@ -49,17 +48,4 @@ async function runQemu(program: string, args: readonly string[], runDirectory: s
     child.once("exit", (code, signal) => resolve(`QEMU ended with ${signal ?? `status ${code}`}`)),
   );
   return { exited, kill: () => child.kill("SIGKILL") };
-}
-
-/** A command prefix that ties a program's life to this process's; none where util-linux's setpriv is missing. */
-function diesWithParent(): string[] {
-  const setpriv = findProgram("setpriv");
-  return setpriv === undefined ? [] : [setpriv, "--pdeathsig", "KILL", "--"];
-}
-
-function spawned(child: ChildProcess, program: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.once("spawn", () => resolve());
-    child.once("error", (cause) => reject(new IoError(`run ${program}`, program, cause)));
-  });
 }

@@ -41,7 +41,17 @@ export function qemuArguments(config: MachineConfig, kernelPath: string): string
     ],
     ...["-chardev", `socket,path=${inRun(RunFile.agent)},server=off,id=agent`],
     ...["-device", "virtserialport,chardev=agent,name=agent"],
+    ...networkArguments(config),
     ...["-device", "virtio-rng-device"],
+  ];
+}
+
+function networkArguments({ networkDevice }: MachineConfig): string[] {
+  if (networkDevice === undefined) return [];
+  const { socketPath, mac } = networkDevice;
+  return [
+    ...["-netdev", `stream,id=network,server=off,addr.type=unix,addr.path=${escapeOption(socketPath)}`],
+    ...["-device", `virtio-net-device,netdev=network,mac=${mac}`],
   ];
 }
 

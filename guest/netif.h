@@ -1,0 +1,6 @@
+/* The guest's network interface: a static IPv4 address, and the gateway as the way to everywhere. */
+#pragma once
+#include "limits.h"
+
+/* 0, or errno with `*step` saying at what. */
+int netif_configure(const struct msg_netif *message, const char **step);

@@ -1,0 +1,12 @@
+/** Where passt is, the program behind network mode `user`. @module */
+import { UnsupportedError } from "../base/errors.ts";
+import { findProgram } from "../platform/program.ts";
+
+/** @throws {UnsupportedError} if it is not installed. */
+export function findPasst(): string {
+  const program = findProgram("passt");
+  if (program !== undefined) return program;
+  throw new UnsupportedError("passt is not installed, and network mode user needs it", {
+    hint: "apt-get install passt",
+  });
+}
