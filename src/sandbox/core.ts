@@ -20,7 +20,7 @@ import {
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
-import { parseStoredConfig } from "./options.ts";
+import { checkGrace, GRACE_MS_MAX, parseStoredConfig } from "./options.ts";
 
 /** Grace of `stop()`, in milliseconds. */
 export const STOP_GRACE_MS = 10_000;
@@ -209,6 +209,7 @@ export class SandboxCore {
    * sandbox that does not run is left as it is.
    */
   async stop(graceMs: number): Promise<void> {
+    checkGrace(graceMs);
     if (graceMs === 0) return await this.kill();
     const record = await this.record();
     if (!isLive(record.status)) return;
@@ -260,6 +261,7 @@ export class SandboxCore {
 
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
   async requestStop(graceMs: number): Promise<void> {
+    checkGrace(graceMs);
     const record = await this.record();
     if (!isLive(record.status)) return;
     const isBooting = record.status === "creating" && graceMs === 0;
@@ -339,7 +341,7 @@ export class SandboxCore {
 async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
+    timer = setTimeout(() => resolve(false), Math.min(timeoutMs, GRACE_MS_MAX));
   });
   const done = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);

@@ -177,6 +177,9 @@ const nameSchema = z
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
 const durationMs = z.int().min(1);
+/** Longest grace of a stop: what a timer can wait, 24 days. */
+export const GRACE_MS_MAX: number = 2 ** 31 - 1;
+const graceSchema = z.int().min(0).max(GRACE_MS_MAX);
 
 const schema = z.strictObject({
   name: nameSchema,
@@ -216,10 +219,7 @@ const schema = z.strictObject({
     .union([
       z.boolean(),
       z.strictObject({
-        graceMs: z
-          .int()
-          .min(0)
-          .max(2 ** 31 - 1),
+        graceMs: graceSchema,
       }),
     ])
     .default(false),
@@ -282,6 +282,15 @@ export function checkSandboxName(name: string): void {
       parsed.error.issues.map(({ message }) => ({ field: "name", problem: message })),
     );
   }
+}
+
+/** @throws {InvalidConfigError} if a stop cannot have that grace. */
+export function checkGrace(timeoutMs: number): void {
+  const parsed = graceSchema.safeParse(timeoutMs);
+  if (parsed.success) return;
+  throw new InvalidConfigError(
+    parsed.error.issues.map(({ message }) => ({ field: "timeoutMs", problem: message })),
+  );
 }
 
 const storedStrings = z.array(z.string());

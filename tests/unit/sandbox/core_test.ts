@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { ownProcess } from "../../../src/platform/process_identity.ts";
+import { Registry } from "../../../src/registry/registry.ts";
+import { SandboxCore } from "../../../src/sandbox/core.ts";
+import { FakeHost } from "../../support/fake_host.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import { nativeAgentProblem } from "../../support/native_agent.ts";
+
+test("SandboxCore.stop() refuses a grace that cannot be, before it looks for the sandbox", async () => {
+  using home = temporaryDirectory();
+  const registry = new Registry(home.path);
+  const core = new SandboxCore(registry, { id: "none", name: "none" });
+  const refused = { code: "invalidConfig", message: /^timeoutMs: / };
+  for (const graceMs of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+    await assert.rejects(core.stop(graceMs), refused, String(graceMs));
+    await assert.rejects(core.requestStop(graceMs), refused, String(graceMs));
+  }
+  await assert.rejects(core.stop(2 ** 31 - 1), { code: "sandboxNotFound" });
+  registry.close();
+});
+
+test(
+  "SandboxCore.stop() waits for as long as it said, however long that is",
+  async () => {
+    using home = temporaryDirectory();
+    await using host = await FakeHost.start();
+    const registry = new Registry(home.path);
+    const key = registry.claimCreate({
+      id: "test",
+      name: "x",
+      configJson: "{}",
+      imageDigest: "d",
+      labels: {},
+      runDirectory: join(host.path, ".."),
+      host: { ...ownProcess(), startTime: "1.gone" },
+    });
+    registry.transition(key, "ready");
+    const core = new SandboxCore(registry, { id: "test", name: "x" });
+    const called = host.nextCall();
+    let isOver = false;
+    const stopped = core.stop(2 ** 31 - 1).then(() => {
+      isOver = true;
+    });
+    await called;
+    await new Promise((resolve) => setTimeout(resolve, 50)); // a timer that overflows fires at once
+    assert.equal(isOver, false);
+    assert.deepEqual(
+      host.calls,
+      [{ name: "stop", graceMs: 2 ** 31 - 1 }],
+      "it was killed before its grace was over",
+    );
+    registry.transition(key, "stopped", { reason: "requested" });
+    (await core.connect()).close(); // the end of the VM host process, seen from here
+    await stopped;
+    registry.close();
+  },
+  { skip: nativeAgentProblem },
+);
