@@ -58,7 +58,6 @@ export const OUTPUT_BYTES_MAX: number = 64 * MiB;
 const DEFAULT_TERMINAL = { rows: 24, columns: 80 };
 
 const count = z.int().min(1).max(65_535);
-const limit = z.union([z.int().min(0), z.literal("unlimited")]);
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const schema = z.strictObject({
   env: z.record(z.string().regex(/^[^=\0]+$/, "must be a variable's name"), noNul).optional(),
