@@ -9,6 +9,7 @@
 import { Buffer } from "node:buffer";
 import type { ByteString } from "../tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
+import type { InodeRow } from "./inode_table.ts";
 
 /** How a directory's names fall into blocks. */
 export interface DirectoryPlan {
@@ -19,10 +20,11 @@ export interface DirectoryPlan {
   readonly lastBlockStart: number;
 }
 
-/** What a directory entry points at. */
-export interface DirectoryTarget {
-  readonly slot: number;
-  readonly type: number;
+/** What a directory's entries point at. */
+export interface DirectoryTargets {
+  rowOf(name: ByteString): InodeRow;
+  slotOf(row: InodeRow): number;
+  typeOf(row: InodeRow): number;
 }
 
 export function planDirectory(entryNames: Iterable<ByteString>): DirectoryPlan {
@@ -46,7 +48,7 @@ export function planDirectory(entryNames: Iterable<ByteString>): DirectoryPlan {
 export function* encodeDirectory(
   plan: DirectoryPlan,
   from: number,
-  resolve: (name: ByteString) => DirectoryTarget,
+  targets: DirectoryTargets,
 ): Iterable<Uint8Array> {
   let start = from;
   while (start < plan.names.length) {
@@ -57,7 +59,7 @@ export function* encodeDirectory(
       end++;
     }
     const isLast = end === plan.names.length;
-    yield encodeBlock(plan.names, start, end, isLast ? usedBytes : BLOCK_BYTES, resolve);
+    yield encodeBlock(plan.names, start, end, isLast ? usedBytes : BLOCK_BYTES, targets);
     start = end;
   }
 }
@@ -67,18 +69,19 @@ function encodeBlock(
   start: number,
   end: number,
   sizeBytes: number,
-  resolve: (name: ByteString) => DirectoryTarget,
+  targets: DirectoryTargets,
 ): Uint8Array {
   const block = Buffer.alloc(sizeBytes);
   let nameOffset = (end - start) * DIRENT_BYTES;
   for (let index = start; index < end; index++) {
     const name = names[index]!;
-    const { slot, type } = resolve(name);
+    const row = targets.rowOf(name);
+    const slot = targets.slotOf(row);
     const at = (index - start) * DIRENT_BYTES;
     block.writeUInt32LE(slot % 2 ** 32, at);
     block.writeUInt32LE(Math.floor(slot / 2 ** 32), at + 4);
     block.writeUInt16LE(nameOffset, at + 8);
-    block[at + 10] = type;
+    block[at + 10] = targets.typeOf(row);
     nameOffset += block.write(name, nameOffset, "latin1");
   }
   return block;

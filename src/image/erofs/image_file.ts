@@ -59,6 +59,16 @@ export class ImageFile {
     }
   }
 
+  /** Appends `count` bytes of `source`, without a view of them: that would be garbage for every file of an image. */
+  appendPart(source: Buffer, offset: number, count: number): void {
+    if (this.#gatheredBytes + count > GATHER_BYTES) this.#flush();
+    if (count > GATHER_BYTES) {
+      this.append(source.subarray(offset, offset + count));
+      return;
+    }
+    this.#gatheredBytes += source.copy(this.#gathered, this.#gatheredBytes, offset, offset + count);
+  }
+
   /** Appends `count` zeros. */
   appendZeros(count: number): void {
     if (count >= HOLE_BYTES_MIN) {

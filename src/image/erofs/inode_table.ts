@@ -12,7 +12,7 @@ import { InternalError } from "../../base/errors.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { ByteString, DirectoryNode, TreeNode } from "../tree.ts";
 import { type DirectoryPlan, planDirectory } from "./directory_blocks.ts";
-import { checkName, checkNode } from "./node_limits.ts";
+import { findNameProblem, findNodeProblem } from "./node_limits.ts";
 import { StoredFile } from "./stored_file.ts";
 import type { PlannedXattrs } from "./xattrs.ts";
 
@@ -107,12 +107,15 @@ function listInodes(root: DirectoryNode): ListedInodes {
   const linkCounts: number[] = [];
   const directories = new Map<InodeRow, DirectoryPlan>();
   const rows = new NodeRows(nodes);
+  const entryPath = (row: InodeRow, name: ByteString): ByteString =>
+    joinPath(pathOf(nodes, parents, row), name);
   const add = (node: TreeNode, parent: InodeRow): void => {
     const row = nodes.length;
     nodes.push(node);
     parents.push(parent);
     linkCounts.push(node.kind === "directory" ? 2 : 1);
-    checkNode(node, () => pathOf(nodes, parents, row));
+    const problem = findNodeProblem(node);
+    if (problem !== undefined) throw new TreeInvalidError(pathOf(nodes, parents, row), problem);
     rows.set(node, row);
     if (nodes.length > INODES_MAX)
       throw new TreeInvalidError("/", `the tree has more than ${INODES_MAX} inodes`);
@@ -122,8 +125,10 @@ function listInodes(root: DirectoryNode): ListedInodes {
   for (let row = 0; row < nodes.length; row++) {
     const node = nodes[row]!;
     if (node.kind !== "directory") continue;
-    const entryPath = (name: ByteString): ByteString => joinPath(pathOf(nodes, parents, row), name);
-    for (const name of node.entries.keys()) checkName(name, entryPath);
+    for (const name of node.entries.keys()) {
+      const problem = findNameProblem(name);
+      if (problem !== undefined) throw new TreeInvalidError(entryPath(row, name), problem);
+    }
     const plan = planDirectory(node.entries.keys());
     directories.set(row, plan);
     for (const name of plan.names) {
@@ -132,7 +137,7 @@ function listInodes(root: DirectoryNode): ListedInodes {
       const known = rows.get(child);
       if (child.kind === "directory") {
         if (known !== undefined)
-          throw new TreeInvalidError(entryPath(name), "the directory is in the tree twice");
+          throw new TreeInvalidError(entryPath(row, name), "the directory is in the tree twice");
         linkCounts[row]!++;
       }
       if (known === undefined) add(child, row);

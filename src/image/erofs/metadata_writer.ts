@@ -9,7 +9,7 @@ import { roundUp } from "../../base/bytes.ts";
 import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { Pace } from "../pace.ts";
-import { type DirectoryTarget, encodeDirectory } from "./directory_blocks.ts";
+import { encodeDirectory } from "./directory_blocks.ts";
 import {
   BLOCK_BITS,
   BLOCK_BYTES,
@@ -72,8 +72,10 @@ export class MetadataWriter {
   #planXattrs(): void {
     const { nodes, xattrs, xattrBytes } = this.#inodes;
     for (let row = 0; row < nodes.length; row++) {
-      const planned = this.#naming(row, () => this.#xattrs.plan(nodes[row]!.xattrs));
-      if (planned !== undefined) xattrs.set(row, planned);
+      const node = nodes[row]!;
+      if (node.xattrs.size === 0) continue;
+      const planned = this.#naming(row, () => this.#xattrs.plan(node.xattrs));
+      xattrs.set(row, planned);
     }
     this.#xattrs.seal();
     for (const [row, planned] of xattrs) {
@@ -195,49 +197,50 @@ export class MetadataWriter {
   async #writeInodes(originBytes: number): Promise<void> {
     const { nodes, linkCounts, layouts, locations, slots, trailingBytes, xattrBytes, xattrs } = this.#inodes;
     const encoder = new InodeEncoder();
+    const fields = { number: 0, linkCount: 0, sizeBytes: 0, layout: 0, location: 0, xattrBytes: 0 };
     for (let row = 0; row < nodes.length; row++) {
       if (this.#pace.step()) await this.#pace.turn();
       this.#file.appendZeros(originBytes + slots[row]! * SLOT_BYTES - this.#file.positionBytes);
-      const fields = {
-        number: row + 1,
-        linkCount: linkCounts[row]!,
-        sizeBytes: this.#inodes.sizeBytes(row),
-        layout: layouts[row]!,
-        location: locations[row]!,
-        xattrBytes: xattrBytes[row]!,
-      };
+      fields.number = row + 1;
+      fields.linkCount = linkCounts[row]!;
+      fields.sizeBytes = this.#inodes.sizeBytes(row);
+      fields.layout = layouts[row]!;
+      fields.location = locations[row]!;
+      fields.xattrBytes = xattrBytes[row]!;
       this.#file.append(encoder.encode(nodes[row]!, fields));
       const planned = xattrs.get(row);
       if (planned !== undefined) this.#file.append(this.#xattrs.encode(planned));
-      if (trailingBytes[row]! > 0) this.#file.append(this.#trailing(row));
+      if (trailingBytes[row]! > 0) this.#appendTrailing(row);
     }
   }
 
   /** What stands behind the inode and its attributes. */
-  #trailing(row: InodeRow): Uint8Array {
+  #appendTrailing(row: InodeRow): void {
     const node = this.#inodes.nodes[row]!;
-    if (node.kind === "symlink") return bytesOf(node.target);
-    if (node.kind === "directory") {
-      const [block] = this.#encodeDirectory(row, this.#inodes.directories.get(row)!.lastBlockStart);
-      return block!;
+    if (node.kind === "symlink") {
+      this.#file.append(bytesOf(node.target));
+    } else if (node.kind === "directory") {
+      const { lastBlockStart } = this.#inodes.directories.get(row)!;
+      for (const block of this.#encodeDirectory(row, lastBlockStart)) this.#file.append(block);
+    } else {
+      const stored = this.#inodes.storedFile(row);
+      if (stored.chunks !== undefined) this.#file.append(stored.encodeChunkMap());
+      else this.#storage.tails.appendTo(this.#file, stored.tail!, this.#inodes.trailingBytes[row]!);
     }
-    const stored = this.#inodes.storedFile(row);
-    if (stored.chunks !== undefined) return stored.encodeChunkMap();
-    return this.#storage.tails.view(stored.tail!, this.#inodes.trailingBytes[row]!);
   }
 
   #encodeDirectory(row: InodeRow, from: number): Iterable<Uint8Array> {
     const { nodes, parents, slots, directories } = this.#inodes;
     const directory = nodes[row]!;
     assert(directory.kind === "directory", "the node is a directory");
-    const target = (targetRow: InodeRow): DirectoryTarget => ({
-      slot: slots[targetRow]!,
-      type: DIRENT_TYPE[nodes[targetRow]!.kind],
-    });
-    return encodeDirectory(directories.get(row)!, from, (name) => {
-      if (name === ".") return target(row);
-      if (name === "..") return target(parents[row]!);
-      return target(this.#inodes.rowOf(directory.entries.get(name)!));
+    return encodeDirectory(directories.get(row)!, from, {
+      rowOf: (name) => {
+        if (name === ".") return row;
+        if (name === "..") return parents[row]!;
+        return this.#inodes.rowOf(directory.entries.get(name)!);
+      },
+      slotOf: (target) => slots[target]!,
+      typeOf: (target) => DIRENT_TYPE[nodes[target]!.kind],
     });
   }
 }

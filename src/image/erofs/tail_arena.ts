@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import { MiB } from "../../base/bytes.ts";
+import type { ImageFile } from "./image_file.ts";
 
 /** All kept ends together. What comes after it is exhausted gets a block of its own. */
 export const TAIL_BYTES_BUDGET = 16 * MiB;
@@ -28,6 +29,12 @@ export class TailArena {
     const slot = (this.#pieces.length - 1) * PIECE_BYTES + this.#used;
     this.#used += count;
     return slot;
+  }
+
+  /** Appends the `count` bytes of `slot` to the image. */
+  appendTo(file: ImageFile, slot: TailSlot, count: number): void {
+    const offset = slot % PIECE_BYTES;
+    file.appendPart(this.#pieces[(slot - offset) / PIECE_BYTES]!, offset, count);
   }
 
   /** The `count` bytes of `slot`, to be read or filled. */

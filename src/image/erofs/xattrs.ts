@@ -53,9 +53,8 @@ export class XattrPlanner {
   #sealed = false;
 
   /** @throws {XattrProblem} */
-  plan(xattrs: NodeMetadata["xattrs"]): PlannedXattrs | undefined {
+  plan(xattrs: NodeMetadata["xattrs"]): PlannedXattrs {
     assert(!this.#sealed, "attributes are planned before they are placed");
-    if (xattrs.size === 0) return undefined;
     const names = [...xattrs.keys()].sort();
     const entries = names.map((name) => encodeEntry(name, xattrs.get(name)!));
     for (const entry of entries) this.#useCounts.set(entry, (this.#useCounts.get(entry) ?? 0) + 1);
@@ -87,8 +86,7 @@ export class XattrPlanner {
    *
    * @throws {XattrProblem}
    */
-  sizeOf(planned: PlannedXattrs | undefined): number {
-    if (planned === undefined) return 0;
+  sizeOf(planned: PlannedXattrs): number {
     const { shared, inline } = this.#divide(planned);
     const sizeBytes =
       HEADER_BYTES + shared.length * REFERENCE_BYTES + inline.reduce((sum, entry) => sum + entry.length, 0);
