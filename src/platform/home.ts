@@ -44,7 +44,7 @@ export function homePaths(home: string): {
  * @throws {UnsupportedError} if somebody else owns a directory of that name, or its path is too long for sockets.
  */
 export function ensureRunRoot(home: string): string {
-  const user = userInfo().uid;
+  const user = process.getuid?.() ?? userInfo().uid; // userInfo() throws for a uid without a name
   const base = absolute("XDG_RUNTIME_DIR") ?? tmpdir();
   const digest = createHash("sha256").update(home).digest("hex").slice(0, 12);
   const directory = join(base, `msb-${user}-${digest}`);

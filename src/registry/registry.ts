@@ -2,7 +2,7 @@
  * Which sandboxes there are, in which status, and what happened to them. Names and boots are claimed here, in short
  * write transactions, so that any number of processes can race without harm.
  *
- * A row is a claim. Whether its VM host process is alive is for `liveness.ts` to find out.
+ * A row is a claim. Whether its VM host process is alive is for the sandbox room to find out (`reconcile`).
  *
  * @module
  */
@@ -151,7 +151,7 @@ export class Registry {
    */
   transition(
     key: BootKey,
-    action: SandboxAction,
+    action: Exclude<SandboxAction, "created" | "starting">, // those are claims
     options: { readonly reason?: string; readonly attributes?: Readonly<Record<string, unknown>> } = {},
   ): boolean {
     return this.#database.transaction(() => {
@@ -215,7 +215,7 @@ export class Registry {
 
   /**
    * Forgets a sandbox that does not run and moves its directory to the trash, in one transaction: a namesake that is
-   * created at the same moment never loses its own directory. Returns the trash path, to be deleted at leisure.
+   * created at the same moment never loses its own directory. The caller deletes what was moved, at leisure.
    */
   remove(id: string, move: DirectoryMove): "removed" | "live" | "absent" {
     return this.#database.transaction(() => {
