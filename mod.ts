@@ -84,7 +84,7 @@ export {
 export type { SandboxStatus } from "./src/registry/status.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export type { BootCallOptions, CreateStep } from "./src/sandbox/create.ts";
-export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export { NoDefaultCommandError, SandboxBusyError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
 export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
@@ -147,6 +147,15 @@ export type {
 export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
+export {
+  Snapshot,
+  SnapshotBuilder,
+  type SnapshotCreateOptions,
+  type SnapshotListOptions,
+  type SnapshotSaveOptions,
+  type SnapshotSource,
+  type SnapshotVerifyReport,
+} from "./src/sandbox/snapshot.ts";
 export type { ClaimOptions } from "./src/sandbox/warm_pool.ts";
 export {
   SnapshotAlreadyExistsError,

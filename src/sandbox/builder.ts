@@ -46,6 +46,11 @@ export class SandboxBuilder {
     return this.#set("image", image);
   }
 
+  /** The name of a snapshot to begin with, instead of an image: see {@linkcode SandboxOptions.fromSnapshot}. */
+  fromSnapshot(name: string): this {
+    return this.#set("fromSnapshot", name);
+  }
+
   /** Virtual processors. @default {1} */
   cpus(count: number): this {
     return this.#set("cpus", count);

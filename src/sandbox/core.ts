@@ -182,7 +182,7 @@ export class SandboxCore {
     options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<AgentClient> {
     if (this.#client === undefined) {
-      const client = this.#open(options.timeoutMs ?? CONNECT_TIMEOUT_MS, options.signal);
+      const client = this.openConnection(options);
       this.#client = client;
       const forget = () => {
         if (this.#client === client) this.#client = undefined;
@@ -192,7 +192,14 @@ export class SandboxCore {
     return await this.#client;
   }
 
-  async #open(timeoutMs: number, signal: AbortSignal | undefined): Promise<AgentClient> {
+  /** A connection of the caller's own, for the caller to close. */
+  async openConnection({
+    timeoutMs = CONNECT_TIMEOUT_MS,
+    signal,
+  }: {
+    readonly timeoutMs?: number | undefined;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<AgentClient> {
     const record = await this.record();
     if (!isLive(record.status) || record.runDirectory === undefined) {
       const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };

@@ -15,7 +15,7 @@ import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
-import { findStoredDisk, type ResolvedImage, resolveImage } from "../image/store/resolve_image.ts";
+import { findStoredDisk, resolveImage } from "../image/store/resolve_image.ts";
 import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
 import { findPasst } from "../network/passt_program.ts";
 import { homePaths } from "../platform/home.ts";
@@ -24,6 +24,7 @@ import { stagingPath, sweepStaging } from "../platform/staging.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
+import type { StoredSnapshot } from "../snapshot/store.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
 import { type DoctorReport, selectEngine } from "../vmm/doctor.ts";
 import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
@@ -43,6 +44,13 @@ import {
   type SandboxConfig,
   type SandboxOptions,
 } from "./options.ts";
+import {
+  copySourceDisk,
+  openSource,
+  resolveSourceImage,
+  type SourceImage,
+  sourceConfig,
+} from "./snapshot_source.ts";
 
 /** How one call to create or start a sandbox behaves. */
 export interface BootCallOptions {
@@ -87,13 +95,28 @@ export async function createSandbox(
   sweepStaging(registry.home);
   const claimed = new Set<string>();
   try {
+    const snapshot =
+      request.fromSnapshot === undefined ? undefined : openSource(registry.home, request.fromSnapshot);
     const [bootDisk, image] = await Promise.all([
       ensureBootDisk(homePaths(registry.home).bootDisks),
-      obtainImage(registry, request, call, claimed),
+      obtainImage(registry, request, snapshot, call, claimed),
     ]);
     call.onStep?.("image", performance.now() - begin);
-    const config: SandboxConfig = { ...request.config, imageConfig: imageDefaults(image) };
-    const boot: BootInputs = { registry, config, engine, bootDisk, imagePath: image.erofsPath, call, begin };
+    const config: SandboxConfig = {
+      ...request.config,
+      ...(snapshot === undefined ? {} : sourceConfig(snapshot)),
+      imageConfig: imageDefaults(image),
+    };
+    const boot: BootInputs = {
+      registry,
+      config,
+      engine,
+      bootDisk,
+      imagePath: image.erofsPath,
+      snapshot,
+      call,
+      begin,
+    };
     return await bootInFreeName(boot, request, { id, imageDigest: image.digest });
   } finally {
     for (const digest of claimed) registry.releaseImage(digest, ownProcess());
@@ -104,21 +127,27 @@ export async function createSandbox(
 function obtainImage(
   registry: Registry,
   { config, pullPolicy }: CreateRequest,
+  snapshot: StoredSnapshot | undefined,
   call: BootCallOptions,
   claimed: Set<string>,
-): Promise<ResolvedImage> {
-  return resolveImage(config.image, {
-    home: registry.home,
-    pullPolicy,
-    platform: call.platform,
-    registry: call.registry,
-    signal: call.signal,
-    onProgress: call.onPullProgress,
-    claim: (digest) => {
-      registry.claimImage(digest, ownProcess());
-      claimed.add(digest);
-    },
-  });
+): Promise<SourceImage> {
+  const claim = (digest: string) => {
+    registry.claimImage(digest, ownProcess());
+    claimed.add(digest);
+  };
+  const resolve = (reference: string) =>
+    resolveImage(reference, {
+      home: registry.home,
+      pullPolicy,
+      platform: call.platform,
+      registry: call.registry,
+      signal: call.signal,
+      onProgress: call.onPullProgress,
+      claim,
+    });
+  if (snapshot === undefined) return resolve(config.image);
+  claim(snapshot.descriptor.image.digest); // the snapshot may be removed, and what only it used be pruned
+  return resolveSourceImage(registry.home, snapshot, resolve);
 }
 
 /** Boots under a name that is free, or is made so if the caller wants to replace what has it. */
@@ -139,7 +168,7 @@ async function bootInFreeName(
   }
 }
 
-function imageDefaults({ config }: ResolvedImage): SandboxConfig["imageConfig"] {
+function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
   const { entrypoint, cmd, env, workingDir, user } = config;
   return { entrypoint, cmd, env, workingDir, user };
 }
@@ -179,6 +208,8 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
 }
 
 interface BootInputs {
+  /** What the disk of a new sandbox is a copy of; without, it is empty. */
+  readonly snapshot?: StoredSnapshot | undefined;
   readonly registry: Registry;
   readonly config: SandboxConfig;
   readonly engine: DoctorReport & { readonly engine: ClaimRequest["engine"] };
@@ -243,18 +274,13 @@ function launch(
 }
 
 /** Makes the sandbox's directory with its writable disk, and puts it in place in one step while the name is ours. */
-async function placeDisks({ registry, config, call }: BootInputs, key: BootKey): Promise<void> {
+async function placeDisks({ registry, config, call, snapshot }: BootInputs, key: BootKey): Promise<void> {
   const staged = stagingPath(registry.home);
   try {
     mkdirSync(staged, { mode: 0o700 });
-    await formatExt4({
-      path: join(staged, UPPER_NAME),
-      sizeBytes: config.diskMiB * MiB,
-      label: "msb-upper",
-      directories: [{ path: "upper" }, { path: "work" }],
-      timestampSeconds: Math.floor(Date.now() / 1000),
-      signal: call.signal,
-    });
+    const upper = join(staged, UPPER_NAME);
+    if (snapshot === undefined) await formatUpper(upper, config.diskMiB, call.signal);
+    else await copySourceDisk(registry.home, snapshot, upper, call.signal);
     const place = sandboxDirectory(registry.home, config.name);
     mkdirSync(homePaths(registry.home).sandboxes, { recursive: true, mode: 0o700 });
     registry.whileClaimed(key, () => {
@@ -264,6 +290,17 @@ async function placeDisks({ registry, config, call }: BootInputs, key: BootKey):
   } finally {
     rmSync(staged, { recursive: true, force: true });
   }
+}
+
+async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | undefined): Promise<void> {
+  await formatExt4({
+    path,
+    sizeBytes: sizeMiB * MiB,
+    label: "msb-upper",
+    directories: [{ path: "upper" }, { path: "work" }],
+    timestampSeconds: Math.floor(Date.now() / 1000),
+    signal,
+  });
 }
 
 function bootRequest(

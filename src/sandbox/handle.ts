@@ -29,6 +29,7 @@ import { SandboxNetwork } from "./network.ts";
 import { parseStoredConfig, type SandboxConfig } from "./options.ts";
 import { setPaused } from "./pause.ts";
 import { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./sandbox.ts";
+import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
 
 /**
  * What is known of a sandbox, and what can be done with it whether it runs or not. The fields are those of the moment
@@ -128,7 +129,13 @@ export class SandboxHandle {
     return streamCoreLogs(this.#core, options);
   }
 
-  /** See `Sandbox.pause()`. @throws {SandboxNotRunningError} */
+  /**
+   * Stops all programs where they are, until {@linkcode resume}: they use no processor time and keep their memory, files
+   * and connections. New programs are refused meanwhile (`ExecFailedError` of kind `paused`).
+   *
+   * @throws {SandboxNotRunningError}
+   * @throws {TimeoutError} if a program could not be stopped; all go on then.
+   */
   async pause(): Promise<void> {
     await setPaused(this.#core, true);
   }
@@ -136,6 +143,11 @@ export class SandboxHandle {
   /** See `Sandbox.resume()`. */
   async resume(): Promise<void> {
     await setPaused(this.#core, false);
+  }
+
+  /** Takes a snapshot of the sandbox's disk, whether it runs or not: see `Snapshot.create()`. */
+  snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
+    return Snapshot.create({ ...options, name, from: this });
   }
 
   /** See `Sandbox.stop()`. A sandbox that does not run is left as it is. */

@@ -1,13 +1,15 @@
 /**
- * `Image`, told which images the sandboxes of a home use.
+ * `Image`, told which images the sandboxes and snapshots of a home use.
  *
  * @module
  */
 import { registerImageUsage } from "../image/store/image.ts";
+import { SnapshotStore } from "../snapshot/store.ts";
 import { registryOf } from "./core.ts";
 
 registerImageUsage((home) => ({
-  digestsInUse: async () => registryOf(home).imageDigestsInUse(),
+  digestsInUse: async () =>
+    registryOf(home).imageDigestsInUse().union(new SnapshotStore(home).imageDigests()),
 }));
 
 export {

@@ -29,7 +29,12 @@ export interface SandboxOptions {
   /** 1 to 128 bytes of letters, digits, `.`, `_` and `-`; the first a letter or digit. Unique in a home. */
   readonly name: string;
   /** An OCI reference (`"alpine"`), or a path (`"./rootfs"`, `"./rootfs.tar.gz"`, `"./image.tar"`). */
-  readonly image: string;
+  readonly image?: string | undefined;
+  /**
+   * The name of a snapshot, instead of `image`: the sandbox begins with a copy of its disk, over its image. `diskMiB` is
+   * then the snapshot's.
+   */
+  readonly fromSnapshot?: string | undefined;
   /** Virtual processors, 1 to 16. @default {1} */
   readonly cpus?: number | undefined;
   /** Memory in MiB, from 64 to what the host has. @default {512} */
@@ -132,6 +137,8 @@ export interface SandboxConfig {
   readonly ephemeral: boolean;
   readonly network: NetworkMode;
   readonly ports: readonly PublishedPort[];
+  /** Digest of the snapshot that it was made from. */
+  readonly snapshotDigest?: string | undefined;
   /** What the image says of itself. */
   readonly imageConfig: ImageDefaults;
 }
@@ -147,7 +154,10 @@ export interface ImageDefaults {
 
 /** How this one creation is to go. */
 export interface CreateRequest {
+  /** With `fromSnapshot`, `image` and `diskMiB` are the snapshot's to say. */
   readonly config: Omit<SandboxConfig, "imageConfig">;
+  /** The name of the snapshot to begin with. */
+  readonly fromSnapshot: string | undefined;
   readonly detached: boolean;
   /** `undefined`: an existing sandbox of that name is an error. */
   readonly replaceGraceMs: number | undefined;
@@ -183,7 +193,8 @@ const graceSchema = z.int().min(0).max(GRACE_MS_MAX);
 
 const schema = z.strictObject({
   name: nameSchema,
-  image: nonEmpty,
+  image: noNul.default(""),
+  fromSnapshot: nameSchema.optional(),
   cpus: z.int().min(1).max(CPUS_MAX).default(1),
   memoryMiB: z
     .int()
@@ -251,7 +262,8 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const parsed = schema.safeParse(given);
   if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
-  const { detached, replace, pullPolicy, rlimits, ...config } = parsed.data;
+  const { detached, replace, pullPolicy, rlimits, fromSnapshot, ...config } = parsed.data;
+  checkOrigin(options);
   checkCounts(config.labels, config.env);
   const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
   return {
@@ -268,6 +280,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       hostname: config.hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
     },
+    fromSnapshot,
     detached,
     replaceGraceMs: replace === false ? undefined : grace,
     pullPolicy,
@@ -317,6 +330,7 @@ const storedSchema = z.object({
   ephemeral: z.boolean().default(false),
   network: networkMode.default("none"),
   ports: z.array(portSchema).default([]),
+  snapshotDigest: z.string().optional(),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),
     cmd: storedStrings.optional(),
@@ -363,6 +377,18 @@ function areDistinct(ports: readonly PortAddress[]): boolean {
 
 function hostMemoryMiB(): number {
   return Math.floor(totalmem() / MiB);
+}
+
+/** A sandbox is made of an image or of a snapshot. An empty image is none: builders and defaults may leave it so. */
+function checkOrigin({ image = "", fromSnapshot, diskMiB }: SandboxOptions): void {
+  const issues: ConfigIssue[] = [];
+  if (image === "" && fromSnapshot === undefined)
+    issues.push({ field: "image", problem: "must be given, or fromSnapshot instead" });
+  if (image !== "" && fromSnapshot !== undefined)
+    issues.push({ field: "fromSnapshot", problem: "must not be set beside image: the snapshot has its own" });
+  if (diskMiB !== undefined && fromSnapshot !== undefined)
+    issues.push({ field: "diskMiB", problem: "must not be set beside fromSnapshot: the disk has its size" });
+  if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
 function checkCounts(labels: object, env: object): void {

@@ -38,6 +38,7 @@ import { SandboxNetwork } from "./network.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
 import { setPaused } from "./pause.ts";
+import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
@@ -293,13 +294,7 @@ export class Sandbox implements AsyncDisposable {
     return { name: this.name, activitySeq: await (await this.#core.connect()).touch() };
   }
 
-  /**
-   * Stops all programs where they are, until {@linkcode resume}: they use no processor time and keep their memory, files
-   * and connections. New programs are refused meanwhile (`ExecFailedError` of kind `paused`).
-   *
-   * @throws {SandboxNotRunningError}
-   * @throws {TimeoutError} if a program could not be stopped; all go on then.
-   */
+  /** Stops all programs where they are, until {@linkcode resume}: see `SandboxHandle.pause()`. */
   async pause(): Promise<void> {
     await setPaused(this.#core, true);
   }
@@ -307,6 +302,11 @@ export class Sandbox implements AsyncDisposable {
   /** Lets programs go on after {@linkcode pause}, with the right time on their clock. */
   async resume(): Promise<void> {
     await setPaused(this.#core, false);
+  }
+
+  /** Takes a snapshot of the disk; writes wait meanwhile: see `Snapshot.create()`. */
+  snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
+    return Snapshot.create({ ...options, name, from: this });
   }
 
   /**

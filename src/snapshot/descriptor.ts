@@ -32,7 +32,7 @@ const labels = z
   .record(z.string().min(1).max(128), z.string().max(1024))
   .refine((record) => Object.keys(record).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`);
 const sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/);
-const texts = z.array(z.string());
+const texts = z.array(z.string()).readonly();
 
 const schema = z.strictObject({
   version: z.literal(1),

@@ -1,0 +1,287 @@
+/**
+ * Snapshots as users see them: disks of sandboxes, kept under names.
+ *
+ * @module
+ */
+
+import { rmSync } from "node:fs";
+import { homeDirectory } from "../platform/home.ts";
+import { readArchive } from "../snapshot/archive_read.ts";
+import { writeArchive } from "../snapshot/archive_write.ts";
+import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
+import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.ts";
+import { SnapshotIntegrityError } from "../snapshot/errors.ts";
+import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
+import { openRegistry, SandboxCore } from "./core.ts";
+import { checkSandboxName } from "./options.ts";
+import { takeSnapshot } from "./snapshot_create.ts";
+
+/** A sandbox by its name, or a `Sandbox` or `SandboxHandle`, which stands for that very one. */
+export type SnapshotSource = string | { readonly name: string; readonly id: string };
+
+/** Options of `Snapshot.create()`. */
+export interface SnapshotCreateOptions {
+  /** 1 to 128 bytes of letters, digits, `.`, `_` and `-`; the first a letter or digit. Unique in a home. */
+  readonly name: string;
+  /** Whose disk. */
+  readonly from: SnapshotSource;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Aborting leaves nothing behind, and lets the sandbox's writes go on. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told how much of the disk has been copied. Not called where the copy takes no time. */
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/** Options of `Snapshot.save()`. */
+export interface SnapshotSaveOptions {
+  /** A plain tar instead of a compressed one. @default {false} */
+  readonly plainTar?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told how much of the disk has been read; it is read twice. */
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/** Which snapshots to list. */
+export interface SnapshotListOptions {
+  /** Only those that have all of these. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Answer of `verify()`. */
+export interface SnapshotVerifyReport {
+  readonly digest: string;
+  readonly path: string;
+  readonly upper: { readonly kind: "verified"; readonly algorithm: string; readonly digest: string };
+}
+
+/**
+ * The disk of a sandbox at one moment, and what is needed to make sandboxes of it. A snapshot never changes.
+ *
+ * @example
+ * ```ts
+ * import { Sandbox, Snapshot } from "microsandbox";
+ *
+ * await Snapshot.create({ name: "ready", from: "box", labels: { team: "blue" } });
+ * await using one = await Sandbox.builder("one").fromSnapshot("ready").create();
+ * await using two = await Sandbox.builder("two").fromSnapshot("ready").create();
+ * ```
+ */
+export class Snapshot {
+  readonly name: string;
+  /** Of this snapshot alone, even if another has its name later. */
+  readonly id: string;
+  /** `sha256:` and 64 hex digits: of all that is known of it, the content of its disk included. */
+  readonly digest: string;
+  /** Its directory. */
+  readonly path: string;
+  /** Size of the disk in bytes; it takes as much space as it has data. */
+  readonly sizeBytes: number;
+  readonly createdAt: Date;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The image that the disk lies over, as its sandbox named it. */
+  readonly imageRef: string;
+  /** What the image is known by. */
+  readonly imageManifestDigest: string;
+  /** Name of the sandbox that it was taken of. */
+  readonly sourceSandbox: string;
+  /** Id of that sandbox. */
+  readonly sourceSandboxId: string;
+  /** Digest of the snapshot that its sandbox was made from. */
+  readonly parent: string | null;
+  readonly format = "raw";
+  readonly fstype = "ext4";
+  readonly scope = "disk";
+  readonly #store: SnapshotStore;
+  readonly #descriptor: SnapshotDescriptor;
+
+  /** Use `Snapshot.create()`, `Snapshot.get()` or `Snapshot.list()`. */
+  private constructor(store: SnapshotStore, { descriptor, digest, directory }: StoredSnapshot) {
+    this.#store = store;
+    this.#descriptor = descriptor;
+    this.name = descriptor.name;
+    this.id = descriptor.id;
+    this.digest = digest;
+    this.path = directory;
+    this.sizeBytes = descriptor.upper.sizeBytes;
+    this.createdAt = new Date(descriptor.createdAt);
+    this.labels = descriptor.labels;
+    this.imageRef = descriptor.image.reference;
+    this.imageManifestDigest = descriptor.image.digest;
+    this.sourceSandbox = descriptor.source.name;
+    this.sourceSandboxId = descriptor.source.id;
+    this.parent = descriptor.parent;
+  }
+
+  /** Collects options; ends with `create()`. */
+  static builder(name: string): SnapshotBuilder {
+    return new SnapshotBuilder(name, (options) => Snapshot.create(options));
+  }
+
+  /**
+   * Takes a snapshot of a sandbox's disk. The sandbox may run: its writes then wait until the copy is done, and what was
+   * written before is in it.
+   *
+   * @throws {InvalidConfigError} naming every option that is wrong.
+   * @throws {SnapshotAlreadyExistsError}
+   * @throws {SandboxNotFoundError} if there is no such sandbox.
+   * @throws {SandboxReplacedError} if another has its name.
+   * @throws {SandboxBusyError} if it was started and stopped all the time.
+   * @throws {TimeoutError | AbortedError | IoError}
+   */
+  static async create({ from, ...options }: SnapshotCreateOptions): Promise<Snapshot> {
+    const core = await coreOf(from);
+    return new Snapshot(new SnapshotStore(core.registry.home), await takeSnapshot(core, options));
+  }
+
+  /**
+   * @throws {SnapshotNotFoundError}
+   * @throws {SnapshotIntegrityError} if what is known of it is damaged. Its disk is for {@linkcode verify} to read.
+   */
+  static async get(name: string): Promise<Snapshot> {
+    const store = new SnapshotStore(homeDirectory());
+    return new Snapshot(store, store.get(name));
+  }
+
+  /** The same as {@linkcode Snapshot.get}. */
+  static open(name: string): Promise<Snapshot> {
+    return Snapshot.get(name);
+  }
+
+  /** The snapshots of this home by name. One that is damaged is not among them. */
+  static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
+    const store = new SnapshotStore(homeDirectory());
+    const wanted = Object.entries(labels);
+    return store
+      .list()
+      .filter(({ descriptor }) => wanted.every(([key, value]) => descriptor.labels[key] === value))
+      .map((stored) => new Snapshot(store, stored));
+  }
+
+  /** Removes a snapshot. Sandboxes that were made from it stay as they are. @throws {SnapshotNotFoundError} */
+  static async remove(name: string): Promise<void> {
+    new SnapshotStore(homeDirectory()).remove(name);
+  }
+
+  /** See {@linkcode Snapshot.prototype.save}. */
+  static async save(name: string, path: string, options: SnapshotSaveOptions = {}): Promise<void> {
+    await (await Snapshot.get(name)).save(path, options);
+  }
+
+  /**
+   * Takes a snapshot out of an archive that {@linkcode save} wrote. It has the name that it was saved under. Its image is
+   * not in the archive: it is pulled when a sandbox is made from the snapshot.
+   *
+   * @throws {SnapshotIntegrityError} if the archive is damaged, or is none.
+   * @throws {SnapshotAlreadyExistsError}
+   * @throws {IoError | AbortedError}
+   */
+  static async load(
+    path: string,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Snapshot> {
+    const store = new SnapshotStore(homeDirectory());
+    const directory = store.stage();
+    try {
+      const descriptor = await readArchive({ path, directory, signal });
+      return new Snapshot(store, store.publish(directory, descriptor));
+    } finally {
+      rmSync(directory, { recursive: true, force: true }); // unless it is the snapshot by now
+    }
+  }
+
+  /** Itself. The known SDK has handles of snapshots, which are opened. */
+  async open(): Promise<this> {
+    return this;
+  }
+
+  /** Reads the whole disk. @throws {SnapshotIntegrityError} if its content is not what it was. */
+  async verify({
+    signal,
+  }: {
+    readonly signal?: AbortSignal | undefined;
+  } = {}): Promise<SnapshotVerifyReport> {
+    const { upperPath } = this.#stored();
+    const { algorithm, digest } = this.#descriptor.upper.integrity;
+    if ((await digestDisk(upperPath, { signal })) !== digest)
+      throw new SnapshotIntegrityError(this.name, "the content of its disk has changed");
+    return { digest: this.digest, path: this.path, upper: { kind: "verified", algorithm, digest } };
+  }
+
+  /**
+   * Writes the snapshot to one file, a tar that is compressed with zstd; a file of that name is replaced. The disk is
+   * verified on the way.
+   *
+   * @throws {SnapshotIntegrityError | SnapshotNotFoundError | IoError | AbortedError}
+   */
+  async save(
+    path: string,
+    { plainTar = false, signal, onProgress }: SnapshotSaveOptions = {},
+  ): Promise<void> {
+    await writeArchive(this.#stored(), { path, compress: !plainTar, signal, onProgress });
+  }
+
+  /** See `Snapshot.remove()`. */
+  async remove(): Promise<void> {
+    this.#stored();
+    this.#store.remove(this.name);
+  }
+
+  /** As it is on disk, if it is still this one. */
+  #stored(): StoredSnapshot {
+    const stored = this.#store.get(this.name);
+    if (stored.digest === this.digest) return stored;
+    throw new SnapshotIntegrityError(this.name, "another has its name now, or it was changed");
+  }
+}
+
+/**
+ * Collects {@linkcode SnapshotCreateOptions}.
+ *
+ * @example
+ * ```ts
+ * const snapshot = await Snapshot.builder("ready").fromSandbox("box").label("team", "blue").create();
+ * ```
+ */
+export class SnapshotBuilder {
+  readonly #create: (options: SnapshotCreateOptions) => Promise<Snapshot>;
+  #options: SnapshotCreateOptions;
+
+  /** Use `Snapshot.builder(name)`. */
+  constructor(name: string, create: (options: SnapshotCreateOptions) => Promise<Snapshot>) {
+    this.#create = create;
+    this.#options = { name, from: "" };
+  }
+
+  /** Whose disk: a name, or a `Sandbox` or `SandboxHandle`. */
+  fromSandbox(from: SnapshotSource): this {
+    return this.#set({ from });
+  }
+
+  label(key: string, value: string): this {
+    return this.labels({ [key]: value });
+  }
+
+  labels(labels: Readonly<Record<string, string>>): this {
+    return this.#set({ labels: { ...this.#options.labels, ...labels } });
+  }
+
+  /** Kept for the known SDK: every snapshot records the digest of its content. */
+  recordIntegrity(): this {
+    return this;
+  }
+
+  create(options: Pick<SnapshotCreateOptions, "signal" | "onProgress"> = {}): Promise<Snapshot> {
+    return this.#create({ ...this.#options, ...options });
+  }
+
+  #set(options: Partial<SnapshotCreateOptions>): this {
+    this.#options = { ...this.#options, ...options };
+    return this;
+  }
+}
+
+async function coreOf(from: SnapshotSource): Promise<SandboxCore> {
+  if (typeof from !== "string") return new SandboxCore(openRegistry(), from);
+  checkSandboxName(from);
+  return (await SandboxCore.get(from)).core;
+}
