@@ -9,6 +9,7 @@ import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import { type PortAddress, PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import { checkOrigin } from "./origin.ts";
 
 /** libkrun's kernels are built for 16 processors. */
 export const CPUS_MAX = 16;
@@ -377,18 +378,6 @@ function areDistinct(ports: readonly PortAddress[]): boolean {
 
 function hostMemoryMiB(): number {
   return Math.floor(totalmem() / MiB);
-}
-
-/** A sandbox is made of an image or of a snapshot. An empty image is none: builders and defaults may leave it so. */
-function checkOrigin({ image = "", fromSnapshot, diskMiB }: SandboxOptions): void {
-  const issues: ConfigIssue[] = [];
-  if (image === "" && fromSnapshot === undefined)
-    issues.push({ field: "image", problem: "must be given, or fromSnapshot instead" });
-  if (image !== "" && fromSnapshot !== undefined)
-    issues.push({ field: "fromSnapshot", problem: "must not be set beside image: the snapshot has its own" });
-  if (diskMiB !== undefined && fromSnapshot !== undefined)
-    issues.push({ field: "diskMiB", problem: "must not be set beside fromSnapshot: the disk has its size" });
-  if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
 function checkCounts(labels: object, env: object): void {
