@@ -205,10 +205,24 @@ export class SandboxCore {
       const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };
       throw new SandboxNotRunningError(this.name, record.status, reason);
     }
-    const client = await AgentClient.connect(relayPath(record.runDirectory), { timeoutMs, signal });
+    const client = await this.#greet(record.runDirectory, timeoutMs, signal);
     if (client.sandboxId === this.id) return client;
     client.close();
     throw new SandboxReplacedError(this.name);
+  }
+
+  /** Connects; a sandbox that ended while we did is one that does not run, not one that cannot be spoken to. */
+  async #greet(
+    runDirectory: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<AgentClient> {
+    try {
+      return await AgentClient.connect(relayPath(runDirectory), { timeoutMs, signal });
+    } catch (cause) {
+      const { status } = await this.record();
+      throw isLive(status) ? cause : new SandboxNotRunningError(this.name, status, { cause });
+    }
   }
 
   /**

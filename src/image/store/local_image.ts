@@ -114,7 +114,7 @@ async function convertTar(
   const hash = createHash("sha256");
   using writer = new ErofsWriter(erofsPath, { signal });
   const root = createDirectory();
-  const options = { signal, allowDevices: true, absoluteNames: "strip", afterMember: setLinkMode } as const;
+  const options = { signal, afterMember: setLinkMode }; // device nodes and absolute names are refused by name
   const tar = new UnpackBudget().spend(decompressDetected(hashed(readFileChunks(path), hash)));
   await applyTar(tar, root, writer, options);
   await writer.finish(root);

@@ -211,14 +211,20 @@ test("resolveImage() relies on a directory's key only after the changes have set
 test("resolveImage() takes tars, plain and compressed, and refuses other files", async () => {
   using home = temporaryDirectory();
   using source = temporaryDirectory();
-  const tar = buildTar(...BASE, { name: "dev", type: "3", major: 1, minor: 3 });
+  const tar = buildTar(...BASE);
   const forms = { "a.tar": tar, "b.tar.gz": gzipSync(tar), "c.tar.zst": zstdCompressSync(tar) };
   for (const [name, bytes] of Object.entries(forms)) {
     const path = join(source.path, name);
     writeFileSync(path, bytes);
     const image = await resolveImage(path, { home: home.path });
     assert.equal(image.digest, digestOf(bytes));
-    assert.deepEqual(Object.keys(showImage(image.erofsPath)), ["", "/dev", "/etc", "/etc/name"]);
+    assert.deepEqual(Object.keys(showImage(image.erofsPath)), ["", "/etc", "/etc/name"]);
+  }
+  const refused = { "dev/null": { type: "3", major: 1, minor: 3 }, "/etc/passwd": {} };
+  for (const [name, member] of Object.entries(refused)) {
+    const path = join(source.path, "refused.tar");
+    writeFileSync(path, buildTar({ name, ...member }));
+    await assert.rejects(resolveImage(path, { home: home.path }), { code: "tarInvalid", member: name });
   }
   const path = join(source.path, "text.tar");
   writeFileSync(path, "not a tar");
