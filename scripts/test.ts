@@ -56,8 +56,8 @@ const STAGES: readonly Stage[] = [
     counts: "deno",
   },
   {
-    name: "VM smoke on krun, Bun",
-    command: [...ON_KRUN, "bun", "test", SMOKE],
+    name: "VM smoke and seeds on krun",
+    command: [...ON_KRUN, "bun", "test", SMOKE, "tests/seeds"],
     env: REQUIRE_VM,
     counts: "bun",
   },

@@ -97,6 +97,8 @@ export class MicrosandboxError extends Error {
   readonly code: ErrorCode;
   /** What the reader can do about it; `undefined` where there is nothing to say. */
   readonly hint: string | undefined;
+  /** The message without the hint. */
+  readonly summary: string;
   readonly [BRAND] = true;
 
   constructor(code: ErrorCode, message: string, options: MicrosandboxErrorOptions = {}) {
@@ -105,6 +107,7 @@ export class MicrosandboxError extends Error {
     this.name = new.target.name;
     this.code = code;
     this.hint = hint;
+    this.summary = message;
   }
 
   /** Whether `value` is an error of this library, of whichever loaded copy. */

@@ -224,7 +224,7 @@ function reportFailure(owner: Owner, error: unknown): void {
   owner.report({
     type: "failed",
     step: progress,
-    message: messageOf(error),
+    message: known?.summary ?? messageOf(error),
     code: known?.code,
     hint: known?.hint,
     portInUse: error instanceof PortInUseError ? { bind: error.bind, hostPort: error.hostPort } : undefined,

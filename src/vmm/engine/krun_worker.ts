@@ -23,7 +23,7 @@ scope.onmessage = (event) => {
     const known = MicrosandboxError.is(error) ? error : undefined;
     scope.postMessage({
       type: "failed",
-      message: messageOf(error),
+      message: known?.summary ?? messageOf(error),
       ...(known === undefined ? {} : { code: known.code }),
       ...(known?.hint === undefined ? {} : { hint: known.hint }),
     });
