@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { decodeUtf8 } from "../base/bytes.ts";
 
 export const LOADER_CACHE_PATH = "/etc/ld.so.cache";
@@ -23,15 +23,19 @@ export interface LoaderCacheEntry {
   path: string;
 }
 
+/** The last cache that was read: decoding one takes milliseconds, and each boot looks for two libraries. */
+let remembered: { readonly key: string; readonly entries: readonly LoaderCacheEntry[] } | undefined;
+
 /** The entries of the cache file at `path`; none if it is absent or not understood, as on musl. */
-export function readLoaderCache(path: string = LOADER_CACHE_PATH): LoaderCacheEntry[] {
-  let bytes: Uint8Array;
+export function readLoaderCache(path: string = LOADER_CACHE_PATH): readonly LoaderCacheEntry[] {
   try {
-    bytes = readFileSync(path);
+    const { ino, size, mtimeMs } = statSync(path);
+    const key = [path, ino, size, mtimeMs].join();
+    if (remembered?.key !== key) remembered = { key, entries: parseLoaderCache(readFileSync(path)) };
+    return remembered.entries;
   } catch {
     return []; // no cache: the standard directories are searched all the same
   }
-  return parseLoaderCache(bytes);
 }
 
 /** The entries of a cache file's bytes; none if they are not understood. */

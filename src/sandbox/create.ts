@@ -7,7 +7,6 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MiB } from "../base/bytes.ts";
 import { InternalError } from "../base/errors.ts";
@@ -51,6 +50,7 @@ import {
   type SourceImage,
   sourceConfig,
 } from "./snapshot_source.ts";
+import { StagedDisk, UPPER_NAME } from "./staged_disk.ts";
 
 /** How one call to create or start a sandbox behaves. */
 export interface BootCallOptions {
@@ -77,7 +77,6 @@ export interface BootedSandbox {
   readonly detached: boolean;
 }
 
-const UPPER_NAME = "upper.ext4";
 /** Other processes may create the same name as often as we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
@@ -239,8 +238,10 @@ async function bootNew(
     imageDigest,
     labels: config.labels,
   } as const;
+  // The disk is made while the VM host process starts: neither needs the other.
+  await using disk = new StagedDisk(registry, (path) => makeUpper(boot, path));
   try {
-    const vm = await launch(boot, sandbox, request.detached, (key) => placeDisks(boot, key));
+    const vm = await launch(boot, sandbox, request.detached, (key) => disk.place(key, config.name));
     return {
       core: new SandboxCore(registry, { id, name: config.name }),
       config,
@@ -273,23 +274,10 @@ function launch(
   });
 }
 
-/** Makes the sandbox's directory with its writable disk, and puts it in place in one step while the name is ours. */
-async function placeDisks({ registry, config, call, snapshot }: BootInputs, key: BootKey): Promise<void> {
-  const staged = stagingPath(registry.home);
-  try {
-    mkdirSync(staged, { mode: 0o700 });
-    const upper = join(staged, UPPER_NAME);
-    if (snapshot === undefined) await formatUpper(upper, config.diskMiB, call.signal);
-    else await copySourceDisk(registry.home, snapshot, upper, call.signal);
-    const place = sandboxDirectory(registry.home, config.name);
-    mkdirSync(homePaths(registry.home).sandboxes, { recursive: true, mode: 0o700 });
-    registry.whileClaimed(key, () => {
-      rmSync(place, { recursive: true, force: true }); // nobody's: the name was free
-      renameSync(staged, place);
-    });
-  } finally {
-    rmSync(staged, { recursive: true, force: true });
-  }
+/** The disk of a new sandbox: empty, or a copy. */
+async function makeUpper({ registry, config, call, snapshot }: BootInputs, path: string): Promise<void> {
+  if (snapshot === undefined) await formatUpper(path, config.diskMiB, call.signal);
+  else await copySourceDisk(registry.home, snapshot, path, call.signal);
 }
 
 async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | undefined): Promise<void> {

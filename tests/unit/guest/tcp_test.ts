@@ -85,7 +85,10 @@ test(
 test(
   "tcpConnect finds a server that listens on the IPv6 loopback only",
   async () => {
-    await using server = await TestServer.start((socket) => socket.on("data", () => socket.end("six")), "::1");
+    await using server = await TestServer.start(
+      (socket) => socket.on("data", () => socket.end("six")),
+      "::1",
+    );
     await using agent = await NativeAgent.start();
     connect(agent, server.port);
     await agent.expect("tcpConnected", STREAM);
