@@ -9,7 +9,7 @@ import { MiB } from "../../base/bytes.ts";
 import type { ImageFile } from "./image_file.ts";
 
 /** All kept ends together. What comes after it is exhausted gets a block of its own. */
-export const TAIL_BYTES_BUDGET = 16 * MiB;
+export const TAIL_BYTES_BUDGET = 4 * MiB;
 const PIECE_BYTES = 1 * MiB;
 
 /** Where bytes are in the arena: a number, as there is one for nearly every file. */
