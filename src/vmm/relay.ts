@@ -205,8 +205,8 @@ export class Relay {
         this.#handlers.limits(message.fields);
         return this.#note(client);
       case "drain":
-        this.#note(client); // first: the end may begin at once
-        return this.#handlers.drain();
+        this.#handlers.drain(); // an end that begins at once still leaves time for the answer
+        return this.#note(client);
       case "ping":
         return this.#ping(client, message.fields.token);
       case "ports":
