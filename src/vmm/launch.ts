@@ -185,9 +185,10 @@ async function endHost(child: LineChild): Promise<void> {
 
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await promise;
+  // Not left to the race: a line that is there already would win it.
+  if (signal.aborted) throw new AbortedError("boot", signal.reason);
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(new AbortedError("boot", signal.reason));
-  if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
   try {
     return await Promise.race([promise, aborted.promise]);
