@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "../../../src/registry/database.ts";
-import { type BootKey, Registry } from "../../../src/registry/registry.ts";
-import { isLive, type SandboxAction, type SandboxStatus } from "../../../src/registry/status.ts";
+import { Registry } from "../../../src/registry/registry.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { BOOT, claimOf } from "./claims.ts";
 
 /** A registry in a home of its own. */
 function openHome(): Disposable & { registry: Registry; path: string } {
@@ -20,88 +18,6 @@ function openHome(): Disposable & { registry: Registry; path: string } {
       directory[Symbol.dispose]();
     },
   };
-}
-
-type Step = Exclude<SandboxAction, "created" | "starting">;
-
-/** How to bring a new sandbox into each status. */
-const WAYS: Readonly<Record<SandboxStatus, readonly Step[]>> = {
-  creating: [],
-  running: ["ready"],
-  paused: ["ready", "paused"],
-  draining: ["ready", "stopping"],
-  stopped: ["ready", "stopped"],
-  crashed: ["crashed"],
-};
-
-/** What each action makes of each status; nothing where it is refused. */
-const OUTCOMES: Readonly<Record<SandboxStatus, Readonly<Partial<Record<Step | "starting", SandboxStatus>>>>> =
-  {
-    creating: { ready: "running", stopping: "draining", stopped: "stopped", crashed: "crashed" },
-    running: { paused: "paused", stopping: "draining", stopped: "stopped", crashed: "crashed" },
-    paused: { resumed: "running", stopping: "draining", stopped: "stopped", crashed: "crashed" },
-    draining: { stopped: "stopped", crashed: "crashed" },
-    stopped: { starting: "creating" },
-    crashed: { starting: "creating" },
-  };
-
-const STEPS: readonly Step[] = ["ready", "paused", "resumed", "stopping", "stopped", "crashed"];
-
-function statusOf(registry: Registry, { id }: BootKey): SandboxStatus | undefined {
-  return registry.findById(id)?.status;
-}
-
-/** A sandbox in `status`. */
-function sandboxIn(registry: Registry, status: SandboxStatus, name = `in-${status}`): BootKey {
-  const key = registry.claimCreate(claimOf(name));
-  for (const step of WAYS[status]) assert.equal(registry.transition(key, step), true);
-  assert.equal(statusOf(registry, key), status);
-  return key;
-}
-
-for (const [status, outcomes] of Object.entries(OUTCOMES) as [
-  SandboxStatus,
-  (typeof OUTCOMES)["running"],
-][]) {
-  test(`Registry.transition() of a ${status} sandbox leads where the table says, and nowhere else`, () => {
-    using home = openHome();
-    const { registry } = home;
-    for (const step of STEPS) {
-      const key = sandboxIn(registry, status, `${status}-${step}`);
-      const expected = outcomes[step];
-      const before = registry.eventLog.range().newest;
-      assert.equal(registry.transition(key, step, { reason: "why" }), expected !== undefined, step);
-      assert.equal(statusOf(registry, key), expected ?? status, step);
-      const events = registry.eventLog.read({ after: before, limit: 10 }).events;
-      assert.deepEqual(
-        events.map(({ action, attributes }) => [action, attributes]),
-        expected === undefined ? [] : [[step, { reason: "why" }]],
-      );
-    }
-  });
-
-  test(`Registry.claimStart() of a ${status} sandbox ${outcomes.starting ? "makes its next boot" : "is refused"}`, () => {
-    using home = openHome();
-    const { registry } = home;
-    const key = sandboxIn(registry, status);
-    const next = registry.claimStart(key.id, { ...BOOT, runDirectory: "/run/next" });
-    assert.deepEqual(next, outcomes.starting ? { id: key.id, bootNumber: 2 } : undefined);
-    const record = registry.findById(key.id)!;
-    assert.equal(record.status, outcomes.starting ?? status);
-    assert.equal(record.runDirectory, outcomes.starting ? "/run/next" : "/run/x");
-  });
-
-  test(`Registry.remove() of a ${status} sandbox ${isLive(status) ? "is refused" : "removes it"}`, () => {
-    using home = openHome();
-    const { registry, path } = home;
-    const key = sandboxIn(registry, status);
-    const move = { from: join(path, "place"), to: join(path, "trash") };
-    mkdirSync(move.from);
-    assert.equal(registry.remove(key.id, move), isLive(status) ? "live" : "removed");
-    assert.equal(existsSync(move.from), isLive(status));
-    assert.equal(existsSync(move.to), !isLive(status));
-    assert.equal(registry.remove("no such id", move), "absent");
-  });
 }
 
 test("Database refuses a registry that a newer release wrote, and leaves it as it is", () => {
