@@ -6,18 +6,13 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 
+import { type Counts, countOf, failuresOf, type Runner } from "./test_report.ts";
+
 interface Stage {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** How the output says what it counted; a command without a count is one test. */
-  readonly counts: "bun" | "deno" | "exit";
-}
-
-interface Counts {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
+  readonly runner: Runner;
 }
 
 const DENO_TEST = ["deno", "test", "--allow-all", "--no-check", "--quiet"] as const;
@@ -26,8 +21,8 @@ const REQUIRE_VM = { MSB_REQUIRE_VM: "1", MSB_ONLY_IGNORED: "1" } as const;
 const ON_KRUN = ["scripts/kvm-host", "--timeout", "900", "env", "MSB_ENGINE=krun"] as const;
 
 const STAGES: readonly Stage[] = [
-  { name: "format and lint", command: ["biome", "ci", "."], counts: "exit" },
-  { name: "types for Bun", command: ["tsc", "-p", "tsconfig.json"], counts: "exit" },
+  { name: "format and lint", command: ["biome", "ci", "."], runner: "exit" },
+  { name: "types for Bun", command: ["tsc", "-p", "tsconfig.json"], runner: "exit" },
   {
     name: "types for Deno",
     command: [
@@ -39,40 +34,48 @@ const STAGES: readonly Stage[] = [
       "src/vmm/main.ts",
       "src/vmm/engine/krun_worker.ts",
     ],
-    counts: "exit",
+    runner: "exit",
   },
-  { name: "tests on Bun", command: ["bun", "test"], counts: "bun" },
-  { name: "tests on Deno", command: [...DENO_TEST, "tests"], counts: "deno" },
+  { name: "tests on Bun", command: ["bun", "test"], runner: "bun" },
+  { name: "tests on Deno", command: [...DENO_TEST, "tests"], runner: "deno" },
   {
     name: "VM tests on qemu, Bun",
     command: ["bun", "test", "--only-ignored"],
     env: { ...REQUIRE_VM, MSB_ENGINE: "qemu" },
-    counts: "bun",
+    runner: "bun",
   },
   {
     name: "VM smoke on qemu, Deno",
     command: [...DENO_TEST, SMOKE],
     env: { ...REQUIRE_VM, MSB_ENGINE: "qemu" },
-    counts: "deno",
+    runner: "deno",
   },
   {
     name: "VM smoke and seeds on krun",
     command: [...ON_KRUN, "bun", "test", SMOKE, "tests/seeds"],
     env: REQUIRE_VM,
-    counts: "bun",
+    runner: "bun",
   },
   {
     name: "VM smoke on krun, Deno",
     command: [...ON_KRUN, ...DENO_TEST, SMOKE],
     env: REQUIRE_VM,
-    counts: "deno",
+    runner: "deno",
   },
 ];
 
 const LOGS = "build/test-logs";
 
+interface Outcome {
+  readonly name: string;
+  readonly counts: Counts;
+  readonly failures: string;
+  readonly seconds: number;
+}
+
 /** Runs a stage with its output passed through and kept. */
-async function run(stage: Stage): Promise<Counts> {
+async function run(stage: Stage): Promise<Outcome> {
+  const begin = performance.now();
   const [file = "", ...args] = stage.command;
   const child = spawn(file, args, {
     env: { ...process.env, NO_COLOR: "1", ...stage.env },
@@ -94,28 +97,12 @@ async function run(stage: Stage): Promise<Counts> {
   });
   const text = output.join("");
   writeFileSync(`${LOGS}/${stage.name.replaceAll(/[^A-Za-z]+/g, "-")}.log`, text);
-  return countOf(stage, text, code);
-}
-
-/** What a runner counted. One that failed without counting a failure has failed once; one that ran nothing too. */
-export function countOf({ counts }: Pick<Stage, "counts">, text: string, code: number): Counts {
-  const last = (pattern: RegExp) => Number([...text.matchAll(pattern)].at(-1)?.[1] ?? 0);
-  const none = { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
-  if (counts === "exit") return none;
-  const found =
-    counts === "bun"
-      ? {
-          passed: last(/^ *(\d+) pass$/gm),
-          failed: last(/^ *(\d+) fail$/gm),
-          skipped: last(/^ *(\d+) skip$/gm),
-        }
-      : {
-          passed: last(/\| (\d+) passed/g),
-          failed: last(/\| (\d+) failed/g),
-          skipped: last(/\| (\d+) ignored/g),
-        };
-  const isHonest = found.passed + found.failed > 0 && (code === 0 || found.failed > 0);
-  return isHonest ? found : { ...found, failed: found.failed + 1 };
+  return {
+    name: stage.name,
+    counts: countOf(stage.runner, text, code),
+    failures: code === 0 ? "" : failuresOf(stage.runner, text),
+    seconds: (performance.now() - begin) / 1000,
+  };
 }
 
 async function main(names: readonly string[]): Promise<number> {
@@ -125,12 +112,12 @@ async function main(names: readonly string[]): Promise<number> {
   }
   mkdirSync(LOGS, { recursive: true });
   const chosen = STAGES.filter(({ name }) => names.length === 0 || names.includes(name));
-  const results: { readonly name: string; readonly counts: Counts; readonly seconds: number }[] = [];
+  const results: Outcome[] = [];
   for (const stage of chosen) {
     console.log(`\n=== ${stage.name}: ${stage.command.join(" ")}`);
-    const begin = performance.now();
-    results.push({ name: stage.name, counts: await run(stage), seconds: (performance.now() - begin) / 1000 });
+    results.push(await run(stage));
   }
+  for (const { name, failures } of results) if (failures) console.log(`\n=== FAILED in ${name}\n${failures}`);
   console.log("");
   for (const { name, counts, seconds } of results) {
     const { passed, failed, skipped } = counts;
