@@ -22,8 +22,12 @@ export const EXEC_LOG = { id: 1, filename: "exec.log", format: "record", sources
 export const RUNTIME_LOG = { id: 2, filename: "runtime.log", format: "text", sources: ["system"] } as const;
 export const KERNEL_LOG = { id: 3, filename: "kernel.log", format: "text", sources: ["system"] } as const;
 
-/** Every kind of log file, in the order in which readers visit them. */
-export const LOG_FILES: readonly LogFileSpec[] = [EXEC_LOG, RUNTIME_LOG, KERNEL_LOG];
+/**
+ * Every kind of log file, in the order in which readers visit them and in which entries of the same millisecond come.
+ * `exec.log` is last: it holds the marks of a boot's beginning and end, and what the kernel and the engine said comes
+ * before both.
+ */
+export const LOG_FILES: readonly LogFileSpec[] = [RUNTIME_LOG, KERNEL_LOG, EXEC_LOG];
 
 /** Names that {@linkcode openTextLogWriter} accepts. */
 export type TextLogFilename = typeof RUNTIME_LOG.filename | typeof KERNEL_LOG.filename;

@@ -221,12 +221,11 @@ test(
     assert.ok(lostRecords > 0 && kept.length > 0);
     assert.equal(kept.length + lostRecords, 20);
     assert.equal(lostBytes, lostRecords * "lost or not 000\n".length);
-    const reports = entries.filter((text) => text.includes("could not be logged"));
-    assert.ok(
-      reports[0]!.startsWith(`--- ${lostRecords} records with ${lostBytes} bytes could not be logged: `),
-    );
+    const isReported = (lost: string) =>
+      entries.some((text) => text.startsWith(`--- ${lost} could not be logged: `));
+    assert.ok(isReported(`${lostRecords} records with ${lostBytes} bytes`));
     assert.ok(entries.includes("after\n"));
-    assert.ok(reports[1]!.startsWith(`--- ${kernelLostBytes} bytes could not be logged: `));
+    assert.ok(isReported(`${kernelLostBytes} bytes`));
   },
   { skip: process.platform === "linux" ? undefined : "needs prlimit" },
 );
