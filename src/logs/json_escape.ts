@@ -1,7 +1,7 @@
 /**
  * UTF-8 text to the inside of a JSON string (RFC 8259, section 7), from bytes to bytes. Every byte of program output
- * goes through here once on its way to the log, so it copies eight bytes at a time for as long as none of them needs
- * an escape; that is two to four times as fast as the way through strings and `JSON.stringify`.
+ * goes through here once on its way to the log, so it copies 16 bytes at a time for as long as none of them needs an
+ * escape; that is two to four times as fast as the way through strings and `JSON.stringify`.
  *
  * @module
  */
@@ -24,27 +24,39 @@ function makeEscapes(): Uint8Array {
   return escapes;
 }
 
+/** Bytes that are copied at a time: enough to make the loop cheap, few enough to be free of specials in most text. */
+const STRIDE = 16;
+
 /**
  * Writes the escaped form of `source` at `offset` of `target`, which has room for {@linkcode ESCAPED_BYTES_MAX} bytes
- * for each of its bytes and 8 more. Returns the offset after it.
+ * for each of its bytes and {@linkcode STRIDE} more. Returns the offset after it.
  */
 export function escapeJson(source: Uint8Array, target: Uint8Array, offset: number): number {
   const from = new DataView(source.buffer, source.byteOffset, source.byteLength);
   const to = new DataView(target.buffer, target.byteOffset, target.byteLength);
   const end = source.length;
   let at = 0;
-  while (at + 8 <= end) {
-    const low = from.getInt32(at, true);
-    const high = from.getInt32(at + 4, true);
-    to.setInt32(offset, low, true); // right up to the first special byte, which then overwrites the rest
-    to.setInt32(offset + 4, high, true);
-    const lowBits = specialBits(low);
-    const highBits = specialBits(high);
-    if ((lowBits | highBits) === 0) {
-      at += 8;
-      offset += 8;
+  while (at + STRIDE <= end) {
+    const first = from.getInt32(at, true);
+    const second = from.getInt32(at + 4, true);
+    const third = from.getInt32(at + 8, true);
+    const fourth = from.getInt32(at + 12, true);
+    to.setInt32(offset, first, true); // right up to the first special byte, which then overwrites the rest
+    to.setInt32(offset + 4, second, true);
+    to.setInt32(offset + 8, third, true);
+    to.setInt32(offset + 12, fourth, true);
+    const inFirst = specialBits(first);
+    const inSecond = specialBits(second);
+    const inThird = specialBits(third);
+    const inFourth = specialBits(fourth);
+    if ((inFirst | inSecond | inThird | inFourth) === 0) {
+      at += STRIDE;
+      offset += STRIDE;
     } else {
-      const plain = lowBits !== 0 ? firstByte(lowBits) : 4 + firstByte(highBits);
+      let plain = 12 + firstByte(inFourth);
+      if (inFirst !== 0) plain = firstByte(inFirst);
+      else if (inSecond !== 0) plain = 4 + firstByte(inSecond);
+      else if (inThird !== 0) plain = 8 + firstByte(inThird);
       at += plain;
       offset = escapeByte(source[at]!, target, offset + plain);
       at++;
