@@ -15,6 +15,7 @@ import {
 } from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
+import { logSessionId } from "./log_session.ts";
 import {
   type Message,
   type MessageFields,
@@ -129,7 +130,8 @@ export class AgentClient {
       );
     }
     const stream = this.#nextStream++;
-    return this.#begin(stream, new ExecSession(stream, start, this.#connection));
+    const sessionId = logSessionId(this.#welcome.bootNumber, stream);
+    return this.#begin(stream, new ExecSession(stream, sessionId, start, this.#connection));
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */

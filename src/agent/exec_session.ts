@@ -56,6 +56,8 @@ export class ExecSession {
   readonly settled: Promise<ExecExit>;
   /** Resolves when the stream number is free again. Never rejects. */
   readonly finished: Promise<void>;
+  /** Its number in the sandbox's log. */
+  readonly logSessionId: number;
   readonly stdin: InputChannel;
   readonly outputs: ReadonlyMap<OutputName, OutputChannel>;
   readonly #stream: number;
@@ -69,8 +71,9 @@ export class ExecSession {
   #exit: ExecExit | undefined;
   #closing = false;
 
-  constructor(stream: number, start: ExecStart, connection: UnixConnection) {
+  constructor(stream: number, logSessionId: number, start: ExecStart, connection: UnixConnection) {
     this.#stream = stream;
+    this.logSessionId = logSessionId;
     this.#start = start;
     this.#connection = connection;
     this.started = this.#started.promise;

@@ -23,7 +23,7 @@ export interface LogEntry {
   /** When it was captured: UTC, to the millisecond. */
   readonly timestamp: Date;
   readonly source: LogSource;
-  /** The exec session that wrote it, unique across boots of the sandbox; `null` for `system`. */
+  /** The run of a program that wrote it (`ExecHandle.sessionId`), unique across boots of the sandbox; `null` for `system`. */
   readonly sessionId: number | null;
   /** The bytes as the program wrote them. */
   readonly data: Uint8Array;

@@ -148,6 +148,11 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     if (request.input !== undefined) this.#feed(request.input);
   }
 
+  /** What `LogEntry.sessionId` says of everything that this program writes. */
+  get sessionId(): number {
+    return this.#session.logSessionId;
+  }
+
   /** Standard output as a stream, or all output of a pseudo-terminal. */
   get stdout(): ReadableStream<Bytes> {
     this.#stdout ??= this.#stream(this.#session.outputs.get("output") ?? this.#session.outputs.get("stdout"));

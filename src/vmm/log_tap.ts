@@ -4,10 +4,8 @@
  * @module
  */
 import type { Frame } from "../agent/frame.ts";
+import { logSessionId } from "../agent/log_session.ts";
 import { FrameFlag, MESSAGES } from "../agent/protocol.ts";
-
-/** Session ids of one boot start at this times the boot number, so that they never repeat in one log. */
-const SESSIONS_PER_BOOT = 1_000_000_000;
 
 export type TappedSource = "stdout" | "stderr" | "output";
 
@@ -25,29 +23,31 @@ const SOURCES: ReadonlyMap<number, TappedSource> = new Map([
 
 export class LogTap {
   readonly #target: TapTarget;
-  readonly #sessions = new Map<number, number>();
-  #nextSessionId: number;
+  readonly #bootNumber: number;
+  /** Streams that carry a program's output; TCP streams use the same messages. */
+  readonly #programs = new Set<number>();
 
   constructor(target: TapTarget, bootNumber: number) {
     this.#target = target;
-    this.#nextSessionId = bootNumber * SESSIONS_PER_BOOT + 1;
+    this.#bootNumber = bootNumber;
   }
 
-  /** A program is about to be started on a stream. */
-  sessionStarts(stream: number): void {
-    if (!this.#sessions.has(stream)) this.#sessions.set(stream, this.#nextSessionId++);
+  /** Sees every frame that goes to the guest on a stream. */
+  observeRequest({ type, flags, stream }: Frame): void {
+    const isWholeStart = type === MESSAGES.execStart.type && (flags & FrameFlag.more) === 0;
+    if (isWholeStart) this.#programs.add(stream);
   }
 
   /** Sees every frame that the guest sends on a stream. */
   observe(frame: Frame): void {
-    const sessionId = this.#sessions.get(frame.stream);
-    if (sessionId === undefined) return;
+    if (!this.#programs.has(frame.stream)) return;
     const source = SOURCES.get(frame.type);
     if (source !== undefined) {
+      const sessionId = logSessionId(this.#bootNumber, frame.stream);
       if (frame.payload.length > 0) this.#target.append(source, sessionId, frame.payload);
       if ((frame.flags & FrameFlag.end) !== 0) this.#target.endOfStream(source, sessionId);
     } else if (frame.type === MESSAGES.closed.type) {
-      this.#sessions.delete(frame.stream);
+      this.#programs.delete(frame.stream);
     }
   }
 }

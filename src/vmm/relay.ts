@@ -185,7 +185,7 @@ export class Relay {
     }
     if (!this.#activity.admits(frame)) return this.#refuseProgram(client, frame);
     client.highestStream = Math.max(client.highestStream, frame.stream);
-    if (frame.type === MESSAGES.execStart.type) this.#tap?.sessionStarts(frame.stream);
+    this.#tap?.observeRequest(frame);
     this.#activity.toAgent(frame);
     this.#link?.forward(frame);
     if ((this.#link?.bufferedBytes ?? 0) > AGENT_QUEUE_BYTES_MAX) this.#holdClients();

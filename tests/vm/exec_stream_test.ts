@@ -57,6 +57,20 @@ homeTest(
   },
 );
 
+homeTest("ExecHandle.sessionId finds in the log what the program wrote", async ({ create }) => {
+  const sandbox = await create();
+  const [one, two] = await Promise.all([
+    sandbox.execStream("sh", ["-c", "echo one; echo problem >&2"]),
+    sandbox.execStream("echo", ["two"]),
+  ]);
+  await Promise.all([one.collect(), two.collect()]);
+  const entries = await sandbox.logs();
+  const textsOf = ({ sessionId }: ExecHandle) =>
+    entries.filter((entry) => entry.sessionId === sessionId).map((entry) => entry.text());
+  assert.deepEqual(textsOf(one).toSorted(), ["one\n", "problem\n"]);
+  assert.deepEqual(textsOf(two), ["two\n"]);
+});
+
 homeTest("ExecHandle.stdin and stdout are Web Streams that can be piped", async ({ create }) => {
   const sandbox = await create();
   const source = await sandbox.execStream("seq", ["1", "100000"], { stdin: "null" });

@@ -306,12 +306,13 @@ test(
     assert.deepEqual(
       of("stdout").map(({ sessionId, text }) => [sessionId, text]),
       [
-        [1_000_000_001, "one"],
-        [1_000_000_001, undefined],
-        [1_000_000_002, "three"],
-        [1_000_000_002, undefined],
+        [first.logSessionId, "one"],
+        [first.logSessionId, undefined],
+        [second.logSessionId, "three"],
+        [second.logSessionId, undefined],
       ],
     );
+    assert.notEqual(first.logSessionId, second.logSessionId);
     assert.deepEqual(
       of("stderr").map(({ text }) => text),
       ["two", undefined, undefined],

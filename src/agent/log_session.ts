@@ -1,0 +1,13 @@
+/**
+ * The number by which the log knows one run of a program. Both sides know what it is made of, so nobody has to send it.
+ *
+ * @module
+ */
+
+/** More than there are streams: their numbers are u32. */
+const STREAMS_PER_BOOT = 2 ** 32;
+
+/** Unique in a sandbox's log, across its boots; exact for the first two million of them. */
+export function logSessionId(bootNumber: number, stream: number): number {
+  return bootNumber * STREAMS_PER_BOOT + stream;
+}
