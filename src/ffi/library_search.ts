@@ -8,7 +8,7 @@ import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError, type LibraryNotFoundDetails } from "./errors.ts";
-import { readLoaderCache } from "./loader_cache.ts";
+import { findInLoaderCache } from "./loader_cache.ts";
 
 /** A library that was found, and why it was taken. */
 export interface LibraryLocation {
@@ -135,7 +135,7 @@ function* candidates(kind: LibraryKind, options: LibrarySearchOptions): Generato
     yield { place: variable, source: "environment", origin: kind.variable };
     return;
   }
-  for (const place of options.systemDirectories ?? systemPlaces(kind.soname, environment)) {
+  for (const place of systemFiles(kind.soname, environment, options.systemDirectories)) {
     yield { place, source: "system", origin: place };
   }
   for (const start of options.startDirectories ?? startDirectories()) {
@@ -147,17 +147,18 @@ function* candidates(kind: LibraryKind, options: LibrarySearchOptions): Generato
   }
 }
 
-function* systemPlaces(
+/** The files that the loader would take: it knows a library by this name alone, whatever else lies beside it. */
+function* systemFiles(
   soname: string,
   environment: Readonly<Record<string, string | undefined>>,
+  directories: readonly string[] | undefined,
 ): Generator<string> {
-  yield* (environment["LD_LIBRARY_PATH"] ?? "")
-    .split(/[:;]/)
-    .filter((directory) => directory.startsWith("/"));
-  for (const entry of readLoaderCache()) {
-    if (entry.name === soname) yield entry.path;
+  if (directories === undefined) {
+    const named = (environment["LD_LIBRARY_PATH"] ?? "").split(/[:;]/);
+    for (const directory of named) if (directory.startsWith("/")) yield join(directory, soname);
+    yield* findInLoaderCache(soname);
   }
-  yield* USUAL_DIRECTORIES;
+  for (const directory of directories ?? USUAL_DIRECTORIES) yield join(directory, soname);
 }
 
 function startDirectories(): string[] {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { decodeUtf8 } from "../base/bytes.ts";
 
 export const LOADER_CACHE_PATH = "/etc/ld.so.cache";
@@ -23,19 +23,19 @@ export interface LoaderCacheEntry {
   path: string;
 }
 
-/** The last cache that was read: decoding one takes milliseconds, and each boot looks for two libraries. */
-let remembered: { readonly key: string; readonly entries: readonly LoaderCacheEntry[] } | undefined;
-
-/** The entries of the cache file at `path`; none if it is absent or not understood, as on musl. */
-export function readLoaderCache(path: string = LOADER_CACHE_PATH): readonly LoaderCacheEntry[] {
+/** Files that the cache at `path` names for a library; none if it is absent or not understood, as on musl. */
+export function findInLoaderCache(name: string, path: string = LOADER_CACHE_PATH): string[] {
+  let bytes: Buffer;
   try {
-    const { ino, size, mtimeMs } = statSync(path);
-    const key = [path, ino, size, mtimeMs].join();
-    if (remembered?.key !== key) remembered = { key, entries: parseLoaderCache(readFileSync(path)) };
-    return remembered.entries;
+    bytes = readFileSync(path);
   } catch {
     return []; // no cache: the standard directories are searched all the same
   }
+  // Most caches do not name it, and decoding one takes longer than all else that a search does.
+  if (!bytes.includes(`${name}\0`)) return [];
+  return parseLoaderCache(bytes)
+    .filter((entry) => entry.name === name)
+    .map((entry) => entry.path);
 }
 
 /** The entries of a cache file's bytes; none if they are not understood. */

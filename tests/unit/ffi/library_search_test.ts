@@ -48,7 +48,7 @@ test("findLibkrun() prefers option, then environment, then system, then package"
   assert.deepEqual(found({ ...all, path: undefined, environment: { MSB_LIBKRUN: "" } }), [
     files.at("system/libkrun.so.1"),
     "system",
-    files.at("system"),
+    files.at("system/libkrun.so.1"),
   ]);
   assert.deepEqual(found({ ...all, path: undefined, environment: {}, systemDirectories: [] }), [
     files.at(packaged),
@@ -107,15 +107,15 @@ test("findLibkrun() searches LD_LIBRARY_PATH before the system's own directories
   const environment = { LD_LIBRARY_PATH: `relative::${files.at("absent")}:${files.at("ld")}` };
   const found = findLibkrun({ environment, startDirectories: [] });
   assert.equal(found.path, files.at("ld/libkrun.so.1"));
-  assert.deepEqual(found.searched, [files.at("absent"), files.at("ld")]);
+  assert.deepEqual(found.searched, [files.at("absent/libkrun.so.1"), files.at("ld/libkrun.so.1")]);
 });
 
 test("findLibkrun() and findLibkrunfw() name every place and the fix when nothing is found", () => {
   using files = directoryWith("x/here");
   const options = { ...NOWHERE, systemDirectories: ["/nonexistent/lib"], startDirectories: [files.at("x")] };
-  for (const [find, NotFoundError, name, code] of [
-    [findLibkrun, LibkrunNotFoundError, KRUN_PACKAGE, "libkrunNotFound"],
-    [findLibkrunfw, LibkrunfwNotFoundError, KRUNFW_PACKAGE, "libkrunfwNotFound"],
+  for (const [find, NotFoundError, name, code, soname] of [
+    [findLibkrun, LibkrunNotFoundError, KRUN_PACKAGE, "libkrunNotFound", "libkrun.so.1"],
+    [findLibkrunfw, LibkrunfwNotFoundError, KRUNFW_PACKAGE, "libkrunfwNotFound", "libkrunfw.so.5"],
   ] as const) {
     try {
       find(options);
@@ -123,7 +123,7 @@ test("findLibkrun() and findLibkrunfw() name every place and the fix when nothin
     } catch (error) {
       assert.ok(error instanceof NotFoundError);
       assert.equal(error.code, code);
-      assert.equal(error.searched[0], "/nonexistent/lib");
+      assert.equal(error.searched[0], `/nonexistent/lib/${soname}`);
       assert.equal(error.searched[1], `${name}: ${files.at(`x/node_modules/${name}/lib`)}`);
       for (const place of error.searched) assert.ok(error.message.includes(place));
       assert.match(error.hint ?? "", /MSB_LIBKRUN/);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { parseLoaderCache, readLoaderCache } from "../../../src/ffi/loader_cache.ts";
-import { test } from "../../support/harness.ts";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { findInLoaderCache, LOADER_CACHE_PATH, parseLoaderCache } from "../../../src/ffi/loader_cache.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
 
 /** A cache file as ldconfig writes it, optionally behind one in the old format. */
 function buildCache(entries: readonly (readonly [string, string])[], { oldEntries = -1 } = {}): Uint8Array {
@@ -46,9 +48,21 @@ test("parseLoaderCache() gives nothing for bytes cut anywhere before the strings
   }
 });
 
-test("readLoaderCache() finds this system's C library, or no cache", () => {
-  const entries = readLoaderCache();
-  if (entries.length > 0)
-    assert.ok(entries.some(({ name, path }) => name === "libc.so.6" && path.endsWith(name)));
-  assert.deepEqual(readLoaderCache("/nonexistent/ld.so.cache"), []);
+test("findInLoaderCache() finds the files of a library, and nothing where there is no cache", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "ld.so.cache");
+  const twice = ["libkrun.so.1", "/usr/lib/libkrun.so.1"] as const;
+  writeFileSync(path, buildCache([...ENTRIES, twice], { oldEntries: 2 }));
+  assert.deepEqual(findInLoaderCache("libkrun.so.1", path), [
+    "/opt/lib/libkrun.so.1",
+    "/usr/lib/libkrun.so.1",
+  ]);
+  assert.deepEqual(findInLoaderCache("libkrun.so", path), []);
+  assert.deepEqual(findInLoaderCache("libkrun.so.1", join(directory.path, "absent")), []);
+});
+
+test("findInLoaderCache() reads this system's cache, if it has one", () => {
+  if (!existsSync(LOADER_CACHE_PATH)) return; // musl
+  const files = findInLoaderCache("libc.so.6");
+  assert.ok(files.length > 0 && files.every((path) => path.endsWith("/libc.so.6")), String(files));
 });
