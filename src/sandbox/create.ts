@@ -265,6 +265,7 @@ function launch(
   return launchVm({
     name: config.name,
     claim: { home: registry.home, sandbox, engine: engine.engine, detached },
+    libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
     prepare: async (key) => {
       await placeDisks(key);
       return bootRequest(boot, planNetwork(config.network, key.id));
@@ -327,7 +328,6 @@ function bootRequest(
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(registry.home, name), to: stagingPath(registry.home) }
       : undefined,
-    libkrunPath: engine.libkrun,
     libkrunfwPath: engine.libkrunfw,
     qemuPath: engine.qemu,
   };

@@ -50,7 +50,6 @@ export interface BootRequest {
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
   /** Where libraries and programs are, if not where they are looked for. */
-  readonly libkrunPath?: string | undefined;
   readonly libkrunfwPath?: string | undefined;
   readonly qemuPath?: string | undefined;
 }

@@ -13,6 +13,7 @@ import {
   MicrosandboxError,
   type MicrosandboxErrorOptions,
 } from "../base/errors.ts";
+import type { LibkrunOptions } from "../ffi/libkrun.ts";
 import { PortInUseError } from "../network/errors.ts";
 import { LineChild } from "../platform/child.ts";
 import { runtimeCommand, runtimeEnvironment } from "../platform/runtime.ts";
@@ -37,6 +38,8 @@ export interface LaunchOptions {
   /** For messages. */
   readonly name: string;
   readonly claim: Omit<ClaimRequest, "type" | "runDirectory">;
+  /** What krun loads, which it does while the name is being claimed. */
+  readonly libraries: LibkrunOptions;
   /** Called once the name is ours: puts the disks in place and says what to boot. */
   readonly prepare: (key: BootKey) => Promise<Omit<BootRequest, "type">>;
   /** Aborting ends the VM; nothing of this boot is left. */
@@ -66,7 +69,7 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
   const runDirectory = createRunDirectory(options.claim.home);
   let child: LineChild | undefined;
   try {
-    child = await spawnHost(runDirectory, options.claim);
+    child = await spawnHost(runDirectory, options);
     return await converse(child, runDirectory, options);
   } catch (error) {
     if (child !== undefined) await endHost(child);
@@ -75,17 +78,18 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
   }
 }
 
-async function spawnHost(runDirectory: string, { home, engine }: LaunchOptions["claim"]): Promise<LineChild> {
+async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptions): Promise<LineChild> {
   const { file, args } = runtimeCommand(new URL("./start.ts", import.meta.url));
+  const { libkrunPath = "", libkrunfwPath = "" } = libraries;
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);
   try {
     // The working directory is ours: a bunfig.toml or .env of the caller's is not for this process.
     return await LineChild.spawn({
       file,
-      args: [...args, engine],
+      args: [...args, claim.engine, libkrunPath, libkrunfwPath],
       env: runtimeEnvironment(),
-      cwd: home,
+      cwd: claim.home,
       stderr,
     });
   } finally {

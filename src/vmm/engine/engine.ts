@@ -22,7 +22,6 @@ export interface MachineConfig {
   readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;
-  readonly libkrunPath?: string | undefined;
   readonly libkrunfwPath?: string | undefined;
   readonly qemuPath?: string | undefined;
   /** Called when everything is in place and the VM is about to run. */

@@ -6,11 +6,17 @@
  */
 import { join } from "node:path";
 import { MicrosandboxError } from "../../base/errors.ts";
+import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { RunFile } from "../run_directory.ts";
 import type { Engine, Machine, MachineConfig } from "./engine.ts";
-import { startKrunThread } from "./krun_thread.ts";
+import { krunThread } from "./krun_thread.ts";
 
-/** What the Worker is told. */
+/** What the Worker is told: first what to load, later what to boot. */
+export type KrunWorkerRequest =
+  | { readonly type: "load"; readonly libraries: LibkrunOptions }
+  | { readonly type: "boot"; readonly config: KrunWorkerConfig };
+
+/** The VM to boot. */
 export interface KrunWorkerConfig {
   readonly cpus: number;
   readonly memoryMiB: number;
@@ -18,8 +24,6 @@ export interface KrunWorkerConfig {
   readonly networkDevice: MachineConfig["networkDevice"];
   readonly consolePath: string;
   readonly agentSocketPath: string;
-  readonly libkrunPath: string | undefined;
-  readonly libkrunfwPath: string | undefined;
 }
 
 /** What the Worker tells. After `starting` it is silent for good, unless libkrun refuses. */
@@ -30,7 +34,7 @@ export type KrunWorkerMessage =
 export const krunEngine: Engine = {
   name: "krun",
   launch(config: MachineConfig): Promise<Machine> {
-    const { worker, failed } = startKrunThread();
+    const { worker, failed } = krunThread();
     const refused = Promise.withResolvers<string>();
     return new Promise((resolve, reject) => {
       let starting = false;
@@ -49,16 +53,18 @@ export const krunEngine: Engine = {
           fail(new MicrosandboxError("libkrunCall", message.message, { hint: message.hint }));
         }
       };
-      worker.postMessage({
-        cpus: config.cpus,
-        memoryMiB: config.memoryMiB,
-        disks: config.disks,
-        networkDevice: config.networkDevice,
-        consolePath: join(config.runDirectory, RunFile.console),
-        agentSocketPath: join(config.runDirectory, RunFile.agent),
-        libkrunPath: config.libkrunPath,
-        libkrunfwPath: config.libkrunfwPath,
-      } satisfies KrunWorkerConfig);
+      const request: KrunWorkerRequest = {
+        type: "boot",
+        config: {
+          cpus: config.cpus,
+          memoryMiB: config.memoryMiB,
+          disks: config.disks,
+          networkDevice: config.networkDevice,
+          consolePath: join(config.runDirectory, RunFile.console),
+          agentSocketPath: join(config.runDirectory, RunFile.agent),
+        },
+      };
+      worker.postMessage(request);
     });
   },
 };

@@ -1,9 +1,12 @@
 /**
- * The thread that becomes the VM. A thread takes long to start and to load its modules: it is started before it is
- * needed, so that this goes on beside all that comes before the boot.
+ * The thread that becomes the VM. A thread takes long to start, and to load its modules and the libraries: it is started
+ * before it is needed, so that this goes on beside all that comes before the boot.
  *
  * @module
  */
+import { InternalError } from "../../base/errors.ts";
+import type { LibkrunOptions } from "../../ffi/libkrun.ts";
+import type { KrunWorkerRequest } from "./krun.ts";
 
 /** A running thread; see `krun_worker.ts` for what it does. */
 export interface KrunThread {
@@ -14,16 +17,18 @@ export interface KrunThread {
 
 let thread: KrunThread | undefined;
 
-/** Starts the thread, unless it runs already. There is one only: libkrun runs one VM in a process. */
-export function startKrunThread(): KrunThread {
-  thread ??= createThread();
-  return thread;
-}
-
-function createThread(): KrunThread {
+/** Starts the thread, once: libkrun runs one VM in a process. */
+export function startKrunThread(libraries: LibkrunOptions): void {
   const worker = new Worker(new URL("./krun_worker.ts", import.meta.url).href, { type: "module" });
   const failed = new Promise<Error>((resolve) => {
     worker.onerror = (event) => resolve(new Error(`The engine's Worker failed: ${event.message}`));
   });
-  return { worker, failed };
+  worker.postMessage({ type: "load", libraries } satisfies KrunWorkerRequest);
+  thread = { worker, failed };
+}
+
+/** The thread that was started. */
+export function krunThread(): KrunThread {
+  if (thread === undefined) throw new InternalError("krun's thread was not started");
+  return thread;
 }

@@ -7,34 +7,40 @@ import { MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { Libkrun } from "../../ffi/libkrun.ts";
 import { macBytes } from "../../network/network_plan.ts";
 import { KERNEL_WORDS } from "./engine.ts";
-import type { KrunWorkerConfig, KrunWorkerMessage } from "./krun.ts";
+import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun.ts";
 
 /** Name of the console port that carries the agent's stream: the guest looks for it. */
 const AGENT_PORT = "agent";
 
 interface WorkerScope {
-  onmessage: ((event: MessageEvent<KrunWorkerConfig>) => void) | null;
+  onmessage: ((event: MessageEvent<KrunWorkerRequest>) => void) | null;
   postMessage(message: KrunWorkerMessage): void;
 }
 const scope = globalThis as unknown as WorkerScope;
 
-scope.onmessage = (event) => {
-  run(event.data).catch((error: unknown) => {
-    const known = MicrosandboxError.is(error) ? error : undefined;
-    scope.postMessage({
-      type: "failed",
-      message: known?.summary ?? messageOf(error),
-      ...(known === undefined ? {} : { code: known.code }),
-      ...(known?.hint === undefined ? {} : { hint: known.hint }),
-    });
-  });
+let loading: Promise<Libkrun>;
+
+scope.onmessage = ({ data }) => {
+  if (data.type === "load") {
+    loading = Libkrun.load(data.libraries);
+    loading.catch(() => {}); // told to whoever wants to boot
+  } else {
+    loading.then((libkrun) => boot(libkrun, data.config)).catch(refuse);
+  }
 };
 
-async function run(config: KrunWorkerConfig): Promise<void> {
-  const libkrun = await Libkrun.load({
-    libkrunPath: config.libkrunPath,
-    libkrunfwPath: config.libkrunfwPath,
+function refuse(error: unknown): void {
+  const known = MicrosandboxError.is(error) ? error : undefined;
+  scope.postMessage({
+    type: "failed",
+    message: known?.summary ?? messageOf(error),
+    ...(known === undefined ? {} : { code: known.code }),
+    ...(known?.hint === undefined ? {} : { hint: known.hint }),
   });
+}
+
+/** Returns only if the VM cannot run. */
+function boot(libkrun: Libkrun, config: KrunWorkerConfig): void {
   libkrun.initLog({ fd: -1, level: "warn" }); // standard error, which is the diagnostics file
   const context = libkrun.createContext();
   context.setVmConfig({ cpus: config.cpus, memoryMiB: config.memoryMiB });
@@ -50,5 +56,5 @@ async function run(config: KrunWorkerConfig): Promise<void> {
   const agentSocket = libkrun.libc.connectUnixSocket(config.agentSocketPath);
   context.addConsolePort(context.addMultiportConsole(), AGENT_PORT, agentSocket, agentSocket);
   scope.postMessage({ type: "starting" });
-  context.startEnter(); // returns only to say why the VM cannot run
+  context.startEnter();
 }
