@@ -241,8 +241,7 @@ function forgetBoot(registry: Registry, claim: ClaimRequest, key: BootKey, reaso
  * Ends this process and what it started, once the owner can read the last report. The owner reads the console from the
  * run directory and then removes it; without an owner it is removed here.
  */
-async function end(owner: Owner, runDirectory: string, machine?: Machine): Promise<void> {
-  await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+function end(owner: Owner, runDirectory: string, machine?: Machine): never {
   if (owner.isGone) removeRunDirectory(runDirectory);
   machine?.kill();
   process.exit(1);

@@ -5,6 +5,7 @@
  * @module
  */
 import { LineQueue } from "../platform/child.ts";
+import { standardInput, writeStandardOutput } from "../platform/standard_io.ts";
 import { type HostReport, type OwnerMessage, parseLine } from "./config.ts";
 
 export class Owner {
@@ -12,14 +13,7 @@ export class Owner {
   #isGone = false;
 
   constructor() {
-    process.stdin.on("data", (chunk: Uint8Array) => this.#lines.push(chunk));
-    const gone = () => {
-      this.#isGone = true;
-      this.#lines.end();
-    };
-    process.stdin.on("end", gone);
-    process.stdin.on("error", gone);
-    process.stdout.on("error", () => {}); // the owner reads no more, which is its right
+    this.#listen();
   }
 
   get isGone(): boolean {
@@ -35,6 +29,20 @@ export class Owner {
   }
 
   report(report: HostReport): void {
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    try {
+      writeStandardOutput(`${JSON.stringify(report)}\n`);
+    } catch {
+      // The owner reads no more, which is its right.
+    }
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      for await (const chunk of standardInput()) this.#lines.push(chunk);
+    } catch {
+      // As good as its end.
+    }
+    this.#isGone = true;
+    this.#lines.end();
   }
 }
