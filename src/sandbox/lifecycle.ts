@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { AbortedError, InvalidConfigError, MicrosandboxError, TimeoutError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { watchDirectory } from "../platform/file_watch.ts";
 import {
   SandboxAlreadyExistsError,
@@ -241,19 +242,11 @@ const limitsSchema = z.strictObject({ maxDurationMs: limitMs, idleTimeoutMs: lim
 
 /** @throws {InvalidConfigError} */
 export async function setTimeLimits(core: SandboxCore, changes: TimeLimitChanges): Promise<void> {
-  const parsed = limitsSchema.safeParse(changes);
-  if (!parsed.success) {
-    throw new InvalidConfigError(
-      parsed.error.issues.map(({ path, message }) => ({
-        field: path.join(".") || "limits",
-        problem: message,
-      })),
-    );
-  }
+  const limits = parseConfig(limitsSchema, changes, "limits");
   const zeroIfNull = (limit: number | null | undefined) => (limit === null ? 0 : limit);
   await (await core.connect()).setLimits({
-    maxDurationMs: zeroIfNull(parsed.data.maxDurationMs),
-    idleTimeoutMs: zeroIfNull(parsed.data.idleTimeoutMs),
+    maxDurationMs: zeroIfNull(limits.maxDurationMs),
+    idleTimeoutMs: zeroIfNull(limits.idleTimeoutMs),
   });
 }
 
