@@ -121,10 +121,13 @@ export {
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
 export { SandboxManager } from "./src/sandbox/manager.ts";
 export type {
+  CheckpointInfo,
+  CheckpointOptions,
   ManagedExec,
   ManagedRunOptions,
   ManagedState,
   OutputChunk,
+  RestoreSpec,
   SandboxInfo,
   SandboxManagerConfig,
   SandboxSpec,

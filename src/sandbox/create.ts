@@ -80,11 +80,19 @@ export interface BootedSandbox {
 /** Other processes may create the same name as often as we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
-/** See `Sandbox.create()`. `id` is nobody else's. */
+/** What a creation is told by a caller of ours. */
+export interface CreationKey {
+  /** Nobody else's. */
+  readonly id?: string | undefined;
+  /** The id of the snapshot that `fromSnapshot` stands for: another may have its name by now. */
+  readonly snapshotId?: string | undefined;
+}
+
+/** See `Sandbox.create()`. */
 export async function createSandbox(
   options: SandboxOptions,
   call: BootCallOptions = {},
-  id: string = randomUUID(),
+  { id = randomUUID(), snapshotId }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   const request = parseSandboxOptions(options);
@@ -95,7 +103,9 @@ export async function createSandbox(
   const claimed = new Set<string>();
   try {
     const snapshot =
-      request.fromSnapshot === undefined ? undefined : openSource(registry.home, request.fromSnapshot);
+      request.fromSnapshot === undefined
+        ? undefined
+        : openSource(registry.home, request.fromSnapshot, snapshotId);
     const [bootDisk, image] = await Promise.all([
       ensureBootDisk(homePaths(registry.home).bootDisks),
       obtainImage(registry, request, snapshot, call, claimed),

@@ -84,6 +84,8 @@ const VALUES: readonly string[] = [
 /** What `mod.ts` exports for the compiler only. */
 const TYPES: readonly string[] = [
   "BootCallOptions",
+  "CheckpointInfo",
+  "CheckpointOptions",
   "ClaimOptions",
   "ConfigIssue",
   "ConnectOrStartOptions",
@@ -131,6 +133,7 @@ const TYPES: readonly string[] = [
   "RegistryAuth",
   "RegistryOptions",
   "RestartOptions",
+  "RestoreSpec",
   "RlimitOptions",
   "SandboxConfig",
   "SandboxConnection",
