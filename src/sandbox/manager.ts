@@ -296,7 +296,11 @@ export class SandboxManager implements AsyncDisposable {
       throw new SandboxAlreadyExistsError(name);
   }
 
-  async #boot(key: CreationKey & { readonly id: string }, options: SandboxOptions, signal: AbortSignal): Promise<void> {
+  async #boot(
+    key: CreationKey & { readonly id: string },
+    options: SandboxOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { id } = key;
     try {
       const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
