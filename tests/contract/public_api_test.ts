@@ -24,6 +24,7 @@ const VALUES: readonly string[] = [
   "Image",
   "ImageAuthError",
   "ImageDigestMismatchError",
+  "ImageError",
   "ImageInUseError",
   "ImageManifestInvalidError",
   "ImageNotFoundError",
