@@ -10,7 +10,7 @@ import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
 import { isSameProcess, killProcess } from "../platform/process_identity.ts";
-import { stagingPath } from "../platform/staging.ts";
+import { stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -19,7 +19,7 @@ import {
 } from "../registry/errors.ts";
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
-import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
+import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { checkGrace, GRACE_MS_MAX, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
@@ -119,6 +119,15 @@ export async function reconcileLive(registry: Registry): Promise<void> {
   // A process that is there is enough here: whoever wants to use it connects, and then sees more.
   const suspects = live.filter((record) => !hasHost(record));
   await Promise.all(suspects.map((record) => reconcile(registry, record)));
+}
+
+/** Clears away what processes had begun that were killed on the way. */
+export function sweepLeftovers(registry: Registry): void {
+  sweepStaging(registry.home);
+  sweepRunDirectories(
+    registry.home,
+    () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),
+  );
 }
 
 /** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */

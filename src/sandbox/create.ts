@@ -19,7 +19,7 @@ import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
 import { findPasst } from "../network/passt_program.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
-import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import { stagingPath } from "../platform/staging.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
@@ -34,6 +34,7 @@ import {
   reconcile,
   SandboxCore,
   sandboxDirectory,
+  sweepLeftovers,
 } from "./core.ts";
 import {
   type CreateRequest,
@@ -99,7 +100,7 @@ export async function createSandbox(
   const registry = openRegistry();
   if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
   const engine = await chooseEngine(request.config);
-  sweepStaging(registry.home);
+  sweepLeftovers(registry);
   const claimed = new Set<string>();
   try {
     const snapshot =
