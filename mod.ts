@@ -39,7 +39,7 @@ export {
   LibkrunfwNotFoundError,
   LibkrunNotFoundError,
 } from "./src/ffi/errors.ts";
-export { TarInvalidError, TreeInvalidError } from "./src/image/errors.ts";
+export { ImageError, TarInvalidError, TreeInvalidError } from "./src/image/errors.ts";
 export { Ext4InvalidError } from "./src/image/ext4.ts";
 export type { RegistryAuth } from "./src/image/oci/credentials.ts";
 export {
@@ -121,10 +121,13 @@ export {
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
 export { SandboxManager } from "./src/sandbox/manager.ts";
 export type {
+  CheckpointInfo,
+  CheckpointOptions,
   ManagedExec,
   ManagedRunOptions,
   ManagedState,
   OutputChunk,
+  RestoreSpec,
   SandboxInfo,
   SandboxManagerConfig,
   SandboxSpec,

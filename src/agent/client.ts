@@ -26,7 +26,7 @@ import {
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
 export interface ConnectOptions {
-  /** How long the VM host process may take to greet. @default {10_000} */
+  /** How long the VM host process may take to greet; `Infinity`: until `signal` fires. @default {10_000} */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -59,8 +59,8 @@ export class AgentClient {
    */
   static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
     const timeoutMs = options.timeoutMs ?? 10_000;
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+    const deadline = timeoutMs === Number.POSITIVE_INFINITY ? undefined : AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([options.signal, deadline].filter((end) => end !== undefined));
     const connection = await connectUnix(path, signal);
     const decoder = new FrameDecoder();
     let client: AgentClient | undefined;
@@ -69,7 +69,7 @@ export class AgentClient {
         const late = () => {
           const slow = new TimeoutError("the VM host process to greet", timeoutMs);
           reject(
-            deadline.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason),
+            deadline?.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason),
           );
         };
         signal.addEventListener("abort", late, { once: true });

@@ -36,7 +36,6 @@ export type ErrorCode =
   // images and disks
   | "imageNotFound"
   | "imageInUse"
-  | "image"
   | "imageReferenceInvalid"
   | "imageRegistry"
   | "imageAuth"

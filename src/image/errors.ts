@@ -3,10 +3,16 @@ import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors
 import { type ByteString, displayName } from "./byte_string.ts";
 
 /**
+ * What keeps an image from being had, of whichever kind: for those who catch all of it. That there is none, or that it is
+ * in use, is none of it: see `ImageNotFoundError` and `ImageInUseError`.
+ */
+export abstract class ImageError extends MicrosandboxError {}
+
+/**
  * A tar stream that cannot be turned into a file tree: damaged, cut short, compressed wrongly, or with a member that
  * no Linux directory could hold. Code `"tarInvalid"`.
  */
-export class TarInvalidError extends MicrosandboxError {
+export class TarInvalidError extends ImageError {
   /** Name of the member at fault, as text; `undefined` where the fault is in no single member. */
   readonly member: string | undefined;
   /** What is wrong, without the member's name. */
@@ -25,7 +31,7 @@ export class TarInvalidError extends MicrosandboxError {
 }
 
 /** A file tree, or a host directory, that the disk format cannot hold. Code `"treeInvalid"`. */
-export class TreeInvalidError extends MicrosandboxError {
+export class TreeInvalidError extends ImageError {
   /** Path of the node at fault, as text. */
   readonly path: string;
   /** What is wrong, without the path. */

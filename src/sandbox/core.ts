@@ -6,11 +6,11 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { AgentClient } from "../agent/client.ts";
+import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
 import { isSameProcess, killProcess } from "../platform/process_identity.ts";
-import { stagingPath } from "../platform/staging.ts";
+import { stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -19,8 +19,9 @@ import {
 } from "../registry/errors.ts";
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
-import { buryBoot, isBootAlive, lastWords, relayPath } from "../vmm/dead_boot.ts";
+import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { checkGrace, GRACE_MS_MAX, parseStoredConfig } from "./options.ts";
+import { SharedConnection } from "./shared_connection.ts";
 
 /** Grace of `stop()`, in milliseconds. */
 export const STOP_GRACE_MS = 10_000;
@@ -120,6 +121,15 @@ export async function reconcileLive(registry: Registry): Promise<void> {
   await Promise.all(suspects.map((record) => reconcile(registry, record)));
 }
 
+/** Clears away what processes had begun that were killed on the way. */
+export function sweepLeftovers(registry: Registry): void {
+  sweepStaging(registry.home);
+  sweepRunDirectories(
+    registry.home,
+    () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),
+  );
+}
+
 /** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */
 export function discardCreation(registry: Registry, key: { id: string; name: string }, reason: string): void {
   const trash = stagingPath(registry.home);
@@ -135,7 +145,10 @@ export class SandboxCore {
   readonly registry: Registry;
   readonly id: string;
   readonly name: string;
-  #client: Promise<AgentClient> | undefined;
+  /** Those who share it say how long they wait. */
+  readonly #shared = new SharedConnection((signal) =>
+    this.openConnection({ timeoutMs: Number.POSITIVE_INFINITY, signal }),
+  );
 
   constructor(registry: Registry, record: { readonly id: string; readonly name: string }) {
     this.registry = registry;
@@ -178,28 +191,12 @@ export class SandboxCore {
   }
 
   /** The connection to the running VM; made once and kept while it lasts. */
-  async connect(
-    options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<AgentClient> {
-    if (this.#client === undefined) {
-      const client = this.openConnection(options);
-      this.#client = client;
-      const forget = () => {
-        if (this.#client === client) this.#client = undefined;
-      };
-      client.then(({ closed }) => closed.then(forget), forget);
-    }
-    return await this.#client;
+  async connect({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {}): Promise<AgentClient> {
+    return await this.#shared.get({ timeoutMs, signal });
   }
 
   /** A connection of the caller's own, for the caller to close. */
-  async openConnection({
-    timeoutMs = CONNECT_TIMEOUT_MS,
-    signal,
-  }: {
-    readonly timeoutMs?: number | undefined;
-    readonly signal?: AbortSignal | undefined;
-  }): Promise<AgentClient> {
+  async openConnection({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions): Promise<AgentClient> {
     const record = await this.record();
     if (!isLive(record.status) || record.runDirectory === undefined) {
       const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };

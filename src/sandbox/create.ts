@@ -19,7 +19,7 @@ import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
 import { findPasst } from "../network/passt_program.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
-import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import { stagingPath } from "../platform/staging.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
@@ -34,6 +34,7 @@ import {
   reconcile,
   SandboxCore,
   sandboxDirectory,
+  sweepLeftovers,
 } from "./core.ts";
 import {
   type CreateRequest,
@@ -80,22 +81,32 @@ export interface BootedSandbox {
 /** Other processes may create the same name as often as we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
-/** See `Sandbox.create()`. `id` is nobody else's. */
+/** What a creation is told by a caller of ours. */
+export interface CreationKey {
+  /** Nobody else's. */
+  readonly id?: string | undefined;
+  /** The id of the snapshot that `fromSnapshot` stands for: another may have its name by now. */
+  readonly snapshotId?: string | undefined;
+}
+
+/** See `Sandbox.create()`. */
 export async function createSandbox(
   options: SandboxOptions,
   call: BootCallOptions = {},
-  id: string = randomUUID(),
+  { id = randomUUID(), snapshotId }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   const request = parseSandboxOptions(options);
   const registry = openRegistry();
   if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
   const engine = await chooseEngine(request.config);
-  sweepStaging(registry.home);
+  sweepLeftovers(registry);
   const claimed = new Set<string>();
   try {
     const snapshot =
-      request.fromSnapshot === undefined ? undefined : openSource(registry.home, request.fromSnapshot);
+      request.fromSnapshot === undefined
+        ? undefined
+        : openSource(registry.home, request.fromSnapshot, snapshotId);
     const [bootDisk, image] = await Promise.all([
       ensureBootDisk(homePaths(registry.home).bootDisks),
       obtainImage(registry, request, snapshot, call, claimed),

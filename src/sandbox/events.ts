@@ -8,7 +8,8 @@
  * @module
  */
 import { z } from "zod";
-import { AbortedError, InvalidConfigError } from "../base/errors.ts";
+import { AbortedError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { EventFilter } from "../registry/event_log.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -90,16 +91,7 @@ const schema = z.strictObject({
  * ```
  */
 export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream<SandboxEvent> {
-  const parsed = schema.safeParse(options);
-  if (!parsed.success) {
-    throw new InvalidConfigError(
-      parsed.error.issues.map(({ path, message }) => ({
-        field: path.join(".") || "options",
-        problem: message,
-      })),
-    );
-  }
-  const { follow, since, id: sandboxId, name } = parsed.data;
+  const { follow, since, id: sandboxId, name } = parseConfig(schema, options, "options");
   const { signal } = options; // as it came: zod's type of it is not every runtime's
   const registry = openRegistry();
   const reader = new EventReader(registry, firstPosition(registry, since, follow), { sandboxId, name });

@@ -7,8 +7,9 @@ import { z } from "zod";
 import type { ExecStart } from "../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../base/bytes.ts";
 import { InvalidConfigError } from "../base/errors.ts";
+import { checkConfig } from "../base/parse_config.ts";
 import { NoDefaultCommandError } from "./errors.ts";
-import { type RlimitOptions, rlimitsSchema, type SandboxConfig, toConfigIssue } from "./options.ts";
+import { type RlimitOptions, rlimitsSchema, type SandboxConfig } from "./options.ts";
 
 /** What a program reads: nothing at all, what is written to `ExecHandle.stdin`, or these bytes. */
 export type StdinMode = "null" | "pipe" | { readonly bytes: Uint8Array };
@@ -84,18 +85,18 @@ export function resolveExec(
   defaultStdin: "null" | "pipe",
 ): ExecRequest {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const parsed = schema.safeParse(given);
+  const checked = checkConfig(schema, given, "options");
   // A text is an iterable, too: its letters would be the arguments.
   const argv = [command, ...(typeof args === "string" ? [] : args)];
-  const issues = parsed.success ? [] : parsed.error.issues.map(toConfigIssue);
+  const issues = [...checked.issues];
   if (typeof command !== "string" || command === "")
     issues.push({ field: "command", problem: "must be the name or path of a program" });
   if (typeof args === "string" || argv.slice(1).some((word) => typeof word !== "string"))
     issues.push({ field: "args", problem: "must be a list of texts" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
-  if (!parsed.success || issues.length > 0) throw new InvalidConfigError(issues);
-  const { env, cwd, user, tty, rlimits, stdin = defaultStdin } = parsed.data;
+  if (checked.data === undefined || issues.length > 0) throw new InvalidConfigError(issues);
+  const { env, cwd, user, tty, rlimits, stdin = defaultStdin, timeoutMs, outputBytesMax } = checked.data;
   return {
     start: {
       argv,
@@ -107,9 +108,9 @@ export function resolveExec(
       stdin: stdin !== "null",
     },
     input: typeof stdin === "object" ? stdin.bytes : undefined,
-    timeoutMs: parsed.data.timeoutMs,
-    outputBytesMax: parsed.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
-    signal: parsed.data.signal,
+    timeoutMs,
+    outputBytesMax: outputBytesMax ?? OUTPUT_BYTES_MAX,
+    signal: checked.data.signal,
   };
 }
 

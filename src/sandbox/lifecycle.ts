@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { AbortedError, InvalidConfigError, MicrosandboxError, TimeoutError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { watchDirectory } from "../platform/file_watch.ts";
 import {
   SandboxAlreadyExistsError,
@@ -24,6 +25,8 @@ import { checkSandboxName, type SandboxOptions } from "./options.ts";
 export const LOOK_INTERVAL_MS = 1_000;
 /** How long `checkHealth` waits: longer than a host under heavy load makes a healthy guest wait. */
 export const HEALTH_TIMEOUT_MS = 30_000;
+/** signal(7) */
+const SIGKILL = 9;
 /** Others may create, start, stop and remove a sandbox as often while we try to get hold of it. */
 const TURNS_MAX = 10;
 
@@ -50,10 +53,10 @@ export interface SandboxStopResult {
    * Why: `requested`, `killed`, `ownerGone`, `maxDuration`, `idleTimeout` or `drained`; of a crash, what was seen of it.
    */
   readonly reason: string | undefined;
-  /** Always null: a VM has no exit code. What programs exit with is for `exec()` to say. */
-  readonly exitCode: null;
-  /** Always null, as {@linkcode exitCode}. */
-  readonly signal: null;
+  /** As of a process: 0 if it ended in order, null if it was killed or crashed. Programs' own codes are `exec()`'s to say. */
+  readonly exitCode: number | null;
+  /** 9 if it was killed on purpose, else null. */
+  readonly signal: number | null;
   /** When the end was recorded. */
   readonly observedAt: Date;
   /** Where this is known from. */
@@ -149,21 +152,30 @@ export async function waitUntilStopped(core: SandboxCore, options?: WaitOptions)
   return await waitForRegistry(core.registry.home, `wait until ${core.name} has ended`, look, options);
 }
 
-function resultOfRecord({ name, status, statusReason: reason, updatedAt }: SandboxRecord): SandboxStopResult {
-  return { name, status, reason, exitCode: null, signal: null, observedAt: updatedAt, source: "registry" };
+function resultOfRecord({ name, status, statusReason, updatedAt }: SandboxRecord): SandboxStopResult {
+  return { name, ...endOf(status, statusReason), observedAt: updatedAt, source: "registry" };
 }
 
 function resultOfEvent({ name, action, timestamp, attributes }: EventRecord): SandboxStopResult {
   const reason = attributes["reason"] ?? attributes["error"];
-  return {
-    name,
-    status: action === "stopped" ? "stopped" : "crashed",
-    reason: typeof reason === "string" ? reason : undefined,
-    exitCode: null,
-    signal: null,
-    observedAt: timestamp,
-    source: "events",
-  };
+  const end = endOf(
+    action === "stopped" ? "stopped" : "crashed",
+    typeof reason === "string" ? reason : undefined,
+  );
+  return { name, ...end, observedAt: timestamp, source: "events" };
+}
+
+/**
+ * What the exit status of a process would say of this end. The VM host process itself exits alike whatever happened, so
+ * this is told from what was written down.
+ */
+function endOf(
+  status: SandboxStatus,
+  reason: string | undefined,
+): Pick<SandboxStopResult, "status" | "reason" | "exitCode" | "signal"> {
+  const isKilled = status === "stopped" && reason === "killed";
+  const isInOrder = status === "stopped" && !isKilled;
+  return { status, reason, exitCode: isInOrder ? 0 : null, signal: isKilled ? SIGKILL : null };
 }
 
 /** What `connectOrStart` came to: a sandbox that ran already, or one that was booted. */
@@ -241,19 +253,11 @@ const limitsSchema = z.strictObject({ maxDurationMs: limitMs, idleTimeoutMs: lim
 
 /** @throws {InvalidConfigError} */
 export async function setTimeLimits(core: SandboxCore, changes: TimeLimitChanges): Promise<void> {
-  const parsed = limitsSchema.safeParse(changes);
-  if (!parsed.success) {
-    throw new InvalidConfigError(
-      parsed.error.issues.map(({ path, message }) => ({
-        field: path.join(".") || "limits",
-        problem: message,
-      })),
-    );
-  }
+  const limits = parseConfig(limitsSchema, changes, "limits");
   const zeroIfNull = (limit: number | null | undefined) => (limit === null ? 0 : limit);
   await (await core.connect()).setLimits({
-    maxDurationMs: zeroIfNull(parsed.data.maxDurationMs),
-    idleTimeoutMs: zeroIfNull(parsed.data.idleTimeoutMs),
+    maxDurationMs: zeroIfNull(limits.maxDurationMs),
+    idleTimeoutMs: zeroIfNull(limits.idleTimeoutMs),
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { InvalidConfigError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import type { ListPosition } from "../registry/registry.ts";
 import { isSandboxStatus, type SandboxStatus } from "../registry/status.ts";
 import { openRegistry, reconcile, reconcileLive, SandboxCore } from "./core.ts";
@@ -145,14 +146,7 @@ async function readPage(options: SandboxListOptions): Promise<SandboxPage> {
 
 function parse(options: SandboxListOptions): z.output<typeof schema> {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const parsed = schema.safeParse(Object.fromEntries(given));
-  if (parsed.success) return parsed.data;
-  throw new InvalidConfigError(
-    parsed.error.issues.map(({ path, message }) => ({
-      field: path.join(".") || "options",
-      problem: message,
-    })),
-  );
+  return parseConfig(schema, Object.fromEntries(given), "options");
 }
 
 function encodeCursor({ createdAtMs, id }: ListPosition): string {

@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { InvalidConfigError, messageOf } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import {
   SandboxAlreadyExistsError,
@@ -16,19 +17,22 @@ import {
   SandboxStillRunningError,
 } from "../registry/errors.ts";
 import type { Registry, SandboxRecord } from "../registry/registry.ts";
-import type { SandboxStatus } from "../registry/status.ts";
 import { openRegistry, reconcile, SandboxCore, STOP_GRACE_MS } from "./core.ts";
-import { createSandbox } from "./create.ts";
+import { type CreationKey, createSandbox } from "./create.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
-import { ExecHandle } from "./exec.ts";
-import { resolveExec } from "./exec_options.ts";
-import { destroy, setTimeLimits, waitForStatus } from "./lifecycle.ts";
-import { managedExec, outputChunks } from "./manager_exec.ts";
+import { hasLabels } from "./labels.ts";
+import { destroy, setTimeLimits } from "./lifecycle.ts";
+import * as checkpoints from "./manager_checkpoints.ts";
+import { type SpecDefaults, withDefaults } from "./manager_defaults.ts";
+import { managedExec, outputChunks, startManaged } from "./manager_exec.ts";
 import {
+  type CheckpointInfo,
+  type CheckpointOptions,
   type ManagedExec,
   type ManagedRunOptions,
   type ManagedState,
   type OutputChunk,
+  type RestoreSpec,
   type SandboxInfo,
   type SandboxManagerConfig,
   type SandboxSpec,
@@ -45,9 +49,6 @@ import { Sandbox } from "./sandbox.ts";
 
 /** Failed creations that are remembered; of more, the oldest are forgotten. */
 const FAILED_MAX = 1_000;
-
-/** All statuses but `creating`, which may be another process's doing: it says when that is over. */
-const SETTLED: readonly SandboxStatus[] = ["running", "paused", "draining", "stopped", "crashed"];
 
 /** A creation that is under way, or has failed. */
 interface Creation {
@@ -83,7 +84,7 @@ const configSchema = z.strictObject({
  */
 export class SandboxManager implements AsyncDisposable {
   readonly #registry: Registry;
-  readonly #defaults: Omit<SandboxSpec, "name">;
+  readonly #defaults: SpecDefaults;
   readonly #detached: boolean;
   readonly #boots: Semaphore;
   readonly #creations = new Map<string, Creation>();
@@ -94,19 +95,11 @@ export class SandboxManager implements AsyncDisposable {
 
   /** @throws {InvalidConfigError} */
   constructor(config: SandboxManagerConfig = {}) {
-    const parsed = configSchema.safeParse(config);
-    if (!parsed.success) {
-      throw new InvalidConfigError(
-        parsed.error.issues.map(({ path, message }) => ({
-          field: path.join(".") || "config",
-          problem: message,
-        })),
-      );
-    }
+    const { detached, bootsMax } = parseConfig(configSchema, config, "config");
     this.#registry = openRegistry();
     this.#defaults = config.defaults ?? {};
-    this.#detached = parsed.data.detached;
-    this.#boots = new Semaphore(parsed.data.bootsMax);
+    this.#detached = detached;
+    this.#boots = new Semaphore(bootsMax);
   }
 
   /**
@@ -116,7 +109,14 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {InvalidConfigError}
    * @throws {SandboxAlreadyExistsError} if the name is taken.
    */
-  async createSandbox(spec: SandboxSpec = {}): Promise<{ readonly id: string; readonly ip: string }> {
+  createSandbox(spec: SandboxSpec = {}): Promise<{ readonly id: string; readonly ip: string }> {
+    return this.#begin(spec);
+  }
+
+  async #begin(
+    spec: SandboxSpec,
+    snapshotId?: string,
+  ): Promise<{ readonly id: string; readonly ip: string }> {
     const id = randomUUID();
     const options = this.#options(id, spec);
     const { config } = parseSandboxOptions(options);
@@ -127,7 +127,7 @@ export class SandboxManager implements AsyncDisposable {
       config,
       createdAt: new Date(),
       abort,
-      settled: this.#boots.run(() => this.#boot(id, options, abort.signal)),
+      settled: this.#boots.run(() => this.#boot({ id, snapshotId }, options, abort.signal)),
     };
     this.#creations.set(id, creation);
     return { id, ip: "" };
@@ -218,17 +218,50 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {ExecFailedError} if it cannot be started.
    */
   async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
-    return outputChunks(await this.#exec(id, options, "null"));
+    return outputChunks(await startManaged(await this.#core(id), options, "null"));
   }
 
   /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
   async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
-    return managedExec(await this.#exec(id, options, "pipe"));
+    return managedExec(await startManaged(await this.#core(id), options, "pipe"));
   }
 
   /** How much longer a running sandbox may live, in milliseconds from now; `null`: without limit. */
   async setTtl(id: string, ttlMs: number | null): Promise<void> {
     await setTimeLimits(await this.#core(id), { maxDurationMs: ttlMs });
+  }
+
+  /**
+   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait meanwhile. Its memory is
+   * not kept.
+   *
+   * @param name Unique among the snapshots of the home. @default a name that nobody has
+   * @throws {SandboxNotFoundError | SnapshotAlreadyExistsError | InvalidConfigError}
+   * @throws {TimeoutError | AbortedError | IoError}
+   */
+  async checkpoint(id: string, name?: string, options?: CheckpointOptions): Promise<CheckpointInfo> {
+    return await checkpoints.take(await this.#core(id), name, options);
+  }
+
+  /**
+   * Begins to create a sandbox with a copy of a checkpoint's disk; any number of them may have the same. Returns at once,
+   * as {@linkcode createSandbox} does.
+   *
+   * @throws {SnapshotNotFoundError} if there is no such checkpoint.
+   * @throws {InvalidConfigError | SandboxAlreadyExistsError}
+   */
+  async restore(spec: RestoreSpec): Promise<{ readonly id: string; readonly ip: string }> {
+    return await this.#begin(checkpoints.restoredSpec(this.#registry.home, spec), spec.snapshotId);
+  }
+
+  /** The checkpoints of this home, those of `sandboxId` if given; the oldest first. The sandbox may be gone. */
+  async listCheckpoints(sandboxId?: string): Promise<CheckpointInfo[]> {
+    return checkpoints.list(this.#registry.home, sandboxId);
+  }
+
+  /** Deletes a checkpoint, its disk included. Sandboxes that were made from it stay. @throws {SnapshotNotFoundError} */
+  async deleteCheckpoint(snapshotId: string): Promise<void> {
+    checkpoints.remove(this.#registry.home, snapshotId);
   }
 
   /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
@@ -246,7 +279,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #options(id: string, spec: SandboxSpec): SandboxOptions {
-    const { ttlMs, network, name, image = "", ...options } = { ...this.#defaults, ...spec };
+    const { ttlMs, network, name, image = "", ...options } = withDefaults(this.#defaults, spec);
     if (network !== undefined && network.mode !== "none")
       throw new InvalidConfigError([{ field: "network.mode", problem: 'must be "none"' }]);
     if (ttlMs !== undefined && options.maxDurationMs !== undefined)
@@ -263,9 +296,14 @@ export class SandboxManager implements AsyncDisposable {
       throw new SandboxAlreadyExistsError(name);
   }
 
-  async #boot(id: string, options: SandboxOptions, signal: AbortSignal): Promise<void> {
+  async #boot(
+    key: CreationKey & { readonly id: string },
+    options: SandboxOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { id } = key;
     try {
-      const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, id));
+      const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
       if (!this.#detached) this.#owned.set(id, sandbox);
       this.#creations.delete(id);
     } catch (error) {
@@ -286,18 +324,6 @@ export class SandboxManager implements AsyncDisposable {
 
   #tell({ id, config }: Creation, action: "failed" | "removed", attributes: Record<string, unknown>): void {
     this.#registry.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
-  }
-
-  async #exec(
-    id: string,
-    { cmd, ...options }: ManagedRunOptions,
-    stdin: "null" | "pipe",
-  ): Promise<ExecHandle> {
-    const [command = "", ...args] = cmd;
-    const core = await this.#core(id);
-    const record = await waitForStatus(core, SETTLED, { signal: options.signal });
-    const request = resolveExec(parseStoredConfig(record.configJson), command, args, options, stdin);
-    return await ExecHandle.start(await core.connect({ signal: options.signal }), request);
   }
 
   /** The sandbox, once it is in the registry. */
@@ -348,11 +374,4 @@ export class SandboxManager implements AsyncDisposable {
 function summaryOf({ id, config, createdAt, error }: Creation): SandboxSummary {
   const state = error === undefined ? "starting" : "failed";
   return { id, name: config.name, state, labels: config.labels, ipAddress: "", createdAt };
-}
-
-function hasLabels(
-  labels: Readonly<Record<string, string>>,
-  wanted: Readonly<Record<string, string>>,
-): boolean {
-  return Object.entries(wanted).every(([key, value]) => labels[key] === value);
 }

@@ -3,10 +3,30 @@
  *
  * @module
  */
-import type { ExecHandle } from "./exec.ts";
-import type { ManagedExec, OutputChunk } from "./manager_types.ts";
+import type { SandboxStatus } from "../registry/status.ts";
+import type { SandboxCore } from "./core.ts";
+import { ExecHandle } from "./exec.ts";
+import { resolveExec } from "./exec_options.ts";
+import { waitForStatus } from "./lifecycle.ts";
+import type { ManagedExec, ManagedRunOptions, OutputChunk } from "./manager_types.ts";
+import { parseStoredConfig } from "./options.ts";
 
 const NOTHING = new Uint8Array(0);
+
+/** All statuses but `creating`, which may be another process's doing: it says when that is over. */
+const SETTLED: readonly SandboxStatus[] = ["running", "paused", "draining", "stopped", "crashed"];
+
+/** Starts a program, once the sandbox has booted. */
+export async function startManaged(
+  core: SandboxCore,
+  { cmd, ...options }: ManagedRunOptions,
+  stdin: "null" | "pipe",
+): Promise<ExecHandle> {
+  const [command = "", ...args] = cmd;
+  const record = await waitForStatus(core, SETTLED, { signal: options.signal });
+  const request = resolveExec(parseStoredConfig(record.configJson), command, args, options, stdin);
+  return await ExecHandle.start(await core.connect({ signal: options.signal }), request);
+}
 
 /** What a program writes, piece by piece as it is read; cancelling kills the program. */
 export function outputChunks(handle: ExecHandle): ReadableStream<OutputChunk> {

@@ -7,6 +7,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import type { ExecOptions } from "./exec_options.ts";
 import type { SandboxOptions } from "./options.ts";
+import type { SnapshotCreateOptions } from "./snapshot.ts";
 
 /** A sandbox to create: the options of `Sandbox.create()`, with what only a manager knows. */
 export interface SandboxSpec
@@ -77,6 +78,33 @@ export interface SandboxInfo extends SandboxSummary {
   readonly lastExitCode: number | undefined;
   /** Why it crashed or failed. */
   readonly error: string | undefined;
+}
+
+/** How `SandboxManager.checkpoint()` goes. */
+export type CheckpointOptions = Omit<SnapshotCreateOptions, "name" | "from">;
+
+/** The disk of a sandbox at one moment: a `Snapshot`, as a manager tells of it. */
+export interface CheckpointInfo {
+  /** What `restore()` and `deleteCheckpoint()` want. */
+  readonly snapshotId: string;
+  /** Its name among the snapshots of the home. */
+  readonly name: string;
+  /** The sandbox that it was taken of, which may be gone. */
+  readonly sandboxId: string;
+  /** Its directory. */
+  readonly snapshotDir: string;
+  /** Size of the disk in bytes; it takes as much space as it has data. */
+  readonly sizeBytes: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: Date;
+}
+
+/**
+ * A sandbox to make from a checkpoint. Its image and its disk are the checkpoint's, and so are its processors and memory
+ * unless it says otherwise. Environment, labels and the like are not kept in checkpoints.
+ */
+export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB"> {
+  readonly snapshotId: string;
 }
 
 /** A program to run, for `SandboxManager.runInSandbox()`. */

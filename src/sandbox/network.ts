@@ -4,7 +4,7 @@
  * @module
  */
 import { PortAction, PortFailure } from "../agent/protocol.ts";
-import { InvalidConfigError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
 import { type NetworkMode, planNetwork } from "../network/network_plan.ts";
 import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
@@ -109,11 +109,7 @@ export class SandboxPorts {
 }
 
 function parsePortOptions(port: PortOptions): PublishedPort {
-  const parsed = portSchema.safeParse(port);
-  if (parsed.success) return parsed.data;
-  throw new InvalidConfigError(
-    parsed.error.issues.map(({ path, message }) => ({ field: path.join("."), problem: message })),
-  );
+  return parseConfig(portSchema, port, "port");
 }
 
 function failureOf(failure: number, message: string, { bind, hostPort }: PortAddress): Error {

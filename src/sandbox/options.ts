@@ -7,6 +7,7 @@ import { totalmem } from "node:os";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import { type PortAddress, PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 import { checkOrigin } from "./origin.ts";
@@ -261,9 +262,11 @@ export const REPLACE_GRACE_MS = 10_000;
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
-  const { detached, replace, pullPolicy, rlimits, fromSnapshot, ...config } = parsed.data;
+  const { detached, replace, pullPolicy, rlimits, fromSnapshot, ...config } = parseConfig(
+    schema,
+    given,
+    "options",
+  );
   checkOrigin(options);
   checkCounts(config.labels, config.env);
   const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
@@ -290,21 +293,12 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
 
 /** @throws {InvalidConfigError} if `name` cannot be a sandbox's. */
 export function checkSandboxName(name: string): void {
-  const parsed = nameSchema.safeParse(name);
-  if (!parsed.success) {
-    throw new InvalidConfigError(
-      parsed.error.issues.map(({ message }) => ({ field: "name", problem: message })),
-    );
-  }
+  parseConfig(nameSchema, name, "name");
 }
 
 /** @throws {InvalidConfigError} if a stop cannot have that grace. */
 export function checkGrace(timeoutMs: number): void {
-  const parsed = graceSchema.safeParse(timeoutMs);
-  if (parsed.success) return;
-  throw new InvalidConfigError(
-    parsed.error.issues.map(({ message }) => ({ field: "timeoutMs", problem: message })),
-  );
+  parseConfig(graceSchema, timeoutMs, "timeoutMs");
 }
 
 const storedStrings = z.array(z.string());
@@ -343,9 +337,8 @@ const storedSchema = z.object({
 
 /** Reads a config back from the registry. @throws {InvalidConfigError} if it is not one. */
 export function parseStoredConfig(json: string): SandboxConfig {
-  const parsed = storedSchema.safeParse(parseJson(json));
-  if (!parsed.success) throw new InvalidConfigError(parsed.error.issues.map(toConfigIssue));
-  const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = parsed.data;
+  const stored = parseConfig(storedSchema, parseJson(json), "options");
+  const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = stored;
   return { ...rest, workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs };
 }
 
@@ -386,11 +379,4 @@ function checkCounts(labels: object, env: object): void {
     issues.push({ field: "labels", problem: `must be at most ${LABELS_MAX}` });
   if (Object.keys(env).length > ENV_MAX) issues.push({ field: "env", problem: `must be at most ${ENV_MAX}` });
   if (issues.length > 0) throw new InvalidConfigError(issues);
-}
-
-export function toConfigIssue(issue: z.core.$ZodIssue): ConfigIssue {
-  const field = issue.path.length === 0 ? "options" : issue.path.join(".");
-  // Of a key, zod itself says only that it is wrong; the rule that it breaks is in there.
-  const [rule] = issue.code === "invalid_key" ? issue.issues : [];
-  return { field, problem: rule?.message ?? issue.message };
 }

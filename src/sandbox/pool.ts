@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { InvalidConfigError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { parseSandboxOptions, type SandboxOptions } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
 import { type ClaimOptions, WarmPool } from "./warm_pool.ts";
@@ -62,16 +62,7 @@ export class SandboxPool implements AsyncDisposable {
 
   /** Starts to boot sandboxes. @throws {InvalidConfigError} */
   constructor(options: SandboxPoolOptions) {
-    const parsed = schema.safeParse(options);
-    if (!parsed.success) {
-      throw new InvalidConfigError(
-        parsed.error.issues.map(({ path, message }) => ({
-          field: path.join(".") || "options",
-          problem: message,
-        })),
-      );
-    }
-    const { size, bootsMax, namePrefix, checkIntervalMs } = parsed.data;
+    const { size, bootsMax, namePrefix, checkIntervalMs } = parseConfig(schema, options, "options");
     const { maxDurationMs, idleTimeoutMs, ...spec } = options.spec;
     const next = (): SandboxOptions => ({ ephemeral: true, ...spec, name: `${namePrefix}-${randomUUID()}` });
     parseSandboxOptions({ ...next(), maxDurationMs, idleTimeoutMs }); // refuses here what no boot could use

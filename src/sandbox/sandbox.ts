@@ -1,13 +1,12 @@
 /**
- * A sandbox that runs: programs, logs, and its end.
+ * A sandbox that runs: programs, connections into it, and its creation.
  *
  * @module
  */
-import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
-import { SandboxCore as Core, STOP_GRACE_MS } from "./core.ts";
+import { SandboxCore as Core } from "./core.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox } from "./create.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { ExecHandle, type ExecOutput } from "./exec.ts";
@@ -16,29 +15,16 @@ import { fetchPort, type SandboxFetchInit } from "./fetch.ts";
 import { SandboxHandle } from "./handle.ts";
 import {
   connectOrCreate,
-  type DestroyOptions,
-  destroy,
-  HEALTH_TIMEOUT_MS,
   type Obtained,
   type RestartOptions,
-  requestDrain,
   restart,
-  type SandboxPingResult,
-  type SandboxStopResult,
-  type SandboxTouchResult,
-  setTimeLimits,
-  type TimeLimitChanges,
   type WaitOptions,
   waitForStatus,
-  waitUntilStopped,
 } from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
-import { readCoreLogs, streamCoreLogs } from "./logs.ts";
-import { SandboxNetwork } from "./network.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
-import { setPaused } from "./pause.ts";
-import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
+import { SandboxCalls } from "./sandbox_calls.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
@@ -58,24 +44,17 @@ type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
  * console.log(output.code, output.stdout());
  * ```
  */
-export class Sandbox implements AsyncDisposable {
-  readonly name: string;
-  /** Stands for this creation: a sandbox that replaces it under the same name has another. */
-  readonly id: string;
-  /** Its published ports. */
-  readonly network: SandboxNetwork;
+export class Sandbox extends SandboxCalls implements AsyncDisposable {
   readonly #core: SandboxCore;
   readonly #config: SandboxConfig;
   #release: (() => void) | undefined;
 
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
   private constructor(core: SandboxCore, config: SandboxConfig, release: (() => void) | undefined) {
+    super(core);
     this.#core = core;
     this.#config = config;
     this.#release = release;
-    this.name = core.name;
-    this.id = core.id;
-    this.network = new SandboxNetwork(core);
   }
 
   /** Collects options; ends with `create()`. */
@@ -243,21 +222,6 @@ export class Sandbox implements AsyncDisposable {
     return this.execStream(this.#config.shell, ["-c", script], options);
   }
 
-  /** What programs wrote, in the order of time: see `readLogs()`. */
-  async logs(options: LogReadOptions = {}): Promise<LogEntry[]> {
-    return (await readCoreLogs(this.#core, options)).entries;
-  }
-
-  /** {@linkcode logs} with the cursor of the end: see `readLogsSnapshot()`. */
-  logsSnapshot(options: LogReadOptions = {}): Promise<LogSnapshot> {
-    return readCoreLogs(this.#core, options);
-  }
-
-  /** What programs write, as it comes: see `logStream()`. */
-  logStream(options: LogStreamOptions = {}): Promise<LogStream> {
-    return streamCoreLogs(this.#core, options);
-  }
-
   /**
    * Sends an HTTP request to a server in the sandbox: on its loopback interface, with no port published and no network. A
    * URL without a host is one of the server's; one with a host is told to it. Redirects are handed out, not followed, and
@@ -283,77 +247,10 @@ export class Sandbox implements AsyncDisposable {
     return await connectPort(await this.#core.connect(), port, options);
   }
 
-  /** Whether the guest's agent answers, and how soon. Does not count as activity. */
-  async ping(): Promise<SandboxPingResult> {
-    const latencyMs = await (await this.#core.connect()).ping();
-    return { name: this.name, latencyMs };
-  }
-
-  /** Counts as activity: the idle time begins anew. */
-  async touch(): Promise<SandboxTouchResult> {
-    return { name: this.name, activitySeq: await (await this.#core.connect()).touch() };
-  }
-
-  /** Stops all programs where they are, until {@linkcode resume}: see `SandboxHandle.pause()`. */
-  async pause(): Promise<void> {
-    await setPaused(this.#core, true);
-  }
-
-  /** Lets programs go on after {@linkcode pause}, with the right time on their clock. */
-  async resume(): Promise<void> {
-    await setPaused(this.#core, false);
-  }
-
-  /** Takes a snapshot of the disk; writes wait meanwhile: see `Snapshot.create()`. */
-  snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
-    return Snapshot.create({ ...options, name, from: this });
-  }
-
-  /**
-   * Ends the sandbox in order: programs get SIGTERM and 10 s, everything written is flushed, then the VM ends. A later
-   * {@linkcode start} finds the disk as it was.
-   */
-  async stop(): Promise<void> {
-    await this.#core.stop(STOP_GRACE_MS);
-  }
-
   /** {@linkcode stop}, with the final status of the sandbox. */
   async stopAndWait(): Promise<SandboxHandle> {
     await this.stop();
     return new SandboxHandle(this.#core, await this.#core.record());
-  }
-
-  /** {@linkcode stop} with another grace in milliseconds; 0 kills at once. */
-  async stopWithTimeout(timeoutMs: number): Promise<void> {
-    await this.#core.stop(timeoutMs);
-  }
-
-  /** Ends the VM at once, as a power cut would. */
-  async kill(): Promise<void> {
-    await this.#core.kill();
-  }
-
-  /** Asks for the end that {@linkcode stop} brings, and does not wait for it. */
-  async requestStop(): Promise<void> {
-    await this.#core.requestStop(STOP_GRACE_MS);
-  }
-
-  /** Asks for the end that {@linkcode kill} brings, and does not wait for it. */
-  async requestKill(): Promise<void> {
-    await this.#core.requestStop(0);
-  }
-
-  /** {@linkcode kill} that rejects with `TimeoutError` if the VM is not gone in time. */
-  async killWithTimeout(timeoutMs: number): Promise<void> {
-    await this.#core.kill(timeoutMs);
-  }
-
-  /**
-   * From now on new programs are refused (`ExecFailedError` of kind `shuttingDown`); once none runs any more the sandbox
-   * stops in order. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
-   */
-  async requestDrain(): Promise<void> {
-    await requestDrain(this.#core);
   }
 
   /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
@@ -361,29 +258,9 @@ export class Sandbox implements AsyncDisposable {
     return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
   }
 
-  /** Resolves when this very sandbox has ended, with how it did; at once if it does not run. */
-  waitUntilStopped(options?: WaitOptions): Promise<SandboxStopResult> {
-    return waitUntilStopped(this.#core, options);
-  }
-
   /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
     return Sandbox.fromBoot(await restart(this.#core, options));
-  }
-
-  /** Stops this very sandbox, if it runs, and removes it with its disk and logs. */
-  async destroy(options: DestroyOptions = {}): Promise<void> {
-    await destroy(this.#core, options);
-  }
-
-  /** Sets time limits of this boot, counted from now on: see `SandboxHandle.setTimeLimits()`. */
-  async setTimeLimits(limits: TimeLimitChanges): Promise<void> {
-    await setTimeLimits(this.#core, limits);
-  }
-
-  /** Whether the guest's agent gives a sign of life in time; kills a sandbox that hangs: see `SandboxHandle.checkHealth()`. */
-  checkHealth(timeoutMs = HEALTH_TIMEOUT_MS): Promise<boolean> {
-    return this.#core.checkHealth(timeoutMs);
   }
 
   /** Lets the sandbox outlive this process. */

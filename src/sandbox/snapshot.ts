@@ -13,6 +13,7 @@ import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.
 import { SnapshotIntegrityError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import { openRegistry, SandboxCore } from "./core.ts";
+import { hasLabels } from "./labels.ts";
 import { checkSandboxName } from "./options.ts";
 import { takeSnapshot } from "./snapshot_create.ts";
 
@@ -150,10 +151,9 @@ export class Snapshot {
   /** The snapshots of this home by name. One that is damaged is not among them. */
   static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
     const store = new SnapshotStore(homeDirectory());
-    const wanted = Object.entries(labels);
     return store
       .list()
-      .filter(({ descriptor }) => wanted.every(([key, value]) => descriptor.labels[key] === value))
+      .filter(({ descriptor }) => hasLabels(descriptor.labels, labels))
       .map((stored) => new Snapshot(store, stored));
   }
 

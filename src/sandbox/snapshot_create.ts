@@ -65,6 +65,7 @@ export async function takeSnapshot(core: SandboxCore, options: TakeSnapshotOptio
       createdAt: new Date().toISOString(),
       source: { name: core.name, id: core.id },
       image: { digest: record.imageDigest, reference: config.image, config: config.imageConfig },
+      machine: { cpus: config.cpus, memoryMiB: config.memoryMiB },
       upper: {
         file: UPPER_NAME,
         format: "raw",

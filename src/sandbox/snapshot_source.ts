@@ -7,7 +7,7 @@ import { MiB } from "../base/bytes.ts";
 import { ImageNotFoundError } from "../image/oci/errors.ts";
 import { findStoredDisk, type ResolvedImage } from "../image/store/resolve_image.ts";
 import { copyDisk } from "../snapshot/disk_copy.ts";
-import { SnapshotIntegrityError } from "../snapshot/errors.ts";
+import { SnapshotIntegrityError, SnapshotNotFoundError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import type { ImageDefaults, SandboxConfig } from "./options.ts";
 
@@ -18,9 +18,11 @@ export interface SourceImage {
   readonly config: ImageDefaults;
 }
 
-/** @throws {SnapshotNotFoundError | SnapshotIntegrityError} */
-export function openSource(home: string, name: string): StoredSnapshot {
-  return new SnapshotStore(home).get(name);
+/** With `id`, that very snapshot and no namesake. @throws {SnapshotNotFoundError | SnapshotIntegrityError} */
+export function openSource(home: string, name: string, id?: string): StoredSnapshot {
+  const stored = new SnapshotStore(home).get(name);
+  if (id !== undefined && stored.descriptor.id !== id) throw new SnapshotNotFoundError(id);
+  return stored;
 }
 
 /** What a sandbox has from the snapshot, whatever the caller says. */
@@ -75,7 +77,7 @@ export async function copySourceDisk(
   try {
     copied = await copyDisk({ from: upperPath, to, signal });
   } catch (error) {
-    openSource(home, descriptor.name); // if it is gone by now, that says more
+    openSource(home, descriptor.name, descriptor.id); // if it is gone by now, that says more
     throw error;
   }
   const { sizeBytes, integrity } = descriptor.upper;

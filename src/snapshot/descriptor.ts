@@ -9,7 +9,8 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
-import { InvalidConfigError, messageOf } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 import { CONTENT_ALGORITHM } from "./content_digest.ts";
 import { SnapshotIntegrityError } from "./errors.ts";
 
@@ -54,6 +55,8 @@ const schema = z.strictObject({
       user: z.string().optional(),
     }),
   }),
+  /** The machine that the disk was in. What programs were given, which may be secret, is not kept. */
+  machine: z.strictObject({ cpus: z.int().min(1), memoryMiB: z.int().min(1) }).optional(),
   upper: z.strictObject({
     file: z.literal(UPPER_NAME),
     format: z.literal("raw"),
@@ -78,9 +81,7 @@ export interface EncodedDescriptor {
 
 /** @throws {InvalidConfigError} if a field cannot be used. */
 export function encodeDescriptor(descriptor: SnapshotDescriptor): EncodedDescriptor {
-  const parsed = schema.safeParse(descriptor);
-  if (!parsed.success) throw new InvalidConfigError(issuesOf(parsed.error));
-  const bytes = encodeUtf8(`${canonicalJson(parsed.data)}\n`);
+  const bytes = encodeUtf8(`${canonicalJson(parseConfig(schema, descriptor, "snapshot"))}\n`);
   return { bytes, digest: digestOf(bytes) };
 }
 
@@ -95,16 +96,10 @@ export function decodeDescriptor(
   } catch (cause) {
     throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME}: ${messageOf(cause)}`, { cause });
   }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const problem = issuesOf(parsed.error)
-      .map((issue) => `${issue.field}: ${issue.problem}`)
-      .join("; ");
-    throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME}: ${problem}`);
-  }
-  if (`${canonicalJson(parsed.data)}\n` !== decodeUtf8(bytes))
+  const descriptor = parseDescriptor(snapshot, json);
+  if (`${canonicalJson(descriptor)}\n` !== decodeUtf8(bytes))
     throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME} is not in its canonical form`);
-  return { descriptor: parsed.data, digest: digestOf(bytes) };
+  return { descriptor, digest: digestOf(bytes) };
 }
 
 /** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels. */
@@ -112,15 +107,15 @@ export function checkNameAndLabels(given: {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }): void {
-  const parsed = z.object({ name, labels: labels.optional() }).safeParse(given);
-  if (!parsed.success) throw new InvalidConfigError(issuesOf(parsed.error));
+  parseConfig(z.object({ name, labels: labels.optional() }), given, "snapshot");
 }
 
-function issuesOf(error: z.ZodError): { field: string; problem: string }[] {
-  return error.issues.map((issue) => ({
-    field: issue.path.join(".") || "snapshot",
-    problem: issue.message,
-  }));
+function parseDescriptor(snapshot: string, json: unknown): SnapshotDescriptor {
+  try {
+    return parseConfig(schema, json, "snapshot");
+  } catch (cause) {
+    throw new SnapshotIntegrityError(snapshot, `${DESCRIPTOR_NAME}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -5,11 +5,16 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../base/errors.ts";
 import { ensureRunRoot } from "../platform/home.ts";
-import { killProcess, type ProcessIdentity } from "../platform/process_identity.ts";
+import {
+  isSameProcess,
+  killProcess,
+  ownProcess,
+  type ProcessIdentity,
+} from "../platform/process_identity.ts";
 
 /** Names inside a run directory. */
 export const RunFile = {
@@ -25,6 +30,8 @@ export const RunFile = {
   passt: "passt.sock",
   /** Identity of the engine's own process, where it has one. */
   machine: "machine.json",
+  /** Identity of the process that made the directory. */
+  creator: "creator.json",
 } as const;
 
 /** Makes a run directory under a name that nobody else has. @throws {IoError} */
@@ -32,6 +39,7 @@ export function createRunDirectory(home: string): string {
   const directory = join(ensureRunRoot(home), randomBytes(8).toString("hex"));
   try {
     mkdirSync(directory, { mode: 0o700 });
+    writeFileSync(join(directory, RunFile.creator), JSON.stringify(ownProcess()), { mode: 0o600 });
   } catch (error) {
     throw new IoError(`create ${directory}`, directory, error);
   }
@@ -45,7 +53,7 @@ export function recordMachine(directory: string, machine: ProcessIdentity): void
 
 /** Ends what a dead VM host process left running, and removes the directory. */
 export function removeRunDirectory(directory: string): void {
-  const machine = readMachine(directory);
+  const machine = readIdentity(join(directory, RunFile.machine));
   if (machine !== undefined) killProcess(machine);
   forgetRunDirectory(directory);
 }
@@ -55,12 +63,29 @@ export function forgetRunDirectory(directory: string): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
-function readMachine(directory: string): ProcessIdentity | undefined {
+/**
+ * Removes the directories of those who were killed before their VM host process had claimed a sandbox: no record leads to
+ * them. `known` says which ones records lead to; it is asked behind the look at what there is.
+ */
+export function sweepRunDirectories(home: string, known: () => ReadonlySet<string | undefined>): void {
+  const root = ensureRunRoot(home);
+  const orphans = readdirSync(root)
+    .map((name) => join(root, name))
+    .filter((directory) => {
+      const creator = readIdentity(join(directory, RunFile.creator));
+      return creator !== undefined && !isSameProcess(creator);
+    });
+  if (orphans.length === 0) return;
+  const claimed = known();
+  for (const directory of orphans) if (!claimed.has(directory)) removeRunDirectory(directory);
+}
+
+function readIdentity(path: string): ProcessIdentity | undefined {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(join(directory, RunFile.machine), "utf8"));
+    parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return undefined; // no such process was ever started, or the file was cut short by a kill
+    return undefined; // there never was one, or the file was cut short by a kill
   }
   if (typeof parsed !== "object" || parsed === null || !("pid" in parsed) || !("startTime" in parsed))
     return undefined;

@@ -56,10 +56,10 @@ const CLASSES: Readonly<Record<string, string>> = {
 };
 
 /** Codes of parts that are not there yet. A code leaves this list with the first class that carries it. */
-const RESERVED: readonly string[] = ["image", "networkExhausted", "networkPrivilege"];
+const RESERVED: readonly string[] = ["networkExhausted", "networkPrivilege"];
 
 const UNION = /export type ErrorCode =(?<codes>[\s\S]*?);/;
-const CLASS = /class (?<name>\w+) extends MicrosandboxError \{[\s\S]*?\n\}/g;
+const CLASS = /class (?<name>\w+) extends (?:MicrosandboxError|ImageError) \{\n[\s\S]*?\n\}/g;
 /** The first argument of `super`, up to the message: a code, or a choice between two. */
 const SUPER = /\bsuper\(\s*(?<argument>[^,]*?)\s*,/;
 

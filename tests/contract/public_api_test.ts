@@ -24,6 +24,7 @@ const VALUES: readonly string[] = [
   "Image",
   "ImageAuthError",
   "ImageDigestMismatchError",
+  "ImageError",
   "ImageInUseError",
   "ImageManifestInvalidError",
   "ImageNotFoundError",
@@ -84,6 +85,8 @@ const VALUES: readonly string[] = [
 /** What `mod.ts` exports for the compiler only. */
 const TYPES: readonly string[] = [
   "BootCallOptions",
+  "CheckpointInfo",
+  "CheckpointOptions",
   "ClaimOptions",
   "ConfigIssue",
   "ConnectOrStartOptions",
@@ -131,6 +134,7 @@ const TYPES: readonly string[] = [
   "RegistryAuth",
   "RegistryOptions",
   "RestartOptions",
+  "RestoreSpec",
   "RlimitOptions",
   "SandboxConfig",
   "SandboxConnection",

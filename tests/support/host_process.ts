@@ -6,13 +6,11 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeMessage, encodeMessage } from "../../src/agent/codec.ts";
 import { FrameDecoder } from "../../src/agent/frame.ts";
 import { LineChild, LineQueue } from "../../src/platform/child.ts";
-import { ensureRunRoot } from "../../src/platform/home.ts";
 import { ownProcess } from "../../src/platform/process_identity.ts";
 import { runtimeCommand } from "../../src/platform/runtime.ts";
 import { connectUnix, listenUnix, type UnixConnection } from "../../src/platform/unix_socket.ts";
@@ -21,7 +19,7 @@ import { type BootKey, Registry } from "../../src/registry/registry.ts";
 import { AgentLink } from "../../src/vmm/agent_link.ts";
 import { LogTap } from "../../src/vmm/log_tap.ts";
 import { Relay } from "../../src/vmm/relay.ts";
-import { RunFile } from "../../src/vmm/run_directory.ts";
+import { createRunDirectory, RunFile, removeRunDirectory } from "../../src/vmm/run_directory.ts";
 import { StopSequence } from "../../src/vmm/stop_sequence.ts";
 import { Supervision } from "../../src/vmm/supervision.ts";
 import { storedConfig } from "./stored_config.ts";
@@ -35,6 +33,8 @@ export interface HostOrder {
     | { readonly kind: "start"; readonly id: string };
   /** Whether it stays as it is after the claim: a boot that hangs. */
   readonly hangs: boolean;
+  /** Whether it goes on when the process that started it has ended. */
+  readonly detached: boolean;
 }
 
 const REFUSED = { on: false, errno: 1 };
@@ -44,8 +44,7 @@ export const OWNER_FILE = "owner";
 
 /** Starts a host process; resolves with whether it got the boot, once it is ready or hangs. */
 export async function startHost(order: Omit<HostOrder, "runDirectory">): Promise<boolean> {
-  const runDirectory = join(ensureRunRoot(order.home), randomBytes(8).toString("hex"));
-  mkdirSync(runDirectory, { mode: 0o700 });
+  const runDirectory = createRunDirectory(order.home);
   const { file, args } = runtimeCommand(new URL(import.meta.url));
   const env = { ...process.env, MSB_TEST_HOST: "1" } as Record<string, string>;
   const child = await LineChild.spawn({ file, args: [...args, order.home], env, cwd: order.home, stderr: 2 });
@@ -57,7 +56,7 @@ export async function startHost(order: Omit<HostOrder, "runDirectory">): Promise
   return false;
 }
 
-async function main(order: HostOrder): Promise<void> {
+async function main(order: HostOrder, ownerGone: Promise<void>): Promise<void> {
   const { home, runDirectory } = order;
   const registry = new Registry(home);
   const stop = new StopSequence(registry, runDirectory);
@@ -79,6 +78,14 @@ async function main(order: HostOrder): Promise<void> {
   const key = claim(registry, order);
   if (key === undefined) return answer("refused");
   if (order.sandbox.kind === "create") placeDirectory(registry, key, order.sandbox.name);
+  let isBooting = true;
+  if (!order.detached) {
+    ownerGone.then(() => {
+      if (!isBooting) return stop.begin("ownerGone", 100);
+      removeRunDirectory(runDirectory);
+      process.exit(1); // a creation that is not finished is taken back by whoever looks next
+    });
+  }
   if (order.hangs) return answer("claimed");
 
   const link = await agentLink(join(runDirectory, RunFile.agent));
@@ -87,6 +94,7 @@ async function main(order: HostOrder): Promise<void> {
     bootNumber: key.bootNumber,
   });
   stop.open(link, relay, key);
+  isBooting = false;
   supervision.begin(key, { maxDurationMs: undefined, idleTimeoutMs: undefined }, 100);
   answer("claimed");
 }
@@ -143,5 +151,8 @@ if (process.env["MSB_TEST_HOST"] === "1" && import.meta.main) {
   process.stdout.on("error", () => {}); // nobody listens any more
   const line = await lines.next();
   if (line === undefined) process.exit(1);
-  await main(JSON.parse(line) as HostOrder);
+  await main(
+    JSON.parse(line) as HostOrder,
+    lines.next().then(() => {}),
+  );
 }

@@ -72,9 +72,24 @@ export async function assertNothingLeft(home: string): Promise<void> {
     staged: listOrNone(join(home, "trash")),
     unfinished: unfinishedFiles(join(home, "cache")),
     sandboxes: listOrNone(join(home, "sandboxes")),
+    mounts: mountsOf(home),
   });
-  const nothing = { processes: [], runDirectories: [], staged: [], unfinished: [], sandboxes: [] };
+  const nothing = {
+    processes: [],
+    runDirectories: [],
+    staged: [],
+    unfinished: [],
+    sandboxes: [],
+    mounts: [],
+  };
   await eventually(() => assert.deepEqual(left(), nothing), GONE_TIMEOUT_MS);
+}
+
+/** What is mounted in a home, or from a file of it. */
+export function mountsOf(home: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(home) || line.includes(runRoot(home)));
 }
 
 /** Repeats `check` until it passes; after `timeoutMs`, throws what it threw last. */

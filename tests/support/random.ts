@@ -17,6 +17,11 @@ export function seededRandom(label: string): SeededRandom {
   const given = process.env["MSB_TEST_SEED"];
   const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
   console.log(`${label}: MSB_TEST_SEED=${seed} replays this run`);
+  return randomOf(seed);
+}
+
+/** The numbers that belong to a seed which somebody else has chosen, and printed. */
+export function randomOf(seed: number): SeededRandom {
   let state = seed >>> 0;
   const next = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -10,6 +10,10 @@ import type { SandboxOptions } from "../../mod.ts";
 
 export type PeerRequest =
   | { readonly action: "create"; readonly options: SandboxOptions }
+  /** Creates up to the moment when the name is the peer's, and goes no further until it is told to give up. */
+  | { readonly action: "claim"; readonly options: SandboxOptions }
+  /** Answers with the last step that the creation had reached. */
+  | { readonly action: "giveUp" }
   | { readonly action: "start" | "detach" | "stop"; readonly name: string }
   | { readonly action: "exec"; readonly name: string; readonly argv: readonly string[] }
   | { readonly action: "exit" };

@@ -5,10 +5,28 @@
  * @module
  */
 import { createInterface } from "node:readline";
-import { MicrosandboxError, Sandbox } from "../../mod.ts";
+import { type CreateStep, MicrosandboxError, Sandbox, type SandboxOptions } from "../../mod.ts";
 import type { PeerAnswer, PeerRequest } from "./vm_peer.ts";
 
 const owned = new Map<string, Sandbox>();
+
+/** A creation that has begun, with what takes it back. */
+let claim:
+  | { readonly abort: AbortController; readonly created: Promise<Sandbox>; step: CreateStep | undefined }
+  | undefined;
+
+/** Resolves when the VM host process has the name; of an engine that boots nothing, that is as far as it goes. */
+async function claimName(options: SandboxOptions): Promise<void> {
+  const abort = new AbortController();
+  const claimed = Promise.withResolvers<void>();
+  const onStep = (step: CreateStep) => {
+    if (claim !== undefined) claim.step = step;
+    if (step === "kernel") claimed.resolve();
+  };
+  const created = Sandbox.create(options, { signal: abort.signal, onStep });
+  claim = { abort, created, step: undefined };
+  await Promise.race([claimed.promise, created]);
+}
 
 async function perform(request: PeerRequest): Promise<string> {
   switch (request.action) {
@@ -17,6 +35,13 @@ async function perform(request: PeerRequest): Promise<string> {
       owned.set(sandbox.name, sandbox);
       return sandbox.id;
     }
+    case "claim":
+      await claimName(request.options);
+      return "";
+    case "giveUp":
+      claim?.abort.abort();
+      await claim?.created.catch(() => {}); // it was aborted, or had lost
+      return claim?.step ?? "";
     case "start": {
       const sandbox = await Sandbox.start(request.name);
       owned.set(sandbox.name, sandbox);

@@ -1,37 +1,12 @@
 /**
- * What is on disk after a stop, after a kill, and after programs that do not want to end.
+ * What is on disk after a kill, and after programs that do not want to end; of a plain stop, see `stop_cycles_test.ts`.
  *
  * @module
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { ExecFailedError, Sandbox, Stdin } from "../../mod.ts";
-import { seededRandom } from "../support/random.ts";
+import { ExecFailedError, Sandbox } from "../../mod.ts";
+import { assertCleanDisk } from "../support/disks.ts";
 import { homeTest } from "../support/vm.ts";
-
-const CYCLES = 5;
-const BLOB_BYTES_MAX = 1024 * 1024;
-
-homeTest("stop() leaves every write on a clean disk, time after time", async ({ home, create }) => {
-  const random = seededRandom("writes before a stop");
-  let sandbox = await create();
-  for (let cycle = 1; cycle <= CYCLES; cycle++) {
-    const blob = random.bytes(random.integer(1, BLOB_BYTES_MAX));
-    const script = `mkdir -p /data && cat > /data/${cycle} && ln -s ${cycle} /data/link${cycle}`;
-    const written = await sandbox.shell(script, { stdin: Stdin.bytes(blob) });
-    assert.equal(written.code, 0, written.stderr());
-    await sandbox.stop(); // nobody has called sync
-    assertCleanDisk(home, sandbox.name);
-
-    sandbox = await Sandbox.start(sandbox.name);
-    const sum = await sandbox.exec("sha256sum", [`/data/link${cycle}`]);
-    assert.equal(sum.stdout().split(" ")[0], createHash("sha256").update(blob).digest("hex"));
-  }
-  const names = (await sandbox.exec("ls", ["/data"])).stdout().trim().split("\n");
-  assert.equal(names.length, 2 * CYCLES);
-});
 
 homeTest(
   "kill() is a power cut: what was synced survives, and the disk recovers",
@@ -96,12 +71,3 @@ homeTest("stopAndWait() returns the final status; stopWithTimeout(0) does not as
   const last = await Sandbox.start(sandbox.name);
   assert.equal((await last.exec("test", ["-e", "/root/asked"])).code, 1);
 });
-
-/** The sandbox's disk, seen from the host: no error, and no journal to replay. */
-function assertCleanDisk(home: string, name: string): void {
-  const disk = join(home, "sandboxes", name, "upper.ext4");
-  execFileSync("e2fsck", ["-fn", disk], { stdio: "pipe" });
-  const superblock = execFileSync("dumpe2fs", ["-h", disk], { encoding: "utf8", stdio: "pipe" });
-  assert.doesNotMatch(superblock, /needs_recovery/);
-  assert.match(superblock, /Filesystem state: +clean/);
-}

@@ -1,11 +1,12 @@
 /** What can go wrong between a reference and an image in the store. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../../base/errors.ts";
+import { ImageError } from "../errors.ts";
 
 /** The part of a reference that is wrong. */
 export type ReferencePart = "reference" | "registry" | "repository" | "tag" | "digest";
 
 /** Text that is no image reference. Code `"imageReferenceInvalid"`. */
-export class ImageReferenceInvalidError extends MicrosandboxError {
+export class ImageReferenceInvalidError extends ImageError {
   /** The text as it was given. */
   readonly reference: string;
   /** Which part of it is wrong. */
@@ -20,7 +21,7 @@ export class ImageReferenceInvalidError extends MicrosandboxError {
 }
 
 /** A registry could not be reached, or answered in a way that ends the pull. Code `"imageRegistry"`. */
-export class ImageRegistryError extends MicrosandboxError {
+export class ImageRegistryError extends ImageError {
   /** The address that was asked, without credentials and query. */
   readonly url: string;
   /** HTTP status of the answer; `undefined` where there was none. */
@@ -46,7 +47,7 @@ export class ImageRegistryError extends MicrosandboxError {
 }
 
 /** A registry refused the credentials, or wants some and there are none. Code `"imageAuth"`. */
-export class ImageAuthError extends MicrosandboxError {
+export class ImageAuthError extends ImageError {
   /** Host of the registry, as in references. */
   readonly registry: string;
   /** HTTP status of the refusal; `undefined` where the credentials could not even be read. */
@@ -65,7 +66,7 @@ export class ImageAuthError extends MicrosandboxError {
 }
 
 /** Bytes that are not what their digest or size promised. Code `"imageDigestMismatch"`. */
-export class ImageDigestMismatchError extends MicrosandboxError {
+export class ImageDigestMismatchError extends ImageError {
   /** What was promised. */
   readonly expected: string;
   /** What arrived. */
@@ -79,7 +80,7 @@ export class ImageDigestMismatchError extends MicrosandboxError {
 }
 
 /** A manifest, index, configuration or archive that does not follow its specification. Code `"imageManifestInvalid"`. */
-export class ImageManifestInvalidError extends MicrosandboxError {
+export class ImageManifestInvalidError extends ImageError {
   /** What was read, e.g. `"manifest sha256:…"`. */
   readonly subject: string;
 
@@ -90,7 +91,7 @@ export class ImageManifestInvalidError extends MicrosandboxError {
 }
 
 /** The image exists, but not for the platform that is wanted. Code `"imagePlatformMissing"`. */
-export class ImagePlatformMissingError extends MicrosandboxError {
+export class ImagePlatformMissingError extends ImageError {
   /** What is wanted, e.g. `"linux/arm64/v8"`. */
   readonly platform: string;
   /** What the image offers. */

@@ -1,31 +1,12 @@
 import assert from "node:assert/strict";
-import type { OutputChannel } from "../../../src/agent/channels.ts";
-import type { ExecSession } from "../../../src/agent/exec_session.ts";
 import { EXEC_START_BYTES_MAX, STREAM_WINDOW_BYTES } from "../../../src/agent/protocol.ts";
+import { countBytes, readText, stdoutOf } from "../../support/exec_sessions.ts";
 import { execStart, FakeHost, script } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;
-
-function stdoutOf(session: ExecSession): OutputChannel {
-  return session.outputs.get("stdout")!;
-}
-
-async function readText(channel: OutputChannel): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let data = await channel.next(); data !== undefined; data = await channel.next())
-    text += decoder.decode(data, { stream: true });
-  return text;
-}
-
-async function countBytes(channel: OutputChannel): Promise<number> {
-  let size = 0;
-  for (let data = await channel.next(); data !== undefined; data = await channel.next()) size += data.length;
-  return size;
-}
 
 test(
   "ExecSession gives stdout, stderr, the pid and the exit code",

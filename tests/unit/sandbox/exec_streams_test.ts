@@ -1,28 +1,11 @@
 import assert from "node:assert/strict";
-import type { ExecStart } from "../../../src/agent/exec_session.ts";
-import { ExecHandle } from "../../../src/sandbox/exec.ts";
-import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec_options.ts";
+import { run } from "../../support/exec_sessions.ts";
 import { execStart, FakeHost, script } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;
-
-function request(start: ExecStart, more: Partial<ExecRequest> = {}): ExecRequest {
-  return {
-    start,
-    input: undefined,
-    timeoutMs: undefined,
-    outputBytesMax: OUTPUT_BYTES_MAX,
-    signal: undefined,
-    ...more,
-  };
-}
-
-async function run(host: FakeHost, start: ExecStart, more: Partial<ExecRequest> = {}): Promise<ExecHandle> {
-  return await ExecHandle.start(await host.connect(), request(start, more));
-}
 
 test(
   "ExecHandle.stdin is a stream with back-pressure that errors with EPIPE",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess } from "../../../src/platform/process_identity.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
@@ -10,6 +10,7 @@ import {
   RunFile,
   recordMachine,
   removeRunDirectory,
+  sweepRunDirectories,
 } from "../../../src/vmm/run_directory.ts";
 import { test } from "../../support/harness.ts";
 
@@ -73,4 +74,38 @@ test("forgetRunDirectory() leaves the engine's process alone", async () => {
   assert.equal(existsSync(directory), false);
   process.kill();
   assert.equal(await process.exited, "SIGTERM");
+});
+
+test("sweepRunDirectories() removes what a dead process made and nobody has claimed, and nothing else", () => {
+  const home = "/home/run-sweep-test";
+  const [orphan, claimed, beingMade, unfinished] = [1, 2, 3, 4].map(() => createRunDirectory(home));
+  const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
+  for (const directory of [orphan!, claimed!]) writeFileSync(join(directory, RunFile.creator), gone);
+  rmSync(join(unfinished!, RunFile.creator)); // its creator is about to write it
+  try {
+    sweepRunDirectories(home, () => new Set([claimed, undefined]));
+    const left = [orphan, claimed, beingMade, unfinished].map((directory) => existsSync(directory!));
+    assert.deepEqual(left, [false, true, true, true]);
+  } finally {
+    rmSync(join(beingMade!, ".."), { recursive: true });
+  }
+});
+
+test("sweepRunDirectories() asks for what is known only behind the look at what there is", () => {
+  const home = "/home/run-sweep-test";
+  const directory = createRunDirectory(home);
+  try {
+    sweepRunDirectories(home, () => assert.fail("nobody has died"));
+    const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
+    writeFileSync(join(directory, RunFile.creator), gone);
+    let later = "";
+    sweepRunDirectories(home, () => {
+      later = createRunDirectory(home); // claimed by now, and unknown to who asked before
+      writeFileSync(join(later, RunFile.creator), gone);
+      return new Set([directory]);
+    });
+    assert.deepEqual([existsSync(directory), existsSync(later)], [true, true]);
+  } finally {
+    rmSync(join(directory, ".."), { recursive: true });
+  }
 });

@@ -1,0 +1,16 @@
+/**
+ * What a spec does not say, `SandboxManager` takes from its defaults.
+ *
+ * @module
+ */
+import type { SandboxSpec } from "./manager_types.ts";
+
+export type SpecDefaults = Omit<SandboxSpec, "name">;
+
+/** What is asked for over what is usual. A sandbox made of a snapshot has no image or disk from elsewhere. */
+export function withDefaults(defaults: SpecDefaults, spec: SandboxSpec): SandboxSpec {
+  const { image, fromSnapshot, diskMiB, ...others } = defaults;
+  if (spec.fromSnapshot !== undefined) return { ...others, ...spec };
+  if (spec.image !== undefined) return { ...others, diskMiB, ...spec };
+  return { ...defaults, ...spec };
+}

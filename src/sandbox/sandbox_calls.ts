@@ -1,0 +1,157 @@
+/**
+ * What can be done with a sandbox by whoever has hold of it: `Sandbox` and `SandboxHandle` have it in common.
+ *
+ * @module
+ */
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import { type SandboxCore, STOP_GRACE_MS } from "./core.ts";
+import {
+  type DestroyOptions,
+  destroy,
+  HEALTH_TIMEOUT_MS,
+  requestDrain,
+  type SandboxPingResult,
+  type SandboxStopResult,
+  type SandboxTouchResult,
+  setTimeLimits,
+  type TimeLimitChanges,
+  type WaitOptions,
+  waitUntilStopped,
+} from "./lifecycle.ts";
+import { readCoreLogs, streamCoreLogs } from "./logs.ts";
+import { SandboxNetwork } from "./network.ts";
+import { setPaused } from "./pause.ts";
+import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
+
+/** All of it concerns this very sandbox: once another has its name, calls reject with `SandboxReplacedError`. */
+export abstract class SandboxCalls {
+  readonly name: string;
+  /** Stands for this creation: a sandbox that replaces it under the same name has another. */
+  readonly id: string;
+  /** Its published ports, while it runs. */
+  readonly network: SandboxNetwork;
+  readonly #core: SandboxCore;
+
+  protected constructor(core: SandboxCore) {
+    this.#core = core;
+    this.name = core.name;
+    this.id = core.id;
+    this.network = new SandboxNetwork(core);
+  }
+
+  /** What programs wrote, in the order of time: see `readLogs()`. */
+  async logs(options: LogReadOptions = {}): Promise<LogEntry[]> {
+    return (await readCoreLogs(this.#core, options)).entries;
+  }
+
+  /** {@linkcode logs} with the cursor of the end: see `readLogsSnapshot()`. */
+  logsSnapshot(options: LogReadOptions = {}): Promise<LogSnapshot> {
+    return readCoreLogs(this.#core, options);
+  }
+
+  /** What programs write, as it comes: see `logStream()`. */
+  logStream(options: LogStreamOptions = {}): Promise<LogStream> {
+    return streamCoreLogs(this.#core, options);
+  }
+
+  /** Whether the guest's agent answers, and how soon. Does not count as activity, and starts nothing. */
+  async ping(): Promise<SandboxPingResult> {
+    const latencyMs = await (await this.#core.connect()).ping();
+    return { name: this.name, latencyMs };
+  }
+
+  /** Counts as activity: the idle time begins anew. */
+  async touch(): Promise<SandboxTouchResult> {
+    return { name: this.name, activitySeq: await (await this.#core.connect()).touch() };
+  }
+
+  /**
+   * Whether the guest's agent gives a sign of life within `timeoutMs`. If the sandbox runs and gives none, it hangs: it is
+   * killed, and is `crashed`. Nothing calls this by itself, as a guest may be busy for long and be well.
+   *
+   * @returns false, too, if the sandbox does not run.
+   */
+  checkHealth(timeoutMs: number = HEALTH_TIMEOUT_MS): Promise<boolean> {
+    return this.#core.checkHealth(timeoutMs);
+  }
+
+  /**
+   * Stops all programs where they are, until {@linkcode resume}: they use no processor time and keep their memory, files
+   * and connections. New programs are refused meanwhile (`ExecFailedError` of kind `paused`).
+   *
+   * @throws {SandboxNotRunningError}
+   * @throws {TimeoutError} if a program could not be stopped; all go on then.
+   */
+  async pause(): Promise<void> {
+    await setPaused(this.#core, true);
+  }
+
+  /** Lets programs go on after {@linkcode pause}, with the right time on their clock. */
+  async resume(): Promise<void> {
+    await setPaused(this.#core, false);
+  }
+
+  /** Takes a snapshot of the disk, whether the sandbox runs or not; writes wait meanwhile: see `Snapshot.create()`. */
+  snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
+    return Snapshot.create({ ...options, name, from: this });
+  }
+
+  /**
+   * Ends the sandbox in order: programs get SIGTERM and 10 s, everything written is flushed, then the VM ends. A later
+   * start finds the disk as it was. One that does not run is left as it is.
+   */
+  async stop(): Promise<void> {
+    await this.#core.stop(STOP_GRACE_MS);
+  }
+
+  /** {@linkcode stop} with another grace in milliseconds; 0 kills at once. */
+  async stopWithTimeout(timeoutMs: number): Promise<void> {
+    await this.#core.stop(timeoutMs);
+  }
+
+  /** Asks for the end that {@linkcode stop} brings, and does not wait for it. */
+  async requestStop(): Promise<void> {
+    await this.#core.requestStop(STOP_GRACE_MS);
+  }
+
+  /** Ends the VM at once, as a power cut would. */
+  async kill(): Promise<void> {
+    await this.#core.kill();
+  }
+
+  /** {@linkcode kill} that rejects with `TimeoutError` if the VM is not gone in time. */
+  async killWithTimeout(timeoutMs: number): Promise<void> {
+    await this.#core.kill(timeoutMs);
+  }
+
+  /** Asks for the end that {@linkcode kill} brings, and does not wait for it. */
+  async requestKill(): Promise<void> {
+    await this.#core.requestStop(0);
+  }
+
+  /**
+   * From now on new programs are refused (`ExecFailedError` of kind `shuttingDown`); once none runs any more the sandbox
+   * stops in order. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
+   */
+  async requestDrain(): Promise<void> {
+    await requestDrain(this.#core);
+  }
+
+  /** Resolves when this very sandbox has ended, with how it did; at once if it does not run. */
+  waitUntilStopped(options?: WaitOptions): Promise<SandboxStopResult> {
+    return waitUntilStopped(this.#core, options);
+  }
+
+  /** Stops this very sandbox, if it runs, and removes it with its disk and logs. */
+  async destroy(options: DestroyOptions = {}): Promise<void> {
+    await destroy(this.#core, options);
+  }
+
+  /**
+   * Sets time limits of the running sandbox, counted from now on; `null` lifts one, what is left out stays. The next boot
+   * has those that the sandbox was created with.
+   */
+  async setTimeLimits(limits: TimeLimitChanges): Promise<void> {
+    await setTimeLimits(this.#core, limits);
+  }
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { z } from "zod";
+import { InvalidConfigError } from "../../../src/base/errors.ts";
+import { checkConfig, parseConfig } from "../../../src/base/parse_config.ts";
+import { test } from "../../support/harness.ts";
+
+const schema = z.strictObject({
+  count: z.int().min(1).max(9).optional(),
+  name: z
+    .string()
+    .min(1)
+    .max(70)
+    .regex(/^[^/]*$/, "must not contain a slash")
+    .optional(),
+  kind: z.enum(["a", "b"]).optional(),
+  isOn: z.boolean().optional(),
+  words: z.array(z.string()).min(2).max(3).optional(),
+  form: z.union([z.boolean(), z.strictObject({ size: z.int().min(0) })]).optional(),
+  limits: z.record(z.string().regex(/^[a-z]+$/, "must be lower case"), z.int()).optional(),
+  env: z.record(z.string(), z.string().max(3)).optional(),
+});
+
+/** What is said of `value`. */
+function problems(value: unknown): string[] {
+  try {
+    parseConfig(schema, value, "options");
+  } catch (error) {
+    assert.ok(error instanceof InvalidConfigError);
+    return error.issues.map(({ field, problem }) => `${field}: ${problem}`);
+  }
+  throw new Error("it was taken");
+}
+
+test("parseConfig() gives what the schema makes of a value", () => {
+  assert.deepEqual(parseConfig(schema, { count: 9, kind: "b" }, "options"), { count: 9, kind: "b" });
+});
+
+test("parseConfig() says the rule and the current value", () => {
+  const cases: readonly (readonly [unknown, string])[] = [
+    [{ count: 0 }, "count: must be at least 1: current value is 0"],
+    [{ count: 10 }, "count: must be at most 9: current value is 10"],
+    [{ count: 1.5 }, "count: must be a whole number: current value is 1.5"],
+    [{ count: Number.NaN }, "count: must be a number: current value is NaN"],
+    [{ count: "1" }, 'count: must be a number: current value is "1"'],
+    [{ count: null }, "count: must be a number: current value is null"],
+    [{ count: 1n }, "count: must be a number: current value is 1"],
+    [{ name: "" }, 'name: must not be empty: current value is ""'],
+    [{ name: "a/b" }, 'name: must not contain a slash: current value is "a/b"'],
+    [{ name: "x".repeat(71) }, `name: must have at most 70 characters: current value is "${"x".repeat(59)}…`],
+    [{ kind: "c" }, 'kind: must be "a" or "b": current value is "c"'],
+    [{ isOn: 1 }, "isOn: must be true or false: current value is 1"],
+    [{ words: ["a"] }, 'words: must have at least 2 entries: current value is ["a"]'],
+    [{ words: ["a", 5] }, "words.1: must be a text: current value is 5"],
+    [{ form: { size: -1 } }, "form.size: must be at least 0: current value is -1"],
+    [{ form: "x" }, 'form: must be true or false, or must be an object: current value is "x"'],
+    [{ form: {} }, "form.size: must be given"],
+    [{ limits: { A: 1 } }, 'limits.A: must be lower case: current value is "A"'],
+    [{ other: 1, more: 2 }, "other: is not known"],
+    [5, "options: must be an object: current value is 5"],
+    [undefined, "options: must be given"],
+  ];
+  for (const [value, expected] of cases) assert.equal(problems(value)[0], expected);
+});
+
+test("parseConfig() names every field that is wrong", () => {
+  assert.deepEqual(
+    problems({ count: 0, isOn: 1, x: 1, y: 2 }).map((text) => text.split(":")[0]),
+    ["count", "isOn", "x", "y"],
+  );
+});
+
+test("parseConfig() does not show what may be secret", () => {
+  assert.deepEqual(problems({ env: { TOKEN: "hunter2" } }), ["env.TOKEN: must have at most 3 characters"]);
+});
+
+test("parseConfig() shows an object with a circle in it as one", () => {
+  const circle: { self?: unknown } = {};
+  circle.self = circle;
+  assert.deepEqual(problems({ count: circle }), ["count: must be a number: current value is an object"]);
+});
+
+test("checkConfig() gives either the data or the issues", () => {
+  assert.deepEqual(checkConfig(schema, {}, "options"), { data: {}, issues: [] });
+  const { data, issues } = checkConfig(schema, { count: 0 }, "options");
+  assert.deepEqual([data, issues.length], [undefined, 1]);
+});

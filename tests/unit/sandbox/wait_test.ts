@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import type { BootKey } from "../../../src/registry/registry.ts";
+import { SandboxCore } from "../../../src/sandbox/core.ts";
+import { type SandboxStopResult, waitUntilStopped } from "../../../src/sandbox/lifecycle.ts";
+import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
+
+type Ending = Omit<SandboxStopResult, "observedAt" | "name">;
+
+const ENDINGS: readonly Omit<Ending, "source">[] = [
+  { status: "stopped", reason: "requested", exitCode: 0, signal: null },
+  { status: "stopped", reason: "maxDuration", exitCode: 0, signal: null },
+  { status: "stopped", reason: "killed", exitCode: null, signal: 9 },
+  { status: "crashed", reason: "the VM ended", exitCode: null, signal: null },
+];
+
+/** A sandbox that has run and ended. */
+function end(home: RegistryHome, name: string, { status, reason }: Omit<Ending, "source">): BootKey {
+  const key = home.create(name);
+  home.registry.transition(key, "ready");
+  home.registry.transition(key, status === "stopped" ? "stopped" : "crashed", { reason: reason ?? "" });
+  return key;
+}
+
+test("waitUntilStopped() tells of a sandbox that has ended what its record says", async () => {
+  using home = new RegistryHome();
+  for (const [index, ending] of ENDINGS.entries()) {
+    const name = `x${index}`;
+    const { id } = end(home, name, ending);
+    const { observedAt, ...told } = await waitUntilStopped(new SandboxCore(home.registry, { id, name }));
+    assert.deepEqual(told, { name, ...ending, source: "registry" });
+    assert.ok(observedAt instanceof Date);
+  }
+});
+
+test("waitUntilStopped() tells of a sandbox that was removed what its events say", async () => {
+  using home = new RegistryHome();
+  for (const [index, ending] of ENDINGS.entries()) {
+    const name = `x${index}`;
+    const { id } = end(home, name, ending);
+    home.registry.remove(id, { from: `${home.path}/none`, to: `${home.path}/trash` });
+    const { observedAt, ...told } = await waitUntilStopped(new SandboxCore(home.registry, { id, name }));
+    assert.deepEqual(told, { name, ...ending, source: "events" });
+    assert.ok(observedAt instanceof Date);
+  }
+});

@@ -1,0 +1,61 @@
+/**
+ * Many sandboxes at once. `MSB_MANY_COUNT` says how many; `bench/many.ts` measures.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { type SandboxEvent, SandboxManager } from "../../mod.ts";
+import { hostProcesses, processesOf } from "../support/processes.ts";
+import { homeTest } from "../support/vm.ts";
+
+const COUNT = Number(process.env["MSB_MANY_COUNT"] ?? 8);
+const MEMORY_MIB = 64;
+const SANDBOX_TIMEOUT_MS = 30_000;
+
+homeTest(
+  `${COUNT} sandboxes at once: all become ready, all answer, all are gone after they were stopped`,
+  async ({ home, image }) => {
+    await using manager = new SandboxManager({ defaults: { image, memoryMiB: MEMORY_MIB } });
+    const events = manager.subscribeEvents();
+    const created = await Promise.all(
+      Array.from({ length: COUNT }, (_, index) => manager.createSandbox({ name: `box${index}` })),
+    );
+    const ids = created.map(({ id }) => id);
+    await allReady(events, ids);
+    assert.equal((await manager.listSandboxes("ready")).length, COUNT);
+    assert.equal(hostProcesses(home).length, COUNT);
+
+    const answers = await Promise.all(ids.map((id) => output(manager, id, ["hostname"])));
+    assert.deepEqual(
+      answers,
+      ids.map((_, index) => `box${index}\n`),
+    );
+
+    await Promise.all(ids.map((id) => manager.stopSandbox(id)));
+    assert.equal((await manager.listSandboxes("stopped")).length, COUNT, "in order, each of them");
+    assert.deepEqual(processesOf(home), []);
+    await Promise.all(ids.map((id) => manager.removeSandbox(id)));
+    assert.deepEqual(await manager.listSandboxes(), []);
+  },
+  { timeoutMs: 120_000 + COUNT * SANDBOX_TIMEOUT_MS },
+);
+
+/** Resolves when each of them has been ready. */
+async function allReady(events: ReadableStream<SandboxEvent>, ids: readonly string[]): Promise<void> {
+  const waiting = new Set(ids);
+  for await (const { sandboxId, action, attributes } of events) {
+    assert.ok(action !== "failed" && action !== "crashed", JSON.stringify(attributes));
+    if (action === "ready") waiting.delete(sandboxId);
+    if (waiting.size === 0) return;
+  }
+}
+
+async function output(manager: SandboxManager, id: string, cmd: readonly string[]): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const { stream, data, exitCode } of await manager.runInSandbox(id, { cmd })) {
+    if (stream === "exit") assert.equal(exitCode, 0);
+    else text += decoder.decode(data, { stream: true });
+  }
+  return text;
+}
