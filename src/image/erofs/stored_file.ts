@@ -45,27 +45,21 @@ interface ChunkMap {
   readonly runs: readonly ChunkRun[];
 }
 
-/** A file whose bytes are in the image. Readable until the image is finished. There may be millions: it is small. */
+/** A file whose bytes are in the image. Readable until the image is finished. */
 export class StoredFile implements FileContent, Placement {
   readonly sizeBytes: number;
   readonly firstBlock: number;
   readonly tail: TailSlot | undefined;
   readonly chunks: ChunkMap | undefined;
-  /** A place for the {@linkcode InodeTable} to note the file's row: a map of all files would be larger than the table. */
-  row = 0;
-  readonly #storage: Storage;
+  /** Where its image is made. */
+  readonly storage: Storage;
 
   constructor(storage: Storage, sizeBytes: number, { firstBlock, tail, chunks }: Placement) {
-    this.#storage = storage;
+    this.storage = storage;
     this.sizeBytes = sizeBytes;
     this.firstBlock = firstBlock;
     this.tail = tail;
     this.chunks = chunks;
-  }
-
-  /** Whether the bytes are in the image that has this arena. */
-  isIn(tails: TailArena): boolean {
-    return this.#storage.tails === tails;
   }
 
   /** The block address of each chunk. */
@@ -90,12 +84,12 @@ export class StoredFile implements FileContent, Placement {
     for (const { start, end, firstBlock } of this.#extents(blocksEnd)) {
       for (let at = start; at < end; at += READ_BYTES) {
         const bytes = buffer.subarray(0, Math.min(READ_BYTES, end - at));
-        this.#storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
+        this.storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
         yield { offsetBytes: at, bytes };
       }
     }
     if (this.tail !== undefined) {
-      yield { offsetBytes: blocksEnd, bytes: this.#storage.tails.view(this.tail, tailBytes) };
+      yield { offsetBytes: blocksEnd, bytes: this.storage.tails.view(this.tail, tailBytes) };
     }
   }
 

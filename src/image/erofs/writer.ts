@@ -138,7 +138,8 @@ export class ErofsWriter {
   async finish(root: DirectoryNode): Promise<ErofsInfo> {
     const inodes = new InodeTable(root);
     let fileCount = 0;
-    for (const [row, node] of inodes.nodes.entries()) {
+    for (let row = 0; row < inodes.count; row++) {
+      const node = inodes.node(row);
       if (node.kind !== "file") continue;
       fileCount++;
       if (!this.#holds(node.content))
@@ -149,13 +150,13 @@ export class ErofsWriter {
     const firstBlock = encodeFirstBlock({
       ...place,
       blockCount,
-      inodeCount: inodes.nodes.length,
+      inodeCount: inodes.count,
       volumeName: this.#volumeName,
     });
     this.#pace.check();
     const sizeBytes = await this.#storage.file.commit(firstBlock);
     this.#reportProgress(true);
-    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: inodes.nodes.length };
+    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: inodes.count };
   }
 
   /** Removes an unfinished image. Does nothing after {@linkcode finish}. */
@@ -164,7 +165,7 @@ export class ErofsWriter {
   }
 
   #holds(content: FileContent): boolean {
-    return content instanceof StoredFile && content.isIn(this.#storage.tails);
+    return content instanceof StoredFile && content.storage === this.#storage;
   }
 
   async #storeContent(inodes: InodeTable, row: InodeRow, content: FileContent): Promise<StoredFile> {

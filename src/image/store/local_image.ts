@@ -19,9 +19,9 @@ import { EMPTY_IMAGE_CONFIG } from "../oci/image_config.ts";
 import { setLinkMode } from "../oci/layer_merger.ts";
 import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
+import { PackedTree } from "../packed_tree.ts";
 import type { PullProgressListener } from "../progress.ts";
 import { applyTar } from "../tar_source.ts";
-import { createDirectory } from "../tree.ts";
 import { UnpackBudget } from "../unpack_budget.ts";
 import { buildImage } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
@@ -113,8 +113,8 @@ async function convertTar(
   const { path, signal } = request;
   const hash = createHash("sha256");
   using writer = new ErofsWriter(erofsPath, { signal });
-  const root = createDirectory();
-  const options = { signal, afterMember: setLinkMode }; // device nodes and absolute names are refused by name
+  const { root, createDirectory } = new PackedTree();
+  const options = { signal, createDirectory, afterMember: setLinkMode }; // device nodes and absolute names are refused by name
   const tar = new UnpackBudget().spend(decompressDetected(hashed(readFileChunks(path), hash)));
   await applyTar(tar, root, writer, options);
   await writer.finish(root);
