@@ -9,15 +9,13 @@
 import { randomBytes } from "node:crypto";
 import type { ByteString } from "./tree.ts";
 
+const FINAL_ROUNDS = 3;
+
 export class NameHasher {
   readonly #key0: number;
   readonly #key1: number;
-  // The state; numbers here and not in an array, as this is the innermost loop of a merge.
-  #v0 = 0;
-  #v1 = 0;
-  #v2 = 0;
-  #v3 = 0;
 
+  /** @param key Eight bytes. @default {random ones} */
   constructor(key: Uint8Array = randomBytes(8)) {
     const view = new DataView(key.buffer, key.byteOffset, 8);
     this.#key0 = view.getInt32(0, true);
@@ -26,49 +24,45 @@ export class NameHasher {
 
   /** 32 bits, unsigned. `directory` is hashed as four bytes in front of the name. */
   hash(directory: number, name: ByteString): number {
-    this.#v0 = this.#key0;
-    this.#v1 = this.#key1;
-    this.#v2 = 0x6c79_6765 ^ this.#key0;
-    this.#v3 = 0x7465_6462 ^ this.#key1;
-    this.#take(directory | 0);
-    const wholeBytes = name.length & ~3;
-    for (let at = 0; at < wholeBytes; at += 4) this.#take(wordAt(name, at, 4));
-    const totalBytes = name.length + 4;
-    this.#take(wordAt(name, wholeBytes, name.length - wholeBytes) | (totalBytes << 24));
-    this.#v2 ^= 0xff;
-    this.#round();
-    this.#round();
-    this.#round();
-    return (this.#v1 ^ this.#v3) >>> 0;
-  }
-
-  #take(word: number): void {
-    this.#v3 ^= word;
-    this.#round();
-    this.#v0 ^= word;
-  }
-
-  #round(): void {
-    let [v0, v1, v2, v3] = [this.#v0, this.#v1, this.#v2, this.#v3];
-    v0 = (v0 + v1) | 0;
-    v1 = rotate(v1, 5) ^ v0;
-    v0 = rotate(v0, 16);
-    v2 = (v2 + v3) | 0;
-    v3 = rotate(v3, 8) ^ v2;
-    v0 = (v0 + v3) | 0;
-    v3 = rotate(v3, 7) ^ v0;
-    v2 = (v2 + v1) | 0;
-    v1 = rotate(v1, 13) ^ v2;
-    this.#v0 = v0;
-    this.#v1 = v1;
-    this.#v2 = rotate(v2, 16);
-    this.#v3 = v3;
+    let v0 = this.#key0;
+    let v1 = this.#key1;
+    let v2 = 0x6c79_6765 ^ v0;
+    let v3 = 0x7465_6462 ^ v1;
+    const words = 1 + (name.length >> 2); // the directory, and the name's whole words
+    const last = wordAt(name, (words - 1) * 4) | ((name.length + 4) << 24);
+    // One loop, and nothing allocated: this is run for every component of every name of an image.
+    for (let round = 0; round <= words + FINAL_ROUNDS; round++) {
+      const word = roundWord(round, words, directory, name, last);
+      if (round === words + 1) v2 ^= 0xff;
+      v3 ^= word;
+      v0 = (v0 + v1) | 0;
+      v1 = rotate(v1, 5) ^ v0;
+      v0 = rotate(v0, 16);
+      v2 = (v2 + v3) | 0;
+      v3 = rotate(v3, 8) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = rotate(v3, 7) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = rotate(v1, 13) ^ v2;
+      v2 = rotate(v2, 16);
+      v0 ^= word;
+    }
+    return (v1 ^ v3) >>> 0;
   }
 }
 
-function wordAt(name: ByteString, at: number, count: number): number {
+/** What a round takes in: the directory, the words of the name, the last of them with the length, and then nothing. */
+function roundWord(round: number, words: number, directory: number, name: ByteString, last: number): number {
+  if (round === 0) return directory | 0;
+  if (round < words) return wordAt(name, (round - 1) * 4);
+  return round === words ? last : 0;
+}
+
+/** Up to four bytes of the name, little-endian. */
+function wordAt(name: ByteString, at: number): number {
+  const end = Math.min(at + 4, name.length);
   let word = 0;
-  for (let index = 0; index < count; index++) word |= name.charCodeAt(at + index) << (8 * index);
+  for (let index = at; index < end; index++) word |= name.charCodeAt(index) << (8 * (index - at));
   return word;
 }
 

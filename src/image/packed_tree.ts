@@ -252,22 +252,24 @@ class PackedEntries implements DirectoryEntries {
     if (row !== NONE) this.#table.mark(row);
   }
 
-  *keys(): Generator<ByteString, void, undefined> {
-    for (const row of this.#rows()) yield this.#table.name(row);
+  keys(): Iterable<ByteString> {
+    return this.#rows().map((row) => this.#table.name(row));
   }
 
-  *values(): Generator<TreeNode, void, undefined> {
-    for (const row of this.#rows()) yield this.#table.node(row)!;
+  values(): Iterable<TreeNode> {
+    return this.#rows().map((row) => this.#table.node(row)!);
   }
 
   *[Symbol.iterator](): Generator<[ByteString, TreeNode], void, undefined> {
     for (const row of this.#rows()) yield [this.#table.name(row), this.#table.node(row)!];
   }
 
-  /** Entries may be taken out while this goes on. */
-  *#rows(): Generator<EntryRow, void, undefined> {
+  /** A list of its own: entries may be taken out while one goes through it. */
+  #rows(): EntryRow[] {
+    const rows: EntryRow[] = [];
     for (let row = this.#first; row !== NONE; row = this.#table.next(row)) {
-      if (!this.#table.isRemoved(row)) yield row;
+      if (!this.#table.isRemoved(row)) rows.push(row);
     }
+    return rows;
   }
 }

@@ -11,6 +11,7 @@ import { assert } from "../../base/assert.ts";
 import { InternalError } from "../../base/errors.ts";
 import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
+import type { Pace } from "../pace.ts";
 import { isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
 import type { ByteString, DirectoryNode, TreeNode } from "../tree.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
@@ -34,38 +35,42 @@ export class InodeTable {
 
   // What the layout fills in, step by step:
   /** How the data is stored: one of the `LAYOUT_` numbers. */
-  readonly layouts: Uint8Array;
+  layouts = new Uint8Array(0);
   /** First block of the data, chunk format or device number. */
-  readonly locations: Uint32Array;
+  locations = new Uint32Array(0);
   /** Size of the attributes behind the inode. */
-  readonly xattrBytes: Uint32Array;
+  xattrBytes = new Uint32Array(0);
   /** Size of what stands behind the inode and its attributes: the data's end, or the chunk map. */
-  readonly trailingBytes: Uint32Array;
+  trailingBytes = new Uint32Array(0);
   /** Not 32 bits wide: an image may have more slots than inodes. */
-  readonly slots: Float64Array;
+  slots = new Float64Array(0);
   readonly #nodes = new NodeList();
   /** The directory of the node's first name; the root is its own. */
   readonly #parents = new Column(Uint32Array);
   readonly #linkCounts = new Column(Uint32Array);
 
   /**
-   * Level by level, a level's names in byte order: the same tree always gives the same table.
+   * The table of a tree. Level by level, a level's names in byte order: the same tree always gives the same table.
    *
-   * @throws {TreeInvalidError}
+   * @throws {TreeInvalidError | AbortedError}
    */
-  constructor(root: DirectoryNode) {
-    this.#add(root, 0);
+  static async of(root: DirectoryNode, pace: Pace): Promise<InodeTable> {
+    const table = new InodeTable();
+    table.#add(root, 0);
     // The list grows while it is walked.
-    for (let row = 0; row < this.count; row++) {
-      const node = this.node(row);
-      if (node.kind === "directory") this.#addEntries(row, node);
+    for (let row = 0; row < table.count; row++) {
+      const node = table.node(row);
+      if (node.kind === "directory") await table.#addEntries(row, node, pace);
     }
-    this.layouts = new Uint8Array(this.count);
-    this.locations = new Uint32Array(this.count);
-    this.xattrBytes = new Uint32Array(this.count);
-    this.trailingBytes = new Uint32Array(this.count);
-    this.slots = new Float64Array(this.count);
+    table.layouts = new Uint8Array(table.count);
+    table.locations = new Uint32Array(table.count);
+    table.xattrBytes = new Uint32Array(table.count);
+    table.trailingBytes = new Uint32Array(table.count);
+    table.slots = new Float64Array(table.count);
+    return table;
   }
+
+  private constructor() {}
 
   get count(): number {
     return this.#nodes.count;
@@ -132,18 +137,20 @@ export class InodeTable {
       throw new TreeInvalidError("/", `the tree has more than ${INODES_MAX} inodes`);
   }
 
-  #addEntries(row: InodeRow, directory: DirectoryNode): void {
+  async #addEntries(row: InodeRow, directory: DirectoryNode, pace: Pace): Promise<void> {
     const refuse = (name: ByteString, problem: string): never => {
       throw new TreeInvalidError(joinPath(this.pathOf(row), name), problem);
     };
-    for (const name of directory.entries.keys()) {
+    const names = [...directory.entries.keys()];
+    for (const name of names) {
       const problem = findNameProblem(name);
       if (problem !== undefined) refuse(name, problem);
     }
-    const names = sortNames(directory.entries.keys());
-    this.directories.set(row, planDirectory(names));
-    for (const name of names) {
+    const sorted = sortNames(names);
+    this.directories.set(row, planDirectory(sorted));
+    for (const name of sorted) {
       if (name === "." || name === "..") continue;
+      if (pace.step()) await pace.turn();
       const child = directory.entries.get(name)!;
       const known = this.#nodes.find(child);
       if (child.kind === "directory") {

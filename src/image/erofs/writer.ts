@@ -136,7 +136,7 @@ export class ErofsWriter {
    * @throws As {@linkcode writeErofs}.
    */
   async finish(root: DirectoryNode): Promise<ErofsInfo> {
-    const inodes = new InodeTable(root);
+    const inodes = await InodeTable.of(root, this.#pace);
     let fileCount = 0;
     for (let row = 0; row < inodes.count; row++) {
       const node = inodes.node(row);
