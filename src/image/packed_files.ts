@@ -5,7 +5,7 @@
  * @module
  */
 import { Column } from "./columns.ts";
-import { type Storage, StoredFile } from "./erofs/stored_file.ts";
+import { type ChunkMap, type Storage, StoredFile } from "./erofs/stored_file.ts";
 import { type ByteString, type FileNode, NO_XATTRS, type TreeNode } from "./tree.ts";
 
 const NO_TAIL = -1;
@@ -24,9 +24,14 @@ export class PackedFiles {
   readonly marks = new Column(Uint32Array);
   readonly #firstBlocks = new Column(Uint32Array);
   readonly #tails = new Column(Int32Array);
-  readonly #chunks = new Map<FileRow, NonNullable<StoredFile["chunks"]>>();
+  readonly #chunks = new Map<FileRow, ChunkMap>();
   readonly #xattrs = new Map<FileRow, FileNode["xattrs"]>();
   #storage: Storage | undefined;
+
+  /** Where the files' image is made; `undefined` while there are none. */
+  get storage(): Storage | undefined {
+    return this.#storage;
+  }
 
   /** Whether a file with this content can be kept here: all are of one image. */
   canHold(content: FileNode["content"]): content is StoredFile {
@@ -56,11 +61,13 @@ export class PackedFiles {
 
   contentOf(row: FileRow): StoredFile {
     const tail = this.#tails.at(row);
-    return new StoredFile(this.#storage!, this.sizes.at(row), {
-      firstBlock: this.#firstBlocks.at(row),
-      tail: tail === NO_TAIL ? undefined : tail,
-      chunks: this.#chunks.get(row),
-    });
+    return new StoredFile(
+      this.#storage!,
+      this.sizes.at(row),
+      this.#firstBlocks.at(row),
+      tail === NO_TAIL ? undefined : tail,
+      this.#chunks.get(row),
+    );
   }
 }
 

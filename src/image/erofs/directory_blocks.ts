@@ -20,7 +20,8 @@ export interface DirectoryPlan {
 
 /** What a directory's entries point at. */
 export interface DirectoryTargets {
-  rowOf(name: ByteString): InodeRow;
+  /** @param index The name's place among the sorted names. */
+  rowOf(index: number): InodeRow;
   slotOf(row: InodeRow): number;
   typeOf(row: InodeRow): number;
 }
@@ -82,7 +83,7 @@ function encodeBlock(
   let nameOffset = (end - start) * DIRENT_BYTES;
   for (let index = start; index < end; index++) {
     const name = names[index]!;
-    const row = targets.rowOf(name);
+    const row = targets.rowOf(index);
     const slot = targets.slotOf(row);
     const at = (index - start) * DIRENT_BYTES;
     block.writeUInt32LE(slot % 2 ** 32, at);

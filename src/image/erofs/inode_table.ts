@@ -13,10 +13,10 @@ import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { Pace } from "../pace.ts";
 import { isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
-import type { ByteString, DirectoryNode, TreeNode } from "../tree.ts";
+import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
-import { StoredFile } from "./stored_file.ts";
+import { type Storage, StoredFile } from "./stored_file.ts";
 import type { PlannedXattrs } from "./xattrs.ts";
 
 /** Most inodes of an image: the format's own number for them has 32 bits. */
@@ -48,6 +48,10 @@ export class InodeTable {
   /** The directory of the node's first name; the root is its own. */
   readonly #parents = new Column(Uint32Array);
   readonly #linkCounts = new Column(Uint32Array);
+  /** The rows of all directories' entries, one directory behind the other, each in the order of its sorted names. */
+  readonly #children = new Column(Uint32Array);
+  /** Where a directory's rows begin among the children. */
+  readonly #childrenStarts = new Map<InodeRow, number>();
 
   /**
    * The table of a tree. Level by level, a level's names in byte order: the same tree always gives the same table.
@@ -84,33 +88,46 @@ export class InodeTable {
     return this.#nodes.kind(row);
   }
 
-  /** The row of a node of the tree. */
-  rowOf(node: TreeNode): InodeRow {
-    const row = this.#nodes.find(node);
-    assert(row !== undefined, "the node is in the table");
-    return row;
-  }
-
-  parent(row: InodeRow): InodeRow {
-    return this.#parents.at(row);
+  /** The row of a directory's entry whose name is at `index` among the sorted names, `"."` and `".."` included. */
+  child(row: InodeRow, index: number): InodeRow {
+    return this.#children.at(this.#childrenStarts.get(row)! + index);
   }
 
   linkCount(row: InodeRow): number {
     return this.#linkCounts.at(row);
   }
 
+  xattrsOf(row: InodeRow): TreeNode["xattrs"] {
+    return this.#nodes.xattrsOf(row);
+  }
+
   sizeBytes(row: InodeRow): number {
+    const packed = this.#nodes.sizeOfPacked(row);
+    if (packed !== undefined) return packed;
     const node = this.node(row);
     if (node.kind === "symlink") return node.target.length;
     if (node.kind === "file") return node.content.sizeBytes;
     return this.directories.get(row)?.sizeBytes ?? 0;
   }
 
-  /** Where the data of the file in this row is. */
-  storedFile(row: InodeRow): StoredFile {
+  /** Whether the data of the file in this row is in the image that is made there. */
+  isStoredIn(row: InodeRow, storage: Storage): boolean {
+    const packedIn = this.#nodes.storageOfPacked(row);
+    if (packedIn !== undefined) return packedIn === storage;
+    const content = this.content(row);
+    return content instanceof StoredFile && content.storage === storage;
+  }
+
+  /** The content of the file in this row, which may not be in the image yet. */
+  content(row: InodeRow): FileContent {
     const node = this.node(row);
     assert(node.kind === "file", "the node is a file");
-    const stored = this.stored.get(row) ?? node.content;
+    return this.stored.get(row) ?? node.content;
+  }
+
+  /** Where the data of the file in this row is. */
+  storedFile(row: InodeRow): StoredFile {
+    const stored = this.content(row);
     assert(stored instanceof StoredFile, "the file's data is in the image");
     return stored;
   }
@@ -118,7 +135,7 @@ export class InodeTable {
   /** One of the node's names, for errors. */
   pathOf(row: InodeRow): ByteString {
     if (row === 0) return "/";
-    const parent = this.parent(row);
+    const parent = this.#parents.at(row);
     const directory = this.node(parent);
     assert(directory.kind === "directory", "a parent is a directory");
     for (const [name, node] of directory.entries) {
@@ -148,15 +165,20 @@ export class InodeTable {
     }
     const sorted = sortNames(names);
     this.directories.set(row, planDirectory(sorted));
+    this.#childrenStarts.set(row, this.#children.length);
     for (const name of sorted) {
-      if (name === "." || name === "..") continue;
       if (pace.step()) await pace.turn();
+      if (name === "." || name === "..") {
+        this.#children.push(name === "." ? row : this.#parents.at(row));
+        continue;
+      }
       const child = directory.entries.get(name)!;
       const known = this.#nodes.find(child);
       if (child.kind === "directory") {
         if (known !== undefined) refuse(name, "the directory is in the tree twice");
         this.#linkCounts.set(row, this.linkCount(row) + 1);
       }
+      this.#children.push(known ?? this.count);
       if (known === undefined) this.#add(child, row);
       else this.#linkCounts.set(known, this.linkCount(known) + 1);
     }
@@ -203,6 +225,20 @@ class NodeList {
   kind(row: InodeRow): TreeNode["kind"] {
     const place = this.#places.at(row);
     return place < OBJECT ? "file" : this.#objects[place - OBJECT]!.kind;
+  }
+
+  xattrsOf(row: InodeRow): TreeNode["xattrs"] {
+    const place = this.#places.at(row);
+    return place < OBJECT ? this.#files!.xattrsOf(place) : this.#objects[place - OBJECT]!.xattrs;
+  }
+
+  sizeOfPacked(row: InodeRow): number | undefined {
+    const place = this.#places.at(row);
+    return place < OBJECT ? this.#files!.sizes.at(place) : undefined;
+  }
+
+  storageOfPacked(row: InodeRow): Storage | undefined {
+    return this.#places.at(row) < OBJECT ? this.#files!.storage : undefined;
   }
 
   find(node: TreeNode): InodeRow | undefined {

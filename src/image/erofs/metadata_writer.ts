@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, unreachable } from "../../base/assert.ts";
+import { assert } from "../../base/assert.ts";
 import { roundUp } from "../../base/bytes.ts";
 import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
@@ -72,9 +72,9 @@ export class MetadataWriter {
   #planXattrs(): void {
     const { xattrs, xattrBytes } = this.#inodes;
     for (let row = 0; row < this.#inodes.count; row++) {
-      const node = this.#inodes.node(row);
-      if (node.xattrs.size === 0) continue;
-      const planned = this.#naming(row, () => this.#xattrs.plan(node.xattrs));
+      const own = this.#inodes.xattrsOf(row);
+      if (own.size === 0) continue;
+      const planned = this.#naming(row, () => this.#xattrs.plan(own));
       xattrs.set(row, planned);
     }
     this.#xattrs.seal();
@@ -104,24 +104,22 @@ export class MetadataWriter {
     const { locations } = this.#inodes;
     let nextBlock = firstBlock;
     for (let row = 0; row < this.#inodes.count; row++) {
+      if (this.#inodes.kind(row) === "file") {
+        this.#placeStored(row);
+        continue;
+      }
       const node = this.#inodes.node(row);
       switch (node.kind) {
         case "directory":
         case "symlink":
           nextBlock += this.#placeWhole(row, nextBlock);
           break;
-        case "file":
-          this.#placeStored(row);
-          break;
         case "characterDevice":
         case "blockDevice":
           locations[row] = encodeDeviceNumber(node.major, node.minor);
           break;
-        case "fifo":
-        case "socket":
-          break;
         default:
-          unreachable(node);
+          break; // no data
       }
     }
     return nextBlock;
@@ -175,12 +173,13 @@ export class MetadataWriter {
     const { layouts, locations, trailingBytes } = this.#inodes;
     for (let row = 0; row < this.#inodes.count; row++) {
       if (this.#pace.step()) await this.#pace.turn();
-      const node = this.#inodes.node(row);
-      if (node.kind !== "directory" && node.kind !== "symlink") continue;
+      const kind = this.#inodes.kind(row);
+      if (kind !== "directory" && kind !== "symlink") continue;
       const sizeBytes = this.#inodes.sizeBytes(row);
       const bodyBytes = layouts[row] === LAYOUT_INLINE ? sizeBytes - trailingBytes[row]! : sizeBytes;
       if (bodyBytes === 0) continue;
       assert(this.#file.startBlock() === locations[row], "data is written where it was placed");
+      const node = this.#inodes.node(row);
       if (node.kind === "symlink") {
         this.#file.append(bytesOf(node.target));
         continue;
@@ -234,11 +233,7 @@ export class MetadataWriter {
     const directory = this.#inodes.node(row);
     assert(directory.kind === "directory", "the node is a directory");
     return encodeDirectory(sortNames(directory.entries.keys()), from, {
-      rowOf: (name) => {
-        if (name === ".") return row;
-        if (name === "..") return this.#inodes.parent(row);
-        return this.#inodes.rowOf(directory.entries.get(name)!);
-      },
+      rowOf: (index) => this.#inodes.child(row, index),
       slotOf: (target) => slots[target]!,
       typeOf: (target) => DIRENT_TYPE[this.#inodes.kind(target)],
     });

@@ -24,7 +24,7 @@ import { encodeFirstBlock } from "./format.ts";
 import { ImageFile } from "./image_file.ts";
 import { type InodeRow, InodeTable } from "./inode_table.ts";
 import { MetadataWriter } from "./metadata_writer.ts";
-import { FileSink, type Storage, StoredFile } from "./stored_file.ts";
+import { FileSink, type Storage, type StoredFile } from "./stored_file.ts";
 import { TailArena } from "./tail_arena.ts";
 
 export { FileSink, StoredFile } from "./stored_file.ts";
@@ -139,11 +139,10 @@ export class ErofsWriter {
     const inodes = await InodeTable.of(root, this.#pace);
     let fileCount = 0;
     for (let row = 0; row < inodes.count; row++) {
-      const node = inodes.node(row);
-      if (node.kind !== "file") continue;
+      if (inodes.kind(row) !== "file") continue;
       fileCount++;
-      if (!this.#holds(node.content))
-        inodes.stored.set(row, await this.#storeContent(inodes, row, node.content));
+      if (inodes.isStoredIn(row, this.#storage)) continue;
+      inodes.stored.set(row, await this.#storeContent(inodes, row, inodes.content(row)));
     }
     const place = await new MetadataWriter(this.#storage, inodes, this.#pace).write();
     const blockCount = this.#storage.file.startBlock();
@@ -162,10 +161,6 @@ export class ErofsWriter {
   /** Removes an unfinished image. Does nothing after {@linkcode finish}. */
   [Symbol.dispose](): void {
     this.#storage.file.discard();
-  }
-
-  #holds(content: FileContent): boolean {
-    return content instanceof StoredFile && content.storage === this.#storage;
   }
 
   async #storeContent(inodes: InodeTable, row: InodeRow, content: FileContent): Promise<StoredFile> {
