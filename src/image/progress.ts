@@ -29,17 +29,17 @@ export type PullProgress =
       readonly digest: string;
       readonly downloadedBytes: number;
     }
-  | { readonly kind: "layerMaterializeStarted"; readonly layerIndex: number; readonly digest: string }
+  | { readonly kind: "layerMaterializeStarted"; readonly layerIndex: number; readonly diffId: string }
   | {
       readonly kind: "layerMaterializeProgress";
       readonly layerIndex: number;
-      readonly digest: string;
       /** Compressed bytes that are unpacked so far. */
       readonly bytesRead: number;
       readonly totalBytes: number;
     }
-  | { readonly kind: "layerMaterializeComplete"; readonly layerIndex: number; readonly digest: string }
-  | { readonly kind: "stitchWritingFsmeta"; readonly layerCount: number }
+  | { readonly kind: "layerMaterializeComplete"; readonly layerIndex: number; readonly diffId: string }
+  | { readonly kind: "stitchWritingFsmeta" }
+  /** `sizeBytes` is the disk's. */
   | { readonly kind: "stitchComplete"; readonly sizeBytes: number }
   | { readonly kind: "complete"; readonly reference: string; readonly layerCount: number };
 

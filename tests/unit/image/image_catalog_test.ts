@@ -143,7 +143,7 @@ test("Image.prune() and Image.remove() touch nothing that is used", async () => 
   await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageInUse"));
   const report = await Image.prune(options);
   assert.deepEqual(report.removed, [`${name}:v2`]);
-  assert.ok(report.reclaimedBytes > 0);
+  assert.ok(report.bytesReclaimed > 0);
   assert.ok(existsSync(image.erofsPath));
   await Image.save(`${name}:v1`, { ...options, outputPath: join(home.path, "kept.tar") });
 
