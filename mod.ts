@@ -53,7 +53,7 @@ export {
   ImageRegistryError,
 } from "./src/image/oci/errors.ts";
 export type { RegistryOptions } from "./src/image/oci/registry_client.ts";
-export type { PullProgress, PullProgressListener } from "./src/image/progress.ts";
+export type { PullProgress, PullProgressEvents, PullProgressListener } from "./src/image/progress.ts";
 export {
   InvalidCursorError,
   type LogCursor,

@@ -130,6 +130,7 @@ const TYPES: readonly string[] = [
 
   "PublishedPort",
   "PullProgress",
+  "PullProgressEvents",
   "PullProgressListener",
   "RegistryAuth",
   "RegistryOptions",
