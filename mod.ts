@@ -53,7 +53,7 @@ export {
   ImageRegistryError,
 } from "./src/image/oci/errors.ts";
 export type { RegistryOptions } from "./src/image/oci/registry_client.ts";
-export type { PullProgress, PullProgressListener } from "./src/image/progress.ts";
+export type { PullProgress, PullProgressEvents, PullProgressListener } from "./src/image/progress.ts";
 export {
   InvalidCursorError,
   type LogCursor,
@@ -93,15 +93,17 @@ export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {
   Image,
   type ImageArchiveFormat,
+  type ImageBuildLimits,
+  type ImageConfigDetail,
   type ImageDetail,
   type ImageHandle,
-  type ImageLayer,
+  type ImageLayerDetail,
   type ImageLoadOptions,
   type ImageOptions,
+  type ImagePruneReport,
   type ImagePullOptions,
   type ImageRemoveOptions,
   type ImageSaveOptions,
-  type PruneReport,
 } from "./src/sandbox/image.ts";
 export type {
   ConnectOrStartOptions,

@@ -19,12 +19,14 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { MiB } from "../src/base/bytes.ts";
 import { buildErofsImage } from "../src/image/build.ts";
+import { readPeakMB, runtimeArguments } from "./support/runtime.ts";
 
 const CONVERT_FLAG = "--convert";
 
 interface RunResult {
   readonly elapsedMs: number;
-  readonly peakRssMiB: number;
+  /** Of resident memory. */
+  readonly peakMB: number;
 }
 
 /** Run as a child of the bench: one conversion, its figures on stdout. */
@@ -32,14 +34,13 @@ async function convert(tar: string, outputPath: string): Promise<void> {
   const startedMs = performance.now();
   await buildErofsImage({ source: { tar }, outputPath });
   const elapsedMs = performance.now() - startedMs;
-  const result: RunResult = { elapsedMs, peakRssMiB: process.resourceUsage().maxRSS / 1024 };
+  const result: RunResult = { elapsedMs, peakMB: readPeakMB() };
   console.log(JSON.stringify(result));
 }
 
 function runOurs(tar: string, outputPath: string): RunResult {
   const script = fileURLToPath(import.meta.url);
-  const runtimeArguments = "Deno" in globalThis ? ["run", "-A", script] : [script];
-  const output = execFileSync(process.execPath, [...runtimeArguments, CONVERT_FLAG, tar, outputPath]);
+  const output = execFileSync(process.execPath, [...runtimeArguments(script), CONVERT_FLAG, tar, outputPath]);
   return JSON.parse(output.toString("utf8"));
 }
 
@@ -151,11 +152,11 @@ async function bench(): Promise<void> {
       theirsMedianMs: median(pairs.map(({ theirsMs }) => theirsMs)),
       /** Theirs by ours: over 1, ours is faster. */
       medianRatio: median(pairs.map(({ ours, theirsMs }) => theirsMs / ours.elapsedMs)),
-      peakRssMiB: Math.max(...pairs.map(({ ours }) => ours.peakRssMiB)),
+      peakMB: Math.max(...pairs.map(({ ours }) => ours.peakMB)),
       pairs,
     };
     console.log(
-      `${result.comparedWith}: ratio ${result.medianRatio.toFixed(2)}, peak RSS ${result.peakRssMiB.toFixed(0)} MiB`,
+      `${result.comparedWith}: ratio ${result.medianRatio.toFixed(2)}, peak RSS ${result.peakMB.toFixed(0)} MB`,
     );
     const [resultPath] = positionals;
     if (resultPath !== undefined) writeFileSync(resultPath, `${JSON.stringify(result, null, 2)}\n`);

@@ -10,7 +10,7 @@
  * @module
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,7 @@ import { TestRegistry } from "../tests/support/registry_server.ts";
 import { addLargeImage, FILES_BYTES_MIN } from "./image/large_image.ts";
 import { temporaryBenchDirectory } from "./support/directories.ts";
 import { describeMachine, type Figure, formatTable, isMet, sample } from "./support/figures.ts";
+import { readPeakMB, runtimeArguments } from "./support/runtime.ts";
 
 const SCRIPT = fileURLToPath(import.meta.url);
 const RUNS_DEFAULT = 3;
@@ -44,22 +45,13 @@ async function pull(reference: string, home: string): Promise<void> {
   console.log(JSON.stringify(result));
 }
 
-/** The peak so far. Not `ru_maxrss`, which a process inherits from the one that has started it. */
-function readPeakMB(): number {
-  const status = readFileSync("/proc/self/status", "utf8");
-  const [, kibibytes] = /^VmHWM:\s+([0-9]+) kB$/m.exec(status) ?? [];
-  if (kibibytes === undefined) throw new Error("the kernel does not tell the peak of resident memory");
-  return (Number(kibibytes) * 1024) / 1e6;
-}
-
 /** Peak of a process that does nothing, in MB: the runtime's share. */
 async function measureRuntime(): Promise<number> {
   return (await runSelf<{ peakMB: number }>(["--idle"])).peakMB;
 }
 
 async function runSelf<T>(args: readonly string[]): Promise<T> {
-  const runtimeArguments = "Deno" in globalThis ? ["run", "-A", SCRIPT] : [SCRIPT];
-  const { stdout } = await promisify(execFile)(process.execPath, [...runtimeArguments, ...args]);
+  const { stdout } = await promisify(execFile)(process.execPath, [...runtimeArguments(SCRIPT), ...args]);
   return JSON.parse(stdout);
 }
 

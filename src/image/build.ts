@@ -7,8 +7,8 @@ import { readFileChunks } from "./byte_stream.ts";
 import { decompressDetected } from "./compression.ts";
 import { scanDirectory } from "./directory_source.ts";
 import { type ErofsInfo, type ErofsOptions, ErofsWriter, writeErofs } from "./erofs/writer.ts";
+import { PackedTree } from "./packed_tree.ts";
 import { applyTar } from "./tar_source.ts";
-import { createDirectory } from "./tree.ts";
 
 /** Where a root file system comes from. */
 export type ErofsSource =
@@ -52,8 +52,12 @@ export async function buildErofsImage(options: BuildErofsOptions): Promise<Erofs
     return await writeErofs(root, outputPath, options);
   }
   using writer = new ErofsWriter(outputPath, options);
-  const root = createDirectory();
+  const { root, createDirectory } = new PackedTree();
   const stream = decompressDetected(readFileChunks(source.tar));
-  await applyTar(stream, root, writer, { signal, allowDevices: options.allowDevices });
+  await applyTar(stream, root, writer, {
+    signal,
+    allowDevices: options.allowDevices,
+    createDirectory,
+  });
   return await writer.finish(root);
 }

@@ -29,17 +29,17 @@ export type PullProgress =
       readonly digest: string;
       readonly downloadedBytes: number;
     }
-  | { readonly kind: "layerMaterializeStarted"; readonly layerIndex: number; readonly digest: string }
+  | { readonly kind: "layerMaterializeStarted"; readonly layerIndex: number; readonly diffId: string }
   | {
       readonly kind: "layerMaterializeProgress";
       readonly layerIndex: number;
-      readonly digest: string;
       /** Compressed bytes that are unpacked so far. */
       readonly bytesRead: number;
       readonly totalBytes: number;
     }
-  | { readonly kind: "layerMaterializeComplete"; readonly layerIndex: number; readonly digest: string }
-  | { readonly kind: "stitchWritingFsmeta"; readonly layerCount: number }
+  | { readonly kind: "layerMaterializeComplete"; readonly layerIndex: number; readonly diffId: string }
+  | { readonly kind: "stitchWritingFsmeta" }
+  /** `sizeBytes` is the disk's. */
   | { readonly kind: "stitchComplete"; readonly sizeBytes: number }
   | { readonly kind: "complete"; readonly reference: string; readonly layerCount: number };
 
@@ -70,19 +70,34 @@ export async function* countBytes(
   if (total !== reported) report(total);
 }
 
+/** Events as a stream: iterate over it, or ask for one at a time. */
+export type PullProgressEvents = ReadableStream<PullProgress> & {
+  /** The next event; `null` when the pull has ended. */
+  recv(): Promise<PullProgress | null>;
+};
+
+async function receive(stream: ReadableStream<PullProgress>): Promise<PullProgress | null> {
+  const reader = stream.getReader();
+  try {
+    return (await reader.read()).value ?? null;
+  } finally {
+    reader.releaseLock();
+  }
+}
+
 /**
  * Events as a stream for whoever wants to iterate. It never holds more than one pending event for each kind and layer:
  * a newer one takes the place of one that nobody has read yet, at the newer one's place in the order.
  */
 export class PullProgressStream {
   /** Ends when {@linkcode PullProgressStream.close} is called. */
-  readonly readable: ReadableStream<PullProgress>;
+  readonly readable: PullProgressEvents;
   readonly #pending = new Map<string, PullProgress>();
   #closed = false;
   #wake: (() => void) | undefined;
 
   constructor() {
-    this.readable = new ReadableStream<PullProgress>(
+    const stream = new ReadableStream<PullProgress>(
       {
         pull: async (controller) => {
           while (this.#pending.size === 0 && !this.#closed) {
@@ -99,6 +114,7 @@ export class PullProgressStream {
       },
       { highWaterMark: 0 },
     );
+    this.readable = Object.assign(stream, { recv: () => receive(stream) });
   }
 
   /** A listener to hand to a pull. */

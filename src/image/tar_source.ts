@@ -9,6 +9,7 @@ import { abortable } from "./byte_stream.ts";
 import { compact, displayName } from "./byte_string.ts";
 import { TarInvalidError, TreeInvalidError } from "./errors.ts";
 import { Pace } from "./pace.ts";
+import { isSameNode } from "./packed_files.ts";
 import type { TarMember } from "./tar/member.ts";
 import { type AbsoluteNames, memberPath } from "./tar/member_path.ts";
 import { type MemberSink, TarParser } from "./tar/parser.ts";
@@ -35,6 +36,8 @@ export interface ApplyTarOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether device nodes are taken; otherwise they are an error. @default {false} */
   readonly allowDevices?: boolean | undefined;
+  /** Makes the directories of the tree. @default {createDirectory} */
+  readonly createDirectory?: (() => DirectoryNode) | undefined;
   /** @default {"refuse"} */
   readonly absoluteNames?: AbsoluteNames | undefined;
   /** Whether a tar must have the mark of its end. `false` where a digest vouches for it. @default {true} */
@@ -82,9 +85,11 @@ class TarApplier {
   readonly #root: DirectoryNode;
   readonly #store: ContentStore;
   readonly #options: ApplyTarOptions;
+  readonly #createDirectory: () => DirectoryNode;
   memberCount = 0;
 
   constructor(root: DirectoryNode, store: ContentStore, options: ApplyTarOptions) {
+    this.#createDirectory = options.createDirectory ?? createDirectory;
     this.#root = root;
     this.#store = store;
     this.#options = options;
@@ -111,15 +116,15 @@ class TarApplier {
       return undefined;
     }
     const target = member.kind === "hardlink" ? this.#findLinkTarget(member, path) : undefined;
-    const { directory, name } = findPosition(this.#root, path, { create: true })!;
+    const { directory, name } = findPosition(this.#root, path, { create: this.#createDirectory })!;
     const present = directory.entries.get(name);
     if (member.kind === "directory" && present?.kind === "directory") {
       this.#setMetadata(present, member, path);
       return undefined;
     }
     if (member.kind === "file") return this.#placeFile(member, path, directory, name);
-    const node = target ?? createNode(member, this.#options.allowDevices ?? false);
-    if (target !== undefined && target === present) return undefined; // already names of one file
+    const node = target ?? this.#createNode(member);
+    if (target !== undefined && present !== undefined && isSameNode(target, present)) return undefined;
     directory.entries.set(compact(name), node);
     this.#options.afterMember?.(node, path);
     return undefined;
@@ -131,23 +136,35 @@ class TarApplier {
       write: (bytes) => sink.write(bytes),
       writeZeros: (count) => sink.writeZeros(count),
       end: () => {
-        const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = member;
-        const content = sink.end();
-        // Spelled out: engines make an object that is spread together larger, and there are very many of this one.
-        const node: FileNode = {
-          kind: "file",
-          mode,
-          uid,
-          gid,
-          mtimeSeconds,
-          mtimeNanoseconds,
-          xattrs,
-          content,
-        };
+        const node: FileNode = { kind: "file", ...metadataOf(member), content: sink.end() };
         directory.entries.set(compact(name), node);
         this.#options.afterMember?.(node, path);
       },
     };
+  }
+
+  /** A node for a member that is neither a file nor a hard link. */
+  #createNode(member: TarMember): TreeNode {
+    const metadata = metadataOf(member);
+    switch (member.kind) {
+      case "directory":
+        return { ...this.#createDirectory(), ...metadata };
+      case "symlink":
+        checkSymlinkTarget(member);
+        return { kind: "symlink", ...metadata, target: member.linkTarget };
+      case "characterDevice":
+      case "blockDevice":
+        if (!this.#options.allowDevices)
+          throw new TarInvalidError(member.name, "it is a device node, which is not allowed here");
+        return { kind: member.kind, ...metadata, major: member.major, minor: member.minor };
+      case "fifo":
+        return { kind: "fifo", ...metadata };
+      case "file":
+      case "hardlink":
+        throw new TarInvalidError(member.name, "it has no node of its own");
+      default:
+        return unreachable(member.kind);
+    }
   }
 
   #setMetadata(directory: DirectoryNode, member: TarMember, path: ByteString): void {
@@ -167,30 +184,6 @@ class TarApplier {
     if (target.kind === "directory")
       throw new TarInvalidError(member.name, `it is a hard link to the directory "${shown}"`);
     return target;
-  }
-}
-
-/** A node for a member that is neither a file nor a hard link. */
-function createNode(member: TarMember, allowDevices: boolean): TreeNode {
-  const metadata = metadataOf(member);
-  switch (member.kind) {
-    case "directory":
-      return { ...createDirectory(), ...metadata };
-    case "symlink":
-      checkSymlinkTarget(member);
-      return { kind: "symlink", ...metadata, target: member.linkTarget };
-    case "characterDevice":
-    case "blockDevice":
-      if (!allowDevices)
-        throw new TarInvalidError(member.name, "it is a device node, which is not allowed here");
-      return { kind: member.kind, ...metadata, major: member.major, minor: member.minor };
-    case "fifo":
-      return { kind: "fifo", ...metadata };
-    case "file":
-    case "hardlink":
-      throw new TarInvalidError(member.name, "it has no node of its own");
-    default:
-      return unreachable(member.kind);
   }
 }
 

@@ -28,7 +28,7 @@ export interface NodeMetadata {
 /** What nodes without extended attributes share: a map for each would be most of a large tree's memory. */
 export const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();
 
-/** One inode. Two directory entries that share one object are hard links of each other. */
+/** One inode. Two directory entries that share one node are hard links of each other: see `isSameNode()`. */
 export type TreeNode = FileNode | DirectoryNode | SymlinkNode | DeviceNode | SpecialNode;
 
 export interface FileNode extends NodeMetadata {
@@ -38,7 +38,17 @@ export interface FileNode extends NodeMetadata {
 
 export interface DirectoryNode extends NodeMetadata {
   kind: "directory";
-  entries: Map<ByteString, TreeNode>;
+  entries: DirectoryEntries;
+}
+
+/** What a directory holds, by name: as much of a `Map` as is used of one. Entries may be deleted while it is iterated. */
+export interface DirectoryEntries extends Iterable<[ByteString, TreeNode]> {
+  readonly size: number;
+  get(name: ByteString): TreeNode | undefined;
+  set(name: ByteString, node: TreeNode): unknown;
+  delete(name: ByteString): boolean;
+  keys(): Iterable<ByteString>;
+  values(): Iterable<TreeNode>;
 }
 
 export interface SymlinkNode extends NodeMetadata {

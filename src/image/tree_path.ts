@@ -8,7 +8,7 @@
  * @module
  */
 import { TreeInvalidError } from "./errors.ts";
-import { type ByteString, createDirectory, type DirectoryNode, type TreeNode } from "./tree.ts";
+import type { ByteString, DirectoryNode, TreeNode } from "./tree.ts";
 
 /** Most symbolic links that one path may lead through, as in Linux. */
 export const SYMLINKS_FOLLOWED_MAX = 40;
@@ -22,18 +22,18 @@ export interface TreePosition {
 /**
  * Where `path` is, or would be; `undefined` for the root, and where a parent is missing.
  *
- * @param options.create Makes missing parents: directories of root's, mode 0755.
+ * @param options.create Makes a missing parent: a directory of root's, mode 0755.
  * @throws {TreeInvalidError} A parent is not a directory, or leads through too many symbolic links.
  */
 export function findPosition(
   root: DirectoryNode,
   path: ByteString,
-  options: { create?: boolean } = {},
+  options: { create?: (() => DirectoryNode) | undefined } = {},
 ): TreePosition | undefined {
   if (path === "") return undefined;
   const slash = path.lastIndexOf("/");
   if (slash === -1) return { directory: root, name: path };
-  const directory = walk(root, path.slice(0, slash), path, options.create ?? false);
+  const directory = walk(root, path.slice(0, slash), path, options.create);
   return directory && { directory, name: path.slice(slash + 1) };
 }
 
@@ -55,7 +55,7 @@ function walk(
   root: DirectoryNode,
   directoryPath: ByteString,
   path: ByteString,
-  create: boolean,
+  create: (() => DirectoryNode) | undefined,
 ): DirectoryNode | undefined {
   let trail: DirectoryNode[] = [root]; // the directories from the root to here, for the ".." of symlink targets
   const pending = directoryPath.split("/").reverse();
@@ -70,8 +70,8 @@ function walk(
     const here = trail[trail.length - 1]!;
     let next = here.entries.get(name);
     if (next === undefined) {
-      if (!create) return undefined;
-      next = createDirectory();
+      if (create === undefined) return undefined;
+      next = create();
       here.entries.set(name, next);
     }
     if (next.kind === "directory") {

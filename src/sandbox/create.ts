@@ -14,6 +14,7 @@ import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
+import type { ImageBuildLimits } from "../image/store/image_builder.ts";
 import { findStoredDisk, resolveImage } from "../image/store/resolve_image.ts";
 import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
 import { findPasst } from "../network/passt_program.ts";
@@ -54,7 +55,7 @@ import {
 import { StagedDisk, UPPER_NAME } from "./staged_disk.ts";
 
 /** How one call to create or start a sandbox behaves. */
-export interface BootCallOptions {
+export interface BootCallOptions extends ImageBuildLimits {
   /** Aborting undoes what was begun. */
   readonly signal?: AbortSignal | undefined;
   /** Told of each step that is reached. Milliseconds count from the call. */
@@ -151,6 +152,8 @@ function obtainImage(
       pullPolicy,
       platform: call.platform,
       registry: call.registry,
+      parallelDownloads: call.parallelDownloads,
+      maxUnpackedBytes: call.maxUnpackedBytes,
       signal: call.signal,
       onProgress: call.onPullProgress,
       claim,

@@ -15,13 +15,15 @@ registerImageUsage((home) => ({
 export {
   Image,
   type ImageArchiveFormat,
+  type ImageBuildLimits,
+  type ImageConfigDetail,
   type ImageDetail,
   type ImageHandle,
-  type ImageLayer,
+  type ImageLayerDetail,
   type ImageLoadOptions,
   type ImageOptions,
+  type ImagePruneReport,
   type ImagePullOptions,
   type ImageRemoveOptions,
   type ImageSaveOptions,
-  type PruneReport,
 } from "../image/store/image.ts";

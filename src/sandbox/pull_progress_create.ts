@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type PullProgress, PullProgressStream } from "../image/progress.ts";
+import { type PullProgress, type PullProgressEvents, PullProgressStream } from "../image/progress.ts";
 import type { BootCallOptions } from "./create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -19,7 +19,7 @@ import type { Sandbox } from "./sandbox.ts";
  */
 export class PullProgressCreate implements AsyncIterable<PullProgress> {
   /** Ends when the image is there, or the creation has failed. */
-  readonly progress: ReadableStream<PullProgress>;
+  readonly progress: PullProgressEvents;
   readonly #sandbox: Promise<Sandbox>;
 
   /** Use `SandboxBuilder.createWithPullProgress()`. */

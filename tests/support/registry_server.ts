@@ -220,7 +220,7 @@ export class TestRegistry {
 
   #find(path: string): { bytes: Uint8Array; mediaType: string; digest: string | undefined } | undefined {
     if (path === "/v2/") return { bytes: new Uint8Array(), mediaType: "application/json", digest: undefined };
-    const [, kind, name] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)$/.exec(path) ?? [];
+    const [, kind, name] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)(?:\?.*)?$/.exec(path) ?? [];
     if (kind === undefined || name === undefined) return undefined;
     if (kind === "blobs") {
       const bytes = this.#blobs.get(name);

@@ -11,10 +11,8 @@ import type { ByteString } from "../tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
 import type { InodeRow } from "./inode_table.ts";
 
-/** How a directory's names fall into blocks. */
+/** How a directory's names fall into blocks. Without the names: those of all directories would be much memory. */
 export interface DirectoryPlan {
-  /** In byte order, with `"."` and `".."`. */
-  readonly names: readonly ByteString[];
   readonly sizeBytes: number;
   /** Index of the first name in the last block. */
   readonly lastBlockStart: number;
@@ -22,13 +20,19 @@ export interface DirectoryPlan {
 
 /** What a directory's entries point at. */
 export interface DirectoryTargets {
-  rowOf(name: ByteString): InodeRow;
+  /** @param index The name's place among the sorted names. */
+  rowOf(index: number): InodeRow;
   slotOf(row: InodeRow): number;
   typeOf(row: InodeRow): number;
 }
 
-export function planDirectory(entryNames: Iterable<ByteString>): DirectoryPlan {
-  const names = [".", "..", ...entryNames].sort(); // UTF-16 order, which for byte strings is byte order
+/** The names of a directory in byte order, with `"."` and `".."`. */
+export function sortNames(entryNames: Iterable<ByteString>): ByteString[] {
+  return [".", "..", ...entryNames].sort(); // UTF-16 order, which for byte strings is byte order
+}
+
+/** @param names Sorted by {@linkcode sortNames}. */
+export function planDirectory(names: readonly ByteString[]): DirectoryPlan {
   let fullBytes = 0;
   let lastBlockStart = 0;
   let usedBytes = 0;
@@ -41,25 +45,29 @@ export function planDirectory(entryNames: Iterable<ByteString>): DirectoryPlan {
     }
     usedBytes += entryBytes;
   }
-  return { names, sizeBytes: fullBytes + usedBytes, lastBlockStart };
+  return { sizeBytes: fullBytes + usedBytes, lastBlockStart };
 }
 
-/** The directory's blocks, from the one that starts with name `from`; the last is as long as it must be. */
+/**
+ * The directory's blocks, from the one that starts with name `from`; the last is as long as it must be.
+ *
+ * @param names Sorted by {@linkcode sortNames}.
+ */
 export function* encodeDirectory(
-  plan: DirectoryPlan,
+  names: readonly ByteString[],
   from: number,
   targets: DirectoryTargets,
 ): Iterable<Uint8Array> {
   let start = from;
-  while (start < plan.names.length) {
+  while (start < names.length) {
     let end = start;
     let usedBytes = 0;
-    while (end < plan.names.length && usedBytes + DIRENT_BYTES + plan.names[end]!.length <= BLOCK_BYTES) {
-      usedBytes += DIRENT_BYTES + plan.names[end]!.length;
+    while (end < names.length && usedBytes + DIRENT_BYTES + names[end]!.length <= BLOCK_BYTES) {
+      usedBytes += DIRENT_BYTES + names[end]!.length;
       end++;
     }
-    const isLast = end === plan.names.length;
-    yield encodeBlock(plan.names, start, end, isLast ? usedBytes : BLOCK_BYTES, targets);
+    const isLast = end === names.length;
+    yield encodeBlock(names, start, end, isLast ? usedBytes : BLOCK_BYTES, targets);
     start = end;
   }
 }
@@ -75,7 +83,7 @@ function encodeBlock(
   let nameOffset = (end - start) * DIRENT_BYTES;
   for (let index = start; index < end; index++) {
     const name = names[index]!;
-    const row = targets.rowOf(name);
+    const row = targets.rowOf(index);
     const slot = targets.slotOf(row);
     const at = (index - start) * DIRENT_BYTES;
     block.writeUInt32LE(slot % 2 ** 32, at);

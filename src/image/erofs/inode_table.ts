@@ -9,11 +9,14 @@
  */
 import { assert } from "../../base/assert.ts";
 import { InternalError } from "../../base/errors.ts";
+import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
-import type { ByteString, DirectoryNode, TreeNode } from "../tree.ts";
-import { type DirectoryPlan, planDirectory } from "./directory_blocks.ts";
+import type { Pace } from "../pace.ts";
+import { isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
+import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree.ts";
+import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
-import { StoredFile } from "./stored_file.ts";
+import { type Storage, StoredFile } from "./stored_file.ts";
 import type { PlannedXattrs } from "./xattrs.ts";
 
 /** Most inodes of an image: the format's own number for them has 32 bits. */
@@ -23,13 +26,8 @@ const INODES_MAX = 0xffff_fffe;
 export type InodeRow = number;
 
 export class InodeTable {
-  /** Level by level, a level's names in byte order: the same tree always gives the same table. */
-  readonly nodes: readonly TreeNode[];
-  /** The directory of the node's first name; the root is its own. */
-  readonly parents: readonly InodeRow[];
-  readonly linkCounts: readonly number[];
   /** Of each directory. */
-  readonly directories: ReadonlyMap<InodeRow, DirectoryPlan>;
+  readonly directories = new Map<InodeRow, DirectoryPlan>();
   /** Of the inodes that have some. */
   readonly xattrs = new Map<InodeRow, PlannedXattrs>();
   /** Data of files that were not yet in the image when the table was made. */
@@ -37,155 +35,218 @@ export class InodeTable {
 
   // What the layout fills in, step by step:
   /** How the data is stored: one of the `LAYOUT_` numbers. */
-  readonly layouts: Uint8Array;
+  layouts = new Uint8Array(0);
   /** First block of the data, chunk format or device number. */
-  readonly locations: Uint32Array;
+  locations = new Uint32Array(0);
   /** Size of the attributes behind the inode. */
-  readonly xattrBytes: Uint32Array;
+  xattrBytes = new Uint32Array(0);
   /** Size of what stands behind the inode and its attributes: the data's end, or the chunk map. */
-  readonly trailingBytes: Uint32Array;
+  trailingBytes = new Uint32Array(0);
   /** Not 32 bits wide: an image may have more slots than inodes. */
-  readonly slots: Float64Array;
-  readonly #rows: NodeRows;
+  slots = new Float64Array(0);
+  readonly #nodes = new NodeList();
+  /** The directory of the node's first name; the root is its own. */
+  readonly #parents = new Column(Uint32Array);
+  readonly #linkCounts = new Column(Uint32Array);
+  /** The rows of all directories' entries, one directory behind the other, each in the order of its sorted names. */
+  readonly #children = new Column(Uint32Array);
+  /** Where a directory's rows begin among the children. */
+  readonly #childrenStarts = new Map<InodeRow, number>();
 
-  /** @throws {TreeInvalidError} */
-  constructor(root: DirectoryNode) {
-    const { nodes, parents, linkCounts, directories, rows } = listInodes(root);
-    this.nodes = nodes;
-    this.parents = parents;
-    this.linkCounts = linkCounts;
-    this.directories = directories;
-    this.#rows = rows;
-    this.layouts = new Uint8Array(nodes.length);
-    this.locations = new Uint32Array(nodes.length);
-    this.xattrBytes = new Uint32Array(nodes.length);
-    this.trailingBytes = new Uint32Array(nodes.length);
-    this.slots = new Float64Array(nodes.length);
+  /**
+   * The table of a tree. Level by level, a level's names in byte order: the same tree always gives the same table.
+   *
+   * @throws {TreeInvalidError | AbortedError}
+   */
+  static async of(root: DirectoryNode, pace: Pace): Promise<InodeTable> {
+    const table = new InodeTable();
+    table.#add(root, 0);
+    // The list grows while it is walked.
+    for (let row = 0; row < table.count; row++) {
+      const node = table.node(row);
+      if (node.kind === "directory") await table.#addEntries(row, node, pace);
+    }
+    table.layouts = new Uint8Array(table.count);
+    table.locations = new Uint32Array(table.count);
+    table.xattrBytes = new Uint32Array(table.count);
+    table.trailingBytes = new Uint32Array(table.count);
+    table.slots = new Float64Array(table.count);
+    return table;
   }
 
-  /** The row of a node of the tree. */
-  rowOf(node: TreeNode): InodeRow {
-    const row = this.#rows.get(node);
-    assert(row !== undefined, "the node is in the table");
-    return row;
+  private constructor() {}
+
+  get count(): number {
+    return this.#nodes.count;
+  }
+
+  node(row: InodeRow): TreeNode {
+    return this.#nodes.at(row);
+  }
+
+  kind(row: InodeRow): TreeNode["kind"] {
+    return this.#nodes.kind(row);
+  }
+
+  /** The row of a directory's entry whose name is at `index` among the sorted names, `"."` and `".."` included. */
+  child(row: InodeRow, index: number): InodeRow {
+    return this.#children.at(this.#childrenStarts.get(row)! + index);
+  }
+
+  linkCount(row: InodeRow): number {
+    return this.#linkCounts.at(row);
+  }
+
+  xattrsOf(row: InodeRow): TreeNode["xattrs"] {
+    return this.#nodes.xattrsOf(row);
   }
 
   sizeBytes(row: InodeRow): number {
-    const node = this.nodes[row]!;
+    const packed = this.#nodes.sizeOfPacked(row);
+    if (packed !== undefined) return packed;
+    const node = this.node(row);
     if (node.kind === "symlink") return node.target.length;
     if (node.kind === "file") return node.content.sizeBytes;
     return this.directories.get(row)?.sizeBytes ?? 0;
   }
 
+  /** Whether the data of the file in this row is in the image that is made there. */
+  isStoredIn(row: InodeRow, storage: Storage): boolean {
+    const packedIn = this.#nodes.storageOfPacked(row);
+    if (packedIn !== undefined) return packedIn === storage;
+    const content = this.content(row);
+    return content instanceof StoredFile && content.storage === storage;
+  }
+
+  /** The content of the file in this row, which may not be in the image yet. */
+  content(row: InodeRow): FileContent {
+    const node = this.node(row);
+    assert(node.kind === "file", "the node is a file");
+    return this.stored.get(row) ?? node.content;
+  }
+
   /** Where the data of the file in this row is. */
   storedFile(row: InodeRow): StoredFile {
-    const node = this.nodes[row]!;
-    assert(node.kind === "file", "the node is a file");
-    const stored = this.stored.get(row) ?? node.content;
+    const stored = this.content(row);
     assert(stored instanceof StoredFile, "the file's data is in the image");
     return stored;
   }
 
   /** One of the node's names, for errors. */
   pathOf(row: InodeRow): ByteString {
-    return pathOf(this.nodes, this.parents, row);
+    if (row === 0) return "/";
+    const parent = this.#parents.at(row);
+    const directory = this.node(parent);
+    assert(directory.kind === "directory", "a parent is a directory");
+    for (const [name, node] of directory.entries) {
+      if (isSameNode(node, this.node(row))) return joinPath(this.pathOf(parent), name);
+    }
+    throw new InternalError("a node is not in its parent");
   }
-}
 
-/** What the walk through a tree finds. */
-interface ListedInodes {
-  readonly nodes: TreeNode[];
-  readonly parents: InodeRow[];
-  readonly linkCounts: number[];
-  readonly directories: Map<InodeRow, DirectoryPlan>;
-  readonly rows: NodeRows;
-}
-
-function listInodes(root: DirectoryNode): ListedInodes {
-  const nodes: TreeNode[] = [];
-  const parents: InodeRow[] = [];
-  const linkCounts: number[] = [];
-  const directories = new Map<InodeRow, DirectoryPlan>();
-  const rows = new NodeRows(nodes);
-  const entryPath = (row: InodeRow, name: ByteString): ByteString =>
-    joinPath(pathOf(nodes, parents, row), name);
-  const add = (node: TreeNode, parent: InodeRow): void => {
-    const row = nodes.length;
-    nodes.push(node);
-    parents.push(parent);
-    linkCounts.push(node.kind === "directory" ? 2 : 1);
+  #add(node: TreeNode, parent: InodeRow): void {
+    const row = this.#nodes.add(node);
+    this.#parents.push(parent);
+    this.#linkCounts.push(node.kind === "directory" ? 2 : 1);
     const problem = findNodeProblem(node);
-    if (problem !== undefined) throw new TreeInvalidError(pathOf(nodes, parents, row), problem);
-    rows.set(node, row);
-    if (nodes.length > INODES_MAX)
+    if (problem !== undefined) throw new TreeInvalidError(this.pathOf(row), problem);
+    if (this.count > INODES_MAX)
       throw new TreeInvalidError("/", `the tree has more than ${INODES_MAX} inodes`);
-  };
-  add(root, 0);
-  // The list grows while it is walked.
-  for (let row = 0; row < nodes.length; row++) {
-    const node = nodes[row]!;
-    if (node.kind !== "directory") continue;
-    for (const name of node.entries.keys()) {
+  }
+
+  async #addEntries(row: InodeRow, directory: DirectoryNode, pace: Pace): Promise<void> {
+    const refuse = (name: ByteString, problem: string): never => {
+      throw new TreeInvalidError(joinPath(this.pathOf(row), name), problem);
+    };
+    const names = [...directory.entries.keys()];
+    for (const name of names) {
       const problem = findNameProblem(name);
-      if (problem !== undefined) throw new TreeInvalidError(entryPath(row, name), problem);
+      if (problem !== undefined) refuse(name, problem);
     }
-    const plan = planDirectory(node.entries.keys());
-    directories.set(row, plan);
-    for (const name of plan.names) {
-      if (name === "." || name === "..") continue;
-      const child = node.entries.get(name)!;
-      const known = rows.get(child);
-      if (child.kind === "directory") {
-        if (known !== undefined)
-          throw new TreeInvalidError(entryPath(row, name), "the directory is in the tree twice");
-        linkCounts[row]!++;
+    const sorted = sortNames(names);
+    this.directories.set(row, planDirectory(sorted));
+    this.#childrenStarts.set(row, this.#children.length);
+    for (const name of sorted) {
+      if (pace.step()) await pace.turn();
+      if (name === "." || name === "..") {
+        this.#children.push(name === "." ? row : this.#parents.at(row));
+        continue;
       }
-      if (known === undefined) add(child, row);
-      else linkCounts[known]!++;
+      const child = directory.entries.get(name)!;
+      const known = this.#nodes.find(child);
+      if (child.kind === "directory") {
+        if (known !== undefined) refuse(name, "the directory is in the tree twice");
+        this.#linkCounts.set(row, this.linkCount(row) + 1);
+      }
+      this.#children.push(known ?? this.count);
+      if (known === undefined) this.#add(child, row);
+      else this.#linkCounts.set(known, this.linkCount(known) + 1);
     }
   }
-  return { nodes, parents, linkCounts, directories, rows };
 }
+
+/** Added to a node's place among the objects, to tell it from a row of packed files. */
+const OBJECT = 2 ** 31;
 
 /**
- * The row of each node. Files whose data is in the image, which nearly all nodes are, carry their row themselves; only
- * the others need a place in a map.
+ * Nodes in a row, and the row of each node. Packed files, which nearly all nodes of a large tree are, take no object:
+ * their table has a column in which they carry their row.
  */
-class NodeRows {
-  readonly #nodes: readonly TreeNode[];
-  readonly #others = new Map<TreeNode, InodeRow>();
+class NodeList {
+  /** The row of a packed file in its own table, or the place of another node, {@linkcode OBJECT} added. */
+  readonly #places = new Column(Uint32Array);
+  readonly #objects: TreeNode[] = [];
+  readonly #rows = new Map<TreeNode, InodeRow>();
+  #files: PackedFiles | undefined;
 
-  constructor(nodes: readonly TreeNode[]) {
-    this.#nodes = nodes;
+  get count(): number {
+    return this.#places.length;
   }
 
-  /** The node is in the list, at `row`. */
-  set(node: TreeNode, row: InodeRow): void {
-    const content = storedContentOf(node);
-    if (content !== undefined && storedContentOf(this.#nodes[content.row]) !== content) content.row = row;
-    else this.#others.set(node, row);
+  add(node: TreeNode): InodeRow {
+    if (node instanceof PackedFile) {
+      this.#files ??= node.files;
+      assert(node.files === this.#files, "the packed files of a tree are of one table");
+      const row = this.#places.push(node.row);
+      this.#files.marks.set(node.row, row);
+      return row;
+    }
+    const row = this.#places.push(OBJECT + this.#objects.length);
+    this.#objects.push(node);
+    this.#rows.set(node, row);
+    return row;
   }
 
-  get(node: TreeNode): InodeRow | undefined {
-    const row = storedContentOf(node)?.row;
-    // The row may be that of another node with the same content, or one of another image.
-    return row !== undefined && this.#nodes[row] === node ? row : this.#others.get(node);
+  at(row: InodeRow): TreeNode {
+    const place = this.#places.at(row);
+    return place < OBJECT ? new PackedFile(this.#files!, place) : this.#objects[place - OBJECT]!;
   }
-}
 
-function storedContentOf(node: TreeNode | undefined): StoredFile | undefined {
-  return node?.kind === "file" && node.content instanceof StoredFile ? node.content : undefined;
-}
-
-function pathOf(nodes: readonly TreeNode[], parents: readonly InodeRow[], row: InodeRow): ByteString {
-  if (row === 0) return "/";
-  const parent = parents[row]!;
-  const directory = nodes[parent]!;
-  assert(directory.kind === "directory", "a parent is a directory");
-  for (const [name, node] of directory.entries) {
-    if (node === nodes[row]) return joinPath(pathOf(nodes, parents, parent), name);
+  kind(row: InodeRow): TreeNode["kind"] {
+    const place = this.#places.at(row);
+    return place < OBJECT ? "file" : this.#objects[place - OBJECT]!.kind;
   }
-  throw new InternalError("a node is not in its parent");
+
+  xattrsOf(row: InodeRow): TreeNode["xattrs"] {
+    const place = this.#places.at(row);
+    return place < OBJECT ? this.#files!.xattrsOf(place) : this.#objects[place - OBJECT]!.xattrs;
+  }
+
+  sizeOfPacked(row: InodeRow): number | undefined {
+    const place = this.#places.at(row);
+    return place < OBJECT ? this.#files!.sizes.at(place) : undefined;
+  }
+
+  storageOfPacked(row: InodeRow): Storage | undefined {
+    return this.#places.at(row) < OBJECT ? this.#files!.storage : undefined;
+  }
+
+  find(node: TreeNode): InodeRow | undefined {
+    if (!(node instanceof PackedFile)) return this.#rows.get(node);
+    // The mark may be one of another list, or none yet.
+    const row = node.files.marks.at(node.row);
+    return row < this.count && this.#places.at(row) === node.row ? row : undefined;
+  }
 }
 
 function joinPath(directory: ByteString, name: ByteString): ByteString {

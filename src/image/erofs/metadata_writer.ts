@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { assert, unreachable } from "../../base/assert.ts";
+import { assert } from "../../base/assert.ts";
 import { roundUp } from "../../base/bytes.ts";
 import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { Pace } from "../pace.ts";
-import { encodeDirectory } from "./directory_blocks.ts";
+import { encodeDirectory, sortNames } from "./directory_blocks.ts";
 import {
   BLOCK_BITS,
   BLOCK_BYTES,
@@ -70,11 +70,11 @@ export class MetadataWriter {
   }
 
   #planXattrs(): void {
-    const { nodes, xattrs, xattrBytes } = this.#inodes;
-    for (let row = 0; row < nodes.length; row++) {
-      const node = nodes[row]!;
-      if (node.xattrs.size === 0) continue;
-      const planned = this.#naming(row, () => this.#xattrs.plan(node.xattrs));
+    const { xattrs, xattrBytes } = this.#inodes;
+    for (let row = 0; row < this.#inodes.count; row++) {
+      const own = this.#inodes.xattrsOf(row);
+      if (own.size === 0) continue;
+      const planned = this.#naming(row, () => this.#xattrs.plan(own));
       xattrs.set(row, planned);
     }
     this.#xattrs.seal();
@@ -101,27 +101,25 @@ export class MetadataWriter {
 
   /** Chooses each inode's layout, and gives directories and long links their blocks. Gives the next free block. */
   #placeData(firstBlock: number): number {
-    const { nodes, locations } = this.#inodes;
+    const { locations } = this.#inodes;
     let nextBlock = firstBlock;
-    for (let row = 0; row < nodes.length; row++) {
-      const node = nodes[row]!;
+    for (let row = 0; row < this.#inodes.count; row++) {
+      if (this.#inodes.kind(row) === "file") {
+        this.#placeStored(row);
+        continue;
+      }
+      const node = this.#inodes.node(row);
       switch (node.kind) {
         case "directory":
         case "symlink":
           nextBlock += this.#placeWhole(row, nextBlock);
           break;
-        case "file":
-          this.#placeStored(row);
-          break;
         case "characterDevice":
         case "blockDevice":
           locations[row] = encodeDeviceNumber(node.major, node.minor);
           break;
-        case "fifo":
-        case "socket":
-          break;
         default:
-          unreachable(node);
+          break; // no data
       }
     }
     return nextBlock;
@@ -156,9 +154,9 @@ export class MetadataWriter {
 
   /** Gives each inode its slot. Data directly behind an inode may not cross into another block. */
   #placeInodes(): void {
-    const { nodes, layouts, slots, trailingBytes, xattrBytes } = this.#inodes;
+    const { layouts, slots, trailingBytes, xattrBytes } = this.#inodes;
     let position = 0;
-    for (let row = 0; row < nodes.length; row++) {
+    for (let row = 0; row < this.#inodes.count; row++) {
       position = roundUp(position, SLOT_BYTES);
       const headBytes = INODE_BYTES + xattrBytes[row]!;
       if (layouts[row] === LAYOUT_INLINE) {
@@ -172,15 +170,16 @@ export class MetadataWriter {
 
   /** The blocks of directories and long links, in the order in which they were placed. */
   async #writeData(): Promise<void> {
-    const { nodes, layouts, locations, trailingBytes } = this.#inodes;
-    for (let row = 0; row < nodes.length; row++) {
+    const { layouts, locations, trailingBytes } = this.#inodes;
+    for (let row = 0; row < this.#inodes.count; row++) {
       if (this.#pace.step()) await this.#pace.turn();
-      const node = nodes[row]!;
-      if (node.kind !== "directory" && node.kind !== "symlink") continue;
+      const kind = this.#inodes.kind(row);
+      if (kind !== "directory" && kind !== "symlink") continue;
       const sizeBytes = this.#inodes.sizeBytes(row);
       const bodyBytes = layouts[row] === LAYOUT_INLINE ? sizeBytes - trailingBytes[row]! : sizeBytes;
       if (bodyBytes === 0) continue;
       assert(this.#file.startBlock() === locations[row], "data is written where it was placed");
+      const node = this.#inodes.node(row);
       if (node.kind === "symlink") {
         this.#file.append(bytesOf(node.target));
         continue;
@@ -195,19 +194,19 @@ export class MetadataWriter {
   }
 
   async #writeInodes(originBytes: number): Promise<void> {
-    const { nodes, linkCounts, layouts, locations, slots, trailingBytes, xattrBytes, xattrs } = this.#inodes;
+    const { layouts, locations, slots, trailingBytes, xattrBytes, xattrs } = this.#inodes;
     const encoder = new InodeEncoder();
     const fields = { number: 0, linkCount: 0, sizeBytes: 0, layout: 0, location: 0, xattrBytes: 0 };
-    for (let row = 0; row < nodes.length; row++) {
+    for (let row = 0; row < this.#inodes.count; row++) {
       if (this.#pace.step()) await this.#pace.turn();
       this.#file.appendZeros(originBytes + slots[row]! * SLOT_BYTES - this.#file.positionBytes);
       fields.number = row + 1;
-      fields.linkCount = linkCounts[row]!;
+      fields.linkCount = this.#inodes.linkCount(row);
       fields.sizeBytes = this.#inodes.sizeBytes(row);
       fields.layout = layouts[row]!;
       fields.location = locations[row]!;
       fields.xattrBytes = xattrBytes[row]!;
-      this.#file.append(encoder.encode(nodes[row]!, fields));
+      this.#file.append(encoder.encode(this.#inodes.node(row), fields));
       const planned = xattrs.get(row);
       if (planned !== undefined) this.#file.append(this.#xattrs.encode(planned));
       if (trailingBytes[row]! > 0) this.#appendTrailing(row);
@@ -216,7 +215,7 @@ export class MetadataWriter {
 
   /** What stands behind the inode and its attributes. */
   #appendTrailing(row: InodeRow): void {
-    const node = this.#inodes.nodes[row]!;
+    const node = this.#inodes.node(row);
     if (node.kind === "symlink") {
       this.#file.append(bytesOf(node.target));
     } else if (node.kind === "directory") {
@@ -230,17 +229,13 @@ export class MetadataWriter {
   }
 
   #encodeDirectory(row: InodeRow, from: number): Iterable<Uint8Array> {
-    const { nodes, parents, slots, directories } = this.#inodes;
-    const directory = nodes[row]!;
+    const { slots } = this.#inodes;
+    const directory = this.#inodes.node(row);
     assert(directory.kind === "directory", "the node is a directory");
-    return encodeDirectory(directories.get(row)!, from, {
-      rowOf: (name) => {
-        if (name === ".") return row;
-        if (name === "..") return parents[row]!;
-        return this.#inodes.rowOf(directory.entries.get(name)!);
-      },
+    return encodeDirectory(sortNames(directory.entries.keys()), from, {
+      rowOf: (index) => this.#inodes.child(row, index),
       slotOf: (target) => slots[target]!,
-      typeOf: (target) => DIRENT_TYPE[nodes[target]!.kind],
+      typeOf: (target) => DIRENT_TYPE[this.#inodes.kind(target)],
     });
   }
 }

@@ -30,42 +30,36 @@ interface ChunkRun {
   chunkCount: number;
 }
 
-/** Where a file's bytes are. */
-interface Placement {
+/** The chunks of a file with holes. */
+export interface ChunkMap {
+  readonly chunkBytes: number;
+  readonly runs: readonly ChunkRun[];
+}
+
+/** A file whose bytes are in the image. Readable until the image is finished. */
+export class StoredFile implements FileContent {
+  readonly sizeBytes: number;
   /** First block of a file without holes. */
   readonly firstBlock: number;
   /** Kept end of the file, of `sizeBytes % BLOCK_BYTES` bytes. */
   readonly tail: TailSlot | undefined;
   /** Of a file with holes. */
   readonly chunks: ChunkMap | undefined;
-}
+  /** Where its image is made. */
+  readonly storage: Storage;
 
-interface ChunkMap {
-  readonly chunkBytes: number;
-  readonly runs: readonly ChunkRun[];
-}
-
-/** A file whose bytes are in the image. Readable until the image is finished. There may be millions: it is small. */
-export class StoredFile implements FileContent, Placement {
-  readonly sizeBytes: number;
-  readonly firstBlock: number;
-  readonly tail: TailSlot | undefined;
-  readonly chunks: ChunkMap | undefined;
-  /** A place for the {@linkcode InodeTable} to note the file's row: a map of all files would be larger than the table. */
-  row = 0;
-  readonly #storage: Storage;
-
-  constructor(storage: Storage, sizeBytes: number, { firstBlock, tail, chunks }: Placement) {
-    this.#storage = storage;
+  constructor(
+    storage: Storage,
+    sizeBytes: number,
+    firstBlock: number,
+    tail: TailSlot | undefined,
+    chunks: ChunkMap | undefined,
+  ) {
+    this.storage = storage;
     this.sizeBytes = sizeBytes;
     this.firstBlock = firstBlock;
     this.tail = tail;
     this.chunks = chunks;
-  }
-
-  /** Whether the bytes are in the image that has this arena. */
-  isIn(tails: TailArena): boolean {
-    return this.#storage.tails === tails;
   }
 
   /** The block address of each chunk. */
@@ -90,12 +84,12 @@ export class StoredFile implements FileContent, Placement {
     for (const { start, end, firstBlock } of this.#extents(blocksEnd)) {
       for (let at = start; at < end; at += READ_BYTES) {
         const bytes = buffer.subarray(0, Math.min(READ_BYTES, end - at));
-        this.#storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
+        this.storage.file.readAt(bytes, firstBlock * BLOCK_BYTES + at - start);
         yield { offsetBytes: at, bytes };
       }
     }
     if (this.tail !== undefined) {
-      yield { offsetBytes: blocksEnd, bytes: this.#storage.tails.view(this.tail, tailBytes) };
+      yield { offsetBytes: blocksEnd, bytes: this.storage.tails.view(this.tail, tailBytes) };
     }
   }
 
@@ -172,11 +166,9 @@ export class FileSink {
   end(): StoredFile {
     assert(this.missingBytes === 0, "all of the file's bytes have come");
     this.#endChunk();
-    return new StoredFile(this.#storage, this.sizeBytes, {
-      firstBlock: this.#runs[0]?.firstBlock ?? 0,
-      tail: this.#tail,
-      chunks: this.#hasHoles ? { chunkBytes: this.#chunkBytes, runs: this.#runs } : undefined,
-    });
+    const firstBlock = this.#runs[0]?.firstBlock ?? 0;
+    const chunks = this.#hasHoles ? { chunkBytes: this.#chunkBytes, runs: this.#runs } : undefined;
+    return new StoredFile(this.#storage, this.sizeBytes, firstBlock, this.#tail, chunks);
   }
 
   /** How far it is to the next place where something changes: a chunk's end, or the start of the file's end. */

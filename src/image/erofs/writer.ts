@@ -24,7 +24,7 @@ import { encodeFirstBlock } from "./format.ts";
 import { ImageFile } from "./image_file.ts";
 import { type InodeRow, InodeTable } from "./inode_table.ts";
 import { MetadataWriter } from "./metadata_writer.ts";
-import { FileSink, type Storage, StoredFile } from "./stored_file.ts";
+import { FileSink, type Storage, type StoredFile } from "./stored_file.ts";
 import { TailArena } from "./tail_arena.ts";
 
 export { FileSink, StoredFile } from "./stored_file.ts";
@@ -136,35 +136,31 @@ export class ErofsWriter {
    * @throws As {@linkcode writeErofs}.
    */
   async finish(root: DirectoryNode): Promise<ErofsInfo> {
-    const inodes = new InodeTable(root);
+    const inodes = await InodeTable.of(root, this.#pace);
     let fileCount = 0;
-    for (const [row, node] of inodes.nodes.entries()) {
-      if (node.kind !== "file") continue;
+    for (let row = 0; row < inodes.count; row++) {
+      if (inodes.kind(row) !== "file") continue;
       fileCount++;
-      if (!this.#holds(node.content))
-        inodes.stored.set(row, await this.#storeContent(inodes, row, node.content));
+      if (inodes.isStoredIn(row, this.#storage)) continue;
+      inodes.stored.set(row, await this.#storeContent(inodes, row, inodes.content(row)));
     }
     const place = await new MetadataWriter(this.#storage, inodes, this.#pace).write();
     const blockCount = this.#storage.file.startBlock();
     const firstBlock = encodeFirstBlock({
       ...place,
       blockCount,
-      inodeCount: inodes.nodes.length,
+      inodeCount: inodes.count,
       volumeName: this.#volumeName,
     });
     this.#pace.check();
     const sizeBytes = await this.#storage.file.commit(firstBlock);
     this.#reportProgress(true);
-    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: inodes.nodes.length };
+    return { path: this.#storage.file.path, sizeBytes, fileCount, inodeCount: inodes.count };
   }
 
   /** Removes an unfinished image. Does nothing after {@linkcode finish}. */
   [Symbol.dispose](): void {
     this.#storage.file.discard();
-  }
-
-  #holds(content: FileContent): boolean {
-    return content instanceof StoredFile && content.isIn(this.#storage.tails);
   }
 
   async #storeContent(inodes: InodeTable, row: InodeRow, content: FileContent): Promise<StoredFile> {

@@ -24,11 +24,13 @@ export const ARCHIVE_MEMBERS_MAX = 16_384;
 /**
  * Unpacks the archive at `path` (plain, gzip or zstd) into `directory`.
  *
+ * @param bytesMax Most bytes that it may have when it is decompressed. @default {UNPACKED_BYTES_MAX}
  * @throws {TarInvalidError | IoError | AbortedError} What is unpacked then stays: it is the caller's to remove.
  */
 export async function unpackArchive(
   path: string,
   directory: string,
+  bytesMax: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ArchiveFiles> {
   const files = new ArchiveFiles(path);
@@ -49,7 +51,7 @@ export async function unpackArchive(
   });
   const pace = new Pace("reading an image archive", signal);
   try {
-    const source = new UnpackBudget().spend(decompressDetected(readFileChunks(path)));
+    const source = new UnpackBudget(bytesMax).spend(decompressDetected(readFileChunks(path)));
     for await (const chunk of abortable(source, "reading an image archive", signal)) {
       parser.push(chunk);
       if (pace.isTurnOver()) await pace.turn();

@@ -7,14 +7,9 @@
  * @module
  */
 import { TarInvalidError, TreeInvalidError } from "../errors.ts";
+import { PackedTree } from "../packed_tree.ts";
 import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
-import {
-  type ByteString,
-  type ContentStore,
-  createDirectory,
-  type DirectoryNode,
-  type TreeNode,
-} from "../tree.ts";
+import type { ByteString, ContentStore, DirectoryNode, TreeNode } from "../tree.ts";
 import { findPosition } from "../tree_path.ts";
 
 const WHITEOUT_PREFIX = ".wh.";
@@ -33,12 +28,13 @@ export function setLinkMode(node: TreeNode): void {
 /** Merges layers from the lowest to the highest. Data goes into `store` as it comes; the tree is in memory. */
 export class LayerMerger {
   /** The merged tree so far. */
-  readonly root: DirectoryNode = createDirectory();
+  readonly root: DirectoryNode;
+  readonly #tree = new PackedTree();
   readonly #store: ContentStore;
-  #layerCount = 0;
 
   constructor(store: ContentStore) {
     this.#store = store;
+    this.root = this.#tree.root;
   }
 
   /**
@@ -48,17 +44,18 @@ export class LayerMerger {
    * @throws {TarInvalidError | AbortedError}
    */
   async apply(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<ApplyTarReport> {
-    // The lowest layer has nothing below it, so that nothing needs to be remembered of it.
-    const own = this.#layerCount++ === 0 ? undefined : new LayerNames();
+    const isLowest = this.#tree.stamp++ === 0; // it has nothing below it that a whiteout could take away
+    const own = isLowest ? undefined : new LayerNames(this.#tree);
     return await applyTar(source, this.root, this.#store, {
       signal,
       allowDevices: true,
       absoluteNames: "strip",
       requireEnd: false, // a digest vouches for the layer
       beforeMember: (member, path) => this.#beforeMember(member, path, own),
+      createDirectory: this.#tree.createDirectory,
       afterMember: (node, path) => {
         setLinkMode(node);
-        own?.add(this.root, path);
+        if (node.kind === "directory") own?.add(this.root, path); // the entry may be of a lower layer
       },
     });
   }
@@ -103,16 +100,20 @@ export class LayerMerger {
  * in its layer it stands.
  */
 class LayerNames {
-  readonly #names = new Map<DirectoryNode, Set<ByteString>>();
+  readonly #tree: PackedTree;
+  readonly #layer: number;
   /** Directories that have nothing of lower layers any more: nothing is looked through twice. */
   readonly #cleared = new Set<DirectoryNode>();
 
+  constructor(tree: PackedTree) {
+    this.#tree = tree;
+    this.#layer = tree.stamp;
+  }
+
+  /** Makes an entry one of this layer. Those that the layer has put in are, without it. */
   add(root: DirectoryNode, path: ByteString): void {
     const position = findPosition(root, path);
-    if (position === undefined) return; // the root itself
-    const names = this.#names.get(position.directory);
-    if (names === undefined) this.#names.set(position.directory, new Set([position.name]));
-    else names.add(position.name);
+    if (position !== undefined) this.#tree.mark(position.directory, position.name); // else the root itself
   }
 
   /** Takes away what `directory` and the directories in it have from lower layers. */
@@ -143,7 +144,7 @@ class LayerNames {
   }
 
   #has(directory: DirectoryNode, name: ByteString): boolean {
-    return this.#names.get(directory)?.has(name) ?? false;
+    return this.#tree.stampOf(directory, name) === this.#layer;
   }
 
   /** Of `top` and the directories below it, those in which, or below which, this layer has put something. */
@@ -155,13 +156,13 @@ class LayerNames {
     for (let at = 0; at < visited.length; at++) {
       const { directory } = visited[at]!;
       if (this.#cleared.has(directory)) continue; // all that is left in it is this layer's
-      for (const node of directory.entries.values()) {
+      for (const [name, node] of directory.entries) {
         if (node.kind === "directory") visited.push({ directory: node, parent: directory });
+        if (this.#has(directory, name)) found.add(directory);
       }
     }
     for (const { directory, parent } of visited.reverse()) {
-      const hasOwn = this.#cleared.has(directory) || (this.#names.get(directory)?.size ?? 0) > 0;
-      if (hasOwn) found.add(directory);
+      if (this.#cleared.has(directory)) found.add(directory);
       if (parent !== undefined && found.has(directory)) found.add(parent);
     }
     return found;

@@ -7,10 +7,10 @@
  * @module
  */
 import { z } from "zod";
-import { concatBytes, encodeUtf8 } from "../../base/bytes.ts";
+import { encodeUtf8 } from "../../base/bytes.ts";
 import { type AuthChallenge, parseChallenges } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
-import { ImageAuthError, ImageRegistryError } from "./errors.ts";
+import { ImageAuthError } from "./errors.ts";
 import type { RegistryHttp } from "./registry_http.ts";
 
 /** How long a token is good whose server does not say, by the specification. */
@@ -106,15 +106,22 @@ export class RegistryAuthorizer {
   ): Promise<Grant> {
     const realm = this.#checkRealm(challenge.parameters.get("realm"), credentials);
     const service = challenge.parameters.get("service");
-    const response =
+    const send = (): Promise<Response> =>
       credentials.kind === "identity"
-        ? await this.#postToken(realm, service, scope, credentials.token, signal)
-        : await this.#getToken(realm, service, scope, credentials, signal);
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw this.#error(`its token server answered with status ${response.status}`, response.status);
-    }
-    return await this.#readGrant(response, realm.href, signal);
+        ? this.#postToken(realm, service, scope, credentials.token, signal)
+        : this.#getToken(realm, service, scope, credentials, signal);
+    const { bytes } = await this.#options.http.readWhole(
+      async () => await this.#accepted(await send()),
+      TOKEN_ANSWER_BYTES_MAX,
+      signal,
+    );
+    return this.#readGrant(bytes);
+  }
+
+  async #accepted(response: Response): Promise<Response> {
+    if (response.ok) return response;
+    await response.body?.cancel();
+    throw this.#error(`its token server answered with status ${response.status}`, response.status);
   }
 
   #getToken(
@@ -153,17 +160,10 @@ export class RegistryAuthorizer {
     return this.#options.http.request(realm.href, { method: "POST", headers, body: form.toString(), signal });
   }
 
-  async #readGrant(response: Response, url: string, signal: AbortSignal | undefined): Promise<Grant> {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of this.#options.http.readBody(response, signal)) {
-      size += chunk.length;
-      if (size > TOKEN_ANSWER_BYTES_MAX) throw new ImageRegistryError(url, "the token is too large");
-      parts.push(chunk);
-    }
+  #readGrant(bytes: Uint8Array): Grant {
     let answer: z.output<typeof tokenSchema>;
     try {
-      answer = tokenSchema.parse(JSON.parse(new TextDecoder().decode(concatBytes(parts))));
+      answer = tokenSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
     } catch {
       throw this.#error("its token server gave no token"); // no cause: it could quote a secret
     }

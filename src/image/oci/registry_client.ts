@@ -83,8 +83,11 @@ export class RegistryClient {
    */
   async fetchManifest(repository: string, reference: string, signal?: AbortSignal): Promise<FetchedManifest> {
     const path = `/v2/${repository}/manifests/${reference}`;
-    const response = await this.#get(repository, path, { accept: MANIFEST_ACCEPT }, reference, signal);
-    const bytes = await this.#readSmall(response, MANIFEST_BYTES_MAX, signal);
+    const { response, bytes } = await this.#http.readWhole(
+      () => this.#get(repository, path, { accept: MANIFEST_ACCEPT }, reference, signal),
+      MANIFEST_BYTES_MAX,
+      signal,
+    );
     const promised = isDigest(reference) ? reference : digestHeader(response);
     if (promised === undefined) return { bytes, digest: sha256Digest(bytes) };
     const verifier = new DigestVerifier(promised, `manifest ${repository}:${reference}`);
@@ -220,21 +223,6 @@ export class RegistryClient {
       const challenge = response.headers.get("www-authenticate");
       authorization = await this.#authorizer.answer(challenge, scope, authorization, signal);
     }
-  }
-
-  async #readSmall(response: Response, bytesMax: number, signal: AbortSignal | undefined): Promise<Bytes> {
-    const parts: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of this.#http.readBody(response, signal)) {
-      size += chunk.length;
-      if (size > bytesMax) {
-        throw new ImageRegistryError(response.url, `the answer is larger than ${bytesMax} bytes`, {
-          status: response.status,
-        });
-      }
-      parts.push(chunk);
-    }
-    return concatBytes(parts);
   }
 
   #baseUrl(signal: AbortSignal | undefined): Promise<string> {

@@ -4,12 +4,15 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import { AbortedError, MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { type TrustedFetch, trustedFetch } from "../../platform/trusted_fetch.ts";
 import { ImageRegistryError } from "./errors.ts";
 
 /** Most times that one request is sent. */
 export const ATTEMPTS_MAX = 5;
+/** Most times that a small answer is asked for again whose body was cut. */
+export const BODY_ATTEMPTS_MAX = 5;
 /** First pause between two attempts; it doubles with each. */
 export const BACKOFF_FIRST_MS = 250;
 /** Longest pause that is chosen here. */
@@ -51,6 +54,12 @@ export interface RegistryRequest {
 /** What is used of a stream's reader: the two runtimes' types differ in the rest. */
 interface ChunkReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}
+
+/** An answer that was read to its end. */
+export interface WholeResponse {
+  readonly response: Response;
+  readonly bytes: Bytes;
 }
 
 export class RegistryHttp {
@@ -111,6 +120,46 @@ export class RegistryHttp {
     } catch {
       throw new AbortedError("image pull", signal?.reason);
     }
+  }
+
+  /**
+   * A small answer with its whole body. One that is cut on the way is asked for again: there is little to resume.
+   *
+   * @param send Sends the request, with retries of its own.
+   * @throws {ImageRegistryError} The body is too large, or was cut each time.
+   */
+  async readWhole(
+    send: () => Promise<Response>,
+    bytesMax: number,
+    signal: AbortSignal | undefined,
+  ): Promise<WholeResponse> {
+    for (let attempt = 1; ; attempt++) {
+      const response = await send();
+      try {
+        return { response, bytes: await this.#collect(response, bytesMax, signal) };
+      } catch (error) {
+        throwIfAborted(signal, "image pull");
+        if (!isRetriable(error) || attempt === BODY_ATTEMPTS_MAX) throw error;
+        await this.pause(attempt, error, signal);
+      }
+    }
+  }
+
+  async #collect(response: Response, bytesMax: number, signal: AbortSignal | undefined): Promise<Bytes> {
+    const { url, status } = response;
+    const parts: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of this.readBody(response, signal)) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > bytesMax)
+        throw new ImageRegistryError(url, `the answer is larger than ${bytesMax} bytes`, { status });
+      parts.push(chunk);
+    }
+    // Not every runtime calls a body that is shorter than promised an error.
+    const promised = response.ok ? response.headers.get("content-length") : null;
+    if (promised !== null && sizeBytes < Number(promised))
+      throw new ImageRegistryError(url, `cut off after ${sizeBytes} of ${promised} bytes`);
+    return concatBytes(parts);
   }
 
   /** The body of an answer; fails when no bytes come for the stall time-out, or the connection is cut. */

@@ -28,8 +28,9 @@ import { formatReference, parseReference } from "../oci/reference.ts";
 import type { PullProgressListener } from "../progress.ts";
 import type { BlobKey } from "./blob_store.ts";
 import type { CatalogEntry } from "./catalog.ts";
+import type { ImageBuildLimits } from "./image_builder.ts";
 import type { ImageStore, StoredImage } from "./image_store.ts";
-import { importLayoutImage } from "./local_image.ts";
+import { importLayoutImage, realPath } from "./local_image.ts";
 
 /** `"docker"` can be read by `docker load` of any age, and is an OCI archive as well; `"oci"` is that alone. */
 export type ImageArchiveFormat = "docker" | "oci";
@@ -42,6 +43,7 @@ export interface LoadRequest {
   readonly platform: Platform;
   /** Name for the one image of the archive. */
   readonly tag: string | undefined;
+  readonly limits: ImageBuildLimits;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: PullProgressListener;
 }
@@ -52,7 +54,7 @@ export async function loadImages(
   request: LoadRequest,
 ): Promise<{ reference: string; image: StoredImage }[]> {
   const { path, signal } = request;
-  const { kind } = await detectImageSource(path);
+  const { kind } = await detectImageSource(realPath(path));
   if (kind === "ociLayout") return await loadLayout(store, request, await openLayout(directoryFiles(path)));
   if (kind !== "imageArchive") {
     throw new InvalidConfigError([
@@ -64,7 +66,9 @@ export async function loadImages(
     `load ${randomBytes(8).toString("hex")}`,
     signal,
     async (directory) => {
-      const layout = await openLayout(await unpackArchive(path, directory(), signal));
+      const layout = await openLayout(
+        await unpackArchive(path, directory(), request.limits.maxUnpackedBytes, signal),
+      );
       return await loadLayout(store, request, layout);
     },
   );
@@ -75,7 +79,7 @@ async function loadLayout(
   request: LoadRequest,
   layout: ImageLayout,
 ): Promise<{ reference: string; image: StoredImage }[]> {
-  const { tag, platform, signal, onProgress, path } = request;
+  const { tag, platform, limits, signal, onProgress, path } = request;
   if (layout.images.length > LOADED_IMAGES_MAX) {
     throw new InvalidConfigError([{ field: "path", problem: `has more than ${LOADED_IMAGES_MAX} images` }]);
   }
@@ -92,6 +96,7 @@ async function loadLayout(
       image = await importLayoutImage(store, layout, digest, {
         reference: parsed[0] ?? path,
         platform,
+        limits,
         claim: undefined,
         signal,
         onProgress,

@@ -35,11 +35,21 @@ export interface CatalogEntry {
 }
 
 /** What {@linkcode pruneImages} removed. */
-export interface PruneReport {
+export interface ImagePruneReport {
   /** Names of the removed images; the digest where there was none. */
   readonly removed: readonly string[];
-  /** Bytes of the removed disks, layers and unfinished work that were on the disk. */
-  readonly reclaimedBytes: number;
+  /** How many names were removed. */
+  readonly imageRefsRemoved: number;
+  /** Images of a registry or archive, whatever their names. */
+  readonly manifestsRemoved: number;
+  /** Layers that no image has any more. */
+  readonly layersRemoved: number;
+  /** Disks: one for each image, with the metadata of its file system. */
+  readonly fsmetaRemoved: number;
+  /** Always 0: there are no descriptors of disks in parts. */
+  readonly vmdkRemoved: 0;
+  /** Bytes of the removed disks, manifests, configurations and layers. */
+  readonly bytesReclaimed: number;
 }
 
 /** All images, by name. An image with several names is there several times. */
@@ -104,10 +114,11 @@ export async function pruneImages(
   store: ImageStore,
   usage: ImageUsage,
   signal: AbortSignal | undefined,
-): Promise<PruneReport> {
+): Promise<ImagePruneReport> {
   store.workspaces.removeInterrupted();
   const removed: string[] = [];
-  let reclaimedBytes = 0;
+  const layers = new Set<Digest>();
+  let [imageRefsRemoved, manifestsRemoved, fsmetaRemoved, bytesReclaimed] = [0, 0, 0, 0];
   const inUse = await usage.digestsInUse();
   for (const digest of listDigests(store)) {
     if (inUse.has(digest)) continue;
@@ -118,17 +129,32 @@ export async function pruneImages(
     const references = listReferences(store).filter((record) => record.digest === digest);
     for (const record of references) removeReference(store, record);
     removed.push(...(references.length === 0 ? [digest] : references.map(({ reference }) => reference)));
-    reclaimedBytes += store.remove(digest);
+    const record = store.find(digest)?.record;
+    for (const layer of record?.layers ?? []) layers.add(layer.digest);
+    imageRefsRemoved += references.length;
+    if (record?.manifestDigest !== undefined) manifestsRemoved++;
+    fsmetaRemoved++;
+    bytesReclaimed += store.remove(digest);
   }
   removeStaleSources(store);
-  reclaimedBytes += removeUnneededBlobs(store);
-  return { removed: removed.sort(), reclaimedBytes };
+  const blobs = removeUnneededBlobs(store);
+  bytesReclaimed += blobs.bytes;
+  return {
+    removed: removed.sort(),
+    imageRefsRemoved,
+    manifestsRemoved,
+    layersRemoved: layers.intersection(blobs.digests).size,
+    fsmetaRemoved,
+    vmdkRemoved: 0,
+    bytesReclaimed,
+  };
 }
 
 /** Blobs of no image. While anything is added to the store they all stay, as an unfinished image may need them. */
-function removeUnneededBlobs(store: ImageStore): number {
+function removeUnneededBlobs(store: ImageStore): { digests: Set<Digest>; bytes: number } {
+  const removed = { digests: new Set<Digest>(), bytes: 0 };
   using alone = store.locks.tryAcquire("store", "", "exclusive");
-  if (alone === undefined) return 0;
+  if (alone === undefined) return removed;
   const needed = new Set<Digest>();
   for (const digest of listDigests(store)) {
     const record = store.find(digest)?.record;
@@ -137,12 +163,13 @@ function removeUnneededBlobs(store: ImageStore): number {
     for (const layer of record?.layers ?? []) needed.add(layer.digest);
   }
   removeHalfRecords(store);
-  let bytes = 0;
   for (const name of listNames(store.paths.blobs)) {
     const digest = digestOfFileName(name);
-    if (digest !== undefined && !needed.has(digest)) bytes += store.blobs.remove(digest);
+    if (digest === undefined || needed.has(digest)) continue;
+    removed.digests.add(digest);
+    removed.bytes += store.blobs.remove(digest);
   }
-  return bytes;
+  return removed;
 }
 
 /** What a process that was killed while it wrote a record has left. To be called while nobody adds to the store. */

@@ -14,17 +14,19 @@ import { type ImageArchiveFormat, loadImages, saveImages } from "./archive_image
 import {
   type CatalogEntry,
   getImage,
+  type ImagePruneReport,
   type ImageUsage,
   listImages,
-  type PruneReport,
   pruneImages,
   removeImage,
 } from "./catalog.ts";
+import { checkBuildLimits, type ImageBuildLimits } from "./image_builder.ts";
 import { ImageStore } from "./image_store.ts";
 import { type PullPolicy, pullImage } from "./pull.ts";
 
 export type { ImageArchiveFormat } from "./archive_images.ts";
-export type { ImageUsage, PruneReport } from "./catalog.ts";
+export type { ImagePruneReport, ImageUsage } from "./catalog.ts";
+export type { ImageBuildLimits } from "./image_builder.ts";
 
 /** Options of every operation on images. */
 export interface ImageOptions {
@@ -35,7 +37,7 @@ export interface ImageOptions {
 }
 
 /** Options of {@linkcode Image.pull}. */
-export interface ImagePullOptions extends ImageOptions {
+export interface ImagePullOptions extends ImageOptions, ImageBuildLimits {
   /** @default {"always"} */
   readonly pullPolicy?: PullPolicy | undefined;
   /** `"os/architecture"`, with an optional `/variant`. @default Linux on this machine's processor */
@@ -46,7 +48,7 @@ export interface ImagePullOptions extends ImageOptions {
 }
 
 /** Options of {@linkcode Image.load}. */
-export interface ImageLoadOptions extends ImageOptions {
+export interface ImageLoadOptions extends ImageOptions, ImageBuildLimits {
   /** Name for the archive's one image, in the place of those that it states. */
   readonly tag?: string | undefined;
   /** See {@linkcode ImagePullOptions.platform}. */
@@ -86,21 +88,31 @@ export interface ImageHandle {
 }
 
 /** One layer of an image. */
-export interface ImageLayer {
-  readonly digest: string;
+export interface ImageLayerDetail {
   /** Digest of the layer when it is not compressed. */
   readonly diffId: string;
+  /** Digest of the layer as registries have it. */
+  readonly blobDigest: string;
   readonly mediaType: string;
-  /** Compressed size. */
-  readonly sizeBytes: number;
+  readonly compressedSizeBytes: number;
+  /** Always `null`: one disk holds all layers. */
+  readonly erofsSizeBytes: null;
+  /** 0 is the lowest. */
+  readonly position: number;
+}
+
+/** How an image wants its programs to be run. */
+export interface ImageConfigDetail extends ImageConfig {
+  /** Digest of the configuration; `undefined` for what was made from a plain directory or tar. */
+  readonly digest: string | undefined;
 }
 
 /** All that is known of an image. */
 export interface ImageDetail {
   readonly handle: ImageHandle;
-  readonly config: ImageConfig;
+  readonly config: ImageConfigDetail;
   /** From the lowest to the highest. */
-  readonly layers: readonly ImageLayer[];
+  readonly layers: readonly ImageLayerDetail[];
 }
 
 let usageOf: ((home: string) => ImageUsage) | undefined;
@@ -137,6 +149,7 @@ export class Image {
    */
   static async pull(reference: string, options: ImagePullOptions = {}): Promise<ImageHandle> {
     const parsed = parseReference(reference);
+    checkBuildLimits(options);
     const { signal, onProgress = () => {} } = options;
     const store = storeOf(options);
     using _open = await store.open(signal);
@@ -145,6 +158,7 @@ export class Image {
       platform: platformOf(options),
       pullPolicy: options.pullPolicy ?? "always",
       registry: options.registry ?? {},
+      limits: options,
       claim: undefined,
       signal,
       onProgress,
@@ -167,8 +181,19 @@ export class Image {
   /** An image with its configuration and layers. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
   static async inspect(reference: string, options: ImageOptions = {}): Promise<ImageDetail> {
     const entry = getImage(storeOf(options), reference);
-    const { config, layers } = entry.image.record;
-    return { handle: handleOf(entry), config, layers };
+    const { config, configDigest, layers } = entry.image.record;
+    return {
+      handle: handleOf(entry),
+      config: { ...config, digest: configDigest },
+      layers: layers.map(({ digest, diffId, mediaType, sizeBytes }, position) => ({
+        diffId,
+        blobDigest: digest,
+        mediaType,
+        compressedSizeBytes: sizeBytes,
+        erofsSizeBytes: null,
+        position,
+      })),
+    };
   }
 
   /**
@@ -182,7 +207,7 @@ export class Image {
   }
 
   /** Removes all images that no sandbox or snapshot needs, and what interrupted work has left. */
-  static async prune(options: ImageOptions = {}): Promise<PruneReport> {
+  static async prune(options: ImageOptions = {}): Promise<ImagePruneReport> {
     return await pruneImages(storeOf(options), usageFor(options), options.signal);
   }
 
@@ -191,10 +216,12 @@ export class Image {
    * or of a directory in the OCI image layout.
    */
   static async load(path: string, options: ImageLoadOptions = {}): Promise<ImageHandle[]> {
+    checkBuildLimits(options);
     const { signal, tag, onProgress = () => {} } = options;
+    const platform = platformOf(options);
     const store = storeOf(options);
     using _open = await store.open(signal);
-    const loaded = await loadImages(store, { path, platform: platformOf(options), tag, signal, onProgress });
+    const loaded = await loadImages(store, { path, platform, tag, limits: options, signal, onProgress });
     return loaded.map(({ reference, image }) => handleOf({ reference, image, lastUsedAt: new Date() }));
   }
 

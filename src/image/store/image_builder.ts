@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { MicrosandboxError } from "../../base/errors.ts";
+import { type ConfigIssue, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
 import { decompressDetected } from "../compression.ts";
 import { ErofsWriter } from "../erofs/writer.ts";
 import { TarInvalidError } from "../errors.ts";
@@ -17,15 +17,43 @@ import {
 } from "../oci/errors.ts";
 import { CONFIG_BYTES_MAX, decodeImageConfig, type ImageConfigFile } from "../oci/image_config.ts";
 import { LayerMerger } from "../oci/layer_merger.ts";
-import { type Descriptor, type ImageManifest, LAYER_BYTES_MAX } from "../oci/manifest.ts";
+import { type ImageManifest, LAYER_BYTES_MAX } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
 import { countBytes, type PullProgressListener } from "../progress.ts";
 import { UnpackBudget } from "../unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
-/** Layers that are fetched at the same time. */
-export const PARALLEL_DOWNLOADS = 4;
+/** Layers that are fetched at the same time, unless the caller says otherwise. */
+export const PARALLEL_DOWNLOADS_DEFAULT = 4;
+/** Most layers that a caller may have fetched at the same time. */
+export const PARALLEL_DOWNLOADS_MAX = 64;
+
+/** How much an image may take of this machine. */
+export interface ImageBuildLimits {
+  /** Layers that are downloaded at the same time: 1 to 64. @default {4} */
+  readonly parallelDownloads?: number | undefined;
+  /**
+   * Most bytes that an image's layers, a tar or an archive may have when they are decompressed.
+   *
+   * @default {274_877_906_944} 256 GiB
+   */
+  readonly maxUnpackedBytes?: number | undefined;
+}
+
+/** @throws {InvalidConfigError} */
+export function checkBuildLimits({ parallelDownloads, maxUnpackedBytes }: ImageBuildLimits): void {
+  const issues = [
+    findIntegerProblem("parallelDownloads", parallelDownloads, PARALLEL_DOWNLOADS_MAX),
+    findIntegerProblem("maxUnpackedBytes", maxUnpackedBytes, Number.MAX_SAFE_INTEGER),
+  ].filter((issue) => issue !== undefined);
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+}
+
+function findIntegerProblem(field: string, value: number | undefined, most: number): ConfigIssue | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= most)) return undefined;
+  return { field, problem: `must be a whole number from 1 to ${most}: current value is ${value}` };
+}
 
 /** What to build. */
 export interface BuildImageRequest {
@@ -38,6 +66,7 @@ export interface BuildImageRequest {
   readonly source: BlobSource;
   /** What errors and events call it. */
   readonly reference: string;
+  readonly limits: ImageBuildLimits;
   readonly claim: ImageClaim | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: PullProgressListener;
@@ -58,7 +87,7 @@ async function buildMissing(
   request: BuildImageRequest,
   directory: string,
 ): Promise<StoredImage> {
-  const { digest, manifest, source, onProgress, reference } = request;
+  const { digest, manifest, onProgress, reference } = request;
   const config = await fetchConfig(store, request);
   onProgress({
     kind: "resolved",
@@ -69,7 +98,7 @@ async function buildMissing(
   });
   const stop = new AbortController();
   const signal = request.signal === undefined ? stop.signal : AbortSignal.any([request.signal, stop.signal]);
-  const downloads = startDownloads(store, manifest.layers, source, signal, onProgress);
+  const downloads = startDownloads(store, request, signal);
   try {
     const erofsPath = join(directory, "image.erofs");
     await writeLayers(store, request, config, downloads, erofsPath);
@@ -119,15 +148,14 @@ async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promi
 /** A promise for each layer, in order; only so many are at work at a time. */
 function startDownloads(
   store: ImageStore,
-  layers: readonly Descriptor[],
-  source: BlobSource,
+  { manifest, source, limits, onProgress }: BuildImageRequest,
   signal: AbortSignal,
-  onProgress: PullProgressListener,
 ): Promise<void>[] {
+  const parallelDownloads = limits.parallelDownloads ?? PARALLEL_DOWNLOADS_DEFAULT;
   const downloads: Promise<void>[] = [];
-  for (const [layerIndex, layer] of layers.entries()) {
+  for (const [layerIndex, layer] of manifest.layers.entries()) {
     const { digest, sizeBytes: totalBytes } = layer;
-    const turn = downloads[layerIndex - PARALLEL_DOWNLOADS] ?? Promise.resolve();
+    const turn = downloads[layerIndex - parallelDownloads] ?? Promise.resolve();
     const download = turn.then(async () => {
       await store.blobs.ensure(layer, source, signal, (downloadedBytes) =>
         onProgress({ kind: "layerDownloadProgress", layerIndex, digest, downloadedBytes, totalBytes }),
@@ -150,25 +178,28 @@ async function writeLayers(
   const { manifest, signal, onProgress, reference } = request;
   using writer = new ErofsWriter(erofsPath, { signal });
   const merger = new LayerMerger(writer);
-  const budget = new UnpackBudget();
+  const budget = new UnpackBudget(request.limits.maxUnpackedBytes);
   for (const [layerIndex, { digest, sizeBytes: totalBytes }] of manifest.layers.entries()) {
     await downloads[layerIndex];
-    onProgress({ kind: "layerMaterializeStarted", layerIndex, digest });
+    const diffId = config.diffIds[layerIndex]!;
+    onProgress({ kind: "layerMaterializeStarted", layerIndex, diffId });
     const compressed = countBytes(store.blobs.read(digest), (bytesRead) =>
-      onProgress({ kind: "layerMaterializeProgress", layerIndex, digest, bytesRead, totalBytes }),
+      onProgress({ kind: "layerMaterializeProgress", layerIndex, bytesRead, totalBytes }),
     );
-    const expected = { digest: config.diffIds[layerIndex]! };
     const subject = `layer ${layerIndex + 1} of ${reference}`;
     try {
-      await merger.apply(verified(budget.spend(decompressDetected(compressed)), expected, subject), signal);
+      await merger.apply(
+        verified(budget.spend(decompressDetected(compressed)), { digest: diffId }, subject),
+        signal,
+      );
     } catch (error) {
       // The stored blob may have been damaged since it was checked: the next try fetches it again.
       if (isDamage(error)) store.blobs.remove(digest);
       throw error;
     }
-    onProgress({ kind: "layerMaterializeComplete", layerIndex, digest });
+    onProgress({ kind: "layerMaterializeComplete", layerIndex, diffId });
   }
-  onProgress({ kind: "stitchWritingFsmeta", layerCount: manifest.layers.length });
+  onProgress({ kind: "stitchWritingFsmeta" });
   const { sizeBytes } = await writer.finish(merger.root);
   onProgress({ kind: "stitchComplete", sizeBytes });
 }

@@ -5,8 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
-import { InvalidConfigError, IoError } from "../../base/errors.ts";
+import { join, resolve } from "node:path";
+import { errnoOf, InvalidConfigError, IoError } from "../../base/errors.ts";
 import { readFileChunks } from "../byte_stream.ts";
 import { decompressDetected } from "../compression.ts";
 import { detectImageSource, type ImageSourceKind } from "../detect.ts";
@@ -14,16 +14,16 @@ import { scanDirectory } from "../directory_source.ts";
 import { ErofsWriter, writeErofs } from "../erofs/writer.ts";
 import { unpackArchive } from "../oci/archive.ts";
 import type { Digest } from "../oci/digest.ts";
-import { ImageManifestInvalidError, ImagePlatformMissingError } from "../oci/errors.ts";
+import { ImageManifestInvalidError, ImageNotFoundError, ImagePlatformMissingError } from "../oci/errors.ts";
 import { EMPTY_IMAGE_CONFIG } from "../oci/image_config.ts";
 import { setLinkMode } from "../oci/layer_merger.ts";
 import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
+import { PackedTree } from "../packed_tree.ts";
 import type { PullProgressListener } from "../progress.ts";
 import { applyTar } from "../tar_source.ts";
-import { createDirectory } from "../tree.ts";
 import { UnpackBudget } from "../unpack_budget.ts";
-import { buildImage } from "./image_builder.ts";
+import { buildImage, type ImageBuildLimits } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 import { resolveManifest } from "./pull.ts";
 import { FORMAT_VERSION, readRecord, sourceRecordSchema, writeRecord } from "./records.ts";
@@ -32,6 +32,7 @@ import { readSourceKey } from "./source_key.ts";
 export interface LocalImageRequest {
   readonly path: string;
   readonly platform: Platform;
+  readonly limits: ImageBuildLimits;
   readonly claim: ImageClaim | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: PullProgressListener;
@@ -77,7 +78,7 @@ async function convert(
       return await importLayout(
         store,
         request,
-        await openLayout(await unpackArchive(path, unpacked, signal)),
+        await openLayout(await unpackArchive(path, unpacked, request.limits.maxUnpackedBytes, signal)),
       );
     }
     default:
@@ -113,9 +114,11 @@ async function convertTar(
   const { path, signal } = request;
   const hash = createHash("sha256");
   using writer = new ErofsWriter(erofsPath, { signal });
-  const root = createDirectory();
-  const options = { signal, afterMember: setLinkMode }; // device nodes and absolute names are refused by name
-  const tar = new UnpackBudget().spend(decompressDetected(hashed(readFileChunks(path), hash)));
+  const { root, createDirectory } = new PackedTree();
+  const options = { signal, createDirectory, afterMember: setLinkMode }; // device nodes and absolute names are refused by name
+  const tar = new UnpackBudget(request.limits.maxUnpackedBytes).spend(
+    decompressDetected(hashed(readFileChunks(path), hash)),
+  );
   await applyTar(tar, root, writer, options);
   await writer.finish(root);
   return await addRootfs(store, request, "tar", erofsPath, `sha256:${hash.digest("hex")}`);
@@ -189,7 +192,7 @@ export async function importLayoutImage(
   digest: Digest,
   request: Omit<LocalImageRequest, "path"> & { readonly reference: string },
 ): Promise<StoredImage> {
-  const { platform, reference, claim, signal, onProgress } = request;
+  const { platform, reference, limits, claim, signal, onProgress } = request;
   const resolved = await resolveInLayout(layout, digest, platform, reference);
   await store.blobs.put(resolved.digest, resolved.bytes, signal);
   return await buildImage(store, {
@@ -198,6 +201,7 @@ export async function importLayoutImage(
     source: { read: (blob) => layout.readBlob(blob) },
     platform,
     reference,
+    limits,
     claim,
     signal,
     onProgress,
@@ -215,11 +219,15 @@ function resolveInLayout(
   );
 }
 
-function realPath(path: string): string {
+/** Where the path leads. @throws {ImageNotFoundError | IoError} */
+export function realPath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    throw new IoError(`read ${path}`, path, error);
+    const errno = errnoOf(error);
+    if (errno !== "ENOENT" && errno !== "ENOTDIR") throw new IoError(`read ${path}`, path, error);
+    const hint = `there is no such file or directory (looked for ${resolve(path)}); a registry's image has no ./ or / in front`;
+    throw new ImageNotFoundError(path, "on this machine", { cause: error, hint });
   }
 }
 

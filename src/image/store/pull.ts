@@ -10,7 +10,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { formatReference, type ImageReference } from "../oci/reference.ts";
 import { RegistryClient, type RegistryClientOptions, type RegistryOptions } from "../oci/registry_client.ts";
 import type { PullProgressListener } from "../progress.ts";
-import { buildImage } from "./image_builder.ts";
+import { buildImage, type ImageBuildLimits } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
 /** When to ask the registry. */
@@ -30,6 +30,7 @@ export interface PullRequest {
   readonly platform: Platform;
   readonly pullPolicy: PullPolicy;
   readonly registry: RegistryOptions & Pick<RegistryClientOptions, "http" | "environment">;
+  readonly limits: ImageBuildLimits;
   readonly claim: ImageClaim | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: PullProgressListener;
@@ -94,6 +95,7 @@ async function pullFrom(
     manifest: resolved.manifest,
     platform,
     reference: name,
+    limits: request.limits,
     claim,
     signal,
     onProgress,

@@ -11,12 +11,13 @@ import { hostPlatform, parsePlatform } from "../oci/platform.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
 import type { RegistryClientOptions, RegistryOptions } from "../oci/registry_client.ts";
 import type { PullProgressListener } from "../progress.ts";
+import { checkBuildLimits, type ImageBuildLimits } from "./image_builder.ts";
 import { type ImageClaim, ImageStore, type StoredImage } from "./image_store.ts";
 import { importLocalImage } from "./local_image.ts";
 import { type PullPolicy, pullImage } from "./pull.ts";
 
 /** Options of {@linkcode resolveImage}. */
-export interface ResolveImageOptions {
+export interface ResolveImageOptions extends ImageBuildLimits {
   /** Where sandboxes and images are kept. */
   readonly home: string;
   /** @default {"if-missing"} */
@@ -68,6 +69,7 @@ export function isLocalImage(spec: string): boolean {
  *
  * @throws {ImageReferenceInvalidError | ImageNotFoundError | ImageAuthError | ImageRegistryError} The reference.
  * @throws {ImageDigestMismatchError | ImageManifestInvalidError | ImagePlatformMissingError | TarInvalidError} The image.
+ * @throws {InvalidConfigError} `platform`, a limit, or a file that is no image.
  * @throws {IoError | AbortedError}
  *
  * @example
@@ -80,18 +82,20 @@ export function isLocalImage(spec: string): boolean {
  */
 export async function resolveImage(spec: string, options: ResolveImageOptions): Promise<ResolvedImage> {
   const { signal, claim, onProgress = () => {} } = options;
+  checkBuildLimits(options);
   const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
   const reference = isLocalImage(spec) ? undefined : parseReference(spec);
   const store = new ImageStore(options.home);
   using _open = await store.open(signal);
   const image =
     reference === undefined
-      ? await importLocalImage(store, { path: spec, platform, claim, signal, onProgress })
+      ? await importLocalImage(store, { path: spec, platform, limits: options, claim, signal, onProgress })
       : await pullImage(store, {
           reference,
           platform,
           pullPolicy: options.pullPolicy ?? "if-missing",
           registry: options.registry ?? {},
+          limits: options,
           claim,
           signal,
           onProgress,

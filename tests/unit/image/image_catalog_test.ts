@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { MicrosandboxError } from "../../../src/base/errors.ts";
@@ -123,6 +123,32 @@ test("resolveImage() follows no link out of an OCI layout", async () => {
   await assert.rejects(resolveImage(layout, { home: home.path }), hasCode("imageManifestInvalid"));
 });
 
+test("Image.inspect() tells the layers by the names of the known SDK", async () => {
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  const options = { home: home.path };
+  addApp(registry, "v1");
+  await resolve(registry, home);
+  const { config, layers, handle } = await Image.inspect(`${registry.host}/team/app:v1`, options);
+  assert.equal(handle.layerCount, 2);
+  assert.match(config.digest ?? "", /^sha256:/);
+  assert.deepEqual(config.entrypoint, ["/app"]);
+  assert.deepEqual(
+    layers.map(({ diffId, erofsSizeBytes, position }) => ({ diffId, erofsSizeBytes, position })),
+    [BASE, TOP].map((members, position) => ({
+      diffId: digestOf(buildTar(...members)),
+      erofsSizeBytes: null,
+      position,
+    })),
+  );
+  for (const { blobDigest, compressedSizeBytes } of layers) {
+    assert.equal(
+      statSync(join(home.path, "cache/blobs", blobDigest.replace(":", "-"))).size,
+      compressedSizeBytes,
+    );
+  }
+});
+
 test("Image.prune() and Image.remove() touch nothing that is used", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
@@ -143,7 +169,12 @@ test("Image.prune() and Image.remove() touch nothing that is used", async () => 
   await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageInUse"));
   const report = await Image.prune(options);
   assert.deepEqual(report.removed, [`${name}:v2`]);
-  assert.ok(report.reclaimedBytes > 0);
+  assert.ok(report.bytesReclaimed > 0);
+  const { imageRefsRemoved, manifestsRemoved, layersRemoved, fsmetaRemoved, vmdkRemoved } = report;
+  assert.deepEqual(
+    { imageRefsRemoved, manifestsRemoved, layersRemoved, fsmetaRemoved, vmdkRemoved },
+    { imageRefsRemoved: 1, manifestsRemoved: 1, layersRemoved: 1, fsmetaRemoved: 1, vmdkRemoved: 0 },
+  );
   assert.ok(existsSync(image.erofsPath));
   await Image.save(`${name}:v1`, { ...options, outputPath: join(home.path, "kept.tar") });
 

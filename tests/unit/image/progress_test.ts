@@ -37,6 +37,17 @@ test("PullProgressStream gives events to a reader that waits, and ends when it i
   stream.push(downloaded(0, 2)); // has no effect, and does not throw
 });
 
+test("PullProgressStream gives one event at a time to recv(), and null at the end", async () => {
+  const stream = new PullProgressStream();
+  const waiting = stream.readable.recv();
+  stream.push(downloaded(0, 1));
+  assert.deepEqual(await waiting, downloaded(0, 1));
+  stream.push(downloaded(0, 2));
+  stream.close();
+  assert.deepEqual(await stream.readable.recv(), downloaded(0, 2));
+  assert.equal(await stream.readable.recv(), null);
+});
+
 test("countBytes() reports the start, each step and the end", async () => {
   const chunk = new Uint8Array(PROGRESS_STEP_BYTES / 2);
   async function* source(): AsyncGenerator<Uint8Array> {

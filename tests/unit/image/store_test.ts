@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { MicrosandboxError } from "../../../src/base/errors.ts";
+import { ImageNotFoundError } from "../../../src/image/oci/errors.ts";
 import type { PullProgress } from "../../../src/image/progress.ts";
 import { FileLocks } from "../../../src/image/store/file_lock.ts";
 import { ImageStore } from "../../../src/image/store/image_store.ts";
@@ -229,8 +239,79 @@ test("resolveImage() takes tars, plain and compressed, and refuses other files",
   const path = join(source.path, "text.tar");
   writeFileSync(path, "not a tar");
   await assert.rejects(resolveImage(path, { home: home.path }), MicrosandboxError.is);
-  await assert.rejects(resolveImage(join(source.path, "absent"), { home: home.path }), hasCode("io"));
   assertClean(home);
+});
+
+test("resolveImage() says of a path where nothing is that the image is not found, and what to do", async () => {
+  using home = temporaryDirectory();
+  using source = temporaryDirectory();
+  writeFileSync(join(source.path, "file"), "");
+  for (const name of ["absent", "absent/deeper", "file/below", "absent.tar"]) {
+    const path = join(source.path, name);
+    await assert.rejects(resolveImage(path, { home: home.path }), (error) => {
+      assert.ok(error instanceof ImageNotFoundError);
+      assert.equal(error.code, "imageNotFound");
+      assert.equal(error.reference, path);
+      assert.ok(error.hint?.includes(path));
+      return true;
+    });
+  }
+  assertClean(home);
+});
+
+test("resolveImage() refuses what is no image, and limits that are none, with a typed error", async () => {
+  using home = temporaryDirectory();
+  using source = temporaryDirectory();
+  writeFileSync(join(source.path, "empty"), "");
+  symlinkSync("loop", join(source.path, "loop"));
+  const local = join(source.path, "empty");
+  await assert.rejects(resolveImage(local, { home: home.path }), hasCode("invalidConfig"));
+  await assert.rejects(resolveImage("/dev/null", { home: home.path }), hasCode("invalidConfig"));
+  await assert.rejects(resolveImage(join(source.path, "loop"), { home: home.path }), hasCode("io"));
+  for (const bad of [0, -1, 1.5, Number.NaN, 65]) {
+    const options = { home: home.path, parallelDownloads: bad };
+    await assert.rejects(resolveImage("alpine", options), hasCode("invalidConfig"));
+  }
+  const options = { home: home.path, maxUnpackedBytes: 0 };
+  await assert.rejects(resolveImage("alpine", options), hasCode("invalidConfig"));
+  assertClean(home);
+});
+
+test("resolveImage() unpacks no more than `maxUnpackedBytes`, and leaves nothing of it behind", async () => {
+  using home = temporaryDirectory();
+  using source = temporaryDirectory();
+  await using registry = await TestRegistry.start();
+  const tar = buildTar(...BASE);
+  registry.addImage({ layers: [tar] }, "v1");
+  const local = join(source.path, "rootfs.tar");
+  writeFileSync(local, tar);
+  const ways = [
+    (maxUnpackedBytes: number) => resolve(registry, home, { maxUnpackedBytes }, "app:v1"),
+    (maxUnpackedBytes: number) => resolveImage(local, { home: home.path, maxUnpackedBytes }),
+  ];
+  for (const obtain of ways) {
+    await assert.rejects(obtain(tar.length - 1), { code: "tarInvalid" });
+    assertClean(home);
+    await obtain(tar.length);
+  }
+});
+
+test("resolveImage() downloads no more layers at a time than it is told", async () => {
+  using home = temporaryDirectory();
+  await using registry = await TestRegistry.start();
+  const layers = [1, 2, 3].map((index) => buildTar({ name: `file-${index}` }));
+  registry.addImage({ layers }, "v1");
+  const started: number[] = [];
+  const ended: number[] = [];
+  const onProgress = (event: PullProgress): void => {
+    if (event.kind === "layerDownloadProgress" && !started.includes(event.layerIndex)) {
+      assert.equal(started.length, ended.length, "no other layer is on its way");
+      started.push(event.layerIndex);
+    }
+    if (event.kind === "layerDownloadComplete") ended.push(event.layerIndex);
+  };
+  await resolve(registry, home, { parallelDownloads: 1, onProgress }, "app:v1");
+  assert.deepEqual(ended, [0, 1, 2]);
 });
 
 test("isLocalImage() takes a name for a path only where nobody could mean a reference", () => {
