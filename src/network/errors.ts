@@ -22,3 +22,27 @@ export class PortInUseError extends MicrosandboxError {
     this.hostPort = hostPort;
   }
 }
+
+/** All addresses of a network are leased to sandboxes that run. */
+export class NetworkExhaustedError extends MicrosandboxError {
+  /** The network, in CIDR notation. */
+  readonly cidr: string;
+
+  constructor(cidr: string, options?: MicrosandboxErrorOptions) {
+    super("networkExhausted", `No address of ${cidr} is free`, {
+      hint: "stop sandboxes of this network, or choose a larger one",
+      ...options,
+    });
+    this.cidr = cidr;
+  }
+}
+
+/** Making a network device takes privileges that this process does not have. */
+export class NetworkPrivilegeError extends MicrosandboxError {
+  constructor(reason: string, options?: MicrosandboxErrorOptions) {
+    super("networkPrivilege", `Network mode tap needs CAP_NET_ADMIN: ${reason}`, {
+      hint: "run as root, or use network mode user, which needs no privileges",
+      ...options,
+    });
+  }
+}

@@ -6,7 +6,8 @@
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import type { BootCallOptions } from "./create.ts";
-import type { PortOptions, RlimitOptions, SandboxOptions } from "./options.ts";
+import type { NetworkOptions, PortOptions } from "./network_options.ts";
+import type { RlimitOptions, SandboxOptions } from "./options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -154,8 +155,8 @@ export class SandboxBuilder {
   }
 
   /** See {@linkcode SandboxOptions.network}. */
-  network(mode: NetworkMode): this {
-    return this.#set("network", mode);
+  network(network: NetworkMode | NetworkOptions): this {
+    return this.#set("network", network);
   }
 
   /** No network device: the default. */

@@ -6,11 +6,13 @@
 import { PortAction, PortFailure } from "../agent/protocol.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
-import { type NetworkMode, planNetwork } from "../network/network_plan.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
 import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
 import { isLive } from "../registry/status.ts";
 import type { SandboxCore } from "./core.ts";
-import { type PortOptions, parseStoredConfig, portSchema } from "./options.ts";
+import { presentPlan } from "./network_lease.ts";
+import { type PortOptions, portSchema } from "./network_options.ts";
+import { parseStoredConfig } from "./options.ts";
 
 /** What a published port is known by. */
 export interface PortAddressOptions {
@@ -22,10 +24,12 @@ export interface PortAddressOptions {
 /** See `SandboxNetwork.info()`. */
 export interface NetworkInfo {
   readonly mode: NetworkMode;
-  /** Address of the guest's interface; none without a device. */
+  /** Address of the guest's interface; none without a device. In mode `tap` it is another at each start. */
   readonly ip: string | undefined;
   readonly gateway: string | undefined;
   readonly mac: string | undefined;
+  /** The host's end, in mode `tap`. */
+  readonly tapName: string | undefined;
   readonly ports: readonly PublishedPort[];
 }
 
@@ -45,13 +49,14 @@ export class SandboxNetwork {
   /** What the sandbox has; its ports are those of now, or none if it does not run. */
   async info(): Promise<NetworkInfo> {
     const record = await this.#core.record();
-    const { network: mode } = parseStoredConfig(record.configJson);
-    const plan = planNetwork(mode, this.#core.id);
+    const { network } = parseStoredConfig(record.configJson);
+    const plan = presentPlan(this.#core.registry, network, this.#core.id);
     return {
-      mode,
+      mode: network.mode,
       ip: plan?.address,
       gateway: plan?.gateway,
       mac: plan?.mac,
+      tapName: plan?.mode === "tap" ? plan.tapName : undefined,
       ports: isLive(record.status) ? await this.ports.list() : [],
     };
   }
