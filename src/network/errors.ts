@@ -1,5 +1,6 @@
 /** Errors of networks and ports. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import type { PortAddress, PortKind } from "./published_port.ts";
 
 /** A network cannot be made as it was asked for. */
 export class NetworkError extends MicrosandboxError {
@@ -10,14 +11,16 @@ export class NetworkError extends MicrosandboxError {
 
 /** Another program of the host, or another sandbox, listens at that port. */
 export class PortInUseError extends MicrosandboxError {
+  readonly protocol: PortKind;
   readonly bind: string;
   readonly hostPort: number;
 
-  constructor(bind: string, hostPort: number, options?: MicrosandboxErrorOptions) {
-    super("portInUse", `Port ${hostPort} of ${bind} is in use`, {
+  constructor({ protocol, bind, hostPort }: PortAddress, options?: MicrosandboxErrorOptions) {
+    super("portInUse", `${protocol.toUpperCase()} port ${hostPort} of ${bind} is in use`, {
       hint: "choose another hostPort; 0 lets the system choose one",
       ...options,
     });
+    this.protocol = protocol;
     this.bind = bind;
     this.hostPort = hostPort;
   }

@@ -174,6 +174,16 @@ export class SandboxBuilder {
     return this.#addPort({ bind, hostPort, guestPort });
   }
 
+  /** {@linkcode port} for UDP. */
+  portUdp(hostPort: number, guestPort: number): this {
+    return this.#addPort({ hostPort, guestPort, protocol: "udp" });
+  }
+
+  /** {@linkcode portBind} for UDP. */
+  portUdpBind(bind: string, hostPort: number, guestPort: number): this {
+    return this.#addPort({ bind, hostPort, guestPort, protocol: "udp" });
+  }
+
   pullPolicy(policy: "always" | "if-missing" | "never"): this {
     return this.#set("pullPolicy", policy);
   }

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { PortAction, PortFailure } from "../agent/protocol.ts";
+import { PortAction, PortFailure, PortProtocol } from "../agent/port_codes.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
-import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
+import { type PortAddress, type PortKind, type PublishedPort, parsePort } from "../network/published_port.ts";
 import { isLive } from "../registry/status.ts";
 import type { SandboxCore } from "./core.ts";
 import { presentPlan } from "./network_lease.ts";
@@ -19,6 +19,8 @@ export interface PortAddressOptions {
   readonly hostPort: number;
   /** @default {"127.0.0.1"} */
   readonly bind?: string | undefined;
+  /** @default {"tcp"} */
+  readonly protocol?: PortKind | undefined;
 }
 
 /** See `SandboxNetwork.info()`. */
@@ -82,7 +84,7 @@ export class SandboxPorts {
 
   /** Those that are published now, each with the port that was chosen. @throws {SandboxNotRunningError} */
   async list(): Promise<PublishedPort[]> {
-    return await this.#change(PortAction.list, { bind: "", hostPort: 0, guestPort: 0 });
+    return await this.#change(PortAction.list, { protocol: "tcp", bind: "", hostPort: 0, guestPort: 0 });
   }
 
   /**
@@ -100,14 +102,17 @@ export class SandboxPorts {
   }
 
   /** Stops publishing it and ends its connections. @throws {NetworkError} if it is not published. */
-  async remove({ hostPort, bind }: PortAddressOptions): Promise<void> {
-    const { bind: address } = parsePortOptions({ hostPort, bind, guestPort: 1 });
-    await this.#change(PortAction.remove, { bind: address, hostPort, guestPort: 0 });
+  async remove({ hostPort, bind, protocol }: PortAddressOptions): Promise<void> {
+    await this.#change(PortAction.remove, parsePortOptions({ hostPort, bind, protocol, guestPort: 1 }));
   }
 
   async #change(action: number, port: PublishedPort): Promise<PublishedPort[]> {
     const client = await this.#core.connect();
-    const { failure, message, ports } = await client.changePorts({ action, ...port });
+    const { failure, message, ports } = await client.changePorts({
+      ...port,
+      action,
+      protocol: PortProtocol[port.protocol],
+    });
     if (failure !== PortFailure.none) throw failureOf(failure, message, port);
     return ports.map(parsePort);
   }
@@ -121,9 +126,11 @@ function parsePortOptions(port: PortOptions): PublishedPort {
   );
 }
 
-function failureOf(failure: number, message: string, { bind, hostPort }: PortAddress): Error {
-  if (failure === PortFailure.inUse) return new PortInUseError(bind, hostPort);
-  if (failure === PortFailure.notPublished)
-    return new NetworkError(`Port ${hostPort} of ${bind} is not published`);
+function failureOf(failure: number, message: string, port: PortAddress): Error {
+  if (failure === PortFailure.inUse) return new PortInUseError(port);
+  if (failure === PortFailure.notPublished) {
+    const { protocol, bind, hostPort } = port;
+    return new NetworkError(`${protocol.toUpperCase()} port ${hostPort} of ${bind} is not published`);
+  }
   return new NetworkError(message);
 }

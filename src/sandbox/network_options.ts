@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
-import type { PortAddress } from "../network/published_port.ts";
+import { formatPortAddress, type PortAddress, type PortKind } from "../network/published_port.ts";
 import { findTapProblem, gatewayOf, NAME_SERVERS_MAX, TAP_CIDR_DEFAULT } from "../network/tap_config.ts";
 
 /** A network, with what it takes; a mode alone is that mode with all defaults. */
@@ -40,6 +40,8 @@ export interface PortOptions {
   readonly guestPort: number;
   /** Address of the host to listen at: the default can be reached from this machine only. @default {"127.0.0.1"} */
   readonly bind?: string | undefined;
+  /** @default {"tcp"} */
+  readonly protocol?: PortKind | undefined;
 }
 
 /** One port to publish, as callers give it. */
@@ -47,6 +49,7 @@ export const portSchema = z.strictObject({
   hostPort: z.int().min(0).max(65_535),
   guestPort: z.int().min(1).max(65_535),
   bind: z.union([z.ipv4(), z.ipv6()], "must be an IPv4 or IPv6 address").default("127.0.0.1"),
+  protocol: z.enum(["tcp", "udp"]).default("tcp"),
 });
 
 const tapSchema = z
@@ -80,5 +83,5 @@ export const networkSchema = z.preprocess(
 /** Whether no host port is there twice. */
 export function areDistinct(ports: readonly PortAddress[]): boolean {
   const chosen = ports.filter(({ hostPort }) => hostPort !== 0);
-  return new Set(chosen.map(({ bind, hostPort }) => `${bind} ${hostPort}`)).size === chosen.length;
+  return new Set(chosen.map(formatPortAddress)).size === chosen.length;
 }

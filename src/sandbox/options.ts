@@ -95,7 +95,7 @@ export interface SandboxOptions {
    */
   readonly network?: NetworkMode | NetworkOptions | undefined;
   /**
-   * TCP ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
+   * Ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
    *
    * @default none
    */

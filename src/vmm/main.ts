@@ -11,6 +11,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
 import { PortInUseError } from "../network/errors.ts";
+import type { PortAddress } from "../network/published_port.ts";
 import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
@@ -102,7 +103,7 @@ function serveNetwork(relay: Relay, link: AgentLink, ports: PublishedPorts, acti
     receive: (frame) => streams.receive(frame),
     ports: (fields) => ports.control(fields),
   };
-  ports.serve((target) => streams.connect(target));
+  ports.serve(streams);
 }
 
 /** Boots the VM and opens the sandbox to clients. What it throws says by `step` how far it got. */
@@ -225,8 +226,12 @@ function reportFailure(owner: Owner, error: unknown): void {
     message: known?.summary ?? messageOf(error),
     code: known?.code,
     hint: known?.hint,
-    portInUse: error instanceof PortInUseError ? { bind: error.bind, hostPort: error.hostPort } : undefined,
+    portInUse: error instanceof PortInUseError ? portAddressOf(error) : undefined,
   });
+}
+
+function portAddressOf({ protocol, bind, hostPort }: PortAddress): PortAddress {
+  return { protocol, bind, hostPort };
 }
 
 /** A start that failed leaves the sandbox crashed; a creation that failed is taken back by whoever looks next. */
