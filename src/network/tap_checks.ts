@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { errnoOf, messageOf, UnsupportedError } from "../base/errors.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 import { ipError, runIp } from "./ip_program.ts";
@@ -23,6 +23,7 @@ const DEFAULT_PREFIX_BITS_MAX = 1;
 export function checkTapHost({ cidr }: TapConfig, ownDevices: ReadonlySet<string>): void {
   checkTun();
   checkPrivilege();
+  checkParameters();
   const route = hostRoutes().find(
     ({ destination, device }) =>
       !ownDevices.has(device) && rangesOverlap(rangeOf(destination), rangeOf(cidr)),
@@ -55,6 +56,16 @@ function checkTun(): void {
 function checkPrivilege(): void {
   const result = runIp(["route", "del", "blackhole", "192.0.2.1/32", "table", "213"]);
   if (/not permitted/.test(result.stderr)) throw ipError("change the network", result);
+}
+
+/** In a container they may be read-only, whatever the privileges. */
+function checkParameters(): void {
+  const path = "/proc/sys/net/ipv4/conf/default/forwarding";
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    throw new NetworkPrivilegeError(`${path} cannot be written: ${messageOf(cause)}`, { cause });
+  }
 }
 
 interface HostRoute {
