@@ -70,9 +70,15 @@ export {
   toNdjson,
   toServerSentEvents,
 } from "./src/logs/mod.ts";
-export { NetworkError, PortInUseError } from "./src/network/errors.ts";
-export type { NetworkMode } from "./src/network/network_plan.ts";
+export {
+  NetworkError,
+  NetworkExhaustedError,
+  NetworkPrivilegeError,
+  PortInUseError,
+} from "./src/network/errors.ts";
+export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PublishedPort } from "./src/network/published_port.ts";
+export type { TapConfig } from "./src/network/tap_config.ts";
 export {
   DatabaseError,
   SandboxAlreadyExistsError,
@@ -126,6 +132,7 @@ export type {
   CheckpointInfo,
   CheckpointOptions,
   ManagedExec,
+  ManagedNetwork,
   ManagedRunOptions,
   ManagedState,
   OutputChunk,
@@ -142,9 +149,9 @@ export {
   SandboxPorts,
 } from "./src/sandbox/network.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network_connection.ts";
+export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/sandbox/network_options.ts";
 export type {
   ImageDefaults,
-  PortOptions,
   RlimitOptions,
   SandboxConfig,
   SandboxOptions,

@@ -124,6 +124,8 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
             return;
         case MSG_EXEC_START:
         case MSG_TCP_CONNECT:
+        case MSG_UDP_OPEN:
+        case MSG_DATAGRAM:
         case MSG_STDIN:
         case MSG_CREDIT:
         case MSG_SIGNAL:

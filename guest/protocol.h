@@ -3,7 +3,7 @@
 #include "wire.h"
 
 enum {
-    PROTOCOL_VERSION = 1,
+    PROTOCOL_VERSION = 2,
     FRAME_HEADER_BYTES = 12,
     FRAME_PAYLOAD_BYTES_MAX = 65536,
     STREAM_WINDOW_BYTES = 262144,
@@ -102,6 +102,8 @@ enum {
     MSG_TCP_CONNECT = 80,
     MSG_TCP_CONNECTED = 81,
     MSG_TCP_FAILED = 82,
+    MSG_UDP_OPEN = 86,
+    MSG_DATAGRAM = 87,
     MSG_PAUSE = 96,
     MSG_PAUSED = 97,
     MSG_FREEZE = 98,
@@ -383,10 +385,11 @@ static inline void msg_noted_encode(struct writer *writer, const struct msg_note
     write_u64(writer, message->activity);
 }
 
-/* ports: client to host: see PortAction; answered by published. hostPort 0 is chosen by the system. */
+/* ports: client to host: see PortAction and PortProtocol; answered by published. hostPort 0 is chosen by the system. */
 struct msg_ports {
     uint32_t token;
     uint8_t action;
+    uint8_t protocol;
     uint16_t host_port;
     uint16_t guest_port;
     struct text bind;
@@ -394,6 +397,7 @@ struct msg_ports {
 static inline bool msg_ports_decode(struct reader *reader, struct msg_ports *message) {
     message->token = read_u32(reader);
     message->action = read_u8(reader);
+    message->protocol = read_u8(reader);
     message->host_port = read_u16(reader);
     message->guest_port = read_u16(reader);
     message->bind = read_text(reader);
@@ -402,12 +406,13 @@ static inline bool msg_ports_decode(struct reader *reader, struct msg_ports *mes
 static inline void msg_ports_encode(struct writer *writer, const struct msg_ports *message) {
     write_u32(writer, message->token);
     write_u8(writer, message->action);
+    write_u8(writer, message->protocol);
     write_u16(writer, message->host_port);
     write_u16(writer, message->guest_port);
     write_text(writer, message->bind);
 }
 
-/* published: host to client: see PortFailure. ports are `bind hostPort guestPort`. */
+/* published: host to client: see PortFailure. ports are `bind hostPort guestPort protocol`. */
 struct msg_published {
     uint32_t token;
     uint8_t failure;
@@ -686,6 +691,30 @@ static inline bool msg_tcp_failed_decode(struct reader *reader, struct msg_tcp_f
 static inline void msg_tcp_failed_encode(struct writer *writer, const struct msg_tcp_failed *message) {
     write_i32(writer, message->error_number);
     write_text(writer, message->message);
+}
+
+/* udpOpen: host to agent: opens the stream, for datagrams to and from a port of the guest's loopback. */
+struct msg_udp_open {
+    uint16_t port;
+};
+static inline bool msg_udp_open_decode(struct reader *reader, struct msg_udp_open *message) {
+    message->port = read_u16(reader);
+    return reader_finished(reader);
+}
+static inline void msg_udp_open_encode(struct writer *writer, const struct msg_udp_open *message) {
+    write_u16(writer, message->port);
+}
+
+/* datagram: either way: one whole datagram. */
+struct msg_datagram {
+    struct text data;
+};
+static inline bool msg_datagram_decode(struct reader *reader, struct msg_datagram *message) {
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_datagram_encode(struct writer *writer, const struct msg_datagram *message) {
+    write_bytes(writer, message->data);
 }
 
 /* pause: stop all programs where they are (on is 1), or let them go on (0); answered by paused. */

@@ -9,6 +9,7 @@
 
 #include "reply.h"
 #include "tcp.h"
+#include "udp.h"
 
 struct session *session_find(struct sessions *sessions, uint32_t stream) {
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
@@ -168,6 +169,10 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
         tcp_connect(sessions, frame);
         return;
     }
+    if (frame->type == MSG_UDP_OPEN) {
+        udp_open(sessions, frame);
+        return;
+    }
     struct session *session = session_find(sessions, frame->stream);
     if (session == NULL) return; /* it has just ended, and the client does not know yet */
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
@@ -193,6 +198,9 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
                 handle_resize(session, &resize);
             else
                 malformed(sessions, frame);
+            break;
+        case MSG_DATAGRAM:
+            if (session->is_udp) udp_send(session, frame->payload);
             break;
         case MSG_CLOSE: close_session(sessions, session); break;
     }
@@ -238,6 +246,10 @@ static void step(struct sessions *sessions, struct session *session) {
         tcp_step(sessions, session);
         return;
     }
+    if (session->is_udp) {
+        udp_step(sessions, session);
+        return;
+    }
     if (session->stage == SESSION_STARTING) session_step_start(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
     if (session->has_exited && !session->is_exit_sent) {
@@ -264,6 +276,10 @@ bool sessions_read_outputs(struct sessions *sessions) {
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->table[(first + i) % SESSIONS_MAX];
         if (session->stage != SESSION_RUNNING) continue;
+        if (session->is_udp) {
+            if (udp_read(sessions, session)) has_read = true;
+            continue;
+        }
         if (output_read(sessions, session, &session->outputs[0])) has_read = true;
         if (output_read(sessions, session, &session->outputs[1])) has_read = true;
     }
@@ -279,7 +295,6 @@ void interest_add(struct interest *interest, int fd, short events, bool *ready) 
 }
 
 void sessions_interest(struct sessions *sessions, struct interest *interest) {
-    bool has_room = queue_room(sessions->queue) >= SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + OUTPUT_FRAME_BYTES_MIN;
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->table[i];
         static bool ignored;
@@ -293,7 +308,7 @@ void sessions_interest(struct sessions *sessions, struct interest *interest) {
             struct output *output = &session->outputs[j];
             /* Left out where nothing could be done: poll() reports a hang-up whether asked or not, and would spin.
              */
-            if (has_room && output_wants_to_read(session, output))
+            if (output_has_room(sessions, session) && output_wants_to_read(session, output))
                 interest_add(interest, output->fd, POLLIN, &output->is_ready);
         }
     }

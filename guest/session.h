@@ -14,7 +14,7 @@
 #include "frame.h"
 #include "pause.h"
 
-/* A TCP stream (tcp.h) begins as CONNECTING instead. */
+/* A TCP stream (tcp.h) begins as CONNECTING instead, and a UDP flow (udp.h) as RUNNING. */
 enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_CONNECTING, SESSION_RUNNING };
 
 /* stdout, stderr, or the pseudo-terminal. */
@@ -52,12 +52,19 @@ struct connection {
     uint64_t deadline_ms;
 };
 
+/* Of a UDP flow. */
+struct flow {
+    uint16_t port;
+    bool is_ipv6;
+};
+
 struct session {
     enum session_stage stage;
     uint32_t stream;
     pid_t pid;
     int status_fd; /* while STARTING; the socket while CONNECTING */
     bool is_tcp;
+    bool is_udp;
     bool is_tty;
     bool is_detached;
     bool is_abandoned;
@@ -67,8 +74,9 @@ struct session {
     int wait_status;
     uint64_t abandoned_order; /* smaller is older */
     struct connection tcp;
+    struct flow udp;
     struct input input;
-    struct output outputs[2]; /* a pseudo-terminal and TCP use the first only */
+    struct output outputs[2]; /* a pseudo-terminal, TCP and UDP use the first only */
     uint8_t *start_bytes;     /* while COLLECTING */
     uint32_t start_size;
     bool is_start_refused; /* told already; what is left of its parts is dropped */

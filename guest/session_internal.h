@@ -32,6 +32,8 @@ bool input_wants_to_write(const struct input *input);
 /* session_output.c */
 void output_open(struct output *output, int fd, uint8_t channel);
 void output_close(struct output *output);
+/* Whether the send queue has room for a frame that is worth while. */
+bool output_has_room(const struct sessions *sessions, const struct session *session);
 bool output_wants_to_read(const struct session *session, const struct output *output);
 /* The process has ended: notes what it left behind. */
 void output_mark_exit(struct output *output, bool is_tty);

@@ -47,12 +47,18 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+bool output_has_room(const struct sessions *sessions, const struct session *session) {
+    /* A datagram is taken whole, or what is missing of it is lost. */
+    size_t least_bytes = session->is_udp ? FRAME_PAYLOAD_BYTES_MAX : OUTPUT_FRAME_BYTES_MIN;
+    return queue_room(sessions->queue) >= SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + least_bytes;
+}
+
 /* How much of the channel may go into one frame now. */
 static size_t frame_bytes(const struct sessions *sessions, const struct session *session,
                           const struct output *output) {
-    size_t room = queue_room(sessions->queue);
-    if (room < SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + OUTPUT_FRAME_BYTES_MIN) return 0;
-    size_t bytes = least(FRAME_PAYLOAD_BYTES_MAX, room - SEND_RESERVE_BYTES - FRAME_HEADER_BYTES);
+    if (!output_has_room(sessions, session)) return 0;
+    size_t room = queue_room(sessions->queue) - SEND_RESERVE_BYTES - FRAME_HEADER_BYTES;
+    size_t bytes = least(FRAME_PAYLOAD_BYTES_MAX, room);
     return session->is_abandoned ? bytes : least(bytes, output->credit_bytes);
 }
 

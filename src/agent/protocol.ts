@@ -8,8 +8,9 @@
  * u32 payload size | u32 stream | u8 type | u8 flags | u16 zero | payload
  * ```
  *
- * Stream 0 is control. Every other stream is one exec session or one TCP connection in the guest. The relay in the VM host process gives each client a
- * range of stream numbers of its own, so that it can route a frame by its number alone and never rewrites one.
+ * Stream 0 is control. Every other stream is one exec session, one TCP connection or one UDP flow in the guest. The
+ * relay in the VM host process gives each client a range of stream numbers of its own, so that it can route a frame by its
+ * number alone and never rewrites one.
  *
  * Flow control: each data channel of a stream (stdin, stdout, stderr, output) has a window. A sender starts with
  * {@linkcode STREAM_WINDOW_BYTES} and may send that many payload bytes; the receiver gives more with `credit` as its
@@ -19,7 +20,7 @@
  */
 
 /** Raised when a frame or message changes its meaning. Both sides must agree. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const FRAME_HEADER_BYTES = 12;
 /** Largest payload of one frame. */
@@ -88,21 +89,6 @@ export const BootStage = {
   switchRoot: 5,
   network: 6,
   files: 7,
-} as const;
-
-/** `ports.action`. */
-export const PortAction = {
-  list: 0,
-  add: 1,
-  remove: 2,
-} as const;
-
-/** `published.failure`. */
-export const PortFailure = {
-  none: 0,
-  inUse: 1,
-  notPublished: 2,
-  other: 3,
 } as const;
 
 /** `error.code`. */
@@ -231,12 +217,20 @@ export const MESSAGES = {
 
   ports: {
     type: 0x58,
-    about: "client to host: see PortAction; answered by published. hostPort 0 is chosen by the system",
-    fields: { token: "u32", action: "u8", hostPort: "u16", guestPort: "u16", bind: "text" },
+    about:
+      "client to host: see PortAction and PortProtocol; answered by published. hostPort 0 is chosen by the system",
+    fields: {
+      token: "u32",
+      action: "u8",
+      protocol: "u8",
+      hostPort: "u16",
+      guestPort: "u16",
+      bind: "text",
+    },
   },
   published: {
     type: 0x59,
-    about: "host to client: see PortFailure. ports are `bind hostPort guestPort`",
+    about: "host to client: see PortFailure. ports are `bind hostPort guestPort protocol`",
     fields: { token: "u32", failure: "u8", message: "text", ports: "texts" },
   },
 
@@ -330,6 +324,18 @@ export const MESSAGES = {
     type: 0x52,
     about: "agent to client: there is no connection, or it broke; closed follows",
     fields: { errno: "i32", message: "text" },
+  },
+
+  // ---- UDP flows, any stream but 0; only of the VM host process. No windows: what does not fit is dropped
+  udpOpen: {
+    type: 0x56,
+    about: "host to agent: opens the stream, for datagrams to and from a port of the guest's loopback",
+    fields: { port: "u16" },
+  },
+  datagram: {
+    type: 0x57,
+    about: "either way: one whole datagram",
+    fields: { data: "bytes" },
   },
 
   // ---- standing still, stream 0: a client asks the VM host process, which asks the agent

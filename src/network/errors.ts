@@ -1,5 +1,6 @@
 /** Errors of networks and ports. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import type { PortAddress, PortKind } from "./published_port.ts";
 
 /** A network cannot be made as it was asked for. */
 export class NetworkError extends MicrosandboxError {
@@ -10,15 +11,41 @@ export class NetworkError extends MicrosandboxError {
 
 /** Another program of the host, or another sandbox, listens at that port. */
 export class PortInUseError extends MicrosandboxError {
+  readonly protocol: PortKind;
   readonly bind: string;
   readonly hostPort: number;
 
-  constructor(bind: string, hostPort: number, options?: MicrosandboxErrorOptions) {
-    super("portInUse", `Port ${hostPort} of ${bind} is in use`, {
+  constructor({ protocol, bind, hostPort }: PortAddress, options?: MicrosandboxErrorOptions) {
+    super("portInUse", `${protocol.toUpperCase()} port ${hostPort} of ${bind} is in use`, {
       hint: "choose another hostPort; 0 lets the system choose one",
       ...options,
     });
+    this.protocol = protocol;
     this.bind = bind;
     this.hostPort = hostPort;
+  }
+}
+
+/** All addresses of a network are leased to sandboxes that run. */
+export class NetworkExhaustedError extends MicrosandboxError {
+  /** The network, in CIDR notation. */
+  readonly cidr: string;
+
+  constructor(cidr: string, options?: MicrosandboxErrorOptions) {
+    super("networkExhausted", `No address of ${cidr} is free`, {
+      hint: "stop sandboxes of this network, or choose a larger one",
+      ...options,
+    });
+    this.cidr = cidr;
+  }
+}
+
+/** Making a network device takes privileges that this process does not have. */
+export class NetworkPrivilegeError extends MicrosandboxError {
+  constructor(reason: string, options?: MicrosandboxErrorOptions) {
+    super("networkPrivilege", `Network mode tap needs CAP_NET_ADMIN: ${reason}`, {
+      hint: "run as root, or use network mode user, which needs no privileges",
+      ...options,
+    });
   }
 }

@@ -4,22 +4,43 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import type { TapConfig } from "./tap_config.ts";
 
-/** `none`: no network device. `user`: outbound through the host's own sockets, without privileges. */
-export type NetworkMode = "none" | "user";
+/**
+ * `none`: no network device. `user`: outbound through the host's own sockets, without privileges. `tap`: a device between
+ * host and guest, for root.
+ */
+export type NetworkMode = "none" | "user" | "tap";
 
-/** The network device of one sandbox. */
-export interface NetworkPlan {
-  readonly mode: Exclude<NetworkMode, "none">;
+/** What a sandbox was created with. */
+export type NetworkConfig = { readonly mode: "none" } | { readonly mode: "user" } | TapConfig;
+
+/** What the network devices of both modes have. */
+interface DevicePlan {
   /** Of the guest's interface, as `02:…`. */
   readonly mac: string;
   readonly address: string;
   readonly prefixBits: number;
   readonly gateway: string;
   /** What the guest resolves names by. */
-  readonly dns: string;
+  readonly dns: readonly string[];
   readonly mtu: number;
 }
+
+/** A network device whose frames go to passt. */
+export interface UserPlan extends DevicePlan {
+  readonly mode: "user";
+}
+
+/** A network device whose frames go to a TAP device of the host. */
+export interface TapPlan extends DevicePlan {
+  readonly mode: "tap";
+  readonly tapName: string;
+  readonly isolated: boolean;
+}
+
+/** The network device of one sandbox. */
+export type NetworkPlan = UserPlan | TapPlan;
 
 /**
  * The addresses of `user` mode are the same in every sandbox, as each has a network of its own. passt passes frames on as
@@ -30,22 +51,56 @@ const USER = {
   address: "10.0.2.15",
   prefixBits: 24,
   gateway: "10.0.2.2",
-  dns: "10.0.2.3",
+  dns: ["10.0.2.3"],
   mtu: 65_520,
 } as const;
 
-/** @returns `undefined` where there is no device. */
-export function planNetwork(mode: NetworkMode, sandboxId: string): NetworkPlan | undefined {
-  return mode === "none" ? undefined : { ...USER, mac: macOf(sandboxId) };
+/** The payload of an Ethernet frame. */
+const TAP_MTU = 1500;
+
+/** The device of a sandbox in mode `user`. */
+export function planUserNetwork(sandboxId: string): UserPlan {
+  return { ...USER, mac: macOf(sandboxId) };
+}
+
+/** The device of a sandbox in mode `tap` that has leased `address`. It has no neighbours: all goes by the gateway. */
+export function planTapNetwork(
+  { gateway, dns, isolated }: TapConfig,
+  sandboxId: string,
+  address: string,
+): TapPlan {
+  return {
+    mode: "tap",
+    mac: macOf(sandboxId),
+    tapName: tapNameOf(sandboxId),
+    address,
+    prefixBits: 32,
+    gateway,
+    dns,
+    mtu: TAP_MTU,
+    isolated,
+  };
 }
 
 /** A locally administered unicast address (IEEE 802, section 8.4), the same at each boot. */
 export function macOf(sandboxId: string): string {
-  const hash = createHash("sha256").update(sandboxId).digest();
-  return ["02", ...[...hash.subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
+  return ["02", ...[...digestOf(sandboxId).subarray(0, 5)].map(hex)].join(":");
+}
+
+/** The name of a sandbox's TAP device, the same at each boot: 15 bytes, the most that Linux takes (`IFNAMSIZ`). */
+export function tapNameOf(sandboxId: string): string {
+  return `msb${[...digestOf(sandboxId).subarray(0, 6)].map(hex).join("")}`;
 }
 
 /** The six bytes of a MAC address. */
 export function macBytes(mac: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(mac.split(":").map((byte) => Number.parseInt(byte, 16)));
+}
+
+function digestOf(sandboxId: string): Uint8Array {
+  return createHash("sha256").update(sandboxId).digest();
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
 }

@@ -51,6 +51,16 @@ const MIGRATIONS: readonly string[] = [
      start_time TEXT NOT NULL,
      PRIMARY KEY (digest, pid, start_time)
    ) STRICT, WITHOUT ROWID;`,
+  // Without a reference to the sandbox: a lease may begin before it, and end after it.
+  `CREATE TABLE lease (
+     sandbox_id TEXT PRIMARY KEY,
+     address INTEGER NOT NULL UNIQUE,
+     device TEXT NOT NULL UNIQUE,
+     network TEXT NOT NULL,
+     holder_pid INTEGER NOT NULL,
+     holder_start_time TEXT NOT NULL,
+     is_routed INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** One row as SQLite gives it. */

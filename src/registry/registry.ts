@@ -14,6 +14,7 @@ import { isSameProcess, type ProcessIdentity } from "../platform/process_identit
 import { Database, type Parameter, type Row } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { EventLog, type NewEvent } from "./event_log.ts";
+import { Leases } from "./leases.ts";
 import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
 
 /** Sandboxes that one list holds at most. */
@@ -80,12 +81,15 @@ export class Registry {
   readonly home: string;
   /** What happened to the sandboxes. */
   readonly eventLog: EventLog;
+  /** Which sandbox has which address. */
+  readonly leases: Leases;
   readonly #database: Database;
 
   constructor(home: string) {
     this.home = home;
     this.#database = new Database(homePaths(home).registry);
     this.eventLog = new EventLog(this.#database);
+    this.leases = new Leases(this.#database);
   }
 
   close(): void {

@@ -6,7 +6,8 @@
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import type { BootCallOptions } from "./create.ts";
-import type { PortOptions, RlimitOptions, SandboxOptions } from "./options.ts";
+import type { NetworkOptions, PortOptions } from "./network_options.ts";
+import type { RlimitOptions, SandboxOptions } from "./options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -154,8 +155,8 @@ export class SandboxBuilder {
   }
 
   /** See {@linkcode SandboxOptions.network}. */
-  network(mode: NetworkMode): this {
-    return this.#set("network", mode);
+  network(network: NetworkMode | NetworkOptions): this {
+    return this.#set("network", network);
   }
 
   /** No network device: the default. */
@@ -171,6 +172,16 @@ export class SandboxBuilder {
   /** {@linkcode port} at another address of the host: `"0.0.0.0"` and `"::"` are all of them. */
   portBind(bind: string, hostPort: number, guestPort: number): this {
     return this.#addPort({ bind, hostPort, guestPort });
+  }
+
+  /** {@linkcode port} for UDP. */
+  portUdp(hostPort: number, guestPort: number): this {
+    return this.#addPort({ hostPort, guestPort, protocol: "udp" });
+  }
+
+  /** {@linkcode portBind} for UDP. */
+  portUdpBind(bind: string, hostPort: number, guestPort: number): this {
+    return this.#addPort({ bind, hostPort, guestPort, protocol: "udp" });
   }
 
   pullPolicy(policy: "always" | "if-missing" | "never"): this {

@@ -20,6 +20,7 @@ import {
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
+import { releaseEnded, settleNetwork } from "./network_lease.ts";
 import { checkGrace, GRACE_MS_MAX, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
@@ -111,6 +112,7 @@ function hasHost({ host }: Pick<SandboxRecord, "host">): boolean {
 function clearRunDirectory(registry: Registry, { id, name, runDirectory }: SandboxRecord): void {
   if (runDirectory === undefined) return;
   buryBoot(runDirectory, { directory: logDirectory(registry.home, name), sandboxId: id });
+  releaseEnded(registry, id);
 }
 
 /** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
@@ -237,6 +239,7 @@ export class SandboxCore {
     const gone = await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS);
     if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
+    await settleNetwork(this.registry, this.id);
   }
 
   /** Ends the VM at once. Resolves when it is gone. */
@@ -252,6 +255,7 @@ export class SandboxCore {
       this.#noteKilled(record);
     }
     await this.find();
+    await settleNetwork(this.registry, this.id);
   }
 
   /** A host process that was killed from outside said nothing: it was on purpose. */
@@ -275,6 +279,7 @@ export class SandboxCore {
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
     clearRunDirectory(this.registry, record);
+    await settleNetwork(this.registry, this.id);
   }
 
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */

@@ -16,8 +16,7 @@ import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import type { ImageBuildLimits } from "../image/store/image_builder.ts";
 import { findStoredDisk, resolveImage } from "../image/store/resolve_image.ts";
-import { type NetworkPlan, planNetwork } from "../network/network_plan.ts";
-import { findPasst } from "../network/passt_program.ts";
+import type { NetworkPlan } from "../network/network_plan.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
 import { stagingPath } from "../platform/staging.ts";
@@ -37,6 +36,7 @@ import {
   sandboxDirectory,
   sweepLeftovers,
 } from "./core.ts";
+import { checkNetworkHost, planNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
   checkSandboxName,
@@ -100,7 +100,7 @@ export async function createSandbox(
   const request = parseSandboxOptions(options);
   const registry = openRegistry();
   if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
-  const engine = await chooseEngine(request.config);
+  const engine = await chooseEngine(registry, request.config);
   sweepLeftovers(registry);
   const claimed = new Set<string>();
   try {
@@ -206,7 +206,7 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
   await core.settle(record); // two VMs must never have the same disk
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
-  const engine = await chooseEngine(config);
+  const engine = await chooseEngine(registry, config);
   const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
   const imagePath = findStoredDisk(registry.home, record.imageDigest);
   const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
@@ -282,7 +282,9 @@ function launch(
     libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
     prepare: async (key) => {
       await placeDisks(key);
-      return bootRequest(boot, planNetwork(config.network, key.id));
+      // Held by the VM host process, so that it ends with that.
+      const holder = registry.findById(key.id)?.host ?? ownProcess();
+      return bootRequest(boot, planNetwork(registry, config.network, key.id, holder));
     },
     signal: call.signal,
     onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
@@ -331,7 +333,7 @@ function bootRequest(
       upperDevice: "/dev/vdc",
       hostname,
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
-      resolvConf: network === undefined ? "" : `nameserver ${network.dns}\n`,
+      resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
     },
     logDirectory: logDirectory(registry.home, name),
     bootTimeoutMs: config.bootTimeoutMs,
@@ -368,8 +370,11 @@ async function vacate(registry: Registry, name: string, graceMs: number): Promis
 
 let isSlownessTold = false;
 
-async function chooseEngine(config: Omit<SandboxConfig, "imageConfig">): Promise<BootInputs["engine"]> {
-  if (config.network === "user") findPasst();
+async function chooseEngine(
+  registry: Registry,
+  config: Omit<SandboxConfig, "imageConfig">,
+): Promise<BootInputs["engine"]> {
+  checkNetworkHost(registry, config.network);
   const report = await selectEngine({ engine: config.engine });
   if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
     isSlownessTold = true;

@@ -10,6 +10,8 @@ import { z } from "zod";
 import { InvalidConfigError, messageOf } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { Semaphore } from "../base/semaphore.ts";
+import type { NetworkConfig } from "../network/network_plan.ts";
+import { ownProcess } from "../platform/process_identity.ts";
 import {
   SandboxAlreadyExistsError,
   SandboxNotFoundError,
@@ -29,6 +31,7 @@ import {
   type CheckpointInfo,
   type CheckpointOptions,
   type ManagedExec,
+  type ManagedNetwork,
   type ManagedRunOptions,
   type ManagedState,
   type OutputChunk,
@@ -39,6 +42,7 @@ import {
   type SandboxSummary,
   STATES,
 } from "./manager_types.ts";
+import { presentPlan, reserveAddress } from "./network_lease.ts";
 import {
   type CreateRequest,
   parseSandboxOptions,
@@ -53,6 +57,8 @@ const FAILED_MAX = 1_000;
 /** A creation that is under way, or has failed. */
 interface Creation {
   readonly id: string;
+  /** `""` if none was leased. */
+  readonly ip: string;
   readonly config: CreateRequest["config"];
   readonly createdAt: Date;
   readonly abort: AbortController;
@@ -108,6 +114,8 @@ export class SandboxManager implements AsyncDisposable {
    *
    * @throws {InvalidConfigError}
    * @throws {SandboxAlreadyExistsError} if the name is taken.
+   * @throws {NetworkExhaustedError} if no address is free in its network.
+   * @throws {NetworkPrivilegeError} if it asks for network mode `tap` and this process must not make network devices.
    */
   createSandbox(spec: SandboxSpec = {}): Promise<{ readonly id: string; readonly ip: string }> {
     return this.#begin(spec);
@@ -121,16 +129,18 @@ export class SandboxManager implements AsyncDisposable {
     const options = this.#options(id, spec);
     const { config } = parseSandboxOptions(options);
     await this.#refuseTaken(config.name);
+    const ip = reserveAddress(this.#registry, config.network, id);
     const abort = new AbortController();
     const creation: Creation = {
       id,
+      ip,
       config,
       createdAt: new Date(),
       abort,
       settled: this.#boots.run(() => this.#boot({ id, snapshotId }, options, abort.signal)),
     };
     this.#creations.set(id, creation);
-    return { id, ip: "" };
+    return { id, ip };
   }
 
   /** @throws {SandboxNotFoundError} */
@@ -144,7 +154,7 @@ export class SandboxManager implements AsyncDisposable {
       image: creation.config.image,
       cpus: creation.config.cpus,
       memoryMiB: creation.config.memoryMiB,
-      network: undefined,
+      network: this.#networkOf(id, creation.config.network),
       readyAt: undefined,
       lastExitedAt: undefined,
       lastExitCode: undefined,
@@ -279,9 +289,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #options(id: string, spec: SandboxSpec): SandboxOptions {
-    const { ttlMs, network, name, image = "", ...options } = withDefaults(this.#defaults, spec);
-    if (network !== undefined && network.mode !== "none")
-      throw new InvalidConfigError([{ field: "network.mode", problem: 'must be "none"' }]);
+    const { ttlMs, name, image = "", ...options } = withDefaults(this.#defaults, spec);
     if (ttlMs !== undefined && options.maxDurationMs !== undefined)
       throw new InvalidConfigError([{ field: "ttlMs", problem: "must not be set beside maxDurationMs" }]);
     const limit = ttlMs === undefined ? {} : { maxDurationMs: ttlMs, ephemeral: true };
@@ -313,6 +321,7 @@ export class SandboxManager implements AsyncDisposable {
 
   #fail(id: string, error: unknown): void {
     const creation = this.#creations.get(id);
+    this.#registry.leases.release(id, ownProcess());
     if (creation === undefined) return;
     creation.error = error instanceof Error ? error : new Error(messageOf(error));
     // If it got as far as the registry, that has told of it.
@@ -348,7 +357,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #infoOf(record: SandboxRecord): SandboxInfo {
-    const { image, cpus, memoryMiB } = parseStoredConfig(record.configJson);
+    const { image, cpus, memoryMiB, network } = parseStoredConfig(record.configJson);
     const idle = this.#registry.eventLog.latest(record.id, ["idle"]);
     const exitCode = idle?.attributes["exitCode"];
     return {
@@ -356,7 +365,7 @@ export class SandboxManager implements AsyncDisposable {
       image,
       cpus,
       memoryMiB,
-      network: undefined,
+      network: this.#networkOf(record.id, network),
       readyAt: this.#registry.eventLog.latest(record.id, ["ready"])?.timestamp,
       lastExitedAt: idle?.timestamp,
       lastExitCode: typeof exitCode === "number" ? exitCode : undefined,
@@ -364,14 +373,23 @@ export class SandboxManager implements AsyncDisposable {
     };
   }
 
-  #summaryOf({ id, name, status, labels, createdAt }: SandboxRecord): SandboxSummary {
+  #networkOf(id: string, network: NetworkConfig): ManagedNetwork | undefined {
+    const plan = presentPlan(this.#registry, network, id);
+    if (plan === undefined) return undefined;
+    const { mode, address: ipAddress, gateway, mac } = plan;
+    return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };
+  }
+
+  #summaryOf({ id, name, status, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
+    const { network } = parseStoredConfig(configJson);
     const isBusy = this.#registry.eventLog.latest(id, ["ready", "running", "idle"])?.action === "running";
     const state = status === "running" && isBusy ? "running" : STATES[status];
-    return { id, name, state, labels, ipAddress: "", createdAt };
+    const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
+    return { id, name, state, labels, ipAddress, createdAt };
   }
 }
 
-function summaryOf({ id, config, createdAt, error }: Creation): SandboxSummary {
-  const state = error === undefined ? "starting" : "failed";
-  return { id, name: config.name, state, labels: config.labels, ipAddress: "", createdAt };
+function summaryOf({ id, ip, config, createdAt, error }: Creation): SandboxSummary {
+  const [state, ipAddress] = error === undefined ? (["starting", ip] as const) : (["failed", ""] as const);
+  return { id, name: config.name, state, labels: config.labels, ipAddress, createdAt };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import type { ExecOptions } from "./exec_options.ts";
 import type { SandboxOptions } from "./options.ts";
@@ -16,8 +17,6 @@ export interface SandboxSpec
   readonly name?: string | undefined;
   /** @default the manager's */
   readonly image?: string | undefined;
-  /** `none`: the sandbox has no network device, and `ip` is `""`. @default {{ mode: "none" }} */
-  readonly network?: { readonly mode: "none" } | undefined;
   /**
    * The sandbox stops in order after so many milliseconds from the end of its boot, and it is removed when it ends, for
    * this reason or another. Can be extended: see `SandboxManager.setTtl()`. @default none
@@ -58,7 +57,7 @@ export interface SandboxSummary {
   readonly name: string;
   readonly state: ManagedState;
   readonly labels: Readonly<Record<string, string>>;
-  /** `""` without a network. */
+  /** Address of the guest's interface; `""` without one, and in network mode `tap` while it does not run. */
   readonly ipAddress: string;
   readonly createdAt: Date;
 }
@@ -68,8 +67,8 @@ export interface SandboxInfo extends SandboxSummary {
   readonly image: string;
   readonly cpus: number;
   readonly memoryMiB: number;
-  /** `undefined` without a network. */
-  readonly network: undefined;
+  /** `undefined` without a network, and in mode `tap` while it does not run. */
+  readonly network: ManagedNetwork | undefined;
   /** When the guest's agent answered last. */
   readonly readyAt: Date | undefined;
   /** When the sandbox became idle last. */
@@ -105,6 +104,16 @@ export interface CheckpointInfo {
  */
 export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB"> {
   readonly snapshotId: string;
+}
+
+/** The network of a sandbox. */
+export interface ManagedNetwork {
+  readonly mode: Exclude<NetworkMode, "none">;
+  readonly ipAddress: string;
+  readonly gateway: string;
+  readonly mac: string;
+  /** The host's end, in mode `tap`. */
+  readonly tapName: string | undefined;
 }
 
 /** A program to run, for `SandboxManager.runInSandbox()`. */

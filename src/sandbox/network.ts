@@ -3,29 +3,35 @@
  *
  * @module
  */
-import { PortAction, PortFailure } from "../agent/protocol.ts";
+import { PortAction, PortFailure, PortProtocol } from "../agent/port_codes.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
-import { type NetworkMode, planNetwork } from "../network/network_plan.ts";
-import { type PortAddress, type PublishedPort, parsePort } from "../network/published_port.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
+import { type PortAddress, type PortKind, type PublishedPort, parsePort } from "../network/published_port.ts";
 import { isLive } from "../registry/status.ts";
 import type { SandboxCore } from "./core.ts";
-import { type PortOptions, parseStoredConfig, portSchema } from "./options.ts";
+import { presentPlan } from "./network_lease.ts";
+import { type PortOptions, portSchema } from "./network_options.ts";
+import { parseStoredConfig } from "./options.ts";
 
 /** What a published port is known by. */
 export interface PortAddressOptions {
   readonly hostPort: number;
   /** @default {"127.0.0.1"} */
   readonly bind?: string | undefined;
+  /** @default {"tcp"} */
+  readonly protocol?: PortKind | undefined;
 }
 
 /** See `SandboxNetwork.info()`. */
 export interface NetworkInfo {
   readonly mode: NetworkMode;
-  /** Address of the guest's interface; none without a device. */
+  /** Address of the guest's interface; none without a device. In mode `tap` it is another at each start. */
   readonly ip: string | undefined;
   readonly gateway: string | undefined;
   readonly mac: string | undefined;
+  /** The host's end, in mode `tap`. */
+  readonly tapName: string | undefined;
   readonly ports: readonly PublishedPort[];
 }
 
@@ -45,13 +51,14 @@ export class SandboxNetwork {
   /** What the sandbox has; its ports are those of now, or none if it does not run. */
   async info(): Promise<NetworkInfo> {
     const record = await this.#core.record();
-    const { network: mode } = parseStoredConfig(record.configJson);
-    const plan = planNetwork(mode, this.#core.id);
+    const { network } = parseStoredConfig(record.configJson);
+    const plan = presentPlan(this.#core.registry, network, this.#core.id);
     return {
-      mode,
+      mode: network.mode,
       ip: plan?.address,
       gateway: plan?.gateway,
       mac: plan?.mac,
+      tapName: plan?.mode === "tap" ? plan.tapName : undefined,
       ports: isLive(record.status) ? await this.ports.list() : [],
     };
   }
@@ -77,7 +84,7 @@ export class SandboxPorts {
 
   /** Those that are published now, each with the port that was chosen. @throws {SandboxNotRunningError} */
   async list(): Promise<PublishedPort[]> {
-    return await this.#change(PortAction.list, { bind: "", hostPort: 0, guestPort: 0 });
+    return await this.#change(PortAction.list, { protocol: "tcp", bind: "", hostPort: 0, guestPort: 0 });
   }
 
   /**
@@ -95,14 +102,17 @@ export class SandboxPorts {
   }
 
   /** Stops publishing it and ends its connections. @throws {NetworkError} if it is not published. */
-  async remove({ hostPort, bind }: PortAddressOptions): Promise<void> {
-    const { bind: address } = parsePortOptions({ hostPort, bind, guestPort: 1 });
-    await this.#change(PortAction.remove, { bind: address, hostPort, guestPort: 0 });
+  async remove({ hostPort, bind, protocol }: PortAddressOptions): Promise<void> {
+    await this.#change(PortAction.remove, parsePortOptions({ hostPort, bind, protocol, guestPort: 1 }));
   }
 
   async #change(action: number, port: PublishedPort): Promise<PublishedPort[]> {
     const client = await this.#core.connect();
-    const { failure, message, ports } = await client.changePorts({ action, ...port });
+    const { failure, message, ports } = await client.changePorts({
+      ...port,
+      action,
+      protocol: PortProtocol[port.protocol],
+    });
     if (failure !== PortFailure.none) throw failureOf(failure, message, port);
     return ports.map(parsePort);
   }
@@ -112,9 +122,11 @@ function parsePortOptions(port: PortOptions): PublishedPort {
   return parseConfig(portSchema, port, "port");
 }
 
-function failureOf(failure: number, message: string, { bind, hostPort }: PortAddress): Error {
-  if (failure === PortFailure.inUse) return new PortInUseError(bind, hostPort);
-  if (failure === PortFailure.notPublished)
-    return new NetworkError(`Port ${hostPort} of ${bind} is not published`);
+function failureOf(failure: number, message: string, port: PortAddress): Error {
+  if (failure === PortFailure.inUse) return new PortInUseError(port);
+  if (failure === PortFailure.notPublished) {
+    const { protocol, bind, hostPort } = port;
+    return new NetworkError(`${protocol.toUpperCase()} port ${hostPort} of ${bind} is not published`);
+  }
   return new NetworkError(message);
 }

@@ -8,8 +8,15 @@ import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
-import type { NetworkMode } from "../network/network_plan.ts";
-import { type PortAddress, PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
+import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import {
+  areDistinct,
+  type NetworkOptions,
+  networkSchema,
+  type PortOptions,
+  portSchema,
+} from "./network_options.ts";
 import { checkOrigin } from "./origin.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -82,29 +89,20 @@ export interface SandboxOptions {
   readonly ephemeral?: boolean | undefined;
   /**
    * `"none"`: no network device. `"user"`: outbound connections through the host, by passt, without privileges; the guest
-   * does not reach the host's loopback interface, and nobody reaches the guest but by `ports`.
+   * does not reach the host's loopback interface, and nobody reaches the guest but by `ports`. `"tap"`: a TAP device
+   * between host and guest; see {@linkcode TapNetworkOptions}.
    *
    * @default {"none"}
    */
-  readonly network?: NetworkMode | { readonly mode: NetworkMode } | undefined;
+  readonly network?: NetworkMode | NetworkOptions | undefined;
   /**
-   * TCP ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
+   * Ports of the host that lead to the sandbox's loopback interface while it runs; no network is needed for them.
    *
    * @default none
    */
   readonly ports?: readonly PortOptions[] | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
   readonly pullPolicy?: "always" | "if-missing" | "never" | undefined;
-}
-
-/** A port to publish. */
-export interface PortOptions {
-  /** Port of the host; 0 lets the system choose one. */
-  readonly hostPort: number;
-  /** Port in the sandbox. */
-  readonly guestPort: number;
-  /** Address of the host to listen at: the default can be reached from this machine only. @default {"127.0.0.1"} */
-  readonly bind?: string | undefined;
 }
 
 /** A limit; `"unlimited"` is none. */
@@ -137,7 +135,7 @@ export interface SandboxConfig {
   readonly maxDurationMs: number | undefined;
   readonly idleTimeoutMs: number | undefined;
   readonly ephemeral: boolean;
-  readonly network: NetworkMode;
+  readonly network: NetworkConfig;
   readonly ports: readonly PublishedPort[];
   /** Digest of the snapshot that it was made from. */
   readonly snapshotDigest?: string | undefined;
@@ -166,13 +164,6 @@ export interface CreateRequest {
   readonly pullPolicy: "always" | "if-missing" | "never";
 }
 
-/** One port to publish, as callers give it. */
-export const portSchema = z.strictObject({
-  hostPort: z.int().min(0).max(65_535),
-  guestPort: z.int().min(1).max(65_535),
-  bind: z.union([z.ipv4(), z.ipv6()], "must be an IPv4 or IPv6 address").default("127.0.0.1"),
-});
-const networkMode = z.enum(["none", "user"]);
 const limit = z.union([z.int().min(0), z.literal("unlimited")]);
 /** Limits by name, as callers give them. */
 export const rlimitsSchema = z.record(
@@ -245,9 +236,7 @@ const schema = z.strictObject({
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
   ephemeral: z.boolean().default(false),
-  network: z
-    .union([networkMode, z.strictObject({ mode: networkMode }).transform(({ mode }) => mode)])
-    .default("none"),
+  network: networkSchema.default({ mode: "none" }),
   ports: z
     .array(portSchema)
     .max(PUBLISHED_PORTS_MAX)
@@ -323,7 +312,7 @@ const storedSchema = z.object({
   maxDurationMs: z.int().optional(),
   idleTimeoutMs: z.int().optional(),
   ephemeral: z.boolean().default(false),
-  network: networkMode.default("none"),
+  network: networkSchema.default({ mode: "none" }),
   ports: z.array(portSchema).default([]),
   snapshotDigest: z.string().optional(),
   imageConfig: z.object({
@@ -362,11 +351,6 @@ function hostnameOf(name: string): string {
   let hash = 0x811c9dc5; // FNV-1a: told apart, not secret
   for (const character of clean) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
   return `${clean.slice(0, 55)}-${hash.toString(16).padStart(8, "0")}`;
-}
-
-function areDistinct(ports: readonly PortAddress[]): boolean {
-  const chosen = ports.filter(({ hostPort }) => hostPort !== 0);
-  return new Set(chosen.map(({ bind, hostPort }) => `${bind} ${hostPort}`)).size === chosen.length;
 }
 
 function hostMemoryMiB(): number {

@@ -145,7 +145,7 @@ async function nextReport(
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
   if (report.type === "failed") {
     const { code, message, hint, portInUse } = report;
-    if (portInUse !== undefined) throw new PortInUseError(portInUse.bind, portInUse.hostPort);
+    if (portInUse !== undefined) throw new PortInUseError(portInUse);
     const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
     throw bootError(options.name, report.step, message, runDirectory, { cause, hint });
   }

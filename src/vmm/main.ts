@@ -11,7 +11,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
 import { PortInUseError } from "../network/errors.ts";
-import type { NetworkPlan } from "../network/network_plan.ts";
+import type { PortAddress } from "../network/published_port.ts";
 import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
@@ -21,8 +21,9 @@ import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
 import { restoreDiskSizes } from "./disk_size.ts";
-import type { Engine, Machine, NetworkDevice } from "./engine/engine.ts";
+import type { Engine, Machine } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
+import { HostNetwork } from "./network_device.ts";
 import { PublishedPorts } from "./network_ports.ts";
 import { NetworkStreams } from "./network_streams.ts";
 import { Owner } from "./owner.ts";
@@ -71,32 +72,28 @@ async function main(): Promise<void> {
   owner.report({ type: "claimed", key });
 
   const request = await owner.next("boot");
+  const network = new HostNetwork(registry, key, request?.network);
   try {
     if (request === undefined) throw new Error("the process that was starting it ended");
+    const remove = request.removeAtEnd === undefined ? () => {} : removal(registry, key, request.removeAtEnd);
+    stop.onEnded = () => {
+      remove();
+      network.close();
+    };
     watchOwner(owner, stop, claim.detached, request.stopGraceMs);
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
-    const link = await boot(owner, relay, stop, claim, request, key);
+    const link = await boot(owner, relay, stop, claim, request, key, network);
     pause.open(link, key);
     serveNetwork(relay, link, ports, supervision.activity);
     diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
-    if (request.removeAtEnd !== undefined) stop.onEnded = removal(registry, key, request.removeAtEnd);
   } catch (error) {
+    network.close();
     reportFailure(owner, error);
     forgetBoot(registry, claim, key, messageOf(error));
     return end(owner, claim.runDirectory, stop.machine);
   }
-}
-
-/** Makes the host's end of the network device. */
-async function openNetwork(
-  plan: NetworkPlan | undefined,
-  runDirectory: string,
-): Promise<NetworkDevice | undefined> {
-  if (plan === undefined) return undefined;
-  const { startPasst } = await import("./network_passt.ts");
-  return { socketPath: await startPasst(plan, runDirectory), mac: plan.mac };
 }
 
 /** Connections by published ports go to the guest from now on. */
@@ -106,7 +103,7 @@ function serveNetwork(relay: Relay, link: AgentLink, ports: PublishedPorts, acti
     receive: (frame) => streams.receive(frame),
     ports: (fields) => ports.control(fields),
   };
-  ports.serve((target) => streams.connect(target));
+  ports.serve(streams);
 }
 
 /** Boots the VM and opens the sandbox to clients. What it throws says by `step` how far it got. */
@@ -117,6 +114,7 @@ async function boot(
   claim: ClaimRequest,
   request: BootRequest,
   key: BootKey,
+  network: HostNetwork,
 ): Promise<AgentLink> {
   const step = (reached: BootStep) => {
     progress = reached;
@@ -128,7 +126,7 @@ async function boot(
   });
 
   step("kernel");
-  const networkDevice = await openNetwork(request.network, claim.runDirectory);
+  const networkDevice = await network.open(claim.runDirectory);
   restoreDiskSizes(request.disks);
   const engine = await ENGINES[claim.engine]();
   const starting = engine.launch({
@@ -154,6 +152,7 @@ async function boot(
     await agentPort.close();
     await bounded(link.hello());
     step("agent");
+    await network.raise();
     const ready = await bounded(link.boot(request.guest));
     if (request.network !== undefined) await bounded(link.configureNetwork(request.network));
     step("root");
@@ -227,8 +226,12 @@ function reportFailure(owner: Owner, error: unknown): void {
     message: known?.summary ?? messageOf(error),
     code: known?.code,
     hint: known?.hint,
-    portInUse: error instanceof PortInUseError ? { bind: error.bind, hostPort: error.hostPort } : undefined,
+    portInUse: error instanceof PortInUseError ? portAddressOf(error) : undefined,
   });
+}
+
+function portAddressOf({ protocol, bind, hostPort }: PortAddress): PortAddress {
+  return { protocol, bind, hostPort };
 }
 
 /** A start that failed leaves the sandbox crashed; a creation that failed is taken back by whoever looks next. */

@@ -9,7 +9,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TimeoutError } from "../base/errors.ts";
 import { NetworkError } from "../network/errors.ts";
-import type { NetworkPlan } from "../network/network_plan.ts";
+import type { UserPlan } from "../network/network_plan.ts";
 import { findPasst } from "../network/passt_program.ts";
 import { spawnBound } from "../platform/bound_child.ts";
 import { RunFile } from "./run_directory.ts";
@@ -19,7 +19,7 @@ const START_TIMEOUT_MS = 10_000;
 const START_POLL_MS = 5;
 
 /** passt's command line. See passt(1). */
-export function passtArguments(plan: NetworkPlan, socketPath: string): string[] {
+export function passtArguments(plan: UserPlan, socketPath: string): string[] {
   return [
     ...["--foreground", "--one-off", "--quiet", "--socket", socketPath],
     // As nobody, which it would become, it could not enter the run directory. It confines itself in either case.
@@ -28,7 +28,7 @@ export function passtArguments(plan: NetworkPlan, socketPath: string): string[] 
     // Nothing leads to the host's loopback interface, and no port of the host to the guest.
     ...["--no-map-gw", "--tcp-ports", "none", "--udp-ports", "none"],
     ...["--address", plan.address, "--netmask", String(plan.prefixBits), "--gateway", plan.gateway],
-    ...["--dns-forward", plan.dns, "--mtu", String(plan.mtu)],
+    ...[...plan.dns.flatMap((server) => ["--dns-forward", server]), "--mtu", String(plan.mtu)],
     ...["--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra"],
   ];
 }
@@ -39,7 +39,7 @@ export function passtArguments(plan: NetworkPlan, socketPath: string): string[] 
  * @throws {UnsupportedError} if it is not installed.
  * @throws {NetworkError} if it does not run, e.g. on a host without a route.
  */
-export async function startPasst(plan: NetworkPlan, runDirectory: string): Promise<string> {
+export async function startPasst(plan: UserPlan, runDirectory: string): Promise<string> {
   const program = findPasst();
   const socketPath = join(runDirectory, RunFile.passt);
   const output = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);

@@ -9,12 +9,12 @@
  */
 import { decodeMessage, encodeMessage } from "../agent/codec.ts";
 import { type DecodedFrame, type Frame, FrameDecoder } from "../agent/frame.ts";
+import { PortFailure } from "../agent/port_codes.ts";
 import {
   ExecFailure,
   FrameFlag,
   MESSAGES,
   type MessageFields,
-  PortFailure,
   PROTOCOL_VERSION,
   RELAY_CLIENTS_MAX,
   SESSIONS_MAX,
@@ -183,6 +183,8 @@ export class Relay {
     if (frame.stream < client.firstStream || frame.stream > client.lastStream) {
       return this.#refuse(client, WireError.badStream, `stream ${frame.stream} is not this client's`);
     }
+    if (frame.type === MESSAGES.udpOpen.type)
+      return this.#refuse(client, WireError.unknownType, "a UDP flow has no window: it is not for clients");
     if (!this.#activity.admits(frame)) return this.#refuseProgram(client, frame);
     client.highestStream = Math.max(client.highestStream, frame.stream);
     this.#tap?.observeRequest(frame);

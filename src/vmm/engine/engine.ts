@@ -5,11 +5,12 @@
  */
 import type { DiskConfig, EngineName } from "../config.ts";
 
-/** A virtio-net device whose other end is a stream socket. */
-export interface NetworkDevice {
-  readonly socketPath: string;
-  readonly mac: string;
-}
+/** A virtio-net device, by its other end. */
+export type NetworkDevice =
+  /** A stream socket at which somebody listens already for the frames, in passt's framing. */
+  | { readonly kind: "stream"; readonly socketPath: string; readonly mac: string }
+  /** A TAP device that the engine makes, and that goes with the engine. There is none of that name yet. */
+  | { readonly kind: "tap"; readonly tapName: string; readonly mac: string };
 
 export interface MachineConfig {
   readonly home: string;
@@ -18,7 +19,7 @@ export interface MachineConfig {
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly disks: readonly DiskConfig[];
-  /** The network device; none without. Somebody listens at `socketPath` for its frames (passt's framing). */
+  /** The network device; none without. */
   readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;

@@ -4,9 +4,10 @@
  * @module
  */
 import { MicrosandboxError, messageOf } from "../../base/errors.ts";
+import type { KrunContext } from "../../ffi/krun_context.ts";
 import { Libkrun } from "../../ffi/libkrun.ts";
 import { macBytes } from "../../network/network_plan.ts";
-import { KERNEL_WORDS } from "./engine.ts";
+import { KERNEL_WORDS, type NetworkDevice } from "./engine.ts";
 import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun.ts";
 
 /** Name of the console port that carries the agent's stream: the guest looks for it. */
@@ -49,12 +50,15 @@ function boot(libkrun: Libkrun, config: KrunWorkerConfig): void {
   // No vsock: with it the guest would reach the host's own network by default.
   context.disableImplicitVsock();
   for (const disk of config.disks) context.addDisk(disk);
-  if (config.networkDevice !== undefined) {
-    const { socketPath, mac } = config.networkDevice;
-    context.addNetUnixstream({ peer: { path: socketPath }, mac: macBytes(mac) });
-  }
+  if (config.networkDevice !== undefined) addNetworkDevice(context, config.networkDevice);
   const agentSocket = libkrun.libc.connectUnixSocket(config.agentSocketPath);
   context.addConsolePort(context.addMultiportConsole(), AGENT_PORT, agentSocket, agentSocket);
   scope.postMessage({ type: "starting" });
   context.startEnter();
+}
+
+function addNetworkDevice(context: KrunContext, device: NetworkDevice): void {
+  const mac = macBytes(device.mac);
+  if (device.kind === "tap") context.addNetTap({ name: device.tapName, mac });
+  else context.addNetUnixstream({ peer: { path: device.socketPath }, mac });
 }

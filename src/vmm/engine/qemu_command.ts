@@ -48,11 +48,11 @@ export function qemuArguments(config: MachineConfig, kernelPath: string): string
 
 function networkArguments({ networkDevice }: MachineConfig): string[] {
   if (networkDevice === undefined) return [];
-  const { socketPath, mac } = networkDevice;
-  return [
-    ...["-netdev", `stream,id=network,server=off,addr.type=unix,addr.path=${escapeOption(socketPath)}`],
-    ...["-device", `virtio-net-device,netdev=network,mac=${mac}`],
-  ];
+  const peer =
+    networkDevice.kind === "tap"
+      ? `tap,id=network,ifname=${networkDevice.tapName},script=no,downscript=no`
+      : `stream,id=network,server=off,addr.type=unix,addr.path=${escapeOption(networkDevice.socketPath)}`;
+  return [...["-netdev", peer], ...["-device", `virtio-net-device,netdev=network,mac=${networkDevice.mac}`]];
 }
 
 /** QEMU's option syntax ends a value at a comma, unless it is doubled. */

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { macBytes, macOf, planNetwork } from "../../../src/network/network_plan.ts";
+import {
+  macBytes,
+  macOf,
+  planTapNetwork,
+  planUserNetwork,
+  tapNameOf,
+} from "../../../src/network/network_plan.ts";
 import { passtArguments } from "../../../src/vmm/network_passt.ts";
 import { test } from "../../support/harness.ts";
 
@@ -13,18 +19,37 @@ test("macOf() gives a locally administered unicast address, the same for the sam
   }
 });
 
-test("planNetwork() gives none no device, and user an address in its gateway's network", () => {
-  assert.equal(planNetwork("none", "id"), undefined);
-  const plan = planNetwork("user", "id");
-  assert.ok(plan);
+test("tapNameOf() gives names that Linux takes, the same for the same sandbox only", () => {
+  const names = Array.from({ length: 1000 }, (_, index) => tapNameOf(`sandbox-${index}`));
+  assert.equal(new Set(names).size, names.length);
+  assert.equal(tapNameOf("sandbox-7"), names[7]);
+  for (const name of names) assert.match(name, /^msb[0-9a-f]{12}$/);
+});
+
+test("planTapNetwork() gives the guest no neighbours", () => {
+  const config = {
+    mode: "tap",
+    cidr: "10.1.0.0/24",
+    gateway: "10.1.0.1",
+    dns: ["1.1.1.1"],
+    isolated: true,
+  } as const;
+  const plan = planTapNetwork(config, "id", "10.1.0.2");
+  assert.deepEqual(
+    [plan.address, plan.prefixBits, plan.gateway, plan.dns, plan.tapName],
+    ["10.1.0.2", 32, "10.1.0.1", ["1.1.1.1"], tapNameOf("id")],
+  );
+});
+
+test("planUserNetwork() gives an address in its gateway's network", () => {
+  const plan = planUserNetwork("id");
   const network = (address: string) => address.split(".").slice(0, plan.prefixBits / 8);
   assert.deepEqual(network(plan.address), network(plan.gateway));
-  assert.equal(new Set([plan.address, plan.gateway, plan.dns]).size, 3);
+  assert.equal(new Set([plan.address, plan.gateway, ...plan.dns]).size, 3);
 });
 
 test("passtArguments() lead neither to the host's loopback interface nor from the host to the guest", () => {
-  const plan = planNetwork("user", "id");
-  assert.ok(plan);
+  const plan = planUserNetwork("id");
   const words = passtArguments(plan, "/run/passt.sock").join(" ");
   for (const word of ["--no-map-gw", "--tcp-ports none", "--udp-ports none", "--socket /run/passt.sock"])
     assert.ok(words.includes(word), word);

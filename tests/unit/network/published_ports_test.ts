@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { NetworkError, PortInUseError } from "../../../mod.ts";
-import { PortAction, PortFailure } from "../../../src/agent/protocol.ts";
+import { PortAction, PortFailure, PortProtocol } from "../../../src/agent/port_codes.ts";
 import { PUBLISHED_PORTS_MAX } from "../../../src/network/published_port.ts";
 import { Activity } from "../../../src/vmm/activity.ts";
 import { PublishedPorts } from "../../../src/vmm/network_ports.ts";
@@ -15,6 +15,7 @@ import { seededRandom } from "../../support/random.ts";
 
 const options = { skip: nativeAgentProblem };
 const LOOPBACK = "127.0.0.1";
+const TCP = { protocol: "tcp" } as const;
 const MiB = 1024 * 1024;
 
 /** A guest's server. */
@@ -48,7 +49,7 @@ async function startHost(): Promise<{ host: FakeHost; ports: PublishedPorts } & 
     receive: (frame) => streams.receive(frame),
     ports: (fields) => ports.control(fields),
   };
-  ports.serve((target) => streams.connect(target));
+  ports.serve(streams);
   return {
     host,
     ports,
@@ -92,7 +93,12 @@ test(
       socket.on("end", () => socket.end(Buffer.concat(chunks).reverse()));
     });
     await using started = await startHost();
-    const { hostPort } = await started.ports.add({ bind: LOOPBACK, hostPort: 0, guestPort: server.port });
+    const { hostPort } = await started.ports.add({
+      protocol: "tcp",
+      bind: LOOPBACK,
+      hostPort: 0,
+      guestPort: server.port,
+    });
     assert.ok(hostPort > 0);
     const socket = await dial(hostPort);
     socket.end(content);
@@ -107,7 +113,7 @@ test(
   async () => {
     await using server = await serve((socket) => socket.once("data", () => socket.end("late")));
     const ports = new PublishedPorts();
-    await ports.open([{ bind: LOOPBACK, hostPort: 0, guestPort: server.port }]);
+    await ports.open([{ protocol: "tcp", bind: LOOPBACK, hostPort: 0, guestPort: server.port }]);
     const socket = await dial(ports.list()[0]!.hostPort);
     socket.end("early");
     await using host = await FakeHost.start();
@@ -116,7 +122,7 @@ test(
       new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
     );
     host.relay.network = { receive: (frame) => streams.receive(frame), ports: (f) => ports.control(f) };
-    ports.serve((target) => streams.connect(target));
+    ports.serve(streams);
     assert.equal(String(await readAll(socket)), "late");
     ports.close();
   },
@@ -129,7 +135,12 @@ test(
     const server = await serve(() => {});
     await server[Symbol.asyncDispose]();
     await using started = await startHost();
-    const { hostPort } = await started.ports.add({ bind: LOOPBACK, hostPort: 0, guestPort: server.port });
+    const { hostPort } = await started.ports.add({
+      protocol: "tcp",
+      bind: LOOPBACK,
+      hostPort: 0,
+      guestPort: server.port,
+    });
     const socket = await dial(hostPort);
     socket.resume();
     await closeOf(socket);
@@ -147,7 +158,12 @@ test(
       accepted.resolve(socket);
     });
     await using started = await startHost();
-    const { hostPort } = await started.ports.add({ bind: LOOPBACK, hostPort: 0, guestPort: server.port });
+    const { hostPort } = await started.ports.add({
+      protocol: "tcp",
+      bind: LOOPBACK,
+      hostPort: 0,
+      guestPort: server.port,
+    });
     for (const breaker of ["guest", "client"] as const) {
       accepted = Promise.withResolvers();
       const client = await dial(hostPort);
@@ -165,7 +181,7 @@ test(
 test("PublishedPorts.open() takes a port that is in use as a failure, and leaves nothing open", async () => {
   await using taken = await serve(() => {});
   const ports = new PublishedPorts();
-  const free = { bind: LOOPBACK, hostPort: 0, guestPort: 80 };
+  const free = { ...TCP, bind: LOOPBACK, hostPort: 0, guestPort: 80 };
   await assert.rejects(ports.open([free, { ...free, hostPort: taken.port }]), (error) => {
     assert.ok(error instanceof PortInUseError);
     assert.deepEqual([error.code, error.bind, error.hostPort], ["portInUse", LOOPBACK, taken.port]);
@@ -176,7 +192,7 @@ test("PublishedPorts.open() takes a port that is in use as a failure, and leaves
 
 test("PublishedPorts.add() refuses an address that is not the host's, and one port more than the limit", async () => {
   const ports = new PublishedPorts();
-  const port = { bind: LOOPBACK, hostPort: 0, guestPort: 80 };
+  const port = { ...TCP, bind: LOOPBACK, hostPort: 0, guestPort: 80 };
   await assert.rejects(ports.add({ ...port, bind: "192.0.2.1" }), NetworkError); // TEST-NET-1, RFC 5737
   for (let count = 0; count < PUBLISHED_PORTS_MAX; count++) await ports.add(port);
   await assert.rejects(ports.add(port), NetworkError);
@@ -185,7 +201,7 @@ test("PublishedPorts.add() refuses an address that is not the host's, and one po
 
 test("PublishedPorts.remove() stops listening and ends connections", async () => {
   const ports = new PublishedPorts();
-  const added = await ports.add({ bind: LOOPBACK, hostPort: 0, guestPort: 80 });
+  const added = await ports.add({ protocol: "tcp", bind: LOOPBACK, hostPort: 0, guestPort: 80 });
   const socket = await dial(added.hostPort);
   socket.resume();
   const closed = closeOf(socket);
@@ -202,10 +218,10 @@ test(
     await using started = await startHost();
     const client = await started.host.connect();
     const { add, list, remove } = PortAction;
-    const port = { bind: LOOPBACK, hostPort: 0, guestPort: 80 };
+    const port = { protocol: PortProtocol.tcp, bind: LOOPBACK, hostPort: 0, guestPort: 80 };
     const added = await client.changePorts({ action: add, ...port });
     assert.equal(added.failure, PortFailure.none);
-    assert.match(added.ports[0] ?? "", /^127\.0\.0\.1 \d+ 80$/);
+    assert.match(added.ports[0] ?? "", /^127\.0\.0\.1 \d+ 80 tcp$/);
     assert.deepEqual((await client.changePorts({ action: list, ...port })).ports, added.ports);
     const hostPort = Number(added.ports[0]?.split(" ")[1]);
     assert.equal((await client.changePorts({ ...port, action: remove, hostPort })).failure, PortFailure.none);

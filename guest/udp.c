@@ -1,0 +1,83 @@
+#include "udp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "reply.h"
+
+/* A socket of the loopback interface, connected to a port; -1 if there is none to be had. */
+static int connect_loopback(uint16_t port, bool is_ipv6) {
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    const struct sockaddr *address = is_ipv6 ? (const struct sockaddr *)&ipv6 : (const struct sockaddr *)&ipv4;
+    if (connect(fd, address, is_ipv6 ? sizeof ipv6 : sizeof ipv4) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+/* Nobody listens there: from now on by the other family. False if that cannot be. */
+static bool turn_family(struct session *session) {
+    int fd = connect_loopback(session->udp.port, !session->udp.is_ipv6);
+    if (fd < 0) return false;
+    session->udp.is_ipv6 = !session->udp.is_ipv6;
+    output_close(&session->outputs[0]);
+    output_open(&session->outputs[0], fd, MSG_DATAGRAM);
+    return true;
+}
+
+void udp_open(struct sessions *sessions, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    struct msg_udp_open message;
+    if (!msg_udp_open_decode(&reader, &message) || message.port == 0) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_MALFORMED, frame->type, "udpOpen cannot be decoded");
+        reply_closed(sessions->queue, frame->stream);
+        return;
+    }
+    if (session_find(sessions, frame->stream) != NULL) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
+        return;
+    }
+    int fd = sessions->refuses_new ? -1 : connect_loopback(message.port, false);
+    struct session *session = fd < 0 ? NULL : session_claim(sessions, frame->stream);
+    if (session == NULL) {
+        if (fd >= 0) close(fd);
+        reply_closed(sessions->queue, frame->stream);
+        return;
+    }
+    session->stage = SESSION_RUNNING;
+    session->is_udp = true;
+    session->udp = (struct flow){.port = message.port};
+    output_open(&session->outputs[0], fd, MSG_DATAGRAM);
+}
+
+void udp_send(struct session *session, struct text data) {
+    if (send(session->outputs[0].fd, data.bytes, data.size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
+    /* That is the fate of an earlier one; this one has not been sent. */
+    if (errno == ECONNREFUSED && turn_family(session))
+        send(session->outputs[0].fd, data.bytes, data.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+bool udp_read(struct sessions *sessions, struct session *session) {
+    struct output *output = &session->outputs[0];
+    if (!output->is_ready || !output_has_room(sessions, session)) return false;
+    struct frame frame = {.stream = session->stream, .type = MSG_DATAGRAM};
+    ssize_t size = queue_frame_from(sessions->queue, frame, output->fd, FRAME_PAYLOAD_BYTES_MAX);
+    if (size == 0) queue_frame(sessions->queue, &frame); /* an empty datagram is one, too */
+    if (size >= 0 || errno == EINTR) return true;
+    output->is_ready = false;
+    if (errno == ECONNREFUSED) turn_family(session);
+    return false;
+}
+
+void udp_step(struct sessions *sessions, struct session *session) {
+    if (!session->is_abandoned && !sessions->refuses_new) return;
+    reply_closed(sessions->queue, session->stream);
+    session_release(sessions, session);
+}

@@ -1,0 +1,48 @@
+/** iproute2's `ip`, which makes and shows the host's side of TAP networks. @module */
+import { spawnSync } from "node:child_process";
+import { messageOf, UnsupportedError } from "../base/errors.ts";
+import { findProgram } from "../platform/program.ts";
+import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
+
+/** `ip` needs milliseconds; the kernel's lock on the network may be held by others for longer. */
+const TIMEOUT_MS = 10_000;
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What `ip` said. */
+export interface IpResult {
+  readonly isDone: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** @throws {UnsupportedError} if it is not installed. */
+export function findIp(): string {
+  const program = findProgram("ip");
+  if (program !== undefined) return program;
+  throw new UnsupportedError("iproute2's program ip is not installed, and network mode tap needs it", {
+    hint: "apt-get install iproute2",
+  });
+}
+
+/** Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. */
+export function runIp(args: readonly string[], lines: readonly string[] = []): IpResult {
+  const { status, stdout, stderr, error } = spawnSync(findIp(), args, {
+    encoding: "utf8",
+    input: lines.map((line) => `${line}\n`).join(""),
+    timeout: TIMEOUT_MS,
+    maxBuffer: OUTPUT_BYTES_MAX,
+    env: { ...process.env, LC_ALL: "C" },
+  });
+  return {
+    isDone: status === 0,
+    stdout: stdout ?? "",
+    stderr: error === undefined ? stderr : messageOf(error),
+  };
+}
+
+/** What went wrong, as an error of its kind. */
+export function ipError(action: string, { stderr }: IpResult): Error {
+  const reason = stderr.trim().replaceAll("\n", "; ");
+  if (/Operation not permitted|Permission denied/.test(reason)) return new NetworkPrivilegeError(reason);
+  return new NetworkError(`Cannot ${action}: ${reason}`);
+}
