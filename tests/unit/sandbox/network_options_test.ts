@@ -35,7 +35,7 @@ test("parseSandboxOptions() takes a mode for a network with all defaults", () =>
 test("parseSandboxOptions() names the field of a network that cannot be", () => {
   const refused: readonly (readonly [unknown, string])[] = [
     ["bridge", "network.mode"],
-    [{ mode: "user", cidr: "10.1.2.0/24" }, "network"],
+    [{ mode: "user", cidr: "10.1.2.0/24" }, "network.cidr"],
     [{ mode: "tap", cidr: "10.1.2.0/31" }, "network.cidr"],
     [{ mode: "tap", cidr: "10.1.2.0/32" }, "network.cidr"],
     [{ mode: "tap", cidr: 5 }, "network.cidr"],
