@@ -41,6 +41,11 @@ export interface ExecOptions {
   readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
   /** Most bytes that `exec` collects of stdout and stderr together. @default {67_108_864} */
   readonly outputBytesMax?: number | undefined;
+  /**
+   * Whether the program goes on when nobody holds its handle any more, this process included; what it writes then is in
+   * the log alone. It cannot have a `timeoutMs`. @default {false}
+   */
+  readonly detached?: boolean | undefined;
   /** Aborting kills the process group. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -72,6 +77,7 @@ const schema = z.strictObject({
     .optional(),
   rlimits: rlimitsSchema.optional(),
   outputBytesMax: z.int().min(0).optional(),
+  detached: z.boolean().default(false),
   signal: z.instanceof(AbortSignal).optional(),
 });
 
@@ -94,8 +100,10 @@ export function resolveExec(
     issues.push({ field: "args", problem: "must be a list of texts" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
+  if (parsed.data?.detached && parsed.data.timeoutMs !== undefined)
+    issues.push({ field: "timeoutMs", problem: "cannot be set for a program that is detached" });
   if (!parsed.success || issues.length > 0) throw new InvalidConfigError(issues);
-  const { env, cwd, user, tty, rlimits, stdin = defaultStdin } = parsed.data;
+  const { env, cwd, user, tty, rlimits, detached, stdin = defaultStdin } = parsed.data;
   return {
     start: {
       argv,
@@ -105,6 +113,7 @@ export function resolveExec(
       rlimits: mergeRlimits(config, rlimits ?? {}),
       terminal: tty === true ? DEFAULT_TERMINAL : tty === false ? undefined : tty,
       stdin: stdin !== "null",
+      detached,
     },
     input: typeof stdin === "object" ? stdin.bytes : undefined,
     timeoutMs: parsed.data.timeoutMs,
