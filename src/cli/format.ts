@@ -20,7 +20,7 @@ export function formatBytes(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 || value >= 99.5 ? value.toFixed(0) : value.toFixed(1)} ${SIZE_UNITS[unit]}`;
+  return `${unit === 0 || value >= 99.95 ? value.toFixed(0) : value.toFixed(1)} ${SIZE_UNITS[unit]}`;
 }
 
 /** `"512 MiB"`, `"4 GiB"`: sizes that people choose in powers of two. */

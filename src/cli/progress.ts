@@ -9,7 +9,7 @@ import { formatBytes } from "./format.ts";
 import type { Output } from "./output.ts";
 import { PullMeter, type Stage } from "./pull_meter.ts";
 
-/** Shows one thing that takes time, until it is closed. */
+/** Shows one thing that takes time. Disposed of, it leaves nothing on the terminal; what comes later begins anew. */
 export interface ProgressView extends Disposable {
   /** A step that says no more than its name: on a terminal only, as the result follows. */
   step(label: string): void;
@@ -58,7 +58,10 @@ class BarView implements ProgressView {
     );
   }
 
-  readonly pull = (event: PullProgress): void => this.#show(this.#meter.update(event));
+  readonly pull = (event: PullProgress): void => {
+    // An image that was there all along is complete, too.
+    if (event.kind !== "complete") this.#show(this.#meter.update(event));
+  };
 
   step(label: string): void {
     this.#show({ label });
@@ -74,6 +77,7 @@ class BarView implements ProgressView {
 
   [Symbol.dispose](): void {
     if (this.#isStarted) this.#bar.stop();
+    this.#isStarted = false;
   }
 
   #show(stage: Stage): void {

@@ -72,7 +72,11 @@ export function formatJson(value: unknown): string {
 }
 
 function plainTable(colAligns: ("left" | "right")[]): InstanceType<typeof Table> {
-  return new Table({ chars: NO_BORDERS, style: { "padding-left": 0, "padding-right": 0 }, colAligns });
+  return new Table({
+    chars: NO_BORDERS,
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+    colAligns,
+  });
 }
 
 function trimLines(text: string): string {
