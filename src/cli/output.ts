@@ -19,6 +19,9 @@ export class BrokenPipeError extends Error {
   override readonly name = "BrokenPipeError";
 }
 
+/** A pipe without a reader, a terminal that hung up, and writes after either. */
+const READER_GONE: ReadonlySet<unknown> = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
+
 type Style = Parameters<typeof styleText>[0];
 
 /** What a terminal that does not say its size is taken for. */
@@ -39,7 +42,7 @@ export class Output {
     this.stream = stream;
     this.isTerminal = stream.isTTY === true;
     this.#hasColour = this.isTerminal && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
-    stream.on("error", () => this.#break()); // also what no write is waiting for
+    stream.on("error", (error) => void this.#failureOf(error)); // also what no write is waiting for
   }
 
   get hasColour(): boolean {
@@ -57,7 +60,7 @@ export class Output {
   /**
    * Resolves when the stream has taken it, so that who waits is as fast as the reader.
    *
-   * @throws {BrokenPipeError}
+   * @throws {BrokenPipeError} if nobody reads any more; else what the system says: a file on a full disk, for example.
    */
   write(chunk: string | Uint8Array): Promise<void> {
     const written = this.#isBroken ? Promise.reject(new BrokenPipeError()) : this.#send(chunk);
@@ -82,16 +85,18 @@ export class Output {
   #send(chunk: string | Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.stream.write(chunk, (error) => {
-        if (!error) return resolve();
-        this.#break();
-        reject(new BrokenPipeError(error.message, { cause: error }));
+        if (error) reject(this.#failureOf(error));
+        else resolve();
       });
     });
   }
 
-  #break(): void {
-    if (this.#isBroken) return;
-    this.#isBroken = true;
-    this.onBroken();
+  #failureOf(error: Error): Error {
+    if (!("code" in error) || !READER_GONE.has(error.code)) return error;
+    if (!this.#isBroken) {
+      this.#isBroken = true;
+      this.onBroken();
+    }
+    return new BrokenPipeError(error.message, { cause: error });
   }
 }

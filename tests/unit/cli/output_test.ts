@@ -44,7 +44,7 @@ test("Output.write() rejects once nobody reads, and tells so once", async () => 
   let broken = 0;
   output.onBroken = () => broken++;
   await output.write("kept");
-  stream.failure = new Error("write EPIPE");
+  stream.failure = Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
   await assert.rejects(output.write("lost"), BrokenPipeError);
   await assert.rejects(output.line("lost"), BrokenPipeError);
   await output.flush();
@@ -54,4 +54,15 @@ test("Output.write() rejects once nobody reads, and tells so once", async () => 
 test("Output takes a terminal that does not say its size for one of 80 columns", () => {
   assert.equal(new Output(new MemoryStream({ columns: 0 })).columns, 80);
   assert.equal(new Output(new MemoryStream({ columns: 132 })).columns, 132);
+});
+
+test("Output.write() rejects with what else the system says", async () => {
+  const stream = new MemoryStream();
+  const output = new Output(stream);
+  output.onBroken = () => assert.fail("there is a reader");
+  stream.failure = Object.assign(new Error("no space"), { code: "ENOSPC" });
+  await assert.rejects(output.write("lost"), { code: "ENOSPC" });
+  stream.failure = undefined;
+  await output.write("kept");
+  assert.equal(stream.text, "kept");
 });
