@@ -29,6 +29,11 @@ export class ProgramCommand extends Command {
   }
 }
 
+/** `-i`, as fingers know it from Docker: input is passed on anyway. */
+export function interactiveOption() {
+  return new Option("-i, --interactive", "accepted, as input is always passed on").hideHelp();
+}
+
 /** `--format json`, and `--json` as a shorter way to say it. */
 export function formatOption() {
   return new Option("--format <format>", "output format").choices(["json"] as const);

@@ -51,6 +51,18 @@ export class CliContext implements CliStreams {
     await this.stderr.write(formatErrorText(describeError(error), this.stderr));
   }
 
+  /** Waits for what goes on without us, too: Ctrl-C ends the waiting alone. */
+  async unlessInterrupted<T>(work: Promise<T>): Promise<T> {
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(this.signal.reason);
+    this.signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await Promise.race([work, aborted.promise]);
+    } finally {
+      this.signal.removeEventListener("abort", abort);
+    }
+  }
+
   /** Does something with each of several names: one that fails keeps none of the others from it. */
   async forEach(
     names: readonly string[],

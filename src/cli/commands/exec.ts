@@ -1,7 +1,7 @@
 /** `msb exec`: a program in a sandbox that runs. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox } from "../../../mod.ts";
-import { ProgramCommand } from "../command.ts";
+import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { collect, parseDurationMs, parsePair, parseRlimit } from "../parse.ts";
 import { attachProgram, wantsTerminal } from "../program.ts";
@@ -21,6 +21,7 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
     .option("-u, --user <user>", "user: name, uid, name:group or uid:gid")
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
     .option("--no-tty", "run on pipes, even on a terminal")
+    .addOption(interactiveOption())
     .option("-d, --detach", "leave the program in the background: its output is in the log")
     .option("--timeout <time>", "kill the program after this time and exit with 124", parseDurationMs)
     .option("--rlimit <NAME=SOFT[:HARD]>", "resource limit; repeatable", collect(parseRlimit))

@@ -1,9 +1,10 @@
 /** `msb start`, `stop`, `restart`, `kill`, `pause`, `resume` and `rm`: each for any number of sandboxes. @module */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
-import { Sandbox } from "../../../mod.ts";
+import { Sandbox, type SandboxHandle } from "../../../mod.ts";
 import { withBootProgress } from "../boot.ts";
 import type { CliContext } from "../context.ts";
 import { parseDurationMs } from "../parse.ts";
+import { showProgress } from "../progress.ts";
 
 const NAMES = ["<names...>", "the sandboxes"] as const;
 const QUIET = ["-q, --quiet", "do not print the names"] as const;
@@ -33,11 +34,20 @@ export function stopCommand(cli: CliContext): CommandUnknownOpts {
     .action((names, flags) =>
       cli.forEach(names, flags, async (name) => {
         const handle = await Sandbox.get(name);
-        if (flags.force === true) await handle.kill();
-        else if (flags.timeout === undefined) await handle.stop();
-        else await handle.stopWithTimeout(flags.timeout);
+        using progress = showProgress(cli.stderr, flags);
+        progress.step(`Stopping ${name}`);
+        await cli.unlessInterrupted(stop(handle, flags)); // it goes on stopping, whoever waits for it
       }),
     );
+}
+
+async function stop(
+  handle: SandboxHandle,
+  { force, timeout }: { readonly force?: true | undefined; readonly timeout?: number | undefined },
+): Promise<void> {
+  if (force === true) await handle.kill();
+  else if (timeout === undefined) await handle.stop();
+  else await handle.stopWithTimeout(timeout);
 }
 
 export function restartCommand(cli: CliContext): CommandUnknownOpts {
@@ -92,8 +102,7 @@ export function removeCommand(cli: CliContext): CommandUnknownOpts {
     .action((names, flags) =>
       cli.forEach(names, flags, async (name) => {
         const handle = await Sandbox.get(name);
-        if (flags.force === true) await handle.destroy({ force: true });
-        else await handle.remove();
+        await (flags.force === true ? handle.destroy({ force: true }) : handle.remove());
       }),
     );
 }

@@ -2,7 +2,7 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { type ExecHandle, type ExecOptions, MicrosandboxError, Sandbox } from "../../../mod.ts";
 import { withBootProgress } from "../boot.ts";
-import { ProgramCommand } from "../command.ts";
+import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { parseDurationMs } from "../parse.ts";
 import { attachProgram, wantsTerminal } from "../program.ts";
@@ -31,6 +31,7 @@ export function runCommand(cli: CliContext): CommandUnknownOpts {
     .option("--rm", "remove the sandbox afterwards, even if it has a name")
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
     .option("--no-tty", "run on pipes, even on a terminal")
+    .addOption(interactiveOption())
     .option("--timeout <time>", "kill the program after this time and exit with 124", parseDurationMs)
     .action(async (image, command, flags) => {
       if (flags.detach === true) await runDetached(cli, image, command, flags);

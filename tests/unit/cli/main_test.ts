@@ -56,6 +56,7 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
     [["ls", "--format", "yaml"], "Allowed choices are json"],
     [["run", "-m", "12Q", "alpine"], "It must be a size such as 512M"],
     [["exec", "web"], "error: say what to run"],
+    [["exec", "-it", "web", "--bogus"], "error: unknown option '--bogus'"],
     [["snapshot", "create"], "error: required option '--from-sandbox <sandbox>' not specified"],
     [["stop", "bad name"], "error: name: must be letters"],
   ] as const;
