@@ -46,15 +46,17 @@ async function attachTerminal(cli: CliContext, start: Start): Promise<number> {
   const { rows, columns } = cli.stdout;
   await using program = await start({ stdin: "pipe", tty: { rows, columns }, signal: cli.signal });
   using _signals = cli.interrupt.redirect(passSignals(program));
-  const resize = () => void program.resize(cli.stdout.rows, cli.stdout.columns);
-  process.on("SIGWINCH", resize);
+  using _size = followSize(cli, program);
   using _raw = rawMode(cli.stdin);
   using _input = await connectInput(cli.stdin, program);
-  try {
-    return await copyOutput(cli, program);
-  } finally {
-    process.off("SIGWINCH", resize);
-  }
+  return await copyOutput(cli, program);
+}
+
+/** The program's terminal is as large as this one, also when this one changes. */
+function followSize({ stdout }: CliContext, program: ExecHandle): Disposable {
+  const resize = () => void program.resize(stdout.rows, stdout.columns);
+  process.on("SIGWINCH", resize);
+  return { [Symbol.dispose]: () => void process.off("SIGWINCH", resize) };
 }
 
 async function copyOutput({ stdout, stderr }: CliContext, program: ExecHandle): Promise<number> {
