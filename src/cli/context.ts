@@ -56,6 +56,7 @@ export class CliContext implements CliStreams {
     const aborted = Promise.withResolvers<never>();
     const abort = () => aborted.reject(this.signal.reason);
     this.signal.addEventListener("abort", abort, { once: true });
+    if (this.signal.aborted) abort();
     try {
       return await Promise.race([work, aborted.promise]);
     } finally {

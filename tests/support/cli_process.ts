@@ -13,7 +13,8 @@ export const terminalProblem: string | undefined = existsSync("/usr/bin/script")
   : "script is missing: apt-get install bsdutils";
 
 const CLI = fileURLToPath(new URL("../../cli.ts", import.meta.url));
-const COMMAND: readonly string[] =
+/** What runs `msb` on the runtime of this test. */
+export const CLI_COMMAND: readonly string[] =
   "Deno" in globalThis ? [process.execPath, "run", "--allow-all", "--quiet", CLI] : [process.execPath, CLI];
 
 /** What is sent once something has been shown. */
@@ -47,7 +48,8 @@ export async function spawnCli(
   options: CliProcessOptions = {},
 ): Promise<CliResult> {
   const { input, replies, terminal, environment } = options;
-  const [file = "", ...args] = terminal === undefined ? [...COMMAND, ...words] : onTerminal(words, terminal);
+  const [file = "", ...args] =
+    terminal === undefined ? [...CLI_COMMAND, ...words] : onTerminal(words, terminal);
   const child = spawn(file, args, {
     env: { ...process.env, NO_COLOR: "1", ...environment },
     stdio: [input === undefined && replies === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -89,6 +91,6 @@ function onTerminal(
   words: readonly string[],
   { columns, rows }: { readonly columns: number; readonly rows: number },
 ): string[] {
-  const quoted = [...COMMAND, ...words].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  const quoted = [...CLI_COMMAND, ...words].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
   return ["/usr/bin/script", "-qec", `stty columns ${columns} rows ${rows}; exec ${quoted}`, "/dev/null"];
 }

@@ -1,7 +1,9 @@
 /** `msb pull` as a process, from a registry of the test's own: on a pseudo-terminal and on pipes. @module */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { spawnCli, terminalProblem } from "../../support/cli_process.ts";
+import { join } from "node:path";
+import { CLI_COMMAND, spawnCli, terminalProblem } from "../../support/cli_process.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { TestRegistry } from "../../support/registry_server.ts";
 import { buildTar } from "../image/tar_builder.ts";
@@ -62,6 +64,20 @@ test(
   },
   { skip: terminalProblem },
 );
+
+test("msb save and msb load go through pipes", async () => {
+  await withRegistry(async ({ reference, home }) => {
+    const env = { ...process.env, MSB_HOME: home, REFERENCE: reference, ARCHIVE: join(home, "image.tar") };
+    const shell = (script: string) =>
+      execFileSync("sh", ["-c", script, "sh", ...CLI_COMMAND], { env, encoding: "utf8" });
+    await spawnCli(["pull", "--quiet", reference], { environment: { MSB_HOME: home } });
+    shell('"$@" save --format oci "$REFERENCE" > "$ARCHIVE" && "$@" image rm "$REFERENCE"');
+    assert.equal(shell('"$@" images -q'), "");
+    assert.equal(shell('cat "$ARCHIVE" | "$@" load --quiet'), `${reference}\n`);
+    assert.equal(shell('"$@" images -q'), `${reference}\n`);
+    assert.equal(shell('"$@" image inspect --json "$REFERENCE" | head -c 1'), "{");
+  });
+});
 
 test("msb pull says what is wrong, with a code", async () => {
   await withRegistry(async ({ reference, home }) => {
