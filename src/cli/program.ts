@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import type { ExecHandle, ExecOptions, ExecSink } from "../../mod.ts";
 import type { CliContext, InputStream } from "./context.ts";
@@ -77,10 +78,15 @@ function passSignals(program: ExecHandle): (signal: EndingSignal) => void {
   };
 }
 
-/** Keystrokes go to the program as they are, ^C among them. */
+/**
+ * Keystrokes go to the program as they are, ^C among them, and what it writes to the screen as it is: the guest's terminal
+ * has turned line feeds into what a terminal wants already.
+ */
 function rawMode(stdin: InputStream): Disposable {
-  if (stdin.isTTY !== true) return { [Symbol.dispose]: () => {} };
-  stdin.setRawMode?.(true);
+  if (stdin.isTTY !== true || stdin.setRawMode === undefined) return { [Symbol.dispose]: () => {} };
+  stdin.setRawMode(true);
+  // The runtimes leave output processing on, which disturbs full-screen programs. What is off comes back with the mode.
+  spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
   return { [Symbol.dispose]: () => void stdin.setRawMode?.(false) };
 }
 
