@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { doctor, MicrosandboxError, type PullProgress, Sandbox } from "../mod.ts";
+import { type CreateStep, doctor, MicrosandboxError, Sandbox } from "../mod.ts";
+import { Output } from "../src/cli/output.ts";
+import { showProgress } from "../src/cli/progress.ts";
 
 const begin = performance.now();
 let stageBegin = begin;
@@ -17,27 +19,27 @@ function stage(name: string, detail: string): void {
   stageBegin = now;
 }
 
-/** Shows how the image gets on: one line that changes on a terminal, nothing elsewhere (its stage has a line anyway). */
-function showProgress(event: PullProgress): void {
-  if (!process.stdout.isTTY) return;
-  const count = "totalBytes" in event && event.totalBytes ? progressBar(event) : "";
-  process.stdout.write(`\r\x1b[K${event.kind} ${count}${event.kind === "complete" ? "\r\x1b[K" : ""}`);
-}
-
-function progressBar(event: PullProgress): string {
-  const done =
-    "downloadedBytes" in event ? event.downloadedBytes : "bytesRead" in event ? event.bytesRead : 0;
-  const total = "totalBytes" in event ? (event.totalBytes ?? 0) : 0;
-  const filled = total === 0 ? 0 : Math.round((Math.min(done, total) / total) * 30);
-  return `[${"#".repeat(filled)}${" ".repeat(30 - filled)}] ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
-}
-
 async function run(sandbox: Sandbox, command: string, ...args: string[]): Promise<void> {
   const output = await sandbox.exec(command, args);
   stage("exec", `${[command, ...args].join(" ")}  → exit code ${output.code}`);
   for (const line of (output.stdout() + output.stderr()).trimEnd().split("\n"))
     console.log(`${" ".repeat(20)} ${line}`);
   if (!output.success) throw new Error(`${command} failed`);
+}
+
+/** Boots the sandbox. A bar shows how its image gets on; its line is gone before the first stage has one. */
+async function createWithProgress(image: string, onStep: (step: CreateStep) => void): Promise<Sandbox> {
+  using progress = showProgress(new Output(process.stdout, process.env));
+  return await Sandbox.create(
+    { name: "quickstart", image, memoryMiB: 256, replace: true },
+    {
+      onPullProgress: progress.pull,
+      onStep: (step) => {
+        progress[Symbol.dispose]();
+        onStep(step);
+      },
+    },
+  );
 }
 
 async function main(image: string): Promise<void> {
@@ -50,13 +52,9 @@ async function main(image: string): Promise<void> {
     agent: "the guest's kernel has started the agent",
     root: "the root file system is assembled",
   };
-  const sandbox = await Sandbox.create(
-    { name: "quickstart", image, memoryMiB: 256, replace: true },
-    {
-      onStep: (step) => steps[step] !== undefined && stage(step === "agent" ? "boot" : step, steps[step]),
-      onPullProgress: showProgress,
-    },
-  );
+  const sandbox = await createWithProgress(image, (step) => {
+    if (steps[step] !== undefined) stage(step === "agent" ? "boot" : step, steps[step]);
+  });
   stage("ready", `sandbox ${sandbox.name} (${sandbox.id})`);
   await run(sandbox, "uname", "-a");
   await run(sandbox, "sh", "-c", "echo $((6 * 7)) > /root/answer; cat /root/answer; df -h / | tail -n 1");

@@ -30,6 +30,7 @@ const STAGES: readonly Stage[] = [
       "check",
       "--quiet",
       "mod.ts",
+      "cli.ts",
       "src/vmm/start.ts",
       "src/vmm/main.ts",
       "src/vmm/engine/krun_worker.ts",

@@ -253,9 +253,13 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     return this.#events;
   }
 
-  /** Kills the program if it still runs, and waits until it is gone: not for others that it left behind with its pipes. */
+  /**
+   * Kills the program if it still runs, and waits until it is gone: not for others that it left behind with its pipes. One
+   * that was started detached goes on.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session.close();
+    if (this.#request.start.detached === true) return;
     await Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
   }
 
@@ -309,6 +313,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   #endWith(error: Error): void {
     this.#ending ??= error;
     this.#failed.reject(this.#ending);
+    if (this.#request.start.detached === true) this.#session.signal(SIGKILL); // which closing does to the others
     this.#session.close(this.#ending);
     this.#release();
   }

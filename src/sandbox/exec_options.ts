@@ -42,6 +42,11 @@ export interface ExecOptions {
   readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
   /** Most bytes that `exec` collects of stdout and stderr together. @default {67_108_864} */
   readonly outputBytesMax?: number | undefined;
+  /**
+   * Whether the program goes on when nobody holds its handle any more, this process included; what it writes then is in
+   * the log alone. It cannot have a `timeoutMs`. @default {false}
+   */
+  readonly detached?: boolean | undefined;
   /** Aborting kills the process group. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -73,6 +78,7 @@ const schema = z.strictObject({
     .optional(),
   rlimits: rlimitsSchema.optional(),
   outputBytesMax: z.int().min(0).optional(),
+  detached: z.boolean().default(false),
   signal: z.instanceof(AbortSignal).optional(),
 });
 
@@ -95,8 +101,10 @@ export function resolveExec(
     issues.push({ field: "args", problem: "must be a list of texts" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
+  if (checked.data?.detached && checked.data.timeoutMs !== undefined)
+    issues.push({ field: "timeoutMs", problem: "cannot be set for a program that is detached" });
   if (checked.data === undefined || issues.length > 0) throw new InvalidConfigError(issues);
-  const { env, cwd, user, tty, rlimits, stdin = defaultStdin, timeoutMs, outputBytesMax } = checked.data;
+  const { env, cwd, user, tty, rlimits, detached, stdin = defaultStdin, timeoutMs } = checked.data;
   return {
     start: {
       argv,
@@ -106,10 +114,11 @@ export function resolveExec(
       rlimits: mergeRlimits(config, rlimits ?? {}),
       terminal: tty === true ? DEFAULT_TERMINAL : tty === false ? undefined : tty,
       stdin: stdin !== "null",
+      detached,
     },
     input: typeof stdin === "object" ? stdin.bytes : undefined,
     timeoutMs,
-    outputBytesMax: outputBytesMax ?? OUTPUT_BYTES_MAX,
+    outputBytesMax: checked.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
     signal: checked.data.signal,
   };
 }

@@ -111,6 +111,7 @@ test("resolveExec() refuses every option that cannot be, by its name", () => {
       { "a b": { soft: 1 } },
     ],
     outputBytesMax: [-1, 1.5, "5"],
+    detached: ["yes", 1],
     signal: [{}, true],
   };
   for (const [field, values] of Object.entries(cases)) {
@@ -123,6 +124,14 @@ test("resolveExec() refuses every option that cannot be, by its name", () => {
     }
   }
   assert.ok(wrongFields(() => resolve({ timeout: 5 })).length > 0);
+});
+
+test("resolveExec() takes detached, and no time limit beside it", () => {
+  assert.deepEqual([resolve().start.detached, resolve({ detached: true }).start.detached], [false, true]);
+  assert.deepEqual(
+    wrongFields(() => resolve({ detached: true, timeoutMs: 5 })),
+    ["timeoutMs"],
+  );
 });
 
 test("resolveExec() refuses a command line that cannot be", () => {

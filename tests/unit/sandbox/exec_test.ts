@@ -215,6 +215,24 @@ test(
 );
 
 test(
+  "ExecHandle of a detached program lets it go on, and kills it only if its signal fires",
+  async () => {
+    await using host = await FakeHost.start();
+    const stop = new AbortController();
+    const forever = script("sleep 1000", { detached: true });
+    const left = await run(host, forever);
+    await left[Symbol.asyncDispose](); // does not wait for its end
+    const aborted = await run(host, forever, { signal: stop.signal });
+    stop.abort();
+    await assert.rejects(aborted.wait(), { code: "aborted" });
+    await waitUntilGone(host, aborted.pid);
+    const alive = await run(host, script(`kill -0 ${left.pid} && kill -9 ${left.pid}`));
+    assert.equal((await alive.wait()).code, 0);
+  },
+  options,
+);
+
+test(
   "ExecHandle leaves no listener on a signal that outlives it",
   async () => {
     await using host = await FakeHost.start();

@@ -1,0 +1,49 @@
+/** `msb exec`: a program in a sandbox that runs. @module */
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { Sandbox } from "../../../mod.ts";
+import { interactiveOption, ProgramCommand } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { collect, parseDurationMs, parsePair, parseRlimit } from "../parse.ts";
+import { attachProgram, wantsTerminal } from "../program.ts";
+import { toRecord } from "../sandbox_flags.ts";
+
+export function execCommand(cli: CliContext): CommandUnknownOpts {
+  return new ProgramCommand("exec")
+    .summary("run a program in a running sandbox")
+    .description(
+      "Runs a program in a running sandbox and exits as it does. Input, output and signals are passed on. " +
+        "Without a program, a terminal gets the sandbox's shell.",
+    )
+    .argument("<name>", "the sandbox")
+    .argument("[command...]", "the program and its arguments")
+    .option("-e, --env <KEY=VALUE>", "variable; repeatable", collect(parsePair))
+    .option("-w, --workdir <path>", "working directory")
+    .option("-u, --user <user>", "user: name, uid, name:group or uid:gid")
+    .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
+    .option("--no-tty", "run on pipes, even on a terminal")
+    .addOption(interactiveOption())
+    .option("-d, --detach", "leave the program in the background: its output is in the log")
+    .option("--timeout <time>", "kill the program after this time and exit with 124", parseDurationMs)
+    .option("--rlimit <NAME=SOFT[:HARD]>", "resource limit; repeatable", collect(parseRlimit))
+    .action(async (name, words, flags, command) => {
+      const isInteractive = flags.detach !== true && wantsTerminal(cli, flags);
+      if (words.length === 0 && !isInteractive)
+        command.error("error: say what to run: msb exec NAME -- PROGRAM");
+      const sandbox = await (await Sandbox.get(name)).connect();
+      const [program = sandbox.config().shell, ...args] = words;
+      const options = {
+        env: toRecord(flags.env),
+        cwd: flags.workdir,
+        user: flags.user,
+        rlimits: toRecord(flags.rlimit),
+        timeoutMs: flags.timeout,
+      };
+      if (flags.detach === true) {
+        await sandbox.execStream(program, args, { ...options, stdin: "null", detached: true });
+      } else {
+        cli.exitStatus = await attachProgram(cli, flags, (streams) =>
+          sandbox.execStream(program, args, { ...options, ...streams }),
+        );
+      }
+    });
+}

@@ -1,0 +1,76 @@
+/**
+ * Errors of the library in the words of the command line: flags for options, commands for methods.
+ *
+ * @module
+ */
+import { InvalidConfigError, MicrosandboxError } from "../../mod.ts";
+
+/** An error as it is shown. */
+export interface ErrorText {
+  readonly message: string;
+  /** The stable code, where there is one. */
+  readonly code: string | undefined;
+  readonly hint: string | undefined;
+}
+
+/** What to do, where the library's own advice is for programs. */
+const HINTS: Readonly<Record<string, string>> = {
+  sandboxNotFound: "`msb ls` lists those that there are",
+  sandboxAlreadyExists: "choose another --name, add --replace, or see `msb start` and `msb rm`",
+  sandboxStillRunning: "`msb stop` it first, or add --force",
+  sandboxNotRunning: "`msb start` boots it",
+  sandboxReplaced: "try again: the name is another sandbox's now",
+  noDefaultCommand: "say what to run: msb run IMAGE -- PROGRAM",
+  imageInUse: "`msb rm` what uses it, or add --force to remove the name only",
+  snapshotNotFound: "`msb snapshot ls` lists those that there are",
+  engineUnavailable: "`msb doctor` says what is missing",
+};
+
+/** The flag that sets an option of the library. */
+const FLAGS: Readonly<Record<string, string>> = {
+  name: "name",
+  image: "IMAGE",
+  fromSnapshot: "SNAPSHOT",
+  cpus: "--cpus",
+  memoryMiB: "--memory",
+  diskMiB: "--root-disk",
+  env: "--env",
+  workdir: "--workdir",
+  cwd: "--workdir",
+  user: "--user",
+  shell: "--shell",
+  hostname: "--hostname",
+  labels: "--label",
+  rlimits: "--rlimit",
+  engine: "--engine",
+  maxDurationMs: "--max-duration",
+  idleTimeoutMs: "--idle-timeout",
+  timeoutMs: "--timeout",
+  network: "--network",
+  ports: "--port",
+  tail: "--tail",
+  since: "--since",
+  until: "--until",
+  sources: "--source",
+};
+
+export function describeError(error: unknown): ErrorText {
+  if (error instanceof InvalidConfigError) {
+    const message = error.issues.map(({ field, problem }) => `${flagOf(field)}: ${problem}`).join("; ");
+    return { message, code: error.code, hint: error.hint };
+  }
+  if (MicrosandboxError.is(error)) {
+    return { message: error.summary, code: error.code, hint: HINTS[error.code] ?? error.hint };
+  }
+  return {
+    message: error instanceof Error ? error.message : String(error),
+    code: undefined,
+    hint: undefined,
+  };
+}
+
+/** `rlimits.nofile` is of `--rlimit`. */
+function flagOf(field: string): string {
+  const [option = "", ...rest] = field.split(".");
+  return [FLAGS[option] ?? option, ...rest].join(" ");
+}

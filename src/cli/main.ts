@@ -1,0 +1,115 @@
+/**
+ * `msb`: reads the command line, runs the command, and says what went wrong.
+ *
+ * @module
+ */
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { adopt, inheritSettings } from "./command.ts";
+import { loadCommand, saveCommand } from "./commands/archive.ts";
+import { createCommand, restoreCommand } from "./commands/create.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { eventsCommand } from "./commands/events.ts";
+import { execCommand } from "./commands/exec.ts";
+import { imageCommand } from "./commands/image.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import {
+  killCommand,
+  pauseCommand,
+  removeCommand,
+  restartCommand,
+  resumeCommand,
+  startCommand,
+  stopCommand,
+} from "./commands/lifecycle.ts";
+import { listCommand, statusCommand } from "./commands/list.ts";
+import { logsCommand } from "./commands/logs.ts";
+import { pullCommand } from "./commands/pull.ts";
+import { runCommand } from "./commands/run.ts";
+import { snapshotCommand } from "./commands/snapshot.ts";
+import { CliContext, type CliStreams } from "./context.ts";
+import { ExitStatus } from "./exit_status.ts";
+import { VERSION, versionLine } from "./version.ts";
+
+/** Runs one command line; gives the exit status. Never throws. */
+export async function main(words: readonly string[], streams: CliStreams): Promise<number> {
+  const cli = new CliContext(streams);
+  const { stdout, stderr, interrupt } = cli;
+  stdout.onBroken = () => interrupt.abort(ExitStatus.brokenPipe);
+  try {
+    await buildProgram(cli).parseAsync([...words], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) cli.exitStatus = error.exitCode === 0 ? 0 : ExitStatus.usage;
+    else if (interrupt.status === undefined) await cli.fail(error).catch(() => {}); // nobody reads it
+  }
+  await Promise.all([stdout.flush(), stderr.flush()]);
+  return interrupt.status ?? cli.exitStatus;
+}
+
+function buildProgram(cli: CliContext): CommandUnknownOpts {
+  const { stdout, stderr } = cli;
+  const program: CommandUnknownOpts = new Command("msb")
+    .description("Runs programs in microVMs.")
+    .version(`msb ${VERSION}`, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help of a command")
+    .usage("<command> [options]")
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError("  hint: --help shows what can be said")
+    .configureHelp({
+      styleTitle: (text) => stdout.style("bold", text),
+      subcommandTerm: (command) => [command.name(), ...command.aliases()].join(", "),
+    })
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text).catch(() => {}), // main() waits for it
+      writeErr: (text) => void stderr.write(text).catch(() => {}),
+      outputError: (text, write) => write(text.replace(/^error:/, stderr.style("red", "error:"))),
+      getOutHelpWidth: () => stdout.columns,
+      getErrHelpWidth: () => stderr.columns,
+      getOutHasColors: () => stdout.hasColour,
+      getErrHasColors: () => stderr.hasColour,
+    });
+  adopt(
+    program,
+    [
+      runCommand(cli),
+      createCommand(cli),
+      restoreCommand(cli),
+      startCommand(cli),
+      stopCommand(cli),
+      restartCommand(cli),
+      killCommand(cli),
+      pauseCommand(cli),
+      resumeCommand(cli),
+      removeCommand(cli),
+    ],
+    { heading: "Sandboxes:" },
+  );
+  adopt(
+    program,
+    [
+      execCommand(cli),
+      logsCommand(cli),
+      eventsCommand(cli),
+      listCommand(cli),
+      statusCommand(cli),
+      inspectCommand(cli),
+    ],
+    { heading: "In and about them:" },
+  );
+  adopt(
+    program,
+    [pullCommand(cli), loadCommand(cli), saveCommand(cli), imageCommand(cli), snapshotCommand(cli)],
+    { heading: "Images and snapshots:" },
+  );
+  program.commandsGroup("The rest:");
+  adopt(program, [doctorCommand(cli), versionCommand(cli)], { heading: "The rest:" });
+  inheritSettings(program, program);
+  return program;
+}
+
+function versionCommand({ stdout }: CliContext): CommandUnknownOpts {
+  return new Command("version")
+    .description("print the version, and what runs it")
+    .action(() => stdout.line(versionLine()));
+}

@@ -1,0 +1,103 @@
+/**
+ * Values of flags: sizes, durations, ports, pairs. What cannot be read is refused with what would do.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from "@commander-js/extra-typings";
+import type { PortOptions, RlimitOptions } from "../../mod.ts";
+
+const DURATION = /^(?<amount>\d+(?:\.\d+)?)(?<unit>ms|s|m|h|d)?$/;
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+const SIZE = /^(?<amount>\d+(?:\.\d+)?)(?<unit>[kmgt])?(?:i?b)?$/i;
+const UNIT_MIB: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
+/** `HOST:GUEST`; before it there may be an address, of IPv6 in brackets, and behind it a protocol. */
+const PORT =
+  /^(?:(?<bind>[\d.]+|\[[^\]]+\]):)?(?<host>\d{1,5}):(?<guest>\d{1,5})(?:\/(?<protocol>tcp|udp))?$/;
+const RLIMIT = /^(?<name>[a-z]+)=(?<soft>\d+|unlimited)(?::(?<hard>\d+|unlimited))?$/;
+
+/** `"500ms"`, `"30s"`, `"5m"`, `"1.5h"`, `"2d"`, or a number of seconds, in milliseconds. */
+export function parseDurationMs(text: string): number {
+  const { amount, unit = "s" } = DURATION.exec(text)?.groups ?? {};
+  if (amount === undefined)
+    throw new InvalidArgumentError("It must be a duration such as 500ms, 30s, 5m or 1h.");
+  return Math.round(Number(amount) * (UNIT_MS[unit] ?? 1));
+}
+
+/** `"512M"`, `"1.5G"`, or a number of MiB, in MiB. */
+export function parseSizeMiB(text: string): number {
+  const { amount, unit = "m" } = SIZE.exec(text)?.groups ?? {};
+  if (amount === undefined) throw new InvalidArgumentError("It must be a size such as 512M or 1G.");
+  const sizeMiB = Number(amount) * (UNIT_MIB[unit.toLowerCase()] ?? 1);
+  if (!Number.isInteger(sizeMiB)) throw new InvalidArgumentError("It must be whole MiB.");
+  return sizeMiB;
+}
+
+export function parseCount(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+/** `"8080:80"`, `"127.0.0.1:8080:80"`, `"[::1]:8080:80"`, `"5353:53/udp"`. */
+export function parsePort(text: string): PortOptions {
+  const { bind, host, guest, protocol } = PORT.exec(text)?.groups ?? {};
+  if (host === undefined || guest === undefined) {
+    throw new InvalidArgumentError(
+      "It must be HOST:GUEST or ADDRESS:HOST:GUEST, with /udp behind it for UDP.",
+    );
+  }
+  return {
+    hostPort: Number(host),
+    guestPort: Number(guest),
+    ...(bind === undefined ? {} : { bind: bind.replace(/^\[(.*)\]$/, "$1") }),
+    ...(protocol === "udp" ? { protocol } : {}),
+  };
+}
+
+/** `"KEY=value"`. */
+export function parsePair(text: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must be KEY=VALUE.");
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** `"nofile=1024"`, `"nofile=1024:4096"`. */
+export function parseRlimit(text: string): readonly [string, RlimitOptions] {
+  const { name, soft, hard } = RLIMIT.exec(text)?.groups ?? {};
+  if (name === undefined || soft === undefined)
+    throw new InvalidArgumentError("It must be NAME=SOFT or NAME=SOFT:HARD.");
+  const limit = (value: string) => (value === "unlimited" ? value : Number(value));
+  return [name, { soft: limit(soft), ...(hard === undefined ? {} : { hard: limit(hard) }) }];
+}
+
+/** An RFC 3339 time, or how long ago: `"5m"`. */
+export function parseTime(text: string, now: number = Date.now()): Date {
+  if (DURATION.test(text)) return new Date(now - parseDurationMs(text));
+  const time = new Date(text);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new InvalidArgumentError("It must be a time such as 2026-01-31T12:00:00Z, or how long ago: 5m.");
+}
+
+/** For a flag that may be given several times. */
+export function collect<T>(parse: (text: string) => T): (text: string, previous: T[] | undefined) => T[] {
+  return (text, previous = []) => [...previous, parse(text)];
+}
+
+/** For a flag whose values may be separated by commas, too. */
+export function collectList<T extends string>(
+  choices: readonly T[],
+): (text: string, previous: T[] | undefined) => T[] {
+  return (text, previous = []) => {
+    const words = text.split(",").map((word) => choices.find((choice) => choice === word));
+    const known = words.filter((word) => word !== undefined);
+    if (known.length < words.length) {
+      throw new InvalidArgumentError(`It must be of ${choices.join(", ")}.`);
+    }
+    return [...previous, ...known];
+  };
+}

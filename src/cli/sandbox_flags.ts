@@ -1,0 +1,95 @@
+/**
+ * The flags of `run`, `create` and `restore` that say what a sandbox is like, and what they mean to the library.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { type Command, Option } from "@commander-js/extra-typings";
+import type { SandboxOptions } from "../../mod.ts";
+import {
+  collect,
+  parseCount,
+  parseDurationMs,
+  parsePair,
+  parsePort,
+  parseRlimit,
+  parseSizeMiB,
+} from "./parse.ts";
+
+/** Adds the flags to a command that has nothing yet, so that their types are known to what is added behind them. */
+export function withSandboxFlags(command: Command) {
+  return command
+    .option("-n, --name <name>", "name of the sandbox; one is made up without it")
+    .option("-c, --cpus <count>", "virtual processors", parseCount)
+    .option("-m, --memory <size>", "memory, e.g. 512M or 2G", parseSizeMiB)
+    .option("--root-disk <size>", "size of the writable disk, e.g. 8G", parseSizeMiB)
+    .option("-e, --env <KEY=VALUE>", "variable of every program; repeatable", collect(parsePair))
+    .option("-w, --workdir <path>", "working directory of every program")
+    .option("-u, --user <user>", "user of every program: name, uid, name:group or uid:gid")
+    .option(
+      "-p, --port <HOST:GUEST>",
+      "publish a port on 127.0.0.1, a UDP one with /udp behind it; repeatable",
+      collect(parsePort),
+    )
+    .addOption(
+      new Option("--network <mode>", "network of the guest").choices(["none", "user", "tap"] as const),
+    )
+    .option("-H, --hostname <name>", "host name of the guest")
+    .option("--shell <path>", "shell of the sandbox")
+    .option("--entrypoint <program>", "program that the arguments are for, over the image's")
+    .option("--label <KEY=VALUE>", "label; repeatable", collect(parsePair))
+    .option(
+      "--rlimit <NAME=SOFT[:HARD]>",
+      "resource limit of every program; repeatable",
+      collect(parseRlimit),
+    )
+    .option("--max-duration <time>", "stop the sandbox after this time, e.g. 30s or 1h", parseDurationMs)
+    .option("--idle-timeout <time>", "stop it when nothing has run in it for this time", parseDurationMs)
+    .option("--replace", "take the place of a sandbox of the same name")
+    .option("--replace-with-timeout <time>", "--replace with this grace instead of 10s", parseDurationMs)
+    .addOption(
+      new Option("--pull <policy>", "when to pull the image").choices([
+        "always",
+        "if-missing",
+        "never",
+      ] as const),
+    )
+    .addOption(new Option("--engine <engine>", "what runs the VM").choices(["auto", "krun", "qemu"] as const))
+    .option("-q, --quiet", "no progress, no warnings");
+}
+
+/** What the flags give. */
+export type SandboxFlags = ReturnType<ReturnType<typeof withSandboxFlags>["opts"]>;
+
+/** The library's options that the flags stand for. */
+export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
+  const grace = flags.replaceWithTimeout;
+  return {
+    name: flags.name ?? `msb-${randomBytes(4).toString("hex")}`,
+    cpus: flags.cpus,
+    memoryMiB: flags.memory,
+    diskMiB: flags.rootDisk,
+    env: toRecord(flags.env),
+    workdir: flags.workdir,
+    user: flags.user,
+    ports: flags.port,
+    network: flags.network,
+    hostname: flags.hostname,
+    shell: flags.shell,
+    entrypoint: flags.entrypoint === undefined ? undefined : [flags.entrypoint],
+    labels: toRecord(flags.label),
+    rlimits: toRecord(flags.rlimit),
+    maxDurationMs: flags.maxDuration,
+    idleTimeoutMs: flags.idleTimeout,
+    replace: grace === undefined ? flags.replace : { graceMs: grace },
+    pullPolicy: flags.pull,
+    engine: flags.engine,
+  };
+}
+
+/** The last one of a name counts. */
+export function toRecord<T>(
+  pairs: readonly (readonly [string, T])[] | undefined,
+): Readonly<Record<string, T>> | undefined {
+  return pairs === undefined ? undefined : Object.fromEntries(pairs);
+}

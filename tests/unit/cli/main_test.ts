@@ -1,0 +1,100 @@
+/** The command line as a whole, as far as it goes without a VM. @module */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { VERSION } from "../../../src/cli/version.ts";
+import { runCli } from "../../support/cli.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+
+/** Runs `body` in a home with nothing in it. */
+async function inEmptyHome(body: () => Promise<void>): Promise<void> {
+  using directory = temporaryDirectory();
+  const before = process.env["MSB_HOME"];
+  process.env["MSB_HOME"] = directory.path;
+  try {
+    await body();
+  } finally {
+    if (before === undefined) delete process.env["MSB_HOME"];
+    else process.env["MSB_HOME"] = before;
+  }
+}
+
+test("VERSION is that of the packages", () => {
+  for (const file of ["package.json", "deno.json"]) {
+    const text = readFileSync(new URL(`../../../${file}`, import.meta.url), "utf8");
+    assert.equal(JSON.parse(text).version, VERSION, file);
+  }
+});
+
+test("main() prints help and the version, and succeeds", async () => {
+  const help = await runCli(["--help"]);
+  assert.deepEqual([help.status, help.stderr], [0, ""]);
+  for (const command of [
+    "run",
+    "create",
+    "stop",
+    "exec",
+    "logs",
+    "events",
+    "pull",
+    "image, images",
+    "snapshot, snap",
+  ])
+    assert.match(help.stdout, new RegExp(`^  ${command} `, "m"));
+  assert.deepEqual(await runCli(["--version"]), { status: 0, stdout: `msb ${VERSION}\n`, stderr: "" });
+  assert.match((await runCli(["version"])).stdout, new RegExp(`^msb ${VERSION} \\(`));
+  assert.match((await runCli(["run", "--help"])).stdout, /--detach/);
+});
+
+test("main() refuses command lines that it cannot use, with 2 and a line on stderr", async () => {
+  const lines = [
+    [[], "Usage: msb"],
+    [["frobnicate"], "error: unknown command 'frobnicate'"],
+    [["stp", "web"], "Did you mean stop?"],
+    [["run"], "error: missing required argument 'image'"],
+    [["stop"], "error: missing required argument 'names'"],
+    [["ls", "--bogus"], "error: unknown option '--bogus'"],
+    [["ls", "--format", "yaml"], "Allowed choices are json"],
+    [["run", "-m", "12Q", "alpine"], "It must be a size such as 512M"],
+    [["exec", "web"], "error: say what to run"],
+    [["exec", "-it", "web", "--bogus"], "error: unknown option '--bogus'"],
+    [["snapshot", "create"], "error: required option '--from-sandbox <sandbox>' not specified"],
+    [["stop", "bad name"], "error: name: must be letters"],
+  ] as const;
+  await inEmptyHome(async () => {
+    for (const [words, message] of lines) {
+      const { status, stdout, stderr } = await runCli(words);
+      assert.deepEqual([status, stdout], [2, ""], words.join(" "));
+      assert.ok(stderr.includes(message), `${words.join(" ")}: ${stderr}`);
+    }
+  });
+});
+
+test("main() says what failed with its code and a hint, and exits with 1", async () => {
+  await inEmptyHome(async () => {
+    const { status, stdout, stderr } = await runCli(["stop", "one", "two"]);
+    assert.deepEqual([status, stdout], [1, ""]);
+    const line = (name: string) =>
+      `error: No sandbox is called "${name}" (sandboxNotFound)\n  hint: \`msb ls\` lists those that there are\n`;
+    assert.equal(stderr, line("one") + line("two"));
+  });
+});
+
+test("main() lists nothing as nothing to programs, and tells people what to do", async () => {
+  await inEmptyHome(async () => {
+    for (const words of [["ls"], ["ps"], ["images"], ["snapshot", "ls"]]) {
+      assert.deepEqual(await runCli(words), { status: 0, stdout: "", stderr: "" }, words.join(" "));
+      assert.deepEqual((await runCli([...words, "--json"])).stdout, "[]\n");
+      assert.deepEqual((await runCli([...words, "--format", "json"])).stdout, "[]\n");
+      assert.match((await runCli(words, { isTTY: true })).stdout, /^No .*\.\n$/);
+    }
+  });
+});
+
+test("main() honours NO_COLOR", async () => {
+  await inEmptyHome(async () => {
+    const words = ["stop", "nope"];
+    assert.ok((await runCli(words, { isTTY: true })).stderr.includes("\x1b[31merror:"));
+    const plain = await runCli(words, { isTTY: true, environment: { NO_COLOR: "1" } });
+    assert.ok(!plain.stderr.includes("\x1b"), plain.stderr);
+  });
+});
