@@ -24,6 +24,8 @@ export const MEDIA_TYPES = {
   index: "application/vnd.oci.image.index.v1+json",
   manifest: "application/vnd.oci.image.manifest.v1+json",
   config: "application/vnd.oci.image.config.v1+json",
+  /** In the place of a configuration, where there is none: of artifacts. */
+  empty: "application/vnd.oci.empty.v1+json",
   layer: "application/vnd.oci.image.layer.v1.tar",
   layerGzip: "application/vnd.oci.image.layer.v1.tar+gzip",
   layerZstd: "application/vnd.oci.image.layer.v1.tar+zstd",
@@ -38,6 +40,15 @@ export const MANIFEST_ACCEPT: string = [
   MEDIA_TYPES.dockerIndex,
   MEDIA_TYPES.dockerManifest,
 ].join(", ");
+
+/** What an entry of an index may be for an image to be behind it; some old tools leave the type out. */
+const IMAGE_TYPES: ReadonlySet<string> = new Set([
+  MEDIA_TYPES.index,
+  MEDIA_TYPES.manifest,
+  MEDIA_TYPES.dockerIndex,
+  MEDIA_TYPES.dockerManifest,
+  "",
+]);
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), "must be a digest");
 
@@ -125,7 +136,7 @@ export function decodeManifest(bytes: Uint8Array, subject: string): ImageManifes
  * @throws {ImagePlatformMissingError} None does.
  */
 export function choosePlatform(index: ImageIndex, wanted: Platform): Descriptor {
-  const images = index.manifests.filter((entry) => !entry.isAttestation && entry.platform?.os !== "unknown");
+  const images = index.manifests.filter(isImage);
   let best: Descriptor | undefined;
   let bestScore = 0;
   for (const entry of images) {
@@ -138,6 +149,11 @@ export function choosePlatform(index: ImageIndex, wanted: Platform): Descriptor 
     platform === undefined ? [] : [formatPlatform({ ...platform, variant: platform.variant })],
   );
   throw new ImagePlatformMissingError(formatPlatform(wanted), [...new Set(offers)]);
+}
+
+/** An index may also point to signatures, attestations and what is yet to be invented: by type, or by platform. */
+function isImage({ mediaType, isAttestation, platform }: Descriptor): boolean {
+  return IMAGE_TYPES.has(mediaType) && !isAttestation && platform?.os !== "unknown";
 }
 
 /** JSON of a known schema, or {@linkcode ImageManifestInvalidError}. */

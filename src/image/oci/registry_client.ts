@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Bytes, concatBytes } from "../../base/bytes.ts";
+import { type Bytes, concatBytes, KiB } from "../../base/bytes.ts";
 import { type Credentials, findCredentials, type RegistryAuth } from "./credentials.ts";
 import { type Digest, DigestVerifier, isDigest, sha256Digest } from "./digest.ts";
 import {
@@ -18,8 +18,11 @@ import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./manifest.ts";
 import { RegistryAuthorizer } from "./registry_auth.ts";
 import { ATTEMPTS_MAX, RegistryHttp, type RegistryHttpOptions, throwIfAborted } from "./registry_http.ts";
 
-/** Most times that one blob's download goes on after a cut, while each try brings some bytes. */
+/** Most times that one blob's download goes on after a cut, while each try brings {@linkcode PROGRESS_BYTES_MIN}. */
 export const RESUMES_MAX = 50;
+
+/** What a try must bring to count as progress: a server that sends a byte and hangs does not get another fifty. */
+export const PROGRESS_BYTES_MIN = 64 * KiB;
 
 /** How to reach a registry. */
 export interface RegistryOptions {
@@ -159,7 +162,7 @@ export class RegistryClient {
           throw error;
         failure = error;
       }
-      triesWithoutProgress = received > before ? 0 : triesWithoutProgress + 1;
+      triesWithoutProgress = received - before >= PROGRESS_BYTES_MIN ? 0 : triesWithoutProgress + 1;
       if (triesWithoutProgress === ATTEMPTS_MAX || resumes === RESUMES_MAX) throw failure;
       await this.#http.pause(triesWithoutProgress + 1, failure, signal);
     }

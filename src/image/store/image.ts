@@ -22,7 +22,7 @@ import {
 } from "./catalog.ts";
 import { checkBuildLimits, type ImageBuildLimits } from "./image_builder.ts";
 import { ImageStore } from "./image_store.ts";
-import { type PullPolicy, pullImage } from "./pull.ts";
+import { checkPullPolicy, type PullPolicy, pullImage } from "./pull.ts";
 
 export type { ImageArchiveFormat } from "./archive_images.ts";
 export type { ImagePruneReport, ImageUsage } from "./catalog.ts";
@@ -150,6 +150,7 @@ export class Image {
   static async pull(reference: string, options: ImagePullOptions = {}): Promise<ImageHandle> {
     const parsed = parseReference(reference);
     checkBuildLimits(options);
+    checkPullPolicy(options.pullPolicy);
     const { signal, onProgress = () => {} } = options;
     const store = storeOf(options);
     using _open = await store.open(signal);

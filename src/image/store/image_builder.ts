@@ -17,7 +17,7 @@ import {
 } from "../oci/errors.ts";
 import { CONFIG_BYTES_MAX, decodeImageConfig, type ImageConfigFile } from "../oci/image_config.ts";
 import { LayerMerger } from "../oci/layer_merger.ts";
-import { type ImageManifest, LAYER_BYTES_MAX } from "../oci/manifest.ts";
+import { type ImageManifest, LAYER_BYTES_MAX, MEDIA_TYPES } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
 import { countBytes, type PullProgressListener } from "../progress.ts";
 import { UnpackBudget } from "../unpack_budget.ts";
@@ -127,6 +127,9 @@ async function buildMissing(
 async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promise<ImageConfigFile> {
   const { manifest, source, signal, platform, reference } = request;
   const subject = `configuration of ${reference}`;
+  if (manifest.config.mediaType === MEDIA_TYPES.empty) {
+    throw new ImageManifestInvalidError(`manifest of ${reference}`, "it is an artifact, and no image");
+  }
   if (manifest.config.sizeBytes > CONFIG_BYTES_MAX) {
     throw new ImageManifestInvalidError(subject, `it is larger than ${CONFIG_BYTES_MAX} bytes`);
   }

@@ -41,6 +41,7 @@ export interface LocalImageRequest {
 /** Gives the image at a path. Nothing is done where the path has not changed since the last time. */
 export async function importLocalImage(store: ImageStore, request: LocalImageRequest): Promise<StoredImage> {
   const { path, signal, claim } = request;
+  if (path.includes("\0")) throw new InvalidConfigError([{ field: "image", problem: "a path has no NUL" }]);
   const location = realPath(path);
   return await store.workspaces.run("source", lockKey(location), signal, async (directory) => {
     const before = await readSourceKey(location, signal);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { InvalidConfigError } from "../../base/errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import { ImageManifestInvalidError, ImageNotFoundError } from "../oci/errors.ts";
 import { choosePlatform, decodeManifest, type ImageManifest } from "../oci/manifest.ts";
@@ -21,6 +22,15 @@ export type PullPolicy =
   | "always"
   /** Not at all. */
   | "never";
+
+const PULL_POLICIES: readonly string[] = ["if-missing", "always", "never"] satisfies PullPolicy[];
+
+/** For callers without types. @throws {InvalidConfigError} */
+export function checkPullPolicy(policy: string | undefined): void {
+  if (policy === undefined || PULL_POLICIES.includes(policy)) return;
+  const problem = `must be one of ${PULL_POLICIES.join(", ")}: current value is ${JSON.stringify(policy)}`;
+  throw new InvalidConfigError([{ field: "pullPolicy", problem }]);
+}
 
 /** Indexes in indexes that are followed. */
 export const INDEX_DEPTH_MAX = 3;

@@ -14,7 +14,7 @@ import type { PullProgressListener } from "../progress.ts";
 import { checkBuildLimits, type ImageBuildLimits } from "./image_builder.ts";
 import { type ImageClaim, ImageStore, type StoredImage } from "./image_store.ts";
 import { importLocalImage } from "./local_image.ts";
-import { type PullPolicy, pullImage } from "./pull.ts";
+import { checkPullPolicy, type PullPolicy, pullImage } from "./pull.ts";
 
 /** Options of {@linkcode resolveImage}. */
 export interface ResolveImageOptions extends ImageBuildLimits {
@@ -83,6 +83,7 @@ export function isLocalImage(spec: string): boolean {
 export async function resolveImage(spec: string, options: ResolveImageOptions): Promise<ResolvedImage> {
   const { signal, claim, onProgress = () => {} } = options;
   checkBuildLimits(options);
+  checkPullPolicy(options.pullPolicy);
   const platform = options.platform === undefined ? hostPlatform() : parsePlatform(options.platform);
   const reference = isLocalImage(spec) ? undefined : parseReference(spec);
   const store = new ImageStore(options.home);

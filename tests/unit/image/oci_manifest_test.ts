@@ -74,8 +74,11 @@ test("decodeManifest() accepts as many layers as the limit allows", () => {
   assert.equal(manifest.kind === "manifest" && manifest.layers.length, LAYERS_MAX);
 });
 
-function indexOf(...entries: { digest: string; platform?: object; annotations?: object }[]): ImageIndex {
-  const manifests = entries.map((entry) => ({ ...descriptor, ...entry }));
+function indexOf(
+  ...entries: { digest: string; mediaType?: string; platform?: object; annotations?: object }[]
+): ImageIndex {
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const manifests = entries.map((entry) => ({ ...descriptor, mediaType, ...entry }));
   const index = decodeManifest(bytesOfJson({ schemaVersion: 2, manifests }), "index");
   assert.equal(index.kind, "index");
   return index as ImageIndex;
@@ -99,6 +102,17 @@ test("choosePlatform() never takes an attestation", () => {
     { digest: OTHER, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
   );
   assert.throws(() => choosePlatform(index, hostPlatform()), hasCode("imagePlatformMissing"));
+});
+
+test("choosePlatform() passes over entries of types that are no image", () => {
+  const platform = { os: "linux", architecture: "amd64" };
+  const index = indexOf(
+    { digest: OTHER, mediaType: "application/vnd.unknown" },
+    { digest: OTHER, mediaType: "application/vnd.unknown", platform },
+    { digest: DIGEST, mediaType: "application/vnd.oci.image.manifest.v1+json", platform },
+  );
+  assert.equal(choosePlatform(index, parsePlatform("linux/amd64")).digest, DIGEST);
+  assert.throws(() => choosePlatform(index, parsePlatform("linux/s390x")), hasCode("imagePlatformMissing"));
 });
 
 test("platformScore() is 0 for another system and for a newer variant", () => {

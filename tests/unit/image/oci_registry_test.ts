@@ -67,6 +67,15 @@ test("readBlob() goes on after a server that stops sending", async () => {
   assert.deepEqual(await download(clientOf(registry), digest), Buffer.from(BLOB));
 });
 
+test("readBlob() gives up on a server that sends a byte and hangs, each time", async () => {
+  await using registry = await TestRegistry.start();
+  const digest = registry.addBlob(BLOB);
+  registry.faults.push({ path: "/blobs/", hang: true, times: 1000 });
+  const http = { backoffFirstMs: 1, stallTimeoutMs: 20 };
+  await assert.rejects(download(clientOf(registry, { http }), digest), hasCode("imageRegistry"));
+  assert.equal(registry.count("/blobs/"), ATTEMPTS_MAX);
+});
+
 test("readBlob() gives up on a server that always cuts at once", async () => {
   await using registry = await TestRegistry.start();
   const digest = registry.addBlob(BLOB);

@@ -272,8 +272,14 @@ test("resolveImage() refuses what is no image, and limits that are none, with a 
     const options = { home: home.path, parallelDownloads: bad };
     await assert.rejects(resolveImage("alpine", options), hasCode("invalidConfig"));
   }
-  const options = { home: home.path, maxUnpackedBytes: 0 };
-  await assert.rejects(resolveImage("alpine", options), hasCode("invalidConfig"));
+  for (const bad of [
+    { maxUnpackedBytes: 0 },
+    { platform: "amd64" },
+    { pullPolicy: "sometimes" as "never" },
+  ]) {
+    await assert.rejects(resolveImage("alpine", { home: home.path, ...bad }), hasCode("invalidConfig"));
+  }
+  await assert.rejects(resolveImage("./a\0b", { home: home.path }), hasCode("invalidConfig"));
   assertClean(home);
 });
 
