@@ -4,70 +4,33 @@
  * @module
  */
 import { chmodSync } from "node:fs";
-import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { AbortedError, IoError } from "../base/errors.ts";
+import { runtimeName } from "./runtime.ts";
 
 /** Longest path that fits `sockaddr_un.sun_path` (unix(7)), its NUL left out. */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
 /** One connected unix socket. */
-export class UnixConnection {
+export interface UnixConnection {
   /** Resolves when the connection has ended, for whatever reason; never rejects. */
   readonly closed: Promise<void>;
-  readonly #socket: Socket;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
-    socket.on("error", () => {}); // "close" follows, and says all that anybody acts on
-  }
-
-  /** Calls `handle` for each chunk, from the first byte on. To be set once, right after connecting. */
-  onData(handle: (chunk: Uint8Array) => void): void {
-    this.#socket.on("data", handle);
-  }
-
-  /** Sends in order. What the peer does not take at once waits in {@linkcode bufferedBytes}. */
-  send(bytes: Uint8Array): void {
-    if (this.#socket.writable) this.#socket.write(bytes);
-  }
-
   /** Bytes that the peer has not taken yet. */
-  get bufferedBytes(): number {
-    return this.#socket.writableLength;
-  }
-
+  readonly bufferedBytes: number;
+  /** Calls `handle` for each chunk, from the first byte on; until then they wait. To be set once. */
+  onData(handle: (chunk: Uint8Array) => void): void;
+  /** Sends in order. What the peer does not take at once waits in {@linkcode bufferedBytes}, and is not to be changed. */
+  send(bytes: Uint8Array): void;
   /** Resolves when everything that was sent is on its way, or the connection has ended. */
-  drained(): Promise<void> {
-    if (this.#socket.destroyed || !this.#socket.writableNeedDrain) return Promise.resolve();
-    const drain = new Promise<void>((resolve) => this.#socket.once("drain", () => resolve()));
-    return Promise.race([drain, this.closed]);
-  }
-
+  drained(): Promise<void>;
   /** Stops reading: the peer's bytes wait in the kernel, and then the peer waits. */
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
+  pause(): void;
+  resume(): void;
   /** Ends the connection, both ways, once everything that was sent has been taken. */
-  end(): void {
-    this.#socket.end(() => this.#socket.destroy());
-  }
-
+  end(): void;
   /** Ends the connection now. */
-  destroy(): void {
-    this.#socket.destroy();
-  }
-
+  destroy(): void;
   /** While referenced (the start), an open connection keeps the process alive. */
-  setReferenced(referenced: boolean): void {
-    if (referenced) this.#socket.ref();
-    else this.#socket.unref();
-  }
+  setReferenced(referenced: boolean): void;
 }
 
 /** A listening unix socket. */
@@ -76,28 +39,21 @@ export interface UnixListener {
   close(): Promise<void>;
 }
 
+/** Bun's own sockets: `node:net` takes longer to load than all else that a VM host process needs. */
+const transport = () =>
+  runtimeName() === "bun" ? import("./unix_socket_bun.ts") : import("./unix_socket_node.ts");
+
 /** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`), or nobody can (`ENAMETOOLONG`). */
-export function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(new AbortedError(`connect to ${path}`, signal.reason));
-    if (isTooLong(path)) return reject(tooLong("connect to", path));
-    const socket = createConnection({ path });
-    const abort = () => {
-      socket.destroy();
-      reject(new AbortedError(`connect to ${path}`, signal?.reason));
-    };
-    signal?.addEventListener("abort", abort, { once: true });
-    const fail = (cause: Error) => {
-      signal?.removeEventListener("abort", abort);
-      reject(new IoError(`connect to ${path}`, path, cause));
-    };
-    socket.once("error", fail);
-    socket.once("connect", () => {
-      signal?.removeEventListener("abort", abort);
-      socket.removeListener("error", fail);
-      resolve(new UnixConnection(socket));
-    });
-  });
+export async function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
+  const action = `connect to ${path}`;
+  if (signal?.aborted) throw new AbortedError(action, signal.reason);
+  if (isTooLong(path)) throw tooLong(action, path);
+  const { connect } = await transport();
+  try {
+    return await connect(path, signal);
+  } catch (cause) {
+    throw signal?.aborted ? new AbortedError(action, signal.reason) : new IoError(action, path, cause);
+  }
 }
 
 /**
@@ -127,22 +83,20 @@ export async function isListening(path: string): Promise<boolean> {
  *
  * @throws {IoError} if the address is taken (`EADDRINUSE`), the path too long (`ENAMETOOLONG`), or the directory missing.
  */
-export function listenUnix(
+export async function listenUnix(
   path: string,
   accept: (connection: UnixConnection) => void,
 ): Promise<UnixListener> {
-  return new Promise((resolve, reject) => {
-    if (isTooLong(path)) return reject(tooLong("listen at", path));
-    const server = createServer((socket) => accept(new UnixConnection(socket)));
-    const fail = (cause: Error) => reject(new IoError(`listen at ${path}`, path, cause));
-    server.once("error", fail);
-    server.listen(path, () => {
-      server.removeListener("error", fail);
-      server.on("error", () => {}); // one failed accept (out of descriptors) must not end the process
-      chmodSync(path, 0o600);
-      resolve({ close: () => closeServer(server) });
-    });
-  });
+  const action = `listen at ${path}`;
+  if (isTooLong(path)) throw tooLong(action, path);
+  const { listen } = await transport();
+  try {
+    const listener = await listen(path, accept);
+    chmodSync(path, 0o600);
+    return listener;
+  } catch (cause) {
+    throw new IoError(action, path, cause);
+  }
 }
 
 /** The runtimes differ in what they make of a path that does not fit: one cuts it off, and another place is meant. */
@@ -152,13 +106,5 @@ function isTooLong(path: string): boolean {
 
 function tooLong(action: string, path: string): IoError {
   const message = `its path is longer than ${SOCKET_PATH_BYTES_MAX} bytes`;
-  return new IoError(`${action} ${path}`, path, Object.assign(new Error(message), { code: "ENAMETOOLONG" }));
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    // The callback waits for the connections, which may outlive the listener: closing the door is enough.
-    server.close();
-    resolve();
-  });
+  return new IoError(action, path, Object.assign(new Error(message), { code: "ENAMETOOLONG" }));
 }

@@ -9,10 +9,9 @@ import { noteCrash } from "../logs/end_of_boot.ts";
 import { openTextLogWriter } from "../logs/text_log_writer.ts";
 import { isListening } from "../platform/unix_socket.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
-
-export { sweepRunDirectories } from "./run_directory.ts";
-
 import { spoolRest, spoolTail } from "./spool.ts";
+
+export { sweepRunDirectories } from "./run_directories.ts";
 
 /** The socket of a boot. */
 export function relayPath(runDirectory: string): string {

@@ -28,7 +28,8 @@ import {
   parseLine,
 } from "./config.ts";
 import { BootStartError } from "./errors.ts";
-import { createRunDirectory, RunFile, removeRunDirectory } from "./run_directory.ts";
+import { createRunDirectory } from "./run_directories.ts";
+import { RunFile, removeRunDirectory } from "./run_directory.ts";
 import { spoolTail } from "./spool.ts";
 
 /** How long an aborted or failed host process may take to clean up after itself. */

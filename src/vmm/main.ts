@@ -16,7 +16,6 @@ import { identifyProcess } from "../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
 import { type BootKey, type DirectoryMove, Registry } from "../registry/registry.ts";
-import type { Activity } from "./activity.ts";
 import { AgentLink } from "./agent_link.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
@@ -24,8 +23,7 @@ import { restoreDiskSizes } from "./disk_size.ts";
 import type { Engine, Machine } from "./engine/engine.ts";
 import { LogTap } from "./log_tap.ts";
 import { HostNetwork } from "./network_device.ts";
-import { PublishedPorts } from "./network_ports.ts";
-import { NetworkStreams } from "./network_streams.ts";
+import { NetworkService } from "./network_service.ts";
 import { Owner } from "./owner.ts";
 import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
@@ -48,7 +46,7 @@ async function main(): Promise<void> {
   const supervision = new Supervision(registry, stop);
   const pause = new Pause(registry);
   const diskFreeze = new DiskFreeze();
-  const ports = new PublishedPorts();
+  const ports = new NetworkService(supervision.activity);
   stop.begun.then(() => ports.close());
   const relay = new Relay(
     {
@@ -84,7 +82,8 @@ async function main(): Promise<void> {
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
     const link = await boot(owner, relay, stop, claim, request, key, network);
     pause.open(link, key);
-    serveNetwork(relay, link, ports, supervision.activity);
+    await ports.serve(link);
+    relay.network = ports;
     diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
@@ -94,16 +93,6 @@ async function main(): Promise<void> {
     forgetBoot(registry, claim, key, messageOf(error));
     return end(owner, claim.runDirectory, stop.machine);
   }
-}
-
-/** Connections by published ports go to the guest from now on. */
-function serveNetwork(relay: Relay, link: AgentLink, ports: PublishedPorts, activity: Activity): void {
-  const streams = new NetworkStreams(link, activity);
-  relay.network = {
-    receive: (frame) => streams.receive(frame),
-    ports: (fields) => ports.control(fields),
-  };
-  ports.serve(streams);
 }
 
 /** Boots the VM and opens the sandbox to clients. What it throws says by `step` how far it got. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LineQueue } from "../platform/child.ts";
+import { LineQueue } from "../platform/line_queue.ts";
 import { standardInput, writeStandardOutput } from "../platform/standard_io.ts";
 import { type HostReport, type OwnerMessage, parseLine } from "./config.ts";
 

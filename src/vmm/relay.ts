@@ -56,7 +56,7 @@ export interface RelayHandlers {
 export interface RelayNetwork {
   /** Takes a frame of a stream that is no client's. */
   receive(frame: Frame): void;
-  ports(fields: MessageFields<"ports">): Promise<MessageFields<"published">>;
+  control(request: MessageFields<"ports">): Promise<MessageFields<"published">>;
 }
 
 interface Client {
@@ -248,7 +248,7 @@ export class Relay {
   #network(fields: MessageFields<"ports">): Promise<MessageFields<"published">> {
     const failure = PortFailure.other;
     const refusal = { token: fields.token, failure, message: "the sandbox has no ports", ports: [] };
-    return this.network?.ports(fields) ?? Promise.resolve(refusal);
+    return this.network?.control(fields) ?? Promise.resolve(refusal);
   }
 
   #note({ connection }: Client): void {

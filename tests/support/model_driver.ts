@@ -9,7 +9,8 @@
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { MicrosandboxError } from "../../src/base/errors.ts";
-import { LineChild, LineQueue } from "../../src/platform/child.ts";
+import { LineChild } from "../../src/platform/child.ts";
+import { LineQueue } from "../../src/platform/line_queue.ts";
 import { killProcess } from "../../src/platform/process_identity.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { isLive } from "../../src/registry/status.ts";

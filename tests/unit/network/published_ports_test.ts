@@ -47,7 +47,7 @@ async function startHost(): Promise<{ host: FakeHost; ports: PublishedPorts } & 
   );
   host.relay.network = {
     receive: (frame) => streams.receive(frame),
-    ports: (fields) => ports.control(fields),
+    control: (request) => ports.control(request),
   };
   ports.serve(streams);
   return {
@@ -121,7 +121,10 @@ test(
       host.link,
       new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
     );
-    host.relay.network = { receive: (frame) => streams.receive(frame), ports: (f) => ports.control(f) };
+    host.relay.network = {
+      receive: (frame) => streams.receive(frame),
+      control: (request) => ports.control(request),
+    };
     ports.serve(streams);
     assert.equal(String(await readAll(socket)), "late");
     ports.close();

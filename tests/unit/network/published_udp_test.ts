@@ -82,7 +82,7 @@ async function startHost(udpIdleMs?: number) {
   const streams = new NetworkStreams(host.link, activity);
   host.relay.network = {
     receive: (frame) => streams.receive(frame),
-    ports: (fields) => ports.control(fields),
+    control: (request) => ports.control(request),
   };
   ports.serve(streams);
   const publish = (guestPort: number, bind = LOOPBACK) =>

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { LINE_BYTES_MAX, LineChild, LineQueue } from "../../../src/platform/child.ts";
+import { LineChild } from "../../../src/platform/child.ts";
+import { LINE_BYTES_MAX, LineQueue } from "../../../src/platform/line_queue.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);

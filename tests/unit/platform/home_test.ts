@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { chmodSync, chownSync, mkdirSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
-import { ensureRunRoot, homeDirectory, homePaths } from "../../../src/platform/home.ts";
+import { homeDirectory, homePaths } from "../../../src/platform/home.ts";
+import { ensureRunRoot } from "../../../src/platform/run_root.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 

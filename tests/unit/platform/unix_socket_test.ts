@@ -94,6 +94,21 @@ test("UnixConnection.pause() makes the peer wait, and resume() takes what it sen
   await whole.promise;
 });
 
+test("UnixConnection.onData() gets what came before it, however much", async () => {
+  await using both = await pair();
+  both.client.send(new Uint8Array(8 * MiB).fill(7));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(both.client.bufferedBytes > 4 * MiB, `${both.client.bufferedBytes} bytes wait`);
+  let size = 0;
+  const whole = Promise.withResolvers<void>();
+  both.server.onData((chunk) => {
+    assert.ok(chunk.every((byte) => byte === 7));
+    size += chunk.length;
+    if (size === 8 * MiB) whole.resolve();
+  });
+  await whole.promise;
+});
+
 test("UnixConnection.end() delivers everything, and then ends both sides", async () => {
   await using both = await pair();
   let size = 0;

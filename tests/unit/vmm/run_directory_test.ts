@@ -4,13 +4,12 @@ import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess } from "../../../src/platform/process_identity.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
+import { createRunDirectory, sweepRunDirectories } from "../../../src/vmm/run_directories.ts";
 import {
-  createRunDirectory,
   forgetRunDirectory,
   RunFile,
   recordMachine,
   removeRunDirectory,
-  sweepRunDirectories,
 } from "../../../src/vmm/run_directory.ts";
 import { test } from "../../support/harness.ts";
 

@@ -1,0 +1,75 @@
+/**
+ * The ports that a sandbox publishes. Most sandboxes have none, and what serves them takes long to load: that is done for
+ * the first of them.
+ *
+ * @module
+ */
+import type { Frame } from "../agent/frame.ts";
+import { PortAction, PortFailure } from "../agent/port_codes.ts";
+import type { MessageFields } from "../agent/protocol.ts";
+import type { PublishedPort } from "../network/published_port.ts";
+import type { Activity } from "./activity.ts";
+import type { AgentLink } from "./agent_link.ts";
+import type { PublishedPorts } from "./network_ports.ts";
+import type { NetworkStreams } from "./network_streams.ts";
+
+export class NetworkService {
+  readonly #activity: Activity;
+  #loading: Promise<PublishedPorts> | undefined;
+  #link: AgentLink | undefined;
+  #streams: NetworkStreams | undefined;
+  #isClosed = false;
+
+  /** `activity` is told of connections. */
+  constructor(activity: Activity) {
+    this.#activity = activity;
+  }
+
+  /** Listens at all of `ports`, or at none; see `PublishedPorts.open()`. */
+  async open(ports: readonly PublishedPort[]): Promise<void> {
+    if (ports.length > 0) await (await this.#ports()).open(ports);
+  }
+
+  /** The guest answers: connections go there from now on. */
+  async serve(link: AgentLink): Promise<void> {
+    this.#link = link;
+    if (this.#loading !== undefined) await this.#connect(await this.#loading, link);
+  }
+
+  /** Takes a frame of a stream that was opened for a connection by a port. */
+  receive(frame: Frame): void {
+    this.#streams?.receive(frame);
+  }
+
+  /** Does what a client asks for. Never rejects. */
+  async control(request: MessageFields<"ports">): Promise<MessageFields<"published">> {
+    const hasNone = this.#loading === undefined && request.action === PortAction.list;
+    if (hasNone) return { token: request.token, failure: PortFailure.none, message: "", ports: [] };
+    return await (await this.#ports()).control(request);
+  }
+
+  /** Stops listening at all of them. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    (await this.#loading)?.close();
+  }
+
+  #ports(): Promise<PublishedPorts> {
+    this.#loading ??= this.#load();
+    return this.#loading;
+  }
+
+  async #load(): Promise<PublishedPorts> {
+    const { PublishedPorts } = await import("./network_ports.ts");
+    const ports = new PublishedPorts();
+    if (this.#isClosed) ports.close();
+    if (this.#link !== undefined) await this.#connect(ports, this.#link);
+    return ports;
+  }
+
+  async #connect(ports: PublishedPorts, link: AgentLink): Promise<void> {
+    const { NetworkStreams } = await import("./network_streams.ts");
+    this.#streams ??= new NetworkStreams(link, this.#activity);
+    ports.serve(this.#streams);
+  }
+}
