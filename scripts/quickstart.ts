@@ -7,6 +7,7 @@
 import { type CreateStep, doctor, MicrosandboxError, Sandbox } from "../mod.ts";
 import { Output } from "../src/cli/output.ts";
 import { showProgress } from "../src/cli/progress.ts";
+import { Warnings } from "../src/cli/warnings.ts";
 
 const begin = performance.now();
 let stageBegin = begin;
@@ -70,6 +71,7 @@ async function main(image: string): Promise<void> {
   console.log(`${"total".padEnd(8)} ${`${((performance.now() - begin) / 1000).toFixed(2)} s`.padStart(8)}`);
 }
 
+process.emitWarning = new Warnings(new Output(process.stderr, process.env)).emit;
 try {
   await main(process.argv[2] ?? "");
 } catch (error) {

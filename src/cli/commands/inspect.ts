@@ -57,6 +57,7 @@ function toPairs({ stdout }: CliContext, handle: Handle, network: Network) {
     ["rlimits", config.rlimits.join(" ") || undefined],
     ["network", network.mode],
     ["address", network.ip],
+    ["tap", network.tapName],
     ["ports", network.ports.map(formatPort).join(" ") || undefined],
     ["max duration", milliseconds(config.maxDurationMs)],
     ["idle timeout", milliseconds(config.idleTimeoutMs)],

@@ -39,7 +39,7 @@ test("parseCount() takes whole numbers only", () => {
   refuses(parseCount, ["", "-1", "1.5", "1e3", "9".repeat(16)]);
 });
 
-test("parsePort() takes a pair of ports, with an address before it", () => {
+test("parsePort() takes a pair of ports, with an address before it and a protocol behind it", () => {
   assert.deepEqual(parsePort("8080:80"), { hostPort: 8080, guestPort: 80 });
   assert.deepEqual(parsePort("0.0.0.0:8080:80"), { bind: "0.0.0.0", hostPort: 8080, guestPort: 80 });
   assert.deepEqual(parsePort("[::1]:0:80"), { bind: "::1", hostPort: 0, guestPort: 80 });
