@@ -301,7 +301,8 @@ export class SandboxCore {
    * @returns Whether it answered.
    */
   async checkHealth(timeoutMs: number): Promise<boolean> {
-    const record = await this.record();
+    // An answer is a better sign of life than record() looks for; that is asked where there is none.
+    const record = this.registry.findById(this.id) ?? (await this.record());
     if (record.status !== "running") return false;
     try {
       await (await this.connect({ timeoutMs })).ping(timeoutMs);

@@ -28,7 +28,7 @@ const WORKERS = 2;
 const NAMES = ["a", "b", "c"];
 const ACTIONS = [
   ...["create", "create", "hang", "start", "start", "stop", "stop", "kill"],
-  ...["killHost", "killHost", "remove", "replace", "look"],
+  ...["killHost", "killHost", "remove", "replace", "look", "list"],
 ] as const;
 /** What may be said to those who come too late. */
 const EXPECTED_CODES = ["sandboxNotFound", "sandboxReplaced", "sandboxStillRunning", "sandboxAlreadyExists"];
@@ -93,6 +93,10 @@ async function randomStep(registry: Registry, random: SeededRandom): Promise<voi
   if (action === "create" || action === "hang") {
     sweepLeftovers(registry);
     await create(action === "hang");
+    return;
+  }
+  if (action === "list") {
+    await Promise.all(registry.list({}).map((listed) => reconcile(registry, listed)));
     return;
   }
   if (record === undefined) return;

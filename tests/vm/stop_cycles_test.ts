@@ -17,7 +17,7 @@ const CYCLE_TIMEOUT_MS = 60_000;
 const WRITES_MAX = 6;
 const FILES = ["a", "b", "c", "d", "e", "f"];
 const BLOCK_BYTES = 4096;
-const WRITE_BYTES_MAX = 1024 * 1024;
+const WRITE_BYTES_MAX = 256 * 1024;
 
 /** What the disk must hold, by name. */
 type Model = Map<string, Uint8Array>;
@@ -74,17 +74,17 @@ async function writeSomething(sandbox: Sandbox, model: Model, random: SeededRand
 }
 
 async function run(sandbox: Sandbox, script: string, input = new Uint8Array(0)): Promise<void> {
-  const { code, stderr } = await sandbox.shell(script, { stdin: Stdin.bytes(input) });
-  assert.equal(code, 0, `${script}: ${stderr()}`);
+  const output = await sandbox.shell(script, { stdin: Stdin.bytes(input) });
+  assert.equal(output.code, 0, `${script}: ${output.stderr()}`);
 }
 
 /** `digest  name` of each file in the guest. */
 async function digestsOf(sandbox: Sandbox): Promise<string[]> {
-  const { stdout, code } = await sandbox.shell(
-    "cd /data && for file in *; do [ ! -e $file ] || sha256sum $file; done",
-  );
-  assert.equal(code, 0);
-  return stdout()
+  const script = "cd /data && for file in *; do [ ! -e $file ] || sha256sum $file; done";
+  const output = await sandbox.shell(script);
+  assert.equal(output.code, 0, output.stderr());
+  return output
+    .stdout()
     .split("\n")
     .filter((line) => line !== "");
 }
