@@ -6,6 +6,7 @@
  */
 import { Column } from "./columns.ts";
 import { type ChunkMap, type Storage, StoredFile } from "./erofs/stored_file.ts";
+import type { TailSlot } from "./erofs/tail_arena.ts";
 import { type ByteString, type FileNode, NO_XATTRS, type TreeNode } from "./tree.ts";
 
 const NO_TAIL = -1;
@@ -22,7 +23,7 @@ export class PackedFiles {
   readonly sizes = new Column(Float64Array);
   /** A place for whoever walks through a tree to note which file it has met as what. */
   readonly marks = new Column(Uint32Array);
-  readonly #firstBlocks = new Column(Uint32Array);
+  readonly firstBlocks = new Column(Uint32Array);
   readonly #tails = new Column(Int32Array);
   readonly #chunks = new Map<FileRow, ChunkMap>();
   readonly #xattrs = new Map<FileRow, FileNode["xattrs"]>();
@@ -47,7 +48,7 @@ export class PackedFiles {
     this.mtimeNanoseconds.push(node.mtimeNanoseconds);
     this.sizes.push(content.sizeBytes);
     this.marks.push(0);
-    this.#firstBlocks.push(content.firstBlock);
+    this.firstBlocks.push(content.firstBlock);
     this.#tails.push(content.tail ?? NO_TAIL);
     const row = this.modes.push(node.mode);
     if (content.chunks !== undefined) this.#chunks.set(row, content.chunks);
@@ -59,15 +60,20 @@ export class PackedFiles {
     return this.#xattrs.get(row) ?? NO_XATTRS;
   }
 
-  contentOf(row: FileRow): StoredFile {
+  /** As of {@linkcode StoredFile.tail}. */
+  tailOf(row: FileRow): TailSlot | undefined {
     const tail = this.#tails.at(row);
-    return new StoredFile(
-      this.#storage!,
-      this.sizes.at(row),
-      this.#firstBlocks.at(row),
-      tail === NO_TAIL ? undefined : tail,
-      this.#chunks.get(row),
-    );
+    return tail === NO_TAIL ? undefined : tail;
+  }
+
+  /** As of {@linkcode StoredFile.chunks}. */
+  chunksOf(row: FileRow): ChunkMap | undefined {
+    return this.#chunks.get(row);
+  }
+
+  contentOf(row: FileRow): StoredFile {
+    const [sizeBytes, firstBlock] = [this.sizes.at(row), this.firstBlocks.at(row)];
+    return new StoredFile(this.#storage!, sizeBytes, firstBlock, this.tailOf(row), this.#chunks.get(row));
   }
 }
 

@@ -92,17 +92,19 @@ class EntryTable {
     return this.#directoryCount++;
   }
 
-  find(directory: number, name: ByteString): EntryRow {
-    const hash = this.#hasher.hash(directory, name);
+  hash(directory: number, name: ByteString): number {
+    return this.#hasher.hash(directory, name);
+  }
+
+  find(directory: number, name: ByteString, hash: number): EntryRow {
     let row = this.#buckets[hash & (this.#buckets.length - 1)]!;
     while (row !== NONE && !this.#isEntry(row, hash, directory, name)) row = this.#chain.at(row);
     return row;
   }
 
   /** Adds an entry that is not there. */
-  add(directory: number, name: ByteString, node: TreeNode): EntryRow {
+  add(directory: number, name: ByteString, hash: number, node: TreeNode): EntryRow {
     if (this.#targets.length > this.#buckets.length) this.#widen();
-    const hash = this.#hasher.hash(directory, name);
     const row = this.#addRow(directory, hash, name, this.#targetOf(node));
     this.#enchain(row, hash);
     return row;
@@ -206,6 +208,8 @@ class PackedEntries implements DirectoryEntries {
   #first: EntryRow = NONE;
   #last: EntryRow = NONE;
   #size = 0;
+  /** The directories among the entries once more: every path leads through some, and a native map is faster. */
+  #directories: Map<ByteString, DirectoryNode> | undefined;
 
   constructor(table: EntryTable) {
     this.#table = table;
@@ -217,17 +221,26 @@ class PackedEntries implements DirectoryEntries {
   }
 
   get(name: ByteString): TreeNode | undefined {
-    const row = this.#table.find(this.#directory, name);
+    const directory = this.#directories?.get(name);
+    if (directory !== undefined) return directory;
+    const row = this.#find(name);
     return row === NONE ? undefined : this.#table.node(row);
   }
 
   set(name: ByteString, node: TreeNode): void {
-    const present = this.#table.find(this.#directory, name);
+    if (node.kind !== "directory") {
+      this.#directories?.delete(name);
+    } else {
+      this.#directories ??= new Map();
+      this.#directories.set(name, node);
+    }
+    const hash = this.#table.hash(this.#directory, name);
+    const present = this.#table.find(this.#directory, name, hash);
     if (present !== NONE) {
       this.#table.replace(present, node);
       return;
     }
-    const row = this.#table.add(this.#directory, name, node);
+    const row = this.#table.add(this.#directory, name, hash, node);
     if (this.#last === NONE) this.#first = row;
     else this.#table.link(this.#last, row);
     this.#last = row;
@@ -235,7 +248,8 @@ class PackedEntries implements DirectoryEntries {
   }
 
   delete(name: ByteString): boolean {
-    const row = this.#table.find(this.#directory, name);
+    this.#directories?.delete(name);
+    const row = this.#find(name);
     if (row === NONE) return false;
     this.#table.remove(row);
     this.#size--;
@@ -243,12 +257,12 @@ class PackedEntries implements DirectoryEntries {
   }
 
   stampOf(name: ByteString): number | undefined {
-    const row = this.#table.find(this.#directory, name);
+    const row = this.#find(name);
     return row === NONE ? undefined : this.#table.stamp(row);
   }
 
   mark(name: ByteString): void {
-    const row = this.#table.find(this.#directory, name);
+    const row = this.#find(name);
     if (row !== NONE) this.#table.mark(row);
   }
 
@@ -262,6 +276,10 @@ class PackedEntries implements DirectoryEntries {
 
   *[Symbol.iterator](): Generator<[ByteString, TreeNode], void, undefined> {
     for (const row of this.#rows()) yield [this.#table.name(row), this.#table.node(row)!];
+  }
+
+  #find(name: ByteString): EntryRow {
+    return this.#table.find(this.#directory, name, this.#table.hash(this.#directory, name));
   }
 
   /** A list of its own: entries may be taken out while one goes through it. */

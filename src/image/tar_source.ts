@@ -117,12 +117,12 @@ class TarApplier {
     }
     const target = member.kind === "hardlink" ? this.#findLinkTarget(member, path) : undefined;
     const { directory, name } = findPosition(this.#root, path, { create: this.#createDirectory })!;
+    if (member.kind === "file") return this.#placeFile(member, path, directory, name);
     const present = directory.entries.get(name);
     if (member.kind === "directory" && present?.kind === "directory") {
       this.#setMetadata(present, member, path);
       return undefined;
     }
-    if (member.kind === "file") return this.#placeFile(member, path, directory, name);
     const node = target ?? this.#createNode(member);
     if (target !== undefined && present !== undefined && isSameNode(target, present)) return undefined;
     directory.entries.set(compact(name), node);

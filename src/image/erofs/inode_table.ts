@@ -12,11 +12,12 @@ import { InternalError } from "../../base/errors.ts";
 import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
 import type { Pace } from "../pace.ts";
-import { isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
+import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
 import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
-import { type Storage, StoredFile } from "./stored_file.ts";
+import { type ChunkMap, type Storage, StoredFile } from "./stored_file.ts";
+import type { TailSlot } from "./tail_arena.ts";
 import type { PlannedXattrs } from "./xattrs.ts";
 
 /** Most inodes of an image: the format's own number for them has 32 bits. */
@@ -102,8 +103,8 @@ export class InodeTable {
   }
 
   sizeBytes(row: InodeRow): number {
-    const packed = this.#nodes.sizeOfPacked(row);
-    if (packed !== undefined) return packed;
+    const fileRow = this.#nodes.fileRow(row);
+    if (fileRow !== undefined) return this.#nodes.files.sizes.at(fileRow);
     const node = this.node(row);
     if (node.kind === "symlink") return node.target.length;
     if (node.kind === "file") return node.content.sizeBytes;
@@ -112,8 +113,7 @@ export class InodeTable {
 
   /** Whether the data of the file in this row is in the image that is made there. */
   isStoredIn(row: InodeRow, storage: Storage): boolean {
-    const packedIn = this.#nodes.storageOfPacked(row);
-    if (packedIn !== undefined) return packedIn === storage;
+    if (this.#nodes.fileRow(row) !== undefined) return this.#nodes.files.storage === storage;
     const content = this.content(row);
     return content instanceof StoredFile && content.storage === storage;
   }
@@ -125,8 +125,26 @@ export class InodeTable {
     return this.stored.get(row) ?? node.content;
   }
 
-  /** Where the data of the file in this row is. */
-  storedFile(row: InodeRow): StoredFile {
+  // Where the data of the file in this row is, as of StoredFile. For a packed file, without making one.
+
+  firstBlock(row: InodeRow): number {
+    const fileRow = this.#nodes.fileRow(row);
+    return fileRow === undefined
+      ? this.#storedFile(row).firstBlock
+      : this.#nodes.files.firstBlocks.at(fileRow);
+  }
+
+  tail(row: InodeRow): TailSlot | undefined {
+    const fileRow = this.#nodes.fileRow(row);
+    return fileRow === undefined ? this.#storedFile(row).tail : this.#nodes.files.tailOf(fileRow);
+  }
+
+  chunks(row: InodeRow): ChunkMap | undefined {
+    const fileRow = this.#nodes.fileRow(row);
+    return fileRow === undefined ? this.#storedFile(row).chunks : this.#nodes.files.chunksOf(fileRow);
+  }
+
+  #storedFile(row: InodeRow): StoredFile {
     const stored = this.content(row);
     assert(stored instanceof StoredFile, "the file's data is in the image");
     return stored;
@@ -219,7 +237,7 @@ class NodeList {
 
   at(row: InodeRow): TreeNode {
     const place = this.#places.at(row);
-    return place < OBJECT ? new PackedFile(this.#files!, place) : this.#objects[place - OBJECT]!;
+    return place < OBJECT ? new PackedFile(this.files, place) : this.#objects[place - OBJECT]!;
   }
 
   kind(row: InodeRow): TreeNode["kind"] {
@@ -229,16 +247,19 @@ class NodeList {
 
   xattrsOf(row: InodeRow): TreeNode["xattrs"] {
     const place = this.#places.at(row);
-    return place < OBJECT ? this.#files!.xattrsOf(place) : this.#objects[place - OBJECT]!.xattrs;
+    return place < OBJECT ? this.files.xattrsOf(place) : this.#objects[place - OBJECT]!.xattrs;
   }
 
-  sizeOfPacked(row: InodeRow): number | undefined {
+  /** The packed file in this row; `undefined` for another node. */
+  fileRow(row: InodeRow): FileRow | undefined {
     const place = this.#places.at(row);
-    return place < OBJECT ? this.#files!.sizes.at(place) : undefined;
+    return place < OBJECT ? place : undefined;
   }
 
-  storageOfPacked(row: InodeRow): Storage | undefined {
-    return this.#places.at(row) < OBJECT ? this.#files!.storage : undefined;
+  /** The table of the packed files, of which there are some. */
+  get files(): PackedFiles {
+    assert(this.#files !== undefined, "there are packed files");
+    return this.#files;
   }
 
   find(node: TreeNode): InodeRow | undefined {

@@ -25,7 +25,7 @@ import {
 } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
 import type { InodeRow, InodeTable } from "./inode_table.ts";
-import { INLINE_BYTES_MAX, type Storage } from "./stored_file.ts";
+import { encodeChunkMap, INLINE_BYTES_MAX, type Storage } from "./stored_file.ts";
 import { XattrPlanner, XattrProblem } from "./xattrs.ts";
 
 /** Where the parts are, for the superblock. */
@@ -140,7 +140,9 @@ export class MetadataWriter {
 
   #placeStored(row: InodeRow): void {
     const { layouts, locations, trailingBytes } = this.#inodes;
-    const { chunks, firstBlock, tail, sizeBytes } = this.#inodes.storedFile(row);
+    const sizeBytes = this.#inodes.sizeBytes(row);
+    const chunks = this.#inodes.chunks(row);
+    const tail = this.#inodes.tail(row);
     if (chunks !== undefined) {
       layouts[row] = LAYOUT_CHUNKED;
       locations[row] = Math.log2(chunks.chunkBytes) - BLOCK_BITS;
@@ -148,7 +150,7 @@ export class MetadataWriter {
       return;
     }
     layouts[row] = tail === undefined ? LAYOUT_FLAT : LAYOUT_INLINE;
-    locations[row] = firstBlock;
+    locations[row] = this.#inodes.firstBlock(row);
     trailingBytes[row] = tail === undefined ? 0 : sizeBytes % BLOCK_BYTES;
   }
 
@@ -215,16 +217,25 @@ export class MetadataWriter {
 
   /** What stands behind the inode and its attributes. */
   #appendTrailing(row: InodeRow): void {
+    if (this.#inodes.kind(row) === "file") {
+      this.#appendFileEnd(row);
+      return;
+    }
     const node = this.#inodes.node(row);
     if (node.kind === "symlink") {
       this.#file.append(bytesOf(node.target));
-    } else if (node.kind === "directory") {
+    } else {
       const { lastBlockStart } = this.#inodes.directories.get(row)!;
       for (const block of this.#encodeDirectory(row, lastBlockStart)) this.#file.append(block);
+    }
+  }
+
+  #appendFileEnd(row: InodeRow): void {
+    const chunks = this.#inodes.chunks(row);
+    if (chunks === undefined) {
+      this.#storage.tails.appendTo(this.#file, this.#inodes.tail(row)!, this.#inodes.trailingBytes[row]!);
     } else {
-      const stored = this.#inodes.storedFile(row);
-      if (stored.chunks !== undefined) this.#file.append(stored.encodeChunkMap());
-      else this.#storage.tails.appendTo(this.#file, stored.tail!, this.#inodes.trailingBytes[row]!);
+      this.#file.append(encodeChunkMap(chunks, this.#inodes.sizeBytes(row)));
     }
   }
 

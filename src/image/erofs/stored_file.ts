@@ -62,21 +62,6 @@ export class StoredFile implements FileContent {
     this.chunks = chunks;
   }
 
-  /** The block address of each chunk. */
-  encodeChunkMap(): Uint8Array {
-    assert(this.chunks !== undefined, "the file has a chunk map");
-    const { chunkBytes, runs } = this.chunks;
-    const chunkBlocks = chunkBytes / BLOCK_BYTES;
-    const map = new DataView(new ArrayBuffer(Math.ceil(this.sizeBytes / chunkBytes) * CHUNK_ENTRY_BYTES));
-    for (let at = 0; at < map.byteLength; at += CHUNK_ENTRY_BYTES) map.setUint32(at, HOLE_ADDRESS, true);
-    for (const { firstChunk, firstBlock, chunkCount } of runs) {
-      for (let index = 0; index < chunkCount; index++) {
-        map.setUint32((firstChunk + index) * CHUNK_ENTRY_BYTES, firstBlock + index * chunkBlocks, true);
-      }
-    }
-    return new Uint8Array(map.buffer);
-  }
-
   async *read(): AsyncIterable<FileChunk> {
     const tailBytes = this.tail === undefined ? 0 : this.sizeBytes % BLOCK_BYTES;
     const blocksEnd = this.sizeBytes - tailBytes;
@@ -104,6 +89,19 @@ export class StoredFile implements FileContent {
       yield { start, end: Math.min(start + chunkCount * chunkBytes, blocksEnd), firstBlock };
     }
   }
+}
+
+/** The block address of each chunk of a file with holes. */
+export function encodeChunkMap({ chunkBytes, runs }: ChunkMap, sizeBytes: number): Uint8Array {
+  const chunkBlocks = chunkBytes / BLOCK_BYTES;
+  const map = new DataView(new ArrayBuffer(Math.ceil(sizeBytes / chunkBytes) * CHUNK_ENTRY_BYTES));
+  for (let at = 0; at < map.byteLength; at += CHUNK_ENTRY_BYTES) map.setUint32(at, HOLE_ADDRESS, true);
+  for (const { firstChunk, firstBlock, chunkCount } of runs) {
+    for (let index = 0; index < chunkCount; index++) {
+      map.setUint32((firstChunk + index) * CHUNK_ENTRY_BYTES, firstBlock + index * chunkBlocks, true);
+    }
+  }
+  return new Uint8Array(map.buffer);
 }
 
 /** The two places of an image where file data goes. */
