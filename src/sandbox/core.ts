@@ -239,7 +239,7 @@ export class SandboxCore {
     const gone = await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS);
     if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
-    await settleNetwork(this.registry, this.id);
+    await settleNetwork(this.registry, record);
   }
 
   /** Ends the VM at once. Resolves when it is gone. */
@@ -255,7 +255,7 @@ export class SandboxCore {
       this.#noteKilled(record);
     }
     await this.find();
-    await settleNetwork(this.registry, this.id);
+    await settleNetwork(this.registry, record);
   }
 
   /** A host process that was killed from outside said nothing: it was on purpose. */
@@ -279,7 +279,7 @@ export class SandboxCore {
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
     clearRunDirectory(this.registry, record);
-    await settleNetwork(this.registry, this.id);
+    await settleNetwork(this.registry, record);
   }
 
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */

@@ -88,12 +88,16 @@ export function releaseEnded(registry: Registry, sandboxId: string): void {
 }
 
 /** Waits until nothing is left of the network of a boot that has ended. */
-export async function settleNetwork(registry: Registry, sandboxId: string): Promise<void> {
+export async function settleNetwork(
+  registry: Registry,
+  { id, host }: { readonly id: string; readonly host: ProcessIdentity | undefined },
+): Promise<void> {
   const deadline = Date.now() + DEVICE_TIMEOUT_MS;
   for (;;) {
-    releaseEnded(registry, sandboxId);
-    if (registry.leases.find(sandboxId) === undefined) return;
-    if (Date.now() > deadline) return; // whoever leases an address next looks again
+    releaseEnded(registry, id);
+    const holder = registry.leases.find(id)?.holder;
+    if (holder?.pid !== host?.pid || holder?.startTime !== host?.startTime) return; // or that of a later boot
+    if (holder === undefined || Date.now() > deadline) return; // whoever leases an address next looks again
     await new Promise((resolve) => setTimeout(resolve, DEVICE_POLL_MS));
   }
 }

@@ -41,6 +41,7 @@ homeTest("network none gives the guest no device", async ({ create }) => {
     ip: undefined,
     gateway: undefined,
     mac: undefined,
+    tapName: undefined,
     ports: [],
   });
 });

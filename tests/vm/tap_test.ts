@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
-import { NetworkError, NetworkExhaustedError, Sandbox, type TapNetworkOptions } from "../../mod.ts";
+import {
+  NetworkError,
+  NetworkExhaustedError,
+  Sandbox,
+  SandboxManager,
+  type TapNetworkOptions,
+} from "../../mod.ts";
 import { hasNetworkInterface } from "../../src/platform/network_interface.ts";
 import { ip, namespaceTest, networkLeft } from "../support/network_namespace.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
@@ -139,8 +145,15 @@ namespaceTest(
 namespaceTest(
   import.meta.url,
   "network tap refuses a network that is exhausted or overlaps the host's, and makes nothing",
-  async ({ create }) => {
+  async ({ create, scratch }) => {
     const network: TapNetworkOptions = { mode: "tap", cidr: "10.9.1.0/30" };
+    await using manager = new SandboxManager();
+    const failing = await manager.createSandbox({ image: `${scratch}/absent`, network });
+    assert.equal(failing.ip, "10.9.1.2");
+    const refused = manager.createSandbox({ image: `${scratch}/absent`, network });
+    await assert.rejects(refused, NetworkExhaustedError);
+    await eventually(async () => assert.equal((await manager.inspectSandbox(failing.id)).state, "failed"));
+    await manager.removeSandbox(failing.id);
     const only = await create({ name: "only", network });
     assert.equal(await addressOf(only), "10.9.1.2");
     await assert.rejects(

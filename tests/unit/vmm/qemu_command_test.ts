@@ -51,6 +51,23 @@ test("qemuArguments() doubles commas in paths, so that none becomes an option", 
   assert.deepEqual(paths, ["/run,,x/console", "/run,,x/agent.sock"]);
 });
 
+test("qemuArguments() joins the network device to a socket, or to a TAP device that it makes itself", () => {
+  const networkOf = (networkDevice: MachineConfig["networkDevice"]) => {
+    const args = qemuArguments({ ...CONFIG, networkDevice }, "/kernel");
+    return [values(args, "-netdev"), values(args, "-device").filter((device) => device.includes("net"))];
+  };
+  const [mac, device] = ["02:00:00:00:00:01", "virtio-net-device,netdev=network,mac=02:00:00:00:00:01"];
+  assert.deepEqual(networkOf(undefined), [[], []]);
+  assert.deepEqual(networkOf({ kind: "stream", socketPath: "/a,b", mac }), [
+    ["stream,id=network,server=off,addr.type=unix,addr.path=/a,,b"],
+    [device],
+  ]);
+  assert.deepEqual(networkOf({ kind: "tap", tapName: "msb0", mac }), [
+    ["tap,id=network,ifname=msb0,script=no,downscript=no"],
+    [device],
+  ]);
+});
+
 test("qemuArguments() boots the agent from the first disk, and restarts nothing", () => {
   const args = qemuArguments(CONFIG, "/kernel");
   assert.deepEqual(values(args, "-kernel"), ["/kernel"]);

@@ -128,6 +128,19 @@ async function connectWhenFree(host: FakeHost): Promise<AgentClient> {
 }
 
 test(
+  "Relay refuses a client a UDP flow, which has no window that would bound what waits for it",
+  async () => {
+    await using host = await FakeHost.start();
+    using raw = await RawClient.connect(host.path);
+    const { firstStream } = await raw.welcome();
+    raw.connection.send(encodeMessage("udpOpen", firstStream, { port: 53 }));
+    assert.equal((await raw.next()).name, "error");
+    await raw.connection.closed;
+  },
+  options,
+);
+
+test(
   "Relay refuses a stream that is another client's, and ends the connection",
   async () => {
     await using host = await FakeHost.start();

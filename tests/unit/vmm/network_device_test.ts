@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { NetworkError } from "../../../mod.ts";
+import { planTapNetwork, type TapPlan } from "../../../src/network/network_plan.ts";
+import { HostNetwork } from "../../../src/vmm/network_device.ts";
+import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
+
+const CONFIG = { mode: "tap", cidr: "10.9.0.0/24", gateway: "10.9.0.1", dns: [], isolated: true } as const;
+
+function open(plan: TapPlan | undefined) {
+  using home = new RegistryHome();
+  const network = new HostNetwork(home.registry, { id: "id", bootNumber: 1 }, plan);
+  network.close(); // of one that was never raised, there is nothing to take back
+  return network.open(home.path);
+}
+
+test("HostNetwork.open() names the device that the engine is to make", async () => {
+  const plan = planTapNetwork(CONFIG, "id", "10.9.0.2");
+  assert.deepEqual(await open(plan), { kind: "tap", tapName: plan.tapName, mac: plan.mac });
+  assert.equal(await open(undefined), undefined);
+});
+
+test("HostNetwork.open() refuses the name of a device that the host has already", async () => {
+  const plan = { ...planTapNetwork(CONFIG, "id", "10.9.0.2"), tapName: "lo" };
+  await assert.rejects(open(plan), NetworkError);
+});
