@@ -87,7 +87,7 @@ test("LineChild.send() to a child that is gone does no harm", async () => {
 });
 
 test("LineChild.kill() kills", async () => {
-  const child = await shell("sleep 600");
+  const child = await shell("exec sleep 600");
   child.kill();
   assert.deepEqual(await child.exited, { code: null, signal: "SIGKILL" });
 });

@@ -128,18 +128,16 @@ test(
   "ExecHandle is disposed though a process that left its group holds the pipe",
   async () => {
     await using host = await FakeHost.start();
-    let daemon = 0;
-    {
-      await using handle = await run(host, script("setsid sleep 600 & echo $!; wait"));
+    const daemons: number[] = [];
+    for (const end of ["wait", "exit 0"]) {
+      await using handle = await run(host, script(`setsid sleep 600 & echo $!; ${end}`));
       const { value } = await handle.stdout.getReader().read();
-      daemon = Number(new TextDecoder().decode(value));
+      daemons.push(Number(new TextDecoder().decode(value)));
+      if (end !== "wait") await handle.wait();
     }
-    {
-      await using handle = await run(host, script("setsid sleep 600 & exit 0"));
-      await handle.wait();
-    }
-    assert.ok(daemon > 0);
-    await (await run(host, script(`kill -9 ${daemon}`))).wait();
+    assert.ok(daemons.every((pid) => pid > 0));
+    const killed = await run(host, script(`kill -9 ${daemons.join(" ")}`));
+    assert.equal((await killed.wait()).code, 0);
   },
   options,
 );

@@ -219,7 +219,7 @@ test(
   async () => {
     await using host = await FakeHost.start();
     const stop = new AbortController();
-    const forever = script("sleep 1000", { detached: true });
+    const forever = script("exec sleep 1000", { detached: true });
     const left = await run(host, forever);
     await left[Symbol.asyncDispose](); // does not wait for its end
     const aborted = await run(host, forever, { signal: stop.signal });

@@ -243,7 +243,7 @@ test(
     const pid = await leaving.startExec(script("sleep 600 & wait")).started;
     const kept = staying.startExec(script("sleep 600"));
     const keptPid = await kept.started;
-    const detached = leaving.startExec(script("sleep 600", { detached: true }));
+    const detached = leaving.startExec(script("exec sleep 600", { detached: true }));
     const detachedPid = await detached.started;
     leaving.close();
     await leaving.closed;
@@ -251,7 +251,7 @@ test(
     assert.equal((await watcher.exited).code, 0);
     const alive = staying.startExec(script(`kill -0 ${keptPid} && kill -0 ${detachedPid}`));
     assert.equal((await alive.exited).code, 0);
-    staying.startExec(script(`kill -9 ${detachedPid}`));
+    await staying.startExec(script(`kill -9 ${detachedPid}`)).exited;
     kept.signal(9);
     assert.deepEqual(await kept.exited, { code: 137, signal: 9 });
   },
