@@ -130,7 +130,9 @@ test(
     await using host = await FakeHost.start();
     const daemons: number[] = [];
     for (const end of ["wait", "exit 0"]) {
-      await using handle = await run(host, script(`setsid sleep 600 & echo $!; ${end}`));
+      // It says so itself, as it must have left the group by then.
+      const daemon = "setsid sh -c 'echo $$; exec sleep 600' &";
+      await using handle = await run(host, script(`${daemon} ${end}`));
       const { value } = await handle.stdout.getReader().read();
       daemons.push(Number(new TextDecoder().decode(value)));
       if (end !== "wait") await handle.wait();
