@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { SnapshotNotFoundError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import type { SandboxCore } from "./core.ts";
+import { withDefaults } from "./manager_defaults.ts";
 import type { CheckpointInfo, CheckpointOptions, RestoreSpec, SandboxSpec } from "./manager_types.ts";
 import { takeSnapshot } from "./snapshot_create.ts";
 
@@ -36,7 +37,7 @@ export function remove(home: string, snapshotId: string): void {
 /** What a sandbox that is made from a checkpoint is. @throws {SnapshotNotFoundError} */
 export function restoredSpec(home: string, { snapshotId, ...spec }: RestoreSpec): SandboxSpec {
   const { name, machine } = find(home, snapshotId).descriptor;
-  return { ...machine, ...spec, fromSnapshot: name };
+  return { ...withDefaults(machine ?? {}, spec), fromSnapshot: name };
 }
 
 function find(home: string, snapshotId: string): StoredSnapshot {

@@ -11,6 +11,7 @@ test("withDefaults() prefers what is asked for", () => {
   const defaults = { image: "alpine", cpus: 2, memoryMiB: 256 };
   assert.deepEqual(set(withDefaults(defaults, { cpus: 1, name: "x" })), { ...defaults, cpus: 1, name: "x" });
   assert.deepEqual(set(withDefaults(defaults, {})), defaults);
+  assert.deepEqual(set(withDefaults(defaults, { cpus: undefined })), defaults, "nothing is asked for");
 });
 
 test("withDefaults() takes the origin from one of the two", () => {
