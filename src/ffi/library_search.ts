@@ -6,7 +6,6 @@
  */
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError, type LibraryNotFoundDetails } from "./errors.ts";
 import { findInLoaderCache } from "./loader_cache.ts";
 
@@ -162,9 +161,8 @@ function* systemFiles(
 }
 
 function startDirectories(): string[] {
-  const here = import.meta.url;
-  // A module that Deno runs from the network has no directory.
-  return here.startsWith("file:") ? [dirname(fileURLToPath(here)), process.cwd()] : [process.cwd()];
+  const here = import.meta.dirname; // a module that Deno runs from the network has none
+  return here === undefined ? [process.cwd()] : [here, process.cwd()];
 }
 
 function* ancestors(directory: string): Generator<string> {

@@ -92,11 +92,6 @@ export function tapNameOf(sandboxId: string): string {
   return `msb${[...digestOf(sandboxId).subarray(0, 6)].map(hex).join("")}`;
 }
 
-/** The six bytes of a MAC address. */
-export function macBytes(mac: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(mac.split(":").map((byte) => Number.parseInt(byte, 16)));
-}
-
 function digestOf(sandboxId: string): Uint8Array {
   return createHash("sha256").update(sandboxId).digest();
 }

@@ -6,7 +6,7 @@
 import { MicrosandboxError, messageOf } from "../../base/errors.ts";
 import type { KrunContext } from "../../ffi/krun_context.ts";
 import { Libkrun } from "../../ffi/libkrun.ts";
-import { macBytes } from "../../network/network_plan.ts";
+import { macBytes } from "../../network/mac_address.ts";
 import { KERNEL_WORDS, type NetworkDevice } from "./engine.ts";
 import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun.ts";
 

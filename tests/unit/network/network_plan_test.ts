@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  macBytes,
-  macOf,
-  planTapNetwork,
-  planUserNetwork,
-  tapNameOf,
-} from "../../../src/network/network_plan.ts";
+import { macBytes } from "../../../src/network/mac_address.ts";
+import { macOf, planTapNetwork, planUserNetwork, tapNameOf } from "../../../src/network/network_plan.ts";
 import { passtArguments } from "../../../src/vmm/network_passt.ts";
 import { test } from "../../support/harness.ts";
 
