@@ -96,8 +96,11 @@ test(
       for (let attempt = 0; attempt < 200; attempt++) {
         agent.send("datagram", STREAM, { data });
         await agent.settle();
-        const message = agent.pending(STREAM).some(({ name }) => name === "datagram");
-        if (message) return new TextDecoder().decode(await received(agent));
+        while (agent.pending(STREAM).some(({ name }) => name === "datagram")) {
+          // What was asked more often than it had to be is answered as often, perhaps only now.
+          const answer = new TextDecoder().decode(await received(agent));
+          if (answer === text) return answer;
+        }
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
       return undefined;

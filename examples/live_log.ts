@@ -1,0 +1,33 @@
+/**
+ * A page that shows what a sandbox prints, as it prints it, and goes on where it was after a lost connection.
+ *
+ *     bun examples/live_log.ts ./rootfs        # or: deno serve -A --port 3000 examples/live_log.ts ./rootfs
+ *
+ * Then open http://localhost:3000/. The sandbox ends with this program.
+ */
+import { logResponse, logStream, Sandbox } from "../mod.ts";
+
+const PAGE = `<!doctype html><meta charset="utf-8"><title>Live log</title>
+<h1>What the sandbox prints</h1><pre id="log"></pre>
+<script>
+  const events = new EventSource("/log"); // says by itself where it was, when it connects again
+  events.onmessage = ({ data }) => { log.textContent += JSON.parse(data).d; };
+  events.addEventListener("end", () => events.close());
+</script>`;
+
+const sandbox = await Sandbox.builder("live-log")
+  .image(process.argv[2] ?? "./rootfs")
+  .memory(256)
+  .replace()
+  .create();
+// Detached: nobody reads its output here, so that it goes to the log alone.
+await sandbox.execStream("sh", ["-c", "while :; do date; sleep 1; done"], { detached: true });
+
+export default {
+  port: 3000,
+  fetch(request: Request): Response | Promise<Response> {
+    if (new URL(request.url).pathname !== "/log")
+      return new Response(PAGE, { headers: { "content-type": "text/html" } });
+    return logResponse(request, (fromCursor) => logStream(sandbox.name, { follow: true, fromCursor }));
+  },
+};
