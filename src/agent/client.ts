@@ -40,7 +40,9 @@ export class AgentClient {
   readonly #connection: UnixConnection;
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession | TcpSession>();
-  readonly #pings = new Map<number, () => void>();
+  /** The ping that is under way: there is one at a time. */
+  #pong: Promise<void> | undefined;
+  #answer: (() => void) | undefined;
   /** Those who wait for a `paused` or `frozen`, by the token of their question. */
   readonly #standstills = new Map<number, PromiseWithResolvers<StandstillState>>();
   /** Those who wait for a `noted`, in the order of their questions. */
@@ -72,6 +74,7 @@ export class AgentClient {
             deadline?.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason),
           );
         };
+        if (signal.aborted) late();
         signal.addEventListener("abort", late, { once: true });
         connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
         connection.onData((chunk) => {
@@ -146,28 +149,32 @@ export class AgentClient {
 
   /** Asks the guest's agent for a sign of life; resolves with the milliseconds it took. */
   async ping(timeoutMs = 10_000): Promise<number> {
-    const token = this.#nextToken++;
     const begin = performance.now();
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    // An answer that comes from now on is a sign of life from now on, whoever asked for it.
+    this.#pong ??= this.#ask();
+    const late = Promise.withResolvers<never>();
+    const expire = () => late.reject(new TimeoutError("the guest's agent to answer a ping", timeoutMs));
+    const timer = setTimeout(expire, timeoutMs);
     this.#hold();
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#pings.set(token, resolve);
-        timer = setTimeout(
-          () => reject(new TimeoutError("the guest's agent to answer a ping", timeoutMs)),
-          timeoutMs,
-        );
-        this.closed.then(() =>
-          reject(new AgentDisconnectedError("The sandbox ended before it answered the ping")),
-        );
-        this.#connection.send(encodeMessage("ping", 0, { token }));
-      });
+      await Promise.race([this.#pong, late.promise]);
       return performance.now() - begin;
     } finally {
       clearTimeout(timer);
-      this.#pings.delete(token);
       this.#letGo();
     }
+  }
+
+  /** Sends a ping; rejects if the connection ends before it is answered. */
+  #ask(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {}); // for those who wait, who may all have left
+    this.#answer = resolve;
+    this.closed.then(() =>
+      reject(new AgentDisconnectedError("The sandbox ended before it answered the ping")),
+    );
+    this.#connection.send(encodeMessage("ping", 0, { token: this.#nextToken++ }));
+    return promise;
   }
 
   /** Asks for the stop sequence; {@linkcode closed} tells when the VM is gone. */
@@ -275,7 +282,8 @@ export class AgentClient {
     if (message.stream !== 0) {
       this.#sessions.get(message.stream)?.receive(message);
     } else if (message.name === "pong") {
-      this.#pings.get(message.fields.token)?.();
+      this.#answer?.();
+      this.#pong = undefined;
     } else if (message.name === "noted") {
       this.#notes.shift()?.resolve(message.fields.activity);
     } else if (message.name === "paused" || message.name === "frozen") {

@@ -50,9 +50,14 @@ export function isSameProcess(identity: ProcessIdentity): boolean {
 
 /** SIGKILLs this very process; does nothing if it is gone. */
 export function killProcess(identity: ProcessIdentity): void {
+  signalProcess(identity, "SIGKILL");
+}
+
+/** Sends a signal to this very process; does nothing if it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: "SIGTERM" | "SIGKILL"): void {
   if (!isSameProcess(identity)) return;
   try {
-    process.kill(identity.pid, "SIGKILL");
+    process.kill(identity.pid, signal);
   } catch {
     // gone in between
   }

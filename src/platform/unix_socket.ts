@@ -49,6 +49,7 @@ export async function connectUnix(path: string, signal?: AbortSignal): Promise<U
   if (signal?.aborted) throw new AbortedError(action, signal.reason);
   if (isTooLong(path)) throw tooLong(action, path);
   const { connect } = await transport();
+  if (signal?.aborted) throw new AbortedError(action, signal.reason);
   try {
     return await connect(path, signal);
   } catch (cause) {

@@ -53,6 +53,7 @@ class BunConnection implements UnixConnection {
   /** What arrived before somebody took it. */
   readonly #early: Uint8Array[] = [];
   #earlyBytes = 0;
+  #isPaused = false;
 
   constructor(socket: BunSocket) {
     this.#socket = socket;
@@ -61,8 +62,9 @@ class BunConnection implements UnixConnection {
 
   onData(handle: (chunk: Uint8Array) => void): void {
     queueMicrotask(() => {
+      if (this.#state === "closed") return;
       this.#handle = handle;
-      if (this.#earlyBytes > EARLY_BYTES_MAX) this.resume();
+      if (this.#earlyBytes > EARLY_BYTES_MAX && !this.#isPaused) this.#socket.resume();
       for (const chunk of this.#early.splice(0)) handle(chunk);
     });
   }
@@ -85,10 +87,12 @@ class BunConnection implements UnixConnection {
   }
 
   pause(): void {
+    this.#isPaused = true;
     if (this.#state !== "closed") this.#socket.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     if (this.#state !== "closed") this.#socket.resume();
   }
 

@@ -75,3 +75,8 @@ export class DatabaseError extends MicrosandboxError {
     super("database", message, options);
   }
 }
+
+/** Whether it says that a sandbox is gone: removed, or replaced by another of its name. */
+export function isGone(error: unknown): boolean {
+  return error instanceof SandboxNotFoundError || error instanceof SandboxReplacedError;
+}

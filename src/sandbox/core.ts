@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
-import { isSameProcess, killProcess } from "../platform/process_identity.ts";
+import { isSameProcess, killProcess, signalProcess } from "../platform/process_identity.ts";
 import { stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
@@ -21,7 +21,7 @@ import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { releaseEnded, settleNetwork } from "./network_lease.ts";
-import { checkGrace, GRACE_MS_MAX, parseStoredConfig } from "./options.ts";
+import { checkGrace, checkTimeout, parseStoredConfig, TIMER_MS_MAX } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
 /** Grace of `stop()`, in milliseconds. */
@@ -40,6 +40,11 @@ const EXIT_POLL_MS = 10;
 const REASON_CHARS_MAX = 2_000;
 
 const registries = new Map<string, Registry>();
+/**
+ * By sandbox and home. However many handles a program has of a sandbox, it takes one of the few connections that a VM host
+ * process serves.
+ */
+const connections = new Map<string, SharedConnection<AgentClient>>();
 
 /** The registry of the home in use. */
 export function openRegistry(): Registry {
@@ -147,11 +152,6 @@ export class SandboxCore {
   readonly registry: Registry;
   readonly id: string;
   readonly name: string;
-  /** Those who share it say how long they wait. */
-  readonly #shared = new SharedConnection((signal) =>
-    this.openConnection({ timeoutMs: Number.POSITIVE_INFINITY, signal }),
-  );
-
   constructor(registry: Registry, record: { readonly id: string; readonly name: string }) {
     this.registry = registry;
     this.id = record.id;
@@ -192,9 +192,18 @@ export class SandboxCore {
     return found === undefined ? undefined : await reconcile(this.registry, found);
   }
 
-  /** The connection to the running VM; made once and kept while it lasts. */
+  /** The connection to the running VM: one for all of this process, kept while it lasts. */
   async connect({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {}): Promise<AgentClient> {
-    return await this.#shared.get({ timeoutMs, signal });
+    const key = `${this.id} ${this.registry.home}`;
+    let shared = connections.get(key);
+    if (shared === undefined) {
+      shared = new SharedConnection(
+        (attempt) => this.openConnection({ timeoutMs: Number.POSITIVE_INFINITY, signal: attempt }),
+        () => connections.delete(key),
+      );
+      connections.set(key, shared);
+    }
+    return await shared.get({ timeoutMs, signal });
   }
 
   /** A connection of the caller's own, for the caller to close. */
@@ -233,10 +242,11 @@ export class SandboxCore {
     if (graceMs === 0) return await this.kill();
     const record = await this.record();
     if (!isLive(record.status)) return;
+    const limitMs = graceMs + STOP_OVERHEAD_MS;
     const client = await this.#connectToEnd();
-    if (client === undefined) return await this.kill();
-    client.requestStop(graceMs);
-    const gone = await settlesWithin(client.holding(client.closed), graceMs + STOP_OVERHEAD_MS);
+    client?.requestStop(graceMs);
+    if (client === undefined) terminate(record);
+    const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, limitMs), limitMs);
     if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
     await settleNetwork(this.registry, record);
@@ -244,6 +254,7 @@ export class SandboxCore {
 
   /** Ends the VM at once. Resolves when it is gone. */
   async kill(timeoutMs: number = KILL_TIMEOUT_MS): Promise<void> {
+    checkTimeout(timeoutMs);
     const record = await this.record();
     if (!isLive(record.status)) return;
     // One that boots greets nobody yet, and has nothing to lose.
@@ -291,6 +302,7 @@ export class SandboxCore {
     const client = isBooting ? undefined : await this.#connectToEnd();
     if (client !== undefined && graceMs > 0) client.requestStop(graceMs);
     else if (client !== undefined) client.requestKill();
+    else if (graceMs > 0) terminate(record);
     else if (record.host !== undefined) killProcess(record.host);
   }
 
@@ -301,6 +313,7 @@ export class SandboxCore {
    * @returns Whether it answered.
    */
   async checkHealth(timeoutMs: number): Promise<boolean> {
+    checkTimeout(timeoutMs);
     // An answer is a better sign of life than record() looks for; that is asked where there is none.
     const record = this.registry.findById(this.id) ?? (await this.record());
     if (record.status !== "running") return false;
@@ -339,7 +352,7 @@ export class SandboxCore {
     return outcome;
   }
 
-  /** A connection for ending the VM; `undefined` if the host process does not serve one. */
+  /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */
   async #connectToEnd(): Promise<AgentClient | undefined> {
     try {
       return await this.connect({ timeoutMs: KILL_TIMEOUT_MS });
@@ -361,11 +374,23 @@ export class SandboxCore {
   }
 }
 
+/** Asks the VM host process for the stop sequence without a connection. */
+function terminate({ host }: SandboxRecord): void {
+  if (host !== undefined) signalProcess(host, "SIGTERM");
+}
+
+/** Resolves when the VM host process of a record is gone, or after `timeoutMs`. */
+async function hasEnded(record: SandboxRecord, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (hasHost(record) && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
+}
+
 /** Whether `promise` resolves in time. */
 async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), Math.min(timeoutMs, GRACE_MS_MAX));
+    timer = setTimeout(() => resolve(false), Math.min(timeoutMs, TIMER_MS_MAX));
   });
   const done = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);

@@ -9,7 +9,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { MiB } from "../base/bytes.ts";
-import { InternalError } from "../base/errors.ts";
 import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
@@ -20,12 +19,11 @@ import type { NetworkPlan } from "../network/network_plan.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
 import { stagingPath } from "../platform/staging.ts";
-import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
+import { isGone, SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
 import type { StoredSnapshot } from "../snapshot/store.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
-import { type DoctorReport, selectEngine } from "../vmm/doctor.ts";
 import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
 import {
   discardCreation,
@@ -36,6 +34,7 @@ import {
   sandboxDirectory,
   sweepLeftovers,
 } from "./core.ts";
+import { type ChosenEngine, chooseEngine } from "./engine_choice.ts";
 import { checkNetworkHost, planNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
@@ -100,7 +99,8 @@ export async function createSandbox(
   const request = parseSandboxOptions(options);
   const registry = openRegistry();
   if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
-  const engine = await chooseEngine(registry, request.config);
+  checkNetworkHost(registry, request.config.network);
+  const engine = await chooseEngine(request.config.engine);
   sweepLeftovers(registry);
   const claimed = new Set<string>();
   try {
@@ -170,15 +170,22 @@ async function bootInFreeName(
   key: NewSandboxKey,
 ): Promise<BootedSandbox> {
   for (let attempt = 1; ; attempt++) {
-    if (request.replaceGraceMs !== undefined)
-      await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
     try {
+      if (request.replaceGraceMs !== undefined)
+        await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
       return await bootNew(boot, request, key);
     } catch (error) {
-      const isRaceLost = error instanceof SandboxAlreadyExistsError && request.replaceGraceMs !== undefined;
+      const isRaceLost = request.replaceGraceMs !== undefined && isOthersDoing(error);
       if (!isRaceLost || attempt === REPLACE_ATTEMPTS_MAX) throw error;
     }
   }
+}
+
+/** Somebody else has created, replaced, started or removed a sandbox of that name at the same moment. */
+function isOthersDoing(error: unknown): boolean {
+  return (
+    error instanceof SandboxAlreadyExistsError || error instanceof SandboxStillRunningError || isGone(error)
+  );
 }
 
 function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
@@ -206,7 +213,8 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
   await core.settle(record); // two VMs must never have the same disk
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
-  const engine = await chooseEngine(registry, config);
+  checkNetworkHost(registry, config.network);
+  const engine = await chooseEngine(config.engine);
   const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
   const imagePath = findStoredDisk(registry.home, record.imageDigest);
   const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
@@ -225,7 +233,7 @@ interface BootInputs {
   readonly snapshot?: StoredSnapshot | undefined;
   readonly registry: Registry;
   readonly config: SandboxConfig;
-  readonly engine: DoctorReport & { readonly engine: ClaimRequest["engine"] };
+  readonly engine: ChosenEngine;
   readonly bootDisk: string;
   readonly imagePath: string;
   readonly call: BootCallOptions;
@@ -366,22 +374,4 @@ async function vacate(registry: Registry, name: string, graceMs: number): Promis
   const core = new SandboxCore(registry, record);
   await core.stop(graceMs);
   if ((await core.find()) !== undefined) await core.remove();
-}
-
-let isSlownessTold = false;
-
-async function chooseEngine(
-  registry: Registry,
-  config: Omit<SandboxConfig, "imageConfig">,
-): Promise<BootInputs["engine"]> {
-  checkNetworkHost(registry, config.network);
-  const report = await selectEngine({ engine: config.engine });
-  if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
-    isSlownessTold = true;
-    process.emitWarning(`sandboxes run by emulation, which is slow: ${report.reason}`, {
-      code: "MSB_EMULATION",
-    });
-  }
-  if (report.libkrunfw === undefined) throw new InternalError("an engine was chosen without a kernel");
-  return report;
 }

@@ -19,7 +19,7 @@ import type { SandboxRecord } from "../registry/registry.ts";
 import { isLive, type SandboxStatus } from "../registry/status.ts";
 import { SandboxCore, STOP_GRACE_MS } from "./core.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
-import { checkSandboxName, type SandboxOptions } from "./options.ts";
+import { checkSandboxName, checkTimeout, type SandboxOptions } from "./options.ts";
 
 /** How long a wait may go without a look: for a change that nobody wrote down, such as the end of a killed host. */
 export const LOOK_INTERVAL_MS = 1_000;
@@ -105,6 +105,7 @@ export async function waitForRegistry<T>(
   look: () => Promise<T | undefined>,
   { timeoutMs, signal }: WaitOptions = {},
 ): Promise<T> {
+  if (timeoutMs !== undefined) checkTimeout(timeoutMs);
   using watch = watchDirectory(home);
   const never = new AbortController().signal;
   const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;

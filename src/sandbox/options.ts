@@ -180,9 +180,10 @@ const nameSchema = z
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
 const durationMs = z.int().min(1);
-/** Longest grace of a stop: what a timer can wait, 24 days. */
-export const GRACE_MS_MAX: number = 2 ** 31 - 1;
-const graceSchema = z.int().min(0).max(GRACE_MS_MAX);
+/** What a timer can wait, 24 days; beyond that it fires at once. */
+export const TIMER_MS_MAX: number = 2 ** 31 - 1;
+const graceSchema = z.int().min(0).max(TIMER_MS_MAX);
+const timeoutSchema = z.int().min(1).max(TIMER_MS_MAX);
 
 const schema = z.strictObject({
   name: nameSchema,
@@ -283,6 +284,11 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
 /** @throws {InvalidConfigError} if `name` cannot be a sandbox's. */
 export function checkSandboxName(name: string): void {
   parseConfig(nameSchema, name, "name");
+}
+
+/** @throws {InvalidConfigError} if nothing can be waited for that long. */
+export function checkTimeout(timeoutMs: number): void {
+  parseConfig(timeoutSchema, timeoutMs, "timeoutMs");
 }
 
 /** @throws {InvalidConfigError} if a stop cannot have that grace. */

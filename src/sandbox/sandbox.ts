@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isGone } from "../registry/errors.ts";
 import type { SandboxStatus } from "../registry/status.ts";
 import { SandboxBuilder } from "./builder.ts";
 import type { SandboxCore } from "./core.ts";
@@ -249,8 +250,11 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /** {@linkcode stop}, with the final status of the sandbox. */
   async stopAndWait(): Promise<SandboxHandle> {
+    const before = await this.#core.record();
     await this.stop();
-    return new SandboxHandle(this.#core, await this.#core.record());
+    // An ephemeral sandbox is gone now; what it was, and how it ended, is all that there is to say.
+    const after = (await this.#core.find()) ?? { ...before, status: "stopped" as const };
+    return new SandboxHandle(this.#core, after);
   }
 
   /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
@@ -271,6 +275,11 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /** Stops the sandbox, if it ends with this process anyway. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.ownsLifecycle) await this.stop();
+    if (!this.ownsLifecycle) return;
+    try {
+      await this.stop();
+    } catch (error) {
+      if (!isGone(error)) throw error; // by then somebody has ended it, and more
+    }
   }
 }

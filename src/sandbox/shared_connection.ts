@@ -22,11 +22,16 @@ interface Attempt<T> {
 
 export class SharedConnection<T extends { readonly closed: Promise<void> }> {
   readonly #open: (signal: AbortSignal) => Promise<T>;
+  readonly #onIdle: () => void;
   #attempt: Attempt<T> | undefined;
 
-  /** `open` takes as long as it takes; aborting it is how it ends early. */
-  constructor(open: (signal: AbortSignal) => Promise<T>) {
+  /**
+   * `open` takes as long as it takes; aborting it is how it ends early. `onIdle` is told when there is no connection any
+   * more, and none is being made.
+   */
+  constructor(open: (signal: AbortSignal) => Promise<T>, onIdle: () => void = () => {}) {
     this.#open = open;
+    this.#onIdle = onIdle;
   }
 
   /**
@@ -64,7 +69,9 @@ export class SharedConnection<T extends { readonly closed: Promise<void> }> {
   }
 
   #forget(attempt: Attempt<T>): void {
-    if (this.#attempt === attempt) this.#attempt = undefined;
+    if (this.#attempt !== attempt) return;
+    this.#attempt = undefined;
+    this.#onIdle();
   }
 }
 

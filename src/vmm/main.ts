@@ -37,6 +37,9 @@ const ENGINES: Readonly<Record<ClaimRequest["engine"], () => Promise<Engine>>> =
   qemu: async () => (await import("./engine/qemu.ts")).qemuEngine,
 };
 
+/** What programs get to end in after a SIGTERM. */
+const TERMINATE_GRACE_MS = 10_000;
+
 async function main(): Promise<void> {
   const owner = new Owner();
   const claim = await owner.next("claim");
@@ -44,6 +47,8 @@ async function main(): Promise<void> {
   const registry = new Registry(claim.home);
   const stop = new StopSequence(registry, claim.runDirectory);
   const supervision = new Supervision(registry, stop);
+  // Asked for without a connection, or by the machine that is shutting down.
+  process.on("SIGTERM", () => stop.begin("requested", TERMINATE_GRACE_MS));
   const pause = new Pause(registry);
   const diskFreeze = new DiskFreeze();
   const ports = new NetworkService(supervision.activity);
@@ -82,11 +87,11 @@ async function main(): Promise<void> {
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
     const link = await boot(owner, relay, stop, claim, request, key, network);
     pause.open(link, key);
-    await ports.serve(link);
     relay.network = ports;
     diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
+    await ports.serve(link); // last: clients are there already, and this takes its time
   } catch (error) {
     network.close();
     reportFailure(owner, error);

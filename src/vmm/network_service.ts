@@ -7,6 +7,7 @@
 import type { Frame } from "../agent/frame.ts";
 import { PortAction, PortFailure } from "../agent/port_codes.ts";
 import type { MessageFields } from "../agent/protocol.ts";
+import { messageOf } from "../base/errors.ts";
 import type { PublishedPort } from "../network/published_port.ts";
 import type { Activity } from "./activity.ts";
 import type { AgentLink } from "./agent_link.ts";
@@ -45,17 +46,27 @@ export class NetworkService {
   async control(request: MessageFields<"ports">): Promise<MessageFields<"published">> {
     const hasNone = this.#loading === undefined && request.action === PortAction.list;
     if (hasNone) return { token: request.token, failure: PortFailure.none, message: "", ports: [] };
-    return await (await this.#ports()).control(request);
+    try {
+      return await (await this.#ports()).control(request);
+    } catch (error) {
+      return { token: request.token, failure: PortFailure.other, message: messageOf(error), ports: [] };
+    }
   }
 
-  /** Stops listening at all of them. */
+  /** Stops listening at all of them. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    (await this.#loading)?.close();
+    const ports = await this.#loading?.catch(() => undefined);
+    ports?.close();
   }
 
   #ports(): Promise<PublishedPorts> {
-    this.#loading ??= this.#load();
+    if (this.#loading === undefined) {
+      this.#loading = this.#load();
+      this.#loading.catch(() => {
+        this.#loading = undefined; // it may be there another time
+      });
+    }
     return this.#loading;
   }
 

@@ -29,7 +29,7 @@ homeTest(
     const end = await sandbox.waitUntilStopped();
     assert.deepEqual(
       [end.name, end.status, end.reason, end.exitCode],
-      ["limited", "stopped", "maxDuration", null],
+      ["limited", "stopped", "maxDuration", 0],
     );
     assert.equal((await Sandbox.get("limited")).statusReason, "maxDuration");
     const again = await Sandbox.start("limited");

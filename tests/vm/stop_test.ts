@@ -5,8 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { ExecFailedError, Sandbox } from "../../mod.ts";
+import { AgentClient } from "../../src/agent/client.ts";
+import { RELAY_CLIENTS_MAX } from "../../src/agent/protocol.ts";
+import { Registry } from "../../src/registry/registry.ts";
+import { relayPath } from "../../src/vmm/dead_boot.ts";
 import { assertCleanDisk } from "../support/disks.ts";
 import { homeTest } from "../support/vm.ts";
+import { Peer } from "../support/vm_peer.ts";
 
 homeTest(
   "kill() is a power cut: what was synced survives, and the disk recovers",
@@ -70,4 +75,26 @@ homeTest("stopAndWait() returns the final status; stopWithTimeout(0) does not as
   await again.stopWithTimeout(0);
   const last = await Sandbox.start(sandbox.name);
   assert.equal((await last.exec("test", ["-e", "/root/asked"])).code, 1);
+});
+
+homeTest("stop() is in order though the sandbox has no connection to spare", async ({ home, create }) => {
+  const sandbox = await create();
+  await using peer = new Peer();
+  await sandbox.shell("echo kept > /root/kept");
+  const registry = new Registry(home);
+  const relay = relayPath(registry.get(sandbox.name).runDirectory ?? "");
+  registry.close();
+  const clients: AgentClient[] = [];
+  for (;;) {
+    const client = await AgentClient.connect(relay).catch(() => undefined);
+    if (client === undefined) break;
+    clients.push(client);
+  }
+  assert.ok(clients.length >= RELAY_CLIENTS_MAX - 2, `${clients.length} connections`);
+  await peer.ask({ action: "stop", name: sandbox.name }); // another process, which gets none
+  for (const client of clients) await client.closed;
+  assert.equal((await Sandbox.get(sandbox.name)).statusReason, "requested");
+  assertCleanDisk(home, sandbox.name);
+  const again = await Sandbox.start(sandbox.name);
+  assert.equal((await again.exec("cat", ["/root/kept"])).stdout(), "kept\n");
 });

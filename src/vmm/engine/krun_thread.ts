@@ -21,7 +21,10 @@ let thread: KrunThread | undefined;
 export function startKrunThread(libraries: LibkrunOptions): void {
   const worker = new Worker(new URL("./krun_worker.ts", import.meta.url).href, { type: "module" });
   const failed = new Promise<Error>((resolve) => {
-    worker.onerror = (event) => resolve(new Error(`The engine's Worker failed: ${event.message}`));
+    worker.onerror = (event) => {
+      event.preventDefault(); // Deno would end the process
+      resolve(new Error(`The engine's Worker failed: ${event.message}`));
+    };
   });
   worker.postMessage({ type: "load", libraries } satisfies KrunWorkerRequest);
   thread = { worker, failed };

@@ -20,22 +20,64 @@ test("SandboxCore.stop() refuses a grace that cannot be, before it looks for the
   registry.close();
 });
 
+/** A running sandbox in the registry whose host is `host`. */
+function recordOf(host: FakeHost, registry: Registry) {
+  const key = registry.claimCreate({
+    id: "test",
+    name: "x",
+    configJson: "{}",
+    imageDigest: "d",
+    labels: {},
+    runDirectory: join(host.path, ".."),
+    host: { ...ownProcess(), startTime: "1.gone" },
+  });
+  registry.transition(key, "ready");
+  return key;
+}
+
+test("SandboxCore refuses times that no timer can wait", async () => {
+  using home = temporaryDirectory();
+  const registry = new Registry(home.path);
+  const core = new SandboxCore(registry, { id: "none", name: "none" });
+  for (const timeoutMs of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+    const refused = { code: "invalidConfig", message: /^timeoutMs: / };
+    await assert.rejects(core.checkHealth(timeoutMs), refused, String(timeoutMs));
+    await assert.rejects(core.kill(timeoutMs), refused, String(timeoutMs));
+  }
+  registry.close();
+});
+
+test(
+  "SandboxCore takes one connection for all that a process does with a sandbox",
+  async () => {
+    using home = temporaryDirectory();
+    await using host = await FakeHost.start();
+    const registry = new Registry(home.path);
+    recordOf(host, registry);
+    const cores = Array.from({ length: 200 }, () => new SandboxCore(registry, { id: "test", name: "x" }));
+    const clients = await Promise.all(cores.map((core) => core.connect()));
+    assert.equal(new Set(clients).size, 1);
+    assert.deepEqual(
+      new Set(await Promise.all(cores.map((core) => core.checkHealth(10_000)))),
+      new Set([true]),
+    );
+    clients[0]?.close();
+    await clients[0]?.closed;
+    const next = await cores[0]?.connect();
+    assert.notEqual(next, clients[0], "one that has ended is made anew");
+    next?.close();
+    registry.close();
+  },
+  { skip: nativeAgentProblem },
+);
+
 test(
   "SandboxCore.stop() waits for as long as it said, however long that is",
   async () => {
     using home = temporaryDirectory();
     await using host = await FakeHost.start();
     const registry = new Registry(home.path);
-    const key = registry.claimCreate({
-      id: "test",
-      name: "x",
-      configJson: "{}",
-      imageDigest: "d",
-      labels: {},
-      runDirectory: join(host.path, ".."),
-      host: { ...ownProcess(), startTime: "1.gone" },
-    });
-    registry.transition(key, "ready");
+    const key = recordOf(host, registry);
     const core = new SandboxCore(registry, { id: "test", name: "x" });
     const called = host.nextCall();
     let isOver = false;
