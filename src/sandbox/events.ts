@@ -8,7 +8,7 @@
  * @module
  */
 import { z } from "zod";
-import { AbortedError } from "../base/errors.ts";
+import { AbortedError, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { EventFilter } from "../registry/event_log.ts";
@@ -61,8 +61,8 @@ export interface SandboxEventOptions {
   /** Whether to wait for more at the end. @default {false} */
   readonly follow?: boolean | undefined;
   /**
-   * Where to begin: behind the event with that `sequence`, or at that time. @default all that are kept; with `follow`,
-   * those from now on
+   * Where to begin: behind the event with that `sequence`, which is at most the newest event's, or at that time.
+   * @default all that are kept; with `follow`, those from now on
    */
   readonly since?: number | Date | undefined;
   /** Ends the stream with `AbortedError`. */
@@ -116,10 +116,14 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
 
 /** The sequence number behind which to begin. */
 function firstPosition(registry: Registry, since: number | Date | undefined, follow: boolean): number {
-  if (typeof since === "number") return since;
-  if (since !== undefined) return registry.eventLog.before(since);
+  if (since instanceof Date) return registry.eventLog.before(since);
   const { oldest, newest } = registry.eventLog.range();
-  return follow ? newest : oldest - 1;
+  if (since === undefined) return follow ? newest : oldest - 1;
+  if (since <= newest) return since;
+  // Nobody has seen that event, or it was another home's: what comes until then would be left out without a word.
+  throw new InvalidConfigError([
+    { field: "since", problem: `must be at most ${newest}, the newest event's: current value is ${since}` },
+  ]);
 }
 
 /** Reads on from one position. */

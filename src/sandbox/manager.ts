@@ -19,14 +19,17 @@ import {
   SandboxStillRunningError,
 } from "../registry/errors.ts";
 import type { Registry, SandboxRecord } from "../registry/registry.ts";
+import { isLive } from "../registry/status.ts";
 import { openRegistry, reconcile, SandboxCore, STOP_GRACE_MS } from "./core.ts";
 import { type CreationKey, createSandbox } from "./create.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { hasLabels } from "./labels.ts";
 import { destroy, setTimeLimits } from "./lifecycle.ts";
 import * as checkpoints from "./manager_checkpoints.ts";
+import { type Creation, summaryOf } from "./manager_creation.ts";
 import { type SpecDefaults, withDefaults } from "./manager_defaults.ts";
 import { managedExec, outputChunks, startManaged } from "./manager_exec.ts";
+import { SandboxMap, stopAll } from "./manager_owned.ts";
 import {
   type CheckpointInfo,
   type CheckpointOptions,
@@ -43,29 +46,11 @@ import {
   STATES,
 } from "./manager_types.ts";
 import { presentPlan, reserveAddress } from "./network_lease.ts";
-import {
-  type CreateRequest,
-  parseSandboxOptions,
-  parseStoredConfig,
-  type SandboxOptions,
-} from "./options.ts";
+import { parseSandboxOptions, parseStoredConfig, type SandboxOptions } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
 
 /** Failed creations that are remembered; of more, the oldest are forgotten. */
 const FAILED_MAX = 1_000;
-
-/** A creation that is under way, or has failed. */
-interface Creation {
-  readonly id: string;
-  /** `""` if none was leased. */
-  readonly ip: string;
-  readonly config: CreateRequest["config"];
-  readonly createdAt: Date;
-  readonly abort: AbortController;
-  /** Never rejects. */
-  readonly settled: Promise<void>;
-  error?: Error;
-}
 
 const configSchema = z.strictObject({
   defaults: z.record(z.string(), z.unknown()).optional(),
@@ -95,9 +80,9 @@ export class SandboxManager implements AsyncDisposable {
   readonly #boots: Semaphore;
   readonly #creations = new Map<string, Creation>();
   /** Those that end with this process. */
-  readonly #owned = new Map<string, Sandbox>();
+  readonly #owned = new SandboxMap<Sandbox>((id) => isLive(this.#registry.findById(id)?.status ?? "stopped"));
   /** One for each sandbox that was used, for its connection. */
-  readonly #cores = new Map<string, SandboxCore>();
+  readonly #cores = new SandboxMap<SandboxCore>((id) => this.#registry.findById(id) !== undefined);
 
   /** @throws {InvalidConfigError} */
   constructor(config: SandboxManagerConfig = {}) {
@@ -128,7 +113,10 @@ export class SandboxManager implements AsyncDisposable {
     const id = randomUUID();
     const options = this.#options(id, spec);
     const { config } = parseSandboxOptions(options);
-    await this.#refuseTaken(config.name);
+    const found = await SandboxCore.find(config.name);
+    // From here to the note of the creation nothing waits: of two calls with a name, one sees the other.
+    if (found !== undefined || this.#isBeingCreated(config.name))
+      throw new SandboxAlreadyExistsError(config.name);
     const ip = reserveAddress(this.#registry, config.network, id);
     const abort = new AbortController();
     const creation: Creation = {
@@ -137,7 +125,9 @@ export class SandboxManager implements AsyncDisposable {
       config,
       createdAt: new Date(),
       abort,
-      settled: this.#boots.run(() => this.#boot({ id, snapshotId }, options, abort.signal)),
+      settled: this.#boots
+        .run(() => this.#boot({ id, snapshotId }, options, abort.signal), abort.signal)
+        .catch((error: unknown) => this.#fail(id, error)),
     };
     this.#creations.set(id, creation);
     return { id, ip };
@@ -215,8 +205,7 @@ export class SandboxManager implements AsyncDisposable {
       if (force) await destroy(core, { force });
       else await core.remove();
     }
-    this.#owned.delete(id);
-    this.#cores.delete(id);
+    this.#forget(id);
   }
 
   /**
@@ -284,8 +273,9 @@ export class SandboxManager implements AsyncDisposable {
     const creations = [...this.#creations.values()];
     for (const { abort } of creations) abort.abort();
     await Promise.all(creations.map(({ settled }) => settled));
-    await Promise.all([...this.#owned.values()].map((sandbox) => sandbox.stop()));
+    const owned = [...this.#owned.values()];
     this.#owned.clear();
+    await stopAll(owned);
   }
 
   #options(id: string, spec: SandboxSpec): SandboxOptions {
@@ -296,12 +286,10 @@ export class SandboxManager implements AsyncDisposable {
     return { ...options, ...limit, name: name ?? `sandbox-${id}`, image, detached: this.#detached };
   }
 
-  async #refuseTaken(name: string): Promise<void> {
-    const isBeingCreated = [...this.#creations.values()].some(
+  #isBeingCreated(name: string): boolean {
+    return [...this.#creations.values()].some(
       ({ config, error }) => config.name === name && error === undefined,
     );
-    if (isBeingCreated || (await SandboxCore.find(name)) !== undefined)
-      throw new SandboxAlreadyExistsError(name);
   }
 
   async #boot(
@@ -309,14 +297,9 @@ export class SandboxManager implements AsyncDisposable {
     options: SandboxOptions,
     signal: AbortSignal,
   ): Promise<void> {
-    const { id } = key;
-    try {
-      const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
-      if (!this.#detached) this.#owned.set(id, sandbox);
-      this.#creations.delete(id);
-    } catch (error) {
-      this.#fail(id, error);
-    }
+    const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
+    if (!this.#detached) this.#owned.set(key.id, sandbox);
+    this.#creations.delete(key.id);
   }
 
   #fail(id: string, error: unknown): void {
@@ -352,8 +335,15 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   async #find(id: string): Promise<SandboxRecord | undefined> {
-    const record = this.#registry.findById(id);
-    return record === undefined ? undefined : await reconcile(this.#registry, record);
+    const found = this.#registry.findById(id);
+    const record = found === undefined ? undefined : await reconcile(this.#registry, found);
+    if (record === undefined) this.#forget(id);
+    return record;
+  }
+
+  #forget(id: string): void {
+    this.#owned.delete(id);
+    this.#cores.delete(id);
   }
 
   #infoOf(record: SandboxRecord): SandboxInfo {
@@ -387,9 +377,4 @@ export class SandboxManager implements AsyncDisposable {
     const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
     return { id, name, state, labels, ipAddress, createdAt };
   }
-}
-
-function summaryOf({ id, ip, config, createdAt, error }: Creation): SandboxSummary {
-  const [state, ipAddress] = error === undefined ? (["starting", ip] as const) : (["failed", ""] as const);
-  return { id, name: config.name, state, labels: config.labels, ipAddress, createdAt };
 }

@@ -8,7 +8,8 @@ import { parseConfig } from "../base/parse_config.ts";
 import { NetworkError, PortInUseError } from "../network/errors.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import { type PortAddress, type PortKind, type PublishedPort, parsePort } from "../network/published_port.ts";
-import { isLive } from "../registry/status.ts";
+import type { SandboxRecord } from "../registry/registry.ts";
+import { isLive, type SandboxStatus } from "../registry/status.ts";
 import type { SandboxCore } from "./core.ts";
 import { presentPlan } from "./network_lease.ts";
 import { type PortOptions, portSchema } from "./network_options.ts";
@@ -48,7 +49,7 @@ export class SandboxNetwork {
     this.ports = new SandboxPorts(core);
   }
 
-  /** What the sandbox has; its ports are those of now, or none if it does not run. */
+  /** What the sandbox has; its ports are those of now, or none if it does not run or is still booting. */
   async info(): Promise<NetworkInfo> {
     const record = await this.#core.record();
     const { network } = parseStoredConfig(record.configJson);
@@ -59,8 +60,19 @@ export class SandboxNetwork {
       gateway: plan?.gateway,
       mac: plan?.mac,
       tapName: plan?.mode === "tap" ? plan.tapName : undefined,
-      ports: isLive(record.status) ? await this.ports.list() : [],
+      ports: await this.#portsOf(record),
     };
+  }
+
+  async #portsOf({ status }: SandboxRecord): Promise<PublishedPort[]> {
+    if (!isServing(status)) return [];
+    try {
+      return await this.ports.list();
+    } catch (error) {
+      const now = await this.#core.find();
+      if (now !== undefined && isServing(now.status)) throw error;
+      return []; // it ended meanwhile
+    }
   }
 }
 
@@ -116,6 +128,11 @@ export class SandboxPorts {
     if (failure !== PortFailure.none) throw failureOf(failure, message, port);
     return ports.map(parsePort);
   }
+}
+
+/** Whether its VM host process answers: while it boots, that greets nobody. */
+function isServing(status: SandboxStatus): boolean {
+  return isLive(status) && status !== "creating";
 }
 
 function parsePortOptions(port: PortOptions): PublishedPort {

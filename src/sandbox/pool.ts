@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { parseConfig } from "../base/parse_config.ts";
+import type { TimeLimitChanges } from "./lifecycle.ts";
 import { parseSandboxOptions, type SandboxOptions } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
 import { type ClaimOptions, WarmPool } from "./warm_pool.ts";
@@ -90,6 +91,7 @@ export class SandboxPool implements AsyncDisposable {
   /**
    * A sandbox that has just answered; waits for a boot if none is ready. It is the caller's to stop.
    *
+   * @throws {InvalidConfigError}
    * @throws what kept the next one from booting.
    * @throws {TimeoutError} after `timeoutMs`.
    * @throws {AbortedError} if `signal` fired, or the pool was closed.
@@ -97,7 +99,7 @@ export class SandboxPool implements AsyncDisposable {
   async claim(options: ClaimOptions = {}): Promise<Sandbox> {
     const sandbox = await this.#pool.claim(options);
     const { maxDurationMs, idleTimeoutMs } = this.#limits;
-    if (maxDurationMs !== undefined || idleTimeoutMs !== undefined) await sandbox.setTimeLimits(this.#limits);
+    if (maxDurationMs !== undefined || idleTimeoutMs !== undefined) await limitOrEnd(sandbox, this.#limits);
     return sandbox;
   }
 
@@ -120,6 +122,19 @@ async function bootConnected(options: SandboxOptions, signal: AbortSignal): Prom
     return sandbox;
   } catch (error) {
     await sandbox.destroy({ force: true });
+    throw error;
+  }
+}
+
+/** Sets limits. A sandbox that does not take them is nobody's, and is ended. */
+export async function limitOrEnd(
+  sandbox: Pick<Sandbox, "setTimeLimits" | "destroy">,
+  limits: TimeLimitChanges,
+): Promise<void> {
+  try {
+    await sandbox.setTimeLimits(limits);
+  } catch (error) {
+    await sandbox.destroy({ force: true }).catch(() => {}); // what kept the limits away says more
     throw error;
   }
 }

@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { setTimeout as startTimer } from "node:timers";
+import { clearTimeout, setTimeout as startTimer } from "node:timers";
+import { z } from "zod";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
 
 /** How the pool deals with its members. */
 export interface PoolActions<T> {
@@ -27,7 +29,7 @@ export interface PoolLimits {
 
 /** How one claim waits. */
 export interface ClaimOptions {
-  /** @default without limit */
+  /** 0 to 2,147,483,647; what it takes to look at members counts, too. @default without limit */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,17 +38,32 @@ export interface ClaimOptions {
 const BACKOFF_MS = 500;
 const BACKOFF_MS_MAX = 30_000;
 
+/** One who claims. */
+type Turn<T> = PromiseWithResolvers<T>;
+
+/** A longer one would end at once. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+const claimSchema = z.strictObject({
+  timeoutMs: z.number().min(0).max(TIMEOUT_MS_MAX).optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+});
+
 export class WarmPool<T> {
   readonly #actions: PoolActions<T>;
   readonly #limits: PoolLimits;
   readonly #idle: T[] = [];
-  readonly #waiting = new Set<PromiseWithResolvers<T>>();
+  /** Claims for which a member is being looked at. */
+  readonly #looking = new Set<Turn<T>>();
+  /** Claims that get the next members that are made. */
+  readonly #waiting = new Set<Turn<T>>();
   readonly #closed = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   #making = 0;
   #failures = 0;
   #pausedUntil = 0;
   #lastError: unknown;
+  #checkTimer: ReturnType<typeof startTimer> | undefined;
 
   /** Starts to make members. */
   constructor(actions: PoolActions<T>, limits: PoolLimits) {
@@ -69,47 +86,62 @@ export class WarmPool<T> {
   /**
    * A healthy member, for good: the oldest that is ready, or else the next that is made.
    *
+   * @throws {InvalidConfigError}
    * @throws what kept the next one from being made.
    * @throws {TimeoutError}
    * @throws {AbortedError} if `signal` fired or the pool was closed.
    */
   async claim(options: ClaimOptions = {}): Promise<T> {
-    for (;;) {
-      options.signal?.throwIfAborted();
-      if (this.#closed.signal.aborted) throw closedError();
-      const member = this.#idle.shift();
-      if (member === undefined) return await this.#wait(options);
-      const isHealthy = await this.#actions.isHealthy(member).catch(() => false);
-      setTimeout(() => this.#refill(), 0); // whoever claims goes first
-      if (isHealthy) return member;
-      this.#discard(member);
+    const { timeoutMs } = parseConfig(claimSchema, options, "options");
+    const { signal } = options; // as it came: zod's type of it is not every runtime's
+    if (signal?.aborted) throw new AbortedError("claim a sandbox", signal.reason);
+    if (this.#closed.signal.aborted) throw closedError();
+    const turn = Promise.withResolvers<T>();
+    const abort = () => this.#leave(turn, new AbortedError("claim a sandbox", signal?.reason));
+    const late = () => this.#leave(turn, new TimeoutError("a sandbox of the pool", timeoutMs ?? 0));
+    const timer = timeoutMs === undefined ? undefined : startTimer(late, timeoutMs);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#track(this.#serve(turn));
+    try {
+      return await turn.promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
     }
   }
 
   /** Takes back what is being made, ends what is ready, and rejects who waits. */
   async close(): Promise<void> {
     this.#closed.abort();
-    for (const { reject } of this.#waiting) reject(closedError());
-    this.#waiting.clear();
+    clearTimeout(this.#checkTimer);
+    for (const turn of [...this.#looking, ...this.#waiting]) this.#leave(turn, closedError());
     for (const member of this.#idle.splice(0)) this.#discard(member);
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
   }
 
-  async #wait({ timeoutMs, signal }: ClaimOptions): Promise<T> {
-    const turn = Promise.withResolvers<T>();
-    const abort = () => turn.reject(new AbortedError("claim a sandbox", signal?.reason));
-    const late = () => turn.reject(new TimeoutError("a sandbox of the pool", timeoutMs ?? 0));
-    const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
-    signal?.addEventListener("abort", abort, { once: true });
-    this.#waiting.add(turn);
-    this.#refill();
-    try {
-      return await turn.promise;
-    } finally {
-      this.#waiting.delete(turn);
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+  /** Looks for a member that is well. Without one, `turn` waits for the next that is made. */
+  async #serve(turn: Turn<T>): Promise<void> {
+    this.#looking.add(turn);
+    while (this.#looking.has(turn)) {
+      const member = this.#idle.shift();
+      if (member === undefined) {
+        this.#looking.delete(turn);
+        this.#waiting.add(turn);
+        this.#refill();
+        return;
+      }
+      const isHealthy = await this.#actions.isHealthy(member).catch(() => false);
+      startTimer(() => this.#refill(), 0); // whoever claims goes first
+      if (!isHealthy) this.#discard(member);
+      else if (this.#looking.delete(turn)) turn.resolve(member);
+      else this.#give(member); // who has left gets nothing
     }
+  }
+
+  #leave(turn: Turn<T>, error: Error): void {
+    this.#looking.delete(turn);
+    this.#waiting.delete(turn);
+    turn.reject(error);
   }
 
   /** Makes as many as are missing, for those who wait and for those to come. */
@@ -163,12 +195,10 @@ export class WarmPool<T> {
   }
 
   #checkLater(): void {
-    const timer = startTimer(() => {
-      if (this.#closed.signal.aborted) return;
-      this.#track(this.#checkAll().then(() => this.#checkLater()));
-    }, this.#limits.checkIntervalMs);
-    timer.unref();
-    this.#closed.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    if (this.#closed.signal.aborted) return;
+    const check = () => this.#track(this.#checkAll().then(() => this.#checkLater()));
+    this.#checkTimer = startTimer(check, this.#limits.checkIntervalMs);
+    this.#checkTimer.unref();
   }
 
   async #checkAll(): Promise<void> {

@@ -74,7 +74,7 @@ test("Sandbox.events() filters by id and by name, and begins where since says", 
   ]);
   assert.deepEqual(summary(await collect(Sandbox.events({ name: "two" }))), ["two created", "two starting"]);
   assert.deepEqual(summary(await collect(Sandbox.events({ since: 4 }))), ["one ready"]);
-  assert.deepEqual(summary(await collect(Sandbox.events({ since: 99 }))), []);
+  assert.deepEqual(summary(await collect(Sandbox.events({ since: 5 }))), []);
   const sinceThen = await collect(Sandbox.events({ since: new Date(begin) }));
   assert.ok(sinceThen.every(({ timestamp }) => timestamp.getTime() >= begin));
   assert.equal(sinceThen.at(-1)?.action, "ready");
@@ -175,5 +175,17 @@ test("Sandbox.events() refuses options that it does not know or cannot use", () 
   for (const options of [{ since: -1 }, { since: "yesterday" }, { id: "" }, { foo: 1 }, { follow: 1 }]) {
     // What a caller without types may pass.
     assert.throws(() => Sandbox.events(options as object), InvalidConfigError, JSON.stringify(options));
+  }
+});
+
+test("Sandbox.events() refuses to begin behind an event that there is not", async () => {
+  using home = new RegistryHome();
+  assert.deepEqual(await collect(Sandbox.events({ since: 0 })), []);
+  home.create("one");
+  for (const follow of [false, true]) {
+    assert.throws(
+      () => Sandbox.events({ since: 3, follow }),
+      (error) => error instanceof InvalidConfigError && error.issues[0]?.field === "since",
+    );
   }
 });

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { AbortedError, InvalidConfigError, SandboxPool, TimeoutError } from "../../../mod.ts";
+import { limitOrEnd } from "../../../src/sandbox/pool.ts";
 import { type PoolLimits, WarmPool } from "../../../src/sandbox/warm_pool.ts";
 import { test } from "../../support/harness.ts";
 import { eventually } from "../../support/processes.ts";
@@ -143,4 +144,78 @@ test("SandboxPool refuses options that no boot could use", () => {
   ]) {
     assert.throws(() => new SandboxPool(options), InvalidConfigError, JSON.stringify(options));
   }
+});
+
+test("WarmPool.claim() refuses a signal that has fired and a timeout that is none", async () => {
+  const { pool } = new Workshop({ size: 1, isManual: true });
+  const signal = AbortSignal.abort("enough");
+  await assert.rejects(
+    pool.claim({ signal }),
+    (error) => error instanceof AbortedError && error.cause === "enough",
+  );
+  for (const timeoutMs of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, -1])
+    await assert.rejects(pool.claim({ timeoutMs }), InvalidConfigError, `${timeoutMs}`);
+  await pool.close();
+});
+
+/** A pool of one member, whose state of health nobody learns before the test says. */
+function hangingPool() {
+  const check = Promise.withResolvers<boolean>();
+  const discarded: number[] = [];
+  let made = 0;
+  const actions = {
+    make: async () => ++made,
+    isHealthy: () => check.promise,
+    discard: async (member: number) => void discarded.push(member),
+  };
+  return { check, discarded, pool: new WarmPool(actions, { size: 1, makesMax: 1, checkIntervalMs: 60_000 }) };
+}
+
+test("WarmPool.claim() leaves in time while a member is looked at, and keeps that for others", async () => {
+  const { pool, check, discarded } = hangingPool();
+  await eventually(() => assert.equal(pool.available, 1));
+  await assert.rejects(pool.claim({ timeoutMs: 5 }), TimeoutError);
+  check.resolve(true);
+  await eventually(() => assert.equal(pool.available, 1));
+  assert.equal(await pool.claim(), 1);
+  await pool.close();
+  assert.ok(!discarded.includes(1), "it is the caller's");
+
+  const other = hangingPool();
+  await eventually(() => assert.equal(other.pool.available, 1));
+  const abort = new AbortController();
+  const claims = [other.pool.claim({ signal: abort.signal })];
+  abort.abort();
+  await assert.rejects(Promise.all(claims), AbortedError);
+  const closed = other.pool.close();
+  other.check.resolve(true);
+  await closed;
+  assert.deepEqual(other.discarded, [1], "nobody has it");
+});
+
+test("WarmPool listens to nothing for each look at its members", async () => {
+  let listeners = 0;
+  let looks = 0;
+  const actions = {
+    make: async (signal: AbortSignal) => {
+      signal.addEventListener = () => void listeners++;
+      return 1;
+    },
+    isHealthy: async () => ++looks > 0,
+    discard: async () => {},
+  };
+  const pool = new WarmPool(actions, { size: 1, makesMax: 1, checkIntervalMs: 1 });
+  await eventually(() => assert.ok(looks > 3));
+  await pool.close();
+  assert.equal(listeners, 0);
+});
+
+test("limitOrEnd() ends a sandbox that does not take its limits", async () => {
+  const ends: unknown[] = [];
+  const sandbox = {
+    setTimeLimits: () => Promise.reject(new Error("no answer")),
+    destroy: async (options: unknown) => void ends.push(options),
+  };
+  await assert.rejects(limitOrEnd(sandbox, { maxDurationMs: 1000 }), /no answer/);
+  assert.deepEqual(ends, [{ force: true }]);
 });

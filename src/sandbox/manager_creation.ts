@@ -1,0 +1,22 @@
+/** What a manager knows of a sandbox before the registry does. @module */
+import type { SandboxSummary } from "./manager_types.ts";
+import type { CreateRequest } from "./options.ts";
+
+/** A creation that is under way, or has failed. */
+export interface Creation {
+  readonly id: string;
+  /** `""` if none was leased. */
+  readonly ip: string;
+  readonly config: CreateRequest["config"];
+  readonly createdAt: Date;
+  readonly abort: AbortController;
+  /** Never rejects. */
+  readonly settled: Promise<void>;
+  error?: Error;
+}
+
+/** What a listing says of it. */
+export function summaryOf({ id, ip, config, createdAt, error }: Creation): SandboxSummary {
+  const [state, ipAddress] = error === undefined ? (["starting", ip] as const) : (["failed", ""] as const);
+  return { id, name: config.name, state, labels: config.labels, ipAddress, createdAt };
+}

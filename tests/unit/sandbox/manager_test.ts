@@ -1,0 +1,66 @@
+/**
+ * The manager's bookkeeping, with no VM: its creations fail, as there is no such image.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { SandboxAlreadyExistsError, SandboxManager, SandboxNotFoundError } from "../../../mod.ts";
+import { SandboxReplacedError } from "../../../src/registry/errors.ts";
+import { SandboxMap, stopAll } from "../../../src/sandbox/manager_owned.ts";
+import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
+
+const SPEC = { image: "/no/image" };
+
+test("SandboxManager.createSandbox() gives a name to one of two that ask at once", async () => {
+  using _ = new RegistryHome();
+  await using manager = new SandboxManager();
+  const spec = { ...SPEC, name: "same" };
+  const calls = await Promise.allSettled([manager.createSandbox(spec), manager.createSandbox(spec)]);
+  assert.deepEqual(
+    calls.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  assert.ok(calls[1]?.status === "rejected" && calls[1].reason instanceof SandboxAlreadyExistsError);
+});
+
+test("SandboxManager.removeSandbox() with force takes a creation back that waits its turn, at once", async () => {
+  using _ = new RegistryHome();
+  await using manager = new SandboxManager({ bootsMax: 1 });
+  const first = await manager.createSandbox(SPEC);
+  const queued = await manager.createSandbox(SPEC);
+  await manager.removeSandbox(queued.id, true);
+  assert.equal((await manager.inspectSandbox(first.id)).state, "starting", "its turn is not over");
+  await assert.rejects(manager.inspectSandbox(queued.id), SandboxNotFoundError);
+});
+
+test("SandboxMap drops what is not in use any more as it grows", () => {
+  const inUse = new Set<string>();
+  const map = new SandboxMap<number>((id) => inUse.has(id));
+  for (let i = 0; i < 10_000; i++) {
+    inUse.add(`${i}`).delete(`${i - 10}`);
+    map.set(`${i}`, i);
+    assert.ok(map.size <= 64, `${map.size} entries for ${inUse.size} sandboxes`);
+  }
+  for (const id of inUse) assert.equal(map.get(id), Number(id));
+});
+
+test("stopAll() waits for all, and takes one that is gone for stopped", async () => {
+  const gate = Promise.withResolvers<void>();
+  const stopped: string[] = [];
+  const slow = async () => {
+    await gate.promise;
+    stopped.push("slow");
+  };
+  const stops = [
+    () => Promise.reject(new SandboxNotFoundError("gone")),
+    () => Promise.reject(new SandboxReplacedError("replaced")),
+    slow,
+  ].map((stop) => ({ stop }));
+  setTimeout(gate.resolve, 0);
+  await stopAll(stops);
+  assert.deepEqual(stopped, ["slow"]);
+  const failing = { stop: () => Promise.reject(new Error("no answer")) };
+  await assert.rejects(stopAll([failing, { stop: slow }]), /no answer/);
+  assert.deepEqual(stopped, ["slow", "slow"], "the others are stopped all the same");
+});
