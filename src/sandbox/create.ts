@@ -35,7 +35,7 @@ import {
   sweepLeftovers,
 } from "./core.ts";
 import { type ChosenEngine, chooseEngine } from "./engine_choice.ts";
-import { checkNetworkHost, planNetwork } from "./network_lease.ts";
+import { checkNetworkHost, planNetwork, settleNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
   checkSandboxName,
@@ -271,7 +271,9 @@ async function bootNew(
       detached: request.detached,
     };
   } catch (error) {
+    const host = registry.findById(id)?.host;
     discardCreation(registry, { id, name: config.name }, String(error));
+    await settleNetwork(registry, { id, host });
     throw error;
   }
 }

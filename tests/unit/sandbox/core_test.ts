@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { Registry } from "../../../src/registry/registry.ts";
-import { SandboxCore } from "../../../src/sandbox/core.ts";
+import { reconcile, SandboxCore } from "../../../src/sandbox/core.ts";
 import { FakeHost } from "../../support/fake_host.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
 
 test("SandboxCore.stop() refuses a grace that cannot be, before it looks for the sandbox", async () => {
   using home = temporaryDirectory();
@@ -99,3 +100,18 @@ test(
   },
   { skip: nativeAgentProblem },
 );
+
+test("reconcile() waits for the end of a dead boot's network, of which an ephemeral sandbox leaves no trace", async () => {
+  using home = new RegistryHome();
+  const host = { pid: 1, startTime: "1.another boot" };
+  const key = home.create("x", { host, config: { ephemeral: true } });
+  home.registry.transition(key, "ready");
+  const { leases } = home.registry;
+  const range = { first: 1, last: 1, gateway: 0, overlaps: () => false };
+  // The engine outlives the VM host process for a moment: its device is there.
+  leases.take({ ...range, sandboxId: key.id, device: "lo", network: "one", holder: host }, () => true);
+  const leaseLeft = reconcile(home.registry, home.registry.get("x")).then(() => leases.find(key.id));
+  while (home.registry.findById(key.id) !== undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+  leases.release(key.id, host);
+  assert.equal(await leaseLeft, undefined);
+});
