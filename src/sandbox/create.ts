@@ -36,6 +36,7 @@ import {
   sandboxDirectory,
   sweepLeftovers,
 } from "./core.ts";
+import { withImageLabels } from "./labels.ts";
 import { checkNetworkHost, planNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
@@ -117,6 +118,7 @@ export async function createSandbox(
       ...request.config,
       ...(snapshot === undefined ? {} : sourceConfig(snapshot)),
       imageConfig: imageDefaults(image),
+      labels: withImageLabels(request.config.labels, image.config.labels ?? {}),
     };
     const boot: BootInputs = {
       registry,
@@ -182,8 +184,8 @@ async function bootInFreeName(
 }
 
 function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
-  const { entrypoint, cmd, env, workingDir, user } = config;
-  return { entrypoint, cmd, env, workingDir, user };
+  const { entrypoint, cmd, env, workingDir, user, labels = {} } = config;
+  return { entrypoint, cmd, env, workingDir, user, labels: withImageLabels({}, labels) };
 }
 
 /** How a sandbox that exists is booted. */
