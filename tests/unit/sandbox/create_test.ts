@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../../../mod.ts";
+import { type PullProgress, Sandbox } from "../../../mod.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";
 import { TestRegistry } from "../../support/registry_server.ts";
@@ -56,3 +56,39 @@ test("create() gives a sandbox the labels of its image, under the caller's", asy
   await assert.rejects(creating, { code: "bootStart" });
   assert.deepEqual(seen, [expected, expected]);
 });
+
+test("createWithPullProgress() tells the pull, then the error of the boot", async () => {
+  using _home = new EngineLessHome();
+  await using registry = await TestRegistry.start();
+  registry.addImage({ layers: [] }, "v1");
+  const creation = Sandbox.builder("x")
+    .image(`${registry.host}/app:v1`)
+    .createWithPullProgress({ registry: REGISTRY });
+  const kinds = await kindsOf(creation);
+  assert.deepEqual(kinds, ["resolving", "resolved", "stitchWritingFsmeta", "stitchComplete", "complete"]);
+  await assert.rejects(creation.awaitSandbox(), { code: "bootStart" });
+});
+
+test("createWithPullProgress() ends the events of a pull that fails, and shows its error", async () => {
+  using _home = new EngineLessHome();
+  await using registry = await TestRegistry.start();
+  const creation = Sandbox.builder("x")
+    .image(`${registry.host}/app:v1`)
+    .createWithPullProgress({ registry: REGISTRY });
+  assert.equal((await creation.progress.recv())?.kind, "resolving");
+  assert.equal(await creation.progress.recv(), null);
+  await assert.rejects(creation.awaitSandbox(), { code: "imageNotFound" });
+});
+
+test("createWithPullProgress() shows options that are refused by awaitSandbox(), after no event", async () => {
+  using _home = new EngineLessHome();
+  const creation = Sandbox.builder("").image("app").createWithPullProgress();
+  assert.deepEqual(await kindsOf(creation), []);
+  await assert.rejects(creation.awaitSandbox(), { code: "invalidConfig" });
+});
+
+async function kindsOf(events: AsyncIterable<PullProgress>): Promise<string[]> {
+  const kinds: string[] = [];
+  for await (const { kind } of events) kinds.push(kind);
+  return kinds;
+}
