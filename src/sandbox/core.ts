@@ -8,6 +8,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
+import { settlesWithin } from "../base/settles_within.ts";
 import { homeDirectory, homePaths } from "../platform/home.ts";
 import { isSameProcess, killProcess, signalProcess } from "../platform/process_identity.ts";
 import { stagingPath, sweepStaging } from "../platform/staging.ts";
@@ -21,7 +22,7 @@ import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { releaseEnded, settleNetwork } from "./network_lease.ts";
-import { checkGrace, checkTimeout, parseStoredConfig, TIMER_MS_MAX } from "./options.ts";
+import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
 /** Grace of `stop()`, in milliseconds. */
@@ -386,15 +387,4 @@ async function hasEnded(record: SandboxRecord, timeoutMs: number): Promise<void>
   const deadline = Date.now() + timeoutMs;
   while (hasHost(record) && Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
-}
-
-/** Whether `promise` resolves in time. */
-async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), Math.min(timeoutMs, TIMER_MS_MAX));
-  });
-  const done = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return done;
 }

@@ -35,6 +35,7 @@ import {
   sweepLeftovers,
 } from "./core.ts";
 import { type ChosenEngine, chooseEngine } from "./engine_choice.ts";
+import { withImageLabels } from "./labels.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
@@ -117,6 +118,7 @@ export async function createSandbox(
       ...request.config,
       ...(snapshot === undefined ? {} : sourceConfig(snapshot)),
       imageConfig: imageDefaults(image),
+      labels: withImageLabels(request.config.labels, image.config.labels ?? {}),
     };
     const boot: BootInputs = {
       registry,
@@ -189,8 +191,8 @@ function isOthersDoing(error: unknown): boolean {
 }
 
 function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
-  const { entrypoint, cmd, env, workingDir, user } = config;
-  return { entrypoint, cmd, env, workingDir, user };
+  const { entrypoint, cmd, env, workingDir, user, labels = {} } = config;
+  return { entrypoint, cmd, env, workingDir, user, labels: withImageLabels({}, labels) };
 }
 
 /** How a sandbox that exists is booted. */

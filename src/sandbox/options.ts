@@ -8,8 +8,10 @@ import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
+import { TIMER_MS_MAX } from "../base/settles_within.ts";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
 import {
   areDistinct,
   type NetworkOptions,
@@ -25,7 +27,6 @@ export const MEMORY_MIB_MIN = 64;
 /** On x86, memory of this size would end inside the window of the virtio devices: such a VM does not boot. */
 const MEMORY_HOLE_MIB = { first: 3291, last: 3328 } as const;
 const NAME_BYTES_MAX = 128;
-const LABELS_MAX = 64;
 const ENV_MAX = 4096;
 
 /** A sandbox's name: 1 to 128 bytes, letters, digits, `.`, `_` and `-`, the first a letter or digit. */
@@ -60,6 +61,10 @@ export interface SandboxOptions {
   readonly shell?: string | undefined;
   /** @default the name, shortened if it is too long for a host name */
   readonly hostname?: string | undefined;
+  /**
+   * Over the image's. At most 64, keys of 1 to 128 and values of at most 1024 characters; what an image has beyond that is
+   * left out.
+   */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Limits of every program, e.g. `{ nofile: { soft: 1024, hard: 4096 } }`; names as in setrlimit(2), in lower case. */
   readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
@@ -150,6 +155,7 @@ export interface ImageDefaults {
   readonly env?: readonly string[] | undefined;
   readonly workingDir?: string | undefined;
   readonly user?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** How this one creation is to go. */
@@ -180,8 +186,6 @@ const nameSchema = z
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
 const durationMs = z.int().min(1);
-/** What a timer can wait, 24 days; beyond that it fires at once. */
-export const TIMER_MS_MAX: number = 2 ** 31 - 1;
 const graceSchema = z.int().min(0).max(TIMER_MS_MAX);
 const timeoutSchema = z.int().min(1).max(TIMER_MS_MAX);
 
@@ -215,7 +219,7 @@ const schema = z.strictObject({
     .max(64)
     .regex(/^[A-Za-z0-9.-]+$/, "must be letters, digits, `.` and `-`")
     .optional(),
-  labels: z.record(nonEmpty.max(128), noNul.max(1024)).default({}),
+  labels: z.record(nonEmpty.max(LABEL_KEY_LENGTH_MAX), noNul.max(LABEL_VALUE_LENGTH_MAX)).default({}),
   rlimits: rlimitsSchema.default({}),
   entrypoint: z.array(noNul).optional(),
   cmd: z.array(noNul).optional(),
@@ -327,6 +331,7 @@ const storedSchema = z.object({
     env: storedStrings.optional(),
     workingDir: z.string().optional(),
     user: z.string().optional(),
+    labels: z.record(z.string(), z.string()).optional(),
   }),
 });
 

@@ -53,6 +53,7 @@ const schema = z.strictObject({
       env: texts.optional(),
       workingDir: z.string().optional(),
       user: z.string().optional(),
+      labels: labels.optional(),
     }),
   }),
   /** The machine that the disk was in. What programs were given, which may be secret, is not kept. */

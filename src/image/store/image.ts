@@ -80,6 +80,7 @@ export interface ImageHandle {
   readonly sizeBytes: number;
   /** `undefined` for what was made from a plain directory or tar. */
   readonly manifestDigest: string | undefined;
+  /** `"unknown"` where the image does not say, as is `os`. */
   readonly architecture: string;
   readonly os: string;
   readonly layerCount: number;
@@ -264,8 +265,8 @@ function handleOf({ reference, image, lastUsedAt }: CatalogEntry): ImageHandle {
     digest: record.digest,
     sizeBytes: record.sizeBytes,
     manifestDigest: record.manifestDigest,
-    architecture: record.architecture,
-    os: record.os,
+    architecture: record.architecture || "unknown",
+    os: record.os || "unknown",
     layerCount: record.layers.length,
     lastUsedAt,
     createdAt: new Date(record.createdAt),

@@ -76,7 +76,9 @@ export interface BuildImageRequest {
 export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
   const { digest, claim, signal } = request;
   return await store.workspaces.run("image", digest, signal, async (directory) => {
-    const image = store.find(digest) ?? (await buildMissing(store, request, directory()));
+    const found = store.find(digest);
+    if (found !== undefined) checkPlatform(found.record, request.platform);
+    const image = found ?? (await buildMissing(store, request, directory()));
     await store.claim(digest, claim);
     return image;
   });
@@ -107,8 +109,9 @@ async function buildMissing(
       origin: "image",
       manifestDigest: digest,
       configDigest: manifest.config.digest,
-      os: config.os || request.platform.os,
-      architecture: config.architecture || request.platform.architecture,
+      os: config.os,
+      architecture: config.architecture,
+      variant: config.variant,
       layers: manifest.layers.map((layer, index) => ({
         digest: layer.digest,
         sizeBytes: layer.sizeBytes,
@@ -141,11 +144,23 @@ async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promi
   }
   const oversized = manifest.layers.find(({ sizeBytes }) => sizeBytes > LAYER_BYTES_MAX);
   if (oversized !== undefined) throw new ImageManifestInvalidError(subject, "a layer is too large");
-  if (config.os !== "" && config.architecture !== "" && platformScore(platform, config) === 0) {
-    const offered = { os: config.os, architecture: config.architecture, variant: config.variant };
-    throw new ImagePlatformMissingError(formatPlatform(platform), [formatPlatform(offered)]);
-  }
+  checkPlatform(config, platform);
   return config;
+}
+
+/**
+ * An image that does not say what it is for, in its configuration or its record, suits every platform.
+ *
+ * @throws {ImagePlatformMissingError} It is for another platform than the wanted one.
+ */
+export function checkPlatform(
+  { os, architecture, variant }: Pick<StoredImage["record"], "os" | "architecture" | "variant">,
+  wanted: Platform,
+): void {
+  if (os === "" || architecture === "" || platformScore(wanted, { os, architecture, variant }) > 0) return;
+  throw new ImagePlatformMissingError(formatPlatform(wanted), [
+    formatPlatform({ os, architecture, variant }),
+  ]);
 }
 
 /** A promise for each layer, in order; only so many are at work at a time. */

@@ -11,7 +11,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { formatReference, type ImageReference } from "../oci/reference.ts";
 import { RegistryClient, type RegistryClientOptions, type RegistryOptions } from "../oci/registry_client.ts";
 import type { PullProgressListener } from "../progress.ts";
-import { buildImage, type ImageBuildLimits } from "./image_builder.ts";
+import { buildImage, checkPlatform, type ImageBuildLimits } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
 /** When to ask the registry. */
@@ -51,7 +51,7 @@ export async function pullImage(store: ImageStore, request: PullRequest): Promis
   const { reference, pullPolicy, claim, signal } = request;
   const name = formatReference(reference);
   if (pullPolicy !== "always") {
-    const digest = findLocally(store, reference, formatPlatform(request.platform));
+    const digest = findLocally(store, reference, request.platform);
     const found = digest === undefined ? undefined : await store.use(digest, claim, signal);
     if (found !== undefined) return found;
   }
@@ -69,11 +69,17 @@ export async function pullImage(store: ImageStore, request: PullRequest): Promis
   }
 }
 
-/** The digest that a name had when it was pulled last, or that it states itself. */
-function findLocally(store: ImageStore, reference: ImageReference, platform: string): Digest | undefined {
-  const { digest } = reference;
-  if (digest !== undefined && store.find(digest) !== undefined) return digest;
-  return store.findReference(formatReference(reference), platform)?.digest;
+/**
+ * The digest that a name had when it was pulled last, or that it states itself.
+ *
+ * @throws {ImagePlatformMissingError} It states the digest of an image for another platform.
+ */
+function findLocally(store: ImageStore, reference: ImageReference, platform: Platform): Digest | undefined {
+  const stated = reference.digest === undefined ? undefined : store.find(reference.digest);
+  if (stated === undefined)
+    return store.findReference(formatReference(reference), formatPlatform(platform))?.digest;
+  checkPlatform(stated.record, platform);
+  return stated.record.digest;
 }
 
 async function pullFrom(

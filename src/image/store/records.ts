@@ -36,8 +36,10 @@ export const imageRecordSchema = z.object({
   origin: z.enum(["image", "directory", "tar"]),
   manifestDigest: digest.optional(),
   configDigest: digest.optional(),
+  /** The platform as the image states it, empty where it does not; of a directory or tar, the one that was wanted. */
   os: z.string(),
   architecture: z.string(),
+  variant: optionalText,
   layers: z.array(z.object({ digest, diffId: digest, mediaType: z.string(), sizeBytes: z.int().min(0) })),
   config: z.object({
     entrypoint: z.array(z.string()).optional(),

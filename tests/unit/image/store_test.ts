@@ -15,6 +15,7 @@ import { MicrosandboxError } from "../../../src/base/errors.ts";
 import { ImageNotFoundError } from "../../../src/image/oci/errors.ts";
 import type { PullProgress } from "../../../src/image/progress.ts";
 import { FileLocks } from "../../../src/image/store/file_lock.ts";
+import { Image } from "../../../src/image/store/image.ts";
 import { ImageStore } from "../../../src/image/store/image_store.ts";
 import { isLocalImage, resolveImage } from "../../../src/image/store/resolve_image.ts";
 import { SETTLING_MS } from "../../../src/image/store/source_key.ts";
@@ -96,6 +97,40 @@ test("resolveImage() refuses an image for another processor that is in no index"
   registry.addImage({ layers: [], platform: { os: "linux", architecture: "s390x" } }, "v1");
   await assert.rejects(resolve(registry, home), hasCode("imagePlatformMissing"));
   assert.ok(await resolve(registry, home, { platform: "linux/s390x" }));
+});
+
+test("resolveImage() refuses an image for another processor also after it was wanted for that one", async () => {
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  const foreign = { os: "linux", architecture: "arm", variant: "v6" };
+  const digest = registry.addImage({ layers: [], platform: foreign }, "v1");
+  registry.addImage({ layers: [], platform: foreign }, "v2");
+  const wanted = { platform: "linux/arm/v6" };
+  await resolve(registry, home, wanted);
+  const archive = join(home.path, "app.tar");
+  await Image.save(digest, { home: home.path, outputPath: archive });
+  const ways = [
+    (options: object) => resolve(registry, home, options),
+    (options: object) => resolve(registry, home, { ...options, pullPolicy: "always" }),
+    (options: object) => resolve(registry, home, options, "team/app:v2"),
+    (options: object) => resolve(registry, home, options, `team/app@${digest}`),
+    (options: object) => resolve(registry, home, { ...options, pullPolicy: "never" }, `team/app@${digest}`),
+    (options: object) => resolveImage(archive, { home: home.path, ...options }),
+  ];
+  for (const obtain of ways) {
+    assert.equal((await obtain(wanted)).digest, digest);
+    await assert.rejects(obtain({}), { code: "imagePlatformMissing", available: ["linux/arm/v6"] });
+  }
+  const names = readdirSync(join(home.path, "cache", "references"));
+  assert.equal(names.length, 2, "no name stands for the image on the refused platform");
+});
+
+test("resolveImage() takes an image that names no processor for each one that is wanted", async () => {
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  const digest = registry.addImage({ layers: [], platform: { os: "", architecture: "" } }, "v1");
+  for (const platform of ["linux/s390x", undefined])
+    assert.equal((await resolve(registry, home, { platform })).digest, digest);
 });
 
 test("resolveImage() downloads a layer once, however many images and callers want it", async () => {
