@@ -153,7 +153,7 @@ export class EntryFeed {
 
   /** Whether the logs were removed when everything in them had been read. */
   async #isRemoved({ directory }: FollowConfig): Promise<boolean> {
-    if ((await pathStatus(directory)) !== undefined) return false;
+    if (!this.#reader.isReplaced && (await pathStatus(directory)) !== undefined) return false;
     if (this.#reader.sawStop) return true;
     throw new LogsUnavailableError("they were removed while being followed", directory);
   }

@@ -64,6 +64,11 @@ export class EntryReader {
     return this.#files.some(({ parser }) => parser.sawStop);
   }
 
+  /** Another sandbox writes these logs by now. */
+  get isReplaced(): boolean {
+    return this.#files.some(({ reader }) => reader.isReplaced);
+  }
+
   /** Reads some of the log whose turn it is, or of the next that has something. */
   async step(): Promise<EntryStep> {
     let isRemoved = true;
@@ -86,7 +91,7 @@ export class EntryReader {
   async #openFile(spec: LogFileSpec, config: ReadConfig, start: LogPositions | undefined): Promise<void> {
     const cursorAt = (position: LogPosition) =>
       encodeCursor(this.#logs.sandboxId, new Map(this.#positions).set(spec.id, position));
-    const reader = new GenerationReader(this.#logs.directory, spec, cursorAt);
+    const reader = new GenerationReader(this.#logs, spec, cursorAt);
     if (start === undefined && config.sinceMs > 0) await reader.openSince(config.sinceMs);
     else await reader.open(start?.get(spec.id));
     this.#files.push({ spec, reader, parser: newLineParser(spec, config, reader.modifiedMs ?? Date.now()) });

@@ -28,6 +28,8 @@ export interface ExecLogWriter extends Disposable {
   append(source: OutputSource, sessionId: number, bytes: Uint8Array): void;
   /** No more comes from this source: a character that is still cut off is written as it is. */
   endOfStream(source: OutputSource, sessionId: number): void;
+  /** The same for all sources. */
+  endOfStreams(): void;
   /** A line about the sandbox itself, up to 64 KiB. */
   system(text: string): void;
   /** Waits until the disk has everything. */
@@ -82,6 +84,10 @@ class Writer implements ExecLogWriter {
     if (bytes !== undefined) this.#record(source, sessionId, bytes);
   }
 
+  endOfStreams(): void {
+    for (const { source, sessionId } of [...this.#pending.values()]) this.endOfStream(source, sessionId);
+  }
+
   system(text: string): void {
     const line = Buffer.from(text.endsWith("\n") ? text : `${text}\n`);
     this.#record("system", null, line.subarray(0, RECORD_DATA_BYTES_MAX));
@@ -92,7 +98,7 @@ class Writer implements ExecLogWriter {
   }
 
   close(): void {
-    for (const { source, sessionId } of [...this.#pending.values()]) this.endOfStream(source, sessionId);
+    this.endOfStreams();
     this.#reportLoss();
     this.#file.close();
   }

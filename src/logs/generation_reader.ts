@@ -15,19 +15,20 @@ import { closeQuietly, isSameFile, readAt, readInto } from "./files.ts";
 import { type GenerationFile, type Generations, liveStatus, openGenerations } from "./generations.ts";
 import { READ_BACK_BYTES, READ_CHUNK_BYTES, READ_LIVE_BYTES } from "./limits.ts";
 import type { LogFileSpec } from "./log_files.ts";
+import type { LogDirectory } from "./log_source.ts";
 import { seekTime } from "./seek.ts";
 import type { LogCursor } from "./types.ts";
 
 /** Receives a line: `bytes[start, end)` without its line feed, and where the next one begins in the file. */
 export type OnLine = (bytes: Uint8Array, start: number, end: number, nextOffset: number) => void;
 
-/** What one step found. `idle`: nothing new for now. `removed`: nothing new, and no live file. */
+/** What one step found. `idle`: nothing new for now. `removed`: nothing new, and no live file of ours. */
 export type ReadStep = "lines" | "idle" | "removed";
 
 const LINE_FEED = 0x0a;
 
 export class GenerationReader {
-  readonly #directory: string;
+  readonly #logs: LogDirectory;
   readonly #spec: LogFileSpec;
   /** The cursor of the whole reading with this log at the given place. */
   readonly #cursorAt: (position: LogPosition) => LogCursor;
@@ -41,15 +42,16 @@ export class GenerationReader {
   #partialBytes = 0;
   /** A newer file exists, so that the end of this one is final. */
   #superseded = false;
-  /** There was no live file when it was last looked for. */
+  /** There was no live file of this sandbox when it was last looked for. */
   #sawNoLiveFile = false;
+  #isReplaced = false;
   #chunkBytes = READ_CHUNK_BYTES;
   /** Kept from a read that found nothing. */
   #spare: Uint8Array | undefined;
   #limit: LogPosition | undefined;
 
-  constructor(directory: string, spec: LogFileSpec, cursorAt: (position: LogPosition) => LogCursor) {
-    this.#directory = directory;
+  constructor(logs: LogDirectory, spec: LogFileSpec, cursorAt: (position: LogPosition) => LogCursor) {
+    this.#logs = logs;
     this.#spec = spec;
     this.#cursorAt = cursorAt;
   }
@@ -70,6 +72,11 @@ export class GenerationReader {
     return this.#file?.generation ?? 0;
   }
 
+  /** Another sandbox writes this log by now: nothing more comes. */
+  get isReplaced(): boolean {
+    return this.#isReplaced;
+  }
+
   /**
    * Starts after `position`, or at the beginning.
    *
@@ -77,7 +84,7 @@ export class GenerationReader {
    * @throws MissedRotationError if what follows `position` was removed in part
    */
   async open(position: LogPosition | undefined): Promise<void> {
-    using generations = await openGenerations(this.#directory, this.#spec);
+    using generations = await openGenerations(this.#logs, this.#spec);
     const { files } = generations;
     if (position === undefined) return this.#begin(generations, files[0], 0);
     const exact = files.find(({ generation }) => generation === position.generation);
@@ -96,7 +103,7 @@ export class GenerationReader {
 
   /** Starts at the first file that has something of `sinceMs` or newer, and there as near to it as can be told. */
   async openSince(sinceMs: number): Promise<void> {
-    using generations = await openGenerations(this.#directory, this.#spec);
+    using generations = await openGenerations(this.#logs, this.#spec);
     for (const file of generations.files) {
       const offset = await seekTime(this.#spec.format, file, sinceMs);
       if (offset !== undefined) return this.#begin(generations, file, offset);
@@ -107,7 +114,7 @@ export class GenerationReader {
 
   /** From now on, nothing is handed out that comes after what there is now. Returns that place. */
   async stopAtEnd(): Promise<LogPosition | undefined> {
-    using generations = await openGenerations(this.#directory, this.#spec);
+    using generations = await openGenerations(this.#logs, this.#spec);
     const newest = generations.files.at(-1);
     if (newest === undefined) this.#limit = { generation: 0, offsetBytes: 0 };
     else this.#limit = { generation: newest.generation, offsetBytes: await lastLineEnd(newest) };
@@ -152,15 +159,19 @@ export class GenerationReader {
   }
 
   async #lookForNewer(file: GenerationFile): Promise<ReadStep> {
-    const live = await liveStatus(this.#directory, this.#spec);
+    const live = await liveStatus(this.#logs.directory, this.#spec);
     if (live !== undefined && isSameFile(live, file.status)) {
       this.#sawNoLiveFile = false;
       if (live.sizeBytes >= this.#offset) return "idle";
-      throw new LogsUnavailableError(`${this.#spec.filename} was cut off while being read`, this.#directory);
+      throw new LogsUnavailableError(
+        `${this.#spec.filename} was cut off while being read`,
+        this.#logs.directory,
+      );
     }
-    this.#superseded = await this.#hasNewer(file);
-    const isRemoved = live === undefined && this.#sawNoLiveFile;
-    this.#sawNoLiveFile = live === undefined;
+    await this.#look(file);
+    const hasNoLiveFile = live === undefined || this.#isReplaced;
+    const isRemoved = hasNoLiveFile && this.#sawNoLiveFile;
+    this.#sawNoLiveFile = hasNoLiveFile;
     if (isRemoved && !this.#superseded) return "removed";
     // Read again: something may have been appended before the file was renamed or removed.
     return this.#superseded || this.#sawNoLiveFile ? "lines" : "idle";
@@ -215,16 +226,17 @@ export class GenerationReader {
     onLine(line, 0, line.length, this.#lineOffset);
   }
 
-  async #hasNewer(file: GenerationFile): Promise<boolean> {
-    using generations = await openGenerations(this.#directory, this.#spec);
-    return generations.files.some(({ generation }) => generation > file.generation);
+  async #look(file: GenerationFile): Promise<void> {
+    using generations = await openGenerations(this.#logs, this.#spec);
+    this.#superseded = generations.files.some(({ generation }) => generation > file.generation);
+    this.#isReplaced = generations.isReplaced;
   }
 
   async #advance(file: GenerationFile): Promise<void> {
-    using generations = await openGenerations(this.#directory, this.#spec);
+    using generations = await openGenerations(this.#logs, this.#spec);
     const next = generations.files.find(({ generation }) => generation > file.generation);
     if (next === undefined)
-      throw new LogsUnavailableError("they were removed while being read", this.#directory);
+      throw new LogsUnavailableError("they were removed while being read", this.#logs.directory);
     const isPresent = generations.files.some(({ generation }) => generation === file.generation);
     const isNext =
       next.generation === file.generation + 1 || (isPresent && !(file.hasHeader && next.hasHeader));

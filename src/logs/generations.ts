@@ -18,6 +18,7 @@ import {
 import { foreignGeneration, parseHeader } from "./header.ts";
 import { HEADER_BYTES_MAX, ROTATED_FILES_MAX } from "./limits.ts";
 import type { LogFileSpec } from "./log_files.ts";
+import type { LogDirectory } from "./log_source.ts";
 import { logPath } from "./rotating_file.ts";
 
 /** One file of a log, open. */
@@ -28,6 +29,8 @@ export interface GenerationFile {
   readonly generation: number;
   /** Written by us: generations are numbered one by one, and stamps do not run backwards within the file. */
   readonly hasHeader: boolean;
+  /** Whose log this is; `undefined` without a header. */
+  readonly sandboxId: string | undefined;
   /** See `LogHeader`. */
   readonly previousSizeBytes: number | undefined;
 }
@@ -35,9 +38,12 @@ export interface GenerationFile {
 /** All files of one log, oldest first. Closes what nobody took. */
 export class Generations implements Disposable {
   readonly files: GenerationFile[];
+  /** The newest file is another sandbox's, which took the name when ours and its logs had been removed. */
+  readonly isReplaced: boolean;
 
-  constructor(files: GenerationFile[]) {
+  constructor(files: GenerationFile[], isReplaced: boolean) {
     this.files = files;
+    this.isReplaced = isReplaced;
   }
 
   /** Hands over the descriptor of `file`. */
@@ -53,18 +59,24 @@ export class Generations implements Disposable {
 }
 
 /**
- * Opens all files of a log.
+ * Opens all files of a log that are of this sandbox.
  *
  * @throws LogsUnavailableError if one of them cannot be read
  */
-export async function openGenerations(directory: string, spec: LogFileSpec): Promise<Generations> {
+export async function openGenerations(
+  { directory, sandboxId }: LogDirectory,
+  spec: LogFileSpec,
+): Promise<Generations> {
   const newestFirst: GenerationFile[] = [];
   try {
     for (let index = 0; index <= ROTATED_FILES_MAX; index++) {
       const descriptor = await openForReading(logPath(directory, spec, index));
       if (descriptor !== undefined) await identify(descriptor, spec, newestFirst);
     }
-    return new Generations(newestFirst.reverse());
+    const isOwn = (file: GenerationFile) => file.sandboxId === undefined || file.sandboxId === sandboxId;
+    const [newest] = newestFirst;
+    for (const file of newestFirst) if (!isOwn(file)) closeQuietly(file.descriptor);
+    return new Generations(newestFirst.filter(isOwn).reverse(), newest !== undefined && !isOwn(newest));
   } catch (error) {
     for (const { descriptor } of newestFirst) closeQuietly(descriptor);
     throw new LogsUnavailableError(`${spec.filename} cannot be read`, directory, { cause: error });
@@ -83,8 +95,14 @@ async function identify(descriptor: number, spec: LogFileSpec, newestFirst: Gene
     const newer = newestFirst.at(-1)?.generation;
     const generation = header?.generation ?? guessGeneration(spec, head, newer);
     if (head.length === 0 || generation < 1 || (newer !== undefined && generation >= newer)) return;
-    const previousSizeBytes = header?.previousSizeBytes;
-    newestFirst.push({ descriptor, status, generation, hasHeader: header !== undefined, previousSizeBytes });
+    newestFirst.push({
+      descriptor,
+      status,
+      generation,
+      hasHeader: header !== undefined,
+      sandboxId: header?.sandboxId,
+      previousSizeBytes: header?.previousSizeBytes,
+    });
     added = true;
   } finally {
     if (!added) closeQuietly(descriptor);

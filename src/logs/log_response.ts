@@ -89,8 +89,9 @@ class LogByteStream {
   #opened: Opened;
   /** Not every server sends the head of an answer before the first bytes of its body: a quiet log would not connect. */
   #isGreeted: boolean;
-  /** The read that went on while a keep-alive comment was sent. */
+  /** The read that goes on while keep-alive comments are sent, until what it gives has been handed on. */
   #pending: Promise<LogEntry | null> | undefined;
+  #isCancelled = false;
 
   constructor(opened: Opened, open: Open | undefined, format: LogResponseFormat) {
     this.#opened = opened;
@@ -100,10 +101,15 @@ class LogByteStream {
     this.readable = new ReadableStream<Bytes>(
       {
         pull: (controller) => this.#pull(controller),
-        cancel: () => this.#opened.stream[Symbol.asyncDispose](),
+        cancel: () => this.#cancel(),
       },
       { highWaterMark: 0 },
     );
+  }
+
+  async #cancel(): Promise<void> {
+    this.#isCancelled = true; // a stream that is being reopened is closed as soon as it is there
+    await this.#opened.stream[Symbol.asyncDispose]();
   }
 
   async #pull(controller: ReadableStreamDefaultController<Bytes>): Promise<void> {
@@ -126,6 +132,7 @@ class LogByteStream {
     } catch (error) {
       if (!(error instanceof MissedRotationError) || this.#open === undefined) throw error;
       const next = await openAt(this.#open, error.cursor);
+      if (this.#isCancelled) return next.stream[Symbol.asyncDispose]();
       this.#opened = { stream: next.stream, missed: next.missed ?? error };
       return this.#pull(controller);
     }
@@ -133,18 +140,15 @@ class LogByteStream {
 
   /** The next entry, `null` at the end, `undefined` when it is time for a keep-alive comment. */
   async #receive(): Promise<LogEntry | null | undefined> {
-    this.#pending ??= this.#opened.stream.recv().finally(() => {
-      this.#pending = undefined;
-    });
-    if (this.#format !== "sse") return this.#pending;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const quiet = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), SSE_KEEP_ALIVE_MS);
-    });
+    this.#pending ??= this.#opened.stream.recv();
+    this.#pending.catch(() => {}); // it may fail when nobody waits: the next call throws that
+    let isQuiet = false;
     try {
-      return await Promise.race([this.#pending, quiet]);
+      const entry = await (this.#format === "sse" ? unlessQuiet(this.#pending) : this.#pending);
+      isQuiet = entry === undefined;
+      return entry;
     } finally {
-      clearTimeout(timer);
+      if (!isQuiet) this.#pending = undefined;
     }
   }
 
@@ -157,6 +161,19 @@ class LogByteStream {
     if (this.#format === "ndjson")
       return `${JSON.stringify({ missedRotation: { lostGenerations }, cursor })}\n`;
     return `id: ${cursor}\nevent: missedRotation\ndata: ${JSON.stringify({ lostGenerations })}\n\n`;
+  }
+}
+
+/** What `pending` gives; `undefined` if it takes so long that the client should hear something first. */
+async function unlessQuiet<T>(pending: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const quiet = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), SSE_KEEP_ALIVE_MS);
+  });
+  try {
+    return await Promise.race([pending, quiet]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -29,12 +29,12 @@ const LINE_FEED = 0x0a;
 
 /** The last `count` wanted entries of a log. */
 export async function readTail(
-  { directory, sandboxId }: LogDirectory,
+  logs: LogDirectory,
   spec: LogFileSpec,
   filter: EntryFilter,
   count: number,
 ): Promise<LogPart> {
-  using generations = await openGenerations(directory, spec);
+  using generations = await openGenerations(logs, spec);
   const newest = generations.files.at(-1);
   if (newest === undefined) return { fileId: spec.id, entries: [], end: undefined };
   const endOffset = await lastLineEnd(newest);
@@ -42,7 +42,12 @@ export async function readTail(
   for (const file of generations.files.toReversed()) {
     if (newestFirst.length >= count) break;
     const { generation } = file;
-    const origin: EntryOrigin = { sandboxId, fileId: spec.id, generation, positions: new Map() };
+    const origin: EntryOrigin = {
+      sandboxId: logs.sandboxId,
+      fileId: spec.id,
+      generation,
+      positions: new Map(),
+    };
     const from = file === newest ? endOffset : file.status.sizeBytes;
     await readFileBackwards(file, spec, filter, from, origin, count, newestFirst);
   }

@@ -41,6 +41,7 @@ export class SandboxLogs {
 
   /** Writes the last records and waits until the disk has them. */
   ended(action: "stopped" | "crashed", reason: string): void {
+    this.exec.endOfStreams(); // nothing may come behind the marker: by it, followers know that they have read all
     this.exec.system(action === "stopped" ? SANDBOX_STOPPED_TEXT : crashedText(reason));
     for (const spool of this.#spools) spool.close();
     for (const log of [this.exec, ...this.#texts]) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { InvalidCursorError } from "../../../src/logs/errors.ts";
 import { SSE_KEEP_ALIVE_MS } from "../../../src/logs/limits.ts";
 import { logResponse, toNdjson, toServerSentEvents } from "../../../src/logs/log_response.ts";
+import type { LogStream } from "../../../src/logs/log_stream.ts";
 import { test } from "../../support/harness.ts";
 import { appendMany, bytes, testLogs } from "./support.ts";
 
@@ -113,20 +114,59 @@ test("logResponse() rejects when Last-Event-ID is no cursor", async () => {
   await assert.rejects(logResponse(request({ "last-event-id": "made-up" }), open), InvalidCursorError);
 });
 
-test("toServerSentEvents() sends something at once, and soon again, while the log is quiet", async () => {
+test("toServerSentEvents() sends something at once, and soon again, while the log is quiet, and loses nothing then", async () => {
   using logs = testLogs();
-  logs.writer().close();
+  using writer = logs.writer();
   const stream = await logs.stream({ follow: true });
+  const recv = stream.recv.bind(stream);
+  const receiving: Promise<unknown>[] = [];
+  stream.recv = () => {
+    const entry = recv();
+    receiving.push(entry);
+    return entry;
+  };
   const reader = toServerSentEvents(stream).getReader();
-  const comments = [await reader.read(), await reader.read()].map(({ value }) =>
-    new TextDecoder().decode(value),
-  );
-  assert.deepEqual(
-    comments.map((comment) => /^:.*\n\n$/.test(comment)),
-    [true, true],
-  );
+  const read = async () => new TextDecoder().decode((await reader.read()).value);
+  for (const comment of [await read(), await read()]) assert.match(comment, /^:.*\n\n$/);
   assert.ok(SSE_KEEP_ALIVE_MS < 10_000, "Bun.serve cuts connections that are quiet for 10 s");
+  const written = appendMany(writer, "after the comment ", 2);
+  assert.equal(receiving.length, 1);
+  await receiving[0]; // before the client asks for more
+  const events = parseEvents((await read()) + (await read()));
+  assert.deepEqual(
+    events.map(({ data }) => data["d"]),
+    written,
+  );
   await reader.cancel();
+});
+
+test("logResponse() closes a stream that it was reopening when the client went away", async () => {
+  using logs = testLogs();
+  using writer = logs.writer({ maxFileBytes: 1024, rotatedFilesMax: 1 });
+  appendMany(writer, "held ", 1);
+  const streams: LogStream[] = [];
+  const [reopening, mayReopen] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const response = await logResponse(request({ accept: "application/x-ndjson" }), async (fromCursor) => {
+    if (streams.length > 0) {
+      reopening.resolve();
+      await mayReopen.promise;
+    }
+    const stream = await logs.stream({ fromCursor, follow: true });
+    streams.push(stream);
+    return stream;
+  });
+  const reader = response.body!.getReader();
+  await reader.read();
+  appendMany(writer, "new ", 100);
+  const waiting = (async () => {
+    while (!(await reader.read()).done);
+  })();
+  await reopening.promise;
+  await reader.cancel();
+  await waiting;
+  mayReopen.resolve();
+  while (streams.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(await streams[1]!.recv(), null);
 });
 
 test("toServerSentEvents() closes the stream when the client goes away", async () => {

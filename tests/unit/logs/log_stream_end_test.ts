@@ -123,6 +123,25 @@ test("LogStream fails when the logs are removed and it cannot know that it has r
   await assert.rejects(stream.recv(), LogsUnavailableError);
 });
 
+test("LogStream never gives out the logs of another sandbox that took the name: it ends, or fails as if there were none", async () => {
+  for (const replacement of ["far ahead", "behind"]) {
+    for (const isStopped of [true, false]) {
+      using logs = testLogs();
+      const writer = logs.writer({ maxFileBytes: 1024 });
+      await using stream = await logs.stream({ follow: true });
+      await take(stream, appendMany(writer, "ours ", 20).length);
+      if (isStopped) writer.system(SANDBOX_STOPPED_TEXT);
+      writer.close();
+      rmSync(logs.directory, { recursive: true });
+      using next = logs.writer({ maxFileBytes: 1024, sandboxId: "another sandbox" });
+      appendMany(next, "theirs ", replacement === "behind" ? 1 : 100);
+      if (isStopped) assert.equal(await stream.recv(), null);
+      else await assert.rejects(stream.recv(), LogsUnavailableError);
+      assert.deepEqual(await collect(await logs.stream()), []);
+    }
+  }
+});
+
 test("LogStream fails when another program cuts the file off", async () => {
   using logs = testLogs();
   using writer = logs.writer();

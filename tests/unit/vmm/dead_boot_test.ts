@@ -6,6 +6,7 @@ import { openLogStream } from "../../../src/logs/log_stream.ts";
 import { crashedText, SANDBOX_STARTED_TEXT, SANDBOX_STOPPED_TEXT } from "../../../src/logs/markers.ts";
 import { readLogDirectory } from "../../../src/logs/read_logs.ts";
 import { buryBoot } from "../../../src/vmm/dead_boot.ts";
+import { SandboxLogs } from "../../../src/vmm/sandbox_logs.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const CRASHED = crashedText("its VM host process ended without a word");
@@ -49,6 +50,20 @@ test("buryBoot() writes no second end into a log that has one", async () => {
     (await textsOf(logs)).filter((text) => text === SANDBOX_STOPPED_TEXT || text === CRASHED).length,
     1,
   );
+});
+
+test("SandboxLogs.ended() puts the mark of the end behind a character that a program never finished", async () => {
+  using root = temporaryDirectory();
+  const [run, directory] = [join(root.path, "run"), join(root.path, "logs")];
+  mkdirSync(run);
+  const boot = new SandboxLogs(directory, "0198c2f0-sandbox", run);
+  boot.exec.append("stdout", 1, new Uint8Array([0x61, 0xe2, 0x82]));
+  boot.ended("stopped", "requested");
+  assert.deepEqual(await textsOf({ directory, sandboxId: "0198c2f0-sandbox" }), [
+    "a",
+    "\ufffd",
+    SANDBOX_STOPPED_TEXT,
+  ]);
 });
 
 test("buryBoot() makes no log of a boot that wrote none", () => {
