@@ -41,6 +41,8 @@ export interface RegistryHttpOptions {
   readonly headTimeoutMs?: number | undefined;
   /** @default {STALL_TIMEOUT_MS} */
   readonly stallTimeoutMs?: number | undefined;
+  /** Waits between attempts; rejects when the signal fires. @default a timer */
+  readonly wait?: ((waitMs: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
 }
 
 /** One request. */
@@ -67,12 +69,14 @@ export class RegistryHttp {
   readonly #backoffFirstMs: number;
   readonly #headTimeoutMs: number;
   readonly #stallTimeoutMs: number;
+  readonly #wait: NonNullable<RegistryHttpOptions["wait"]>;
 
   constructor(options: RegistryHttpOptions = {}) {
     this.#client = trustedFetch(options.caCerts ?? []);
     this.#backoffFirstMs = options.backoffFirstMs ?? BACKOFF_FIRST_MS;
     this.#headTimeoutMs = options.headTimeoutMs ?? HEAD_TIMEOUT_MS;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.#wait = options.wait ?? waitByTimer;
   }
 
   close(): void {
@@ -116,7 +120,7 @@ export class RegistryHttp {
     // Half of it at random: many sandboxes that start together should not come back together.
     const waitMs = asked ?? backoff * (0.5 + Math.random() / 2);
     try {
-      await delay(waitMs, undefined, signal === undefined ? {} : { signal });
+      await this.#wait(waitMs, signal);
     } catch {
       throw new AbortedError("image pull", signal?.reason);
     }
@@ -245,6 +249,10 @@ export class RegistryHttp {
       request.signal?.removeEventListener("abort", forward);
     }
   }
+}
+
+function waitByTimer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  return delay(waitMs, undefined, signal === undefined ? {} : { signal });
 }
 
 /** One runtime says only "fetch failed", and why in the error's cause. */

@@ -10,7 +10,12 @@ import {
   RegistryClient,
   type RegistryClientOptions,
 } from "../../../src/image/oci/registry_client.ts";
-import { ATTEMPTS_MAX, parseRetryAfter, REDIRECTS_MAX } from "../../../src/image/oci/registry_http.ts";
+import {
+  ATTEMPTS_MAX,
+  parseRetryAfter,
+  REDIRECTS_MAX,
+  RETRY_AFTER_MS_MAX,
+} from "../../../src/image/oci/registry_http.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { digestOf, TestRegistry } from "../../support/registry_server.ts";
 
@@ -134,6 +139,26 @@ test("fetchManifest() tries again when the registry is busy, and no longer than 
   registry.faults.push({ path: "/manifests/", status: 500, times: 1000 });
   await assert.rejects(clientOf(registry).fetchManifest("app", "v1"), hasCode("imageRegistry"));
   assert.equal(registry.requests.length, 3 + ATTEMPTS_MAX);
+});
+
+test("fetchManifest() waits as long as the registry asks for, and by its own back-off where it does not", async () => {
+  await using registry = await TestRegistry.start();
+  registry.addManifest({ schemaVersion: 2 }, "v1");
+  const busy = (headers: Record<string, string>) =>
+    registry.faults.push({ path: "/manifests/", status: 429, headers });
+  busy({ "retry-after": "7" });
+  busy({ "retry-after": String(RETRY_AFTER_MS_MAX / 1000) });
+  busy({});
+  const waits: { readonly ms: number; readonly requestsBefore: number }[] = [];
+  const wait = async (ms: number) => void waits.push({ ms, requestsBefore: registry.requests.length });
+  await clientOf(registry, { http: { backoffFirstMs: 100, wait } }).fetchManifest("app", "v1");
+  assert.deepEqual(waits.slice(0, 2), [
+    { ms: 7000, requestsBefore: 1 },
+    { ms: RETRY_AFTER_MS_MAX, requestsBefore: 2 },
+  ]);
+  const [{ ms: backoff } = { ms: 0 }, ...more] = waits.slice(2);
+  assert.ok(backoff >= 200 && backoff <= 400, `${backoff} ms: half to all of the third back-off`);
+  assert.deepEqual([more.length, registry.requests.length], [0, 4]);
 });
 
 test("fetchManifest() ends at once when the registry asks for too long a wait", async () => {

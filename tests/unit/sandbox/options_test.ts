@@ -186,7 +186,7 @@ test("parseSandboxOptions() makes host names of names, of 64 bytes at most and d
 test("parseStoredConfig() gives back what was stored", () => {
   const stored = {
     ...parse({ env: { A: "b" }, rlimits: { core: { soft: 0 } }, cmd: ["x"] }).config,
-    imageConfig: { env: ["P=q"] },
+    imageConfig: { env: ["P=q"], labels: { l: "v" } },
   };
   assert.deepEqual(parseStoredConfig(JSON.stringify(stored)), stored);
 });

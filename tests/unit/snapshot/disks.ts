@@ -55,7 +55,11 @@ export async function describeDisk(
     id: randomUUID(),
     createdAt: "2026-01-02T03:04:05.678Z",
     source: { name: "box", id: "1" },
-    image: { digest: `sha256:${"0".repeat(64)}`, reference: "alpine", config: { env: ["A=b"] } },
+    image: {
+      digest: `sha256:${"0".repeat(64)}`,
+      reference: "alpine",
+      config: { env: ["A=b"], labels: { l: "v" } },
+    },
     upper: {
       file: UPPER_NAME,
       format: "raw",
