@@ -25,18 +25,22 @@ export function findIp(): string {
 }
 
 /** Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. */
-export function runIp(args: readonly string[], lines: readonly string[] = []): IpResult {
+export function runIp(
+  args: readonly string[],
+  lines: readonly string[] = [],
+  timeoutMs: number = TIMEOUT_MS,
+): IpResult {
   const { status, stdout, stderr, error } = spawnSync(findIp(), args, {
     encoding: "utf8",
     input: lines.map((line) => `${line}\n`).join(""),
-    timeout: TIMEOUT_MS,
+    timeout: timeoutMs,
     maxBuffer: OUTPUT_BYTES_MAX,
     env: { ...process.env, LC_ALL: "C" },
   });
   return {
     isDone: status === 0,
     stdout: stdout ?? "",
-    stderr: error === undefined ? stderr : messageOf(error),
+    stderr: error === undefined ? (stderr ?? "") : messageOf(error),
   };
 }
 

@@ -18,6 +18,10 @@ import type { TapPlan } from "./network_plan.ts";
 /** After the rule for the host's own addresses, which is 0, and before all that others are known to set. */
 const RULE_PRIORITY = 2;
 
+/** What `ip` says of a device or a rule that is not there, and which line of a batch that was. */
+const ABSENCE =
+  /^(Cannot find device ".*"|RTNETLINK answers: No such (file or directory|device)|Command failed -:\d+)$/;
+
 /** What tells one TAP device from the others. */
 export type TapLink = Pick<TapPlan, "tapName" | "address">;
 
@@ -33,6 +37,7 @@ export function raiseTap(plan: TapPlan): void {
   // A guest that uses another's address is not heard (RFC 3704, strict mode).
   setParameter(`ipv4/conf/${tapName}/rp_filter`, "1");
   setParameter(`ipv6/conf/${tapName}/disable_ipv6`, "1");
+  lowerTap(plan); // what a killed process left of this address would drop the guest's packets, or be in the way
   const result = runIp(
     ["-batch", "-"],
     [
@@ -44,12 +49,23 @@ export function raiseTap(plan: TapPlan): void {
   if (!result.isDone) throw ipError(`set up the network device ${tapName}`, result);
 }
 
-/** Removes the rules of a TAP device; the device itself goes with its VM. Does nothing where there are none. */
-export function lowerTap(link: TapLink): void {
-  runIp(
+/**
+ * Removes the rules of a TAP device, and of whatever had its address; the device itself goes with its VM, and is down from
+ * here on, as nothing else bounds a guest that still runs. Does nothing where there are none.
+ *
+ * @throws {NetworkPrivilegeError}
+ * @throws {NetworkError} with what the kernel says, or that it did not answer within `timeoutMs`.
+ */
+export function lowerTap(link: TapLink, timeoutMs?: number): void {
+  const result = runIp(
     ["-force", "-batch", "-"],
-    rules(link).map((rule) => `rule del ${rule}`),
+    [`link set dev ${link.tapName} down`, ...rules(link).map((rule) => `rule del ${rule}`)],
+    timeoutMs,
   );
+  if (result.isDone) return;
+  const complaints = result.stderr.trim().split("\n");
+  if (!complaints.every((line) => ABSENCE.test(line)))
+    throw ipError(`take back the network device ${link.tapName}`, result);
 }
 
 /** See ip-rule(8). Packets of the host itself are those that come in by `lo`. */

@@ -40,8 +40,11 @@ export type LeaseOutcome =
   /** Sandboxes have addresses of another network that this one overlaps. */
   | { readonly kind: "overlap"; readonly network: string };
 
-/** Takes back what the host's routing knows of a lease whose VM host process was killed. */
-export type Unroute = (lease: Lease) => void;
+/**
+ * Takes back what the host's routing knows of a lease whose VM host process was killed, and says whether it could. Called
+ * within a transaction, for which other processes wait: it has to be done well before they give up.
+ */
+export type Unroute = (lease: Lease) => boolean;
 
 /** The leases in the registry's database. */
 export class Leases {
@@ -99,7 +102,7 @@ export class Leases {
     return row === undefined ? undefined : decode(row);
   }
 
-  /** Strikes out the leases that are over; returns those that are left. */
+  /** Strikes out the leases that are over, but for routes that cannot be taken back; returns those that are left. */
   sweep(unroute: Unroute): Lease[] {
     return this.#database.transaction(() => {
       this.#sweep(unroute);
@@ -108,9 +111,11 @@ export class Leases {
   }
 
   #sweep(unroute: Unroute): void {
+    let canUnroute = true; // what one route failed by, others would wait for in vain as well
     for (const lease of this.#all()) {
       if (!isOver(lease)) continue;
-      if (lease.isRouted) unroute(lease);
+      if (lease.isRouted) canUnroute &&= unroute(lease);
+      if (lease.isRouted && !canUnroute) continue;
       this.#database.run("DELETE FROM lease WHERE sandbox_id = ?", lease.sandboxId);
     }
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MicrosandboxError } from "../base/errors.ts";
 import { NetworkError, NetworkExhaustedError } from "../network/errors.ts";
 import { formatIpv4, parseIpv4, rangesOverlap } from "../network/ipv4.ts";
 import {
@@ -23,6 +24,8 @@ import type { Registry } from "../registry/registry.ts";
 /** What an engine may need to end after its VM host process has: the kernel ends it, and its device with it. */
 const DEVICE_TIMEOUT_MS = 5_000;
 const DEVICE_POLL_MS = 10;
+/** How long routing rules may take to go while the registry is locked: others wait for that for 10 s. */
+const UNROUTE_TIMEOUT_MS = 2_000;
 
 /**
  * Refuses a network that this machine cannot give.
@@ -94,10 +97,11 @@ export async function settleNetwork(
 ): Promise<void> {
   const deadline = Date.now() + DEVICE_TIMEOUT_MS;
   for (;;) {
-    releaseEnded(registry, id);
-    const holder = registry.leases.find(id)?.holder;
-    if (holder?.pid !== host?.pid || holder?.startTime !== host?.startTime) return; // or that of a later boot
-    if (holder === undefined || Date.now() > deadline) return; // whoever leases an address next looks again
+    const lease = registry.leases.find(id);
+    if (lease === undefined || isOver(lease)) return releaseEnded(registry, id);
+    const { pid, startTime } = lease.holder;
+    if (pid !== host?.pid || startTime !== host.startTime) return; // that of a later boot
+    if (Date.now() > deadline) return; // whoever leases an address next looks again
     await new Promise((resolve) => setTimeout(resolve, DEVICE_POLL_MS));
   }
 }
@@ -133,7 +137,13 @@ function keyOf({ cidr, gateway }: TapConfig): string {
   return `${cidr} by ${gateway}`;
 }
 
-/** The VM host process was killed before it could do it. */
-function unroute({ device, address }: Lease): void {
-  lowerTap({ tapName: device, address: formatIpv4(address) });
+/** The VM host process was killed before it could do it. Whoever cannot do it either leaves it to the next. */
+function unroute({ device, address }: Lease): boolean {
+  try {
+    lowerTap({ tapName: device, address: formatIpv4(address) }, UNROUTE_TIMEOUT_MS);
+    return true;
+  } catch (error) {
+    if (MicrosandboxError.is(error)) return false;
+    throw error;
+  }
 }

@@ -7,7 +7,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { NetworkError, NetworkPrivilegeError } from "../../../src/network/errors.ts";
+import { lowerTap } from "../../../src/network/tap_device.ts";
 import { findProgram } from "../../../src/platform/program.ts";
+import { FakeProgram } from "../../support/fake_program.ts";
 import { test } from "../../support/harness.ts";
 import { namespaceProblem } from "../../support/network_namespace.ts";
 
@@ -47,7 +50,7 @@ function program(name: "raiseTap" | "lowerTap"): string {
     return { mode: "tap", tapName, address, isolated, gateway: GATEWAY, mtu: 1500 };
   });
   const evaluate = "Bun" in globalThis ? "-e" : "eval --no-check";
-  const code = `const { ${name} } = await import("${DEVICE_MODULE}"); ${JSON.stringify(plans)}.forEach(${name});`;
+  const code = `const { ${name} } = await import("${DEVICE_MODULE}"); ${JSON.stringify(plans)}.forEach((plan) => ${name}(plan));`;
   return `'${process.execPath}' ${evaluate} '${code.replaceAll("'", "\\'")}'`;
 }
 
@@ -128,6 +131,60 @@ test(
   },
   { skip: problem },
 );
+
+test(
+  "raiseTap() takes the place of what a killed process left of its address",
+  () => {
+    const left = [
+      "priority 2 iif killed blackhole",
+      ...GUESTS.flatMap(({ address }) => [
+        `priority 2 iif lo to ${address} lookup main`,
+        `priority 3 to ${address} blackhole`,
+      ]),
+    ];
+    const answers = onHost([
+      program("lowerTap"),
+      ...GUESTS.map(({ name, address }) => `ip address flush dev ${name}; ip route flush ${address}`),
+      ...left.map((rule) => `ip rule add ${rule}`),
+      program("raiseTap"),
+      `@open ${ping("10.9.0.5")}`,
+      "ip rule | grep -c 10.9.0.4 || true",
+    ]);
+    assert.deepEqual(answers, ["yes", "0"]);
+  },
+  { skip: problem },
+);
+
+test(
+  "lowerTap() takes the device down before its rules, and passes over one that is gone",
+  () => {
+    const isUp = "ip -brief link show up | grep -c '^first' || true";
+    const answers = onHost([
+      isUp,
+      program("lowerTap"),
+      isUp,
+      "ip link delete first",
+      program("lowerTap"),
+      "ip rule | wc -l",
+    ]);
+    assert.deepEqual(answers, ["1", "0", "3"]);
+  },
+  { skip: problem },
+);
+
+test("lowerTap() says that it may not, or that it took too long", () => {
+  using fake = new FakeProgram("ip");
+  const link = { tapName: "msb0", address: "10.9.0.2" };
+  fake.write("echo 'RTNETLINK answers: Operation not permitted' >&2; exit 1");
+  assert.throws(() => lowerTap(link), NetworkPrivilegeError);
+  fake.write("exec sleep 1000");
+  assert.throws(() => lowerTap(link, 50), NetworkError);
+  fake.write('kill -9 "$$"');
+  assert.throws(() => lowerTap(link), NetworkError);
+  fake.write("echo 'Cannot find device \"msb0\"' >&2; exit 1");
+  lowerTap(link);
+  assert.match(fake.input(), /^link set dev msb0 down\nrule del /);
+});
 
 test(
   "raiseTap() has the host not hear a guest that uses another's address",

@@ -37,7 +37,11 @@ class LeaseHome implements Disposable {
     return outcome.kind === "leased" ? outcome.address : outcome.kind;
   }
 
-  readonly unroute = ({ address }: Lease) => void this.unrouted.push(address);
+  canUnroute = true;
+  readonly unroute = ({ address }: Lease) => {
+    this.unrouted.push(address);
+    return this.canUnroute;
+  };
 
   get addresses(): number[] {
     return this.registry.leases.sweep(this.unroute).map(({ address }) => address);
@@ -109,6 +113,22 @@ test("Leases.sweep() takes the route of an abandoned lease back, once", () => {
   home.registry.leases.setRouted("in order", true);
   home.registry.leases.setRouted("in order", false);
   assert.deepEqual([home.addresses, home.unrouted], [[], [1002]]);
+});
+
+test("Leases.sweep() keeps a lease whose route cannot be taken back, and tries no more of them", () => {
+  using home = new LeaseHome();
+  for (const id of ["a", "b", "c"]) {
+    home.take(id);
+    home.registry.leases.setRouted(id, id !== "c");
+  }
+  home.canUnroute = false;
+  for (const id of ["a", "b", "c"]) home.take(id, { holder: GONE });
+  home.unrouted.length = 0;
+  assert.deepEqual(home.addresses, [1002, 1003], "nothing is to be taken back of the third");
+  assert.deepEqual(home.unrouted, [1002]);
+  assert.equal(home.take("d"), 1004, "the addresses stay taken");
+  home.canUnroute = true;
+  assert.deepEqual(home.addresses, [1004]);
 });
 
 test("Leases.take() refuses a network that overlaps one in use, until that is used no more", () => {

@@ -5,6 +5,7 @@ import { NetworkError, NetworkExhaustedError, type TapConfig } from "../../../mo
 import { tapNameOf } from "../../../src/network/network_plan.ts";
 import { identifyProcess, ownProcess, type ProcessIdentity } from "../../../src/platform/process_identity.ts";
 import { planNetwork, presentPlan, settleNetwork } from "../../../src/sandbox/network_lease.ts";
+import { FakeProgram } from "../../support/fake_program.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";
 
@@ -71,4 +72,20 @@ test("settleNetwork() waits for the end of the boot's own process, and gives its
   assert.equal(home.registry.leases.find("a"), undefined);
   assert.equal(presentPlan(home.registry, NETWORK, "a"), undefined);
   assert.equal(addressOf(home, "b"), "10.9.0.2");
+});
+
+test("settleNetwork() leaves an address whose rules it may not take back, after one try", async () => {
+  using home = new RegistryHome();
+  using ip = new FakeProgram("ip");
+  ip.write("echo 'RTNETLINK answers: Operation not permitted' >&2; exit 1");
+  const gone: ProcessIdentity = { pid: 1, startTime: "1.another boot" };
+  addressOf(home, "a");
+  home.registry.leases.setRouted("a", true);
+  addressOf(home, "a", NETWORK, gone);
+  await settleNetwork(home.registry, { id: "a", host: gone });
+  assert.equal(ip.input().match(/^link set dev/gm)?.length, 1);
+  assert.notEqual(home.registry.leases.find("a"), undefined);
+  assert.equal(addressOf(home, "b"), "10.9.0.3", "the next sandbox gets another");
+  ip.write("exit 0");
+  assert.equal(addressOf(home, "c"), "10.9.0.2");
 });
