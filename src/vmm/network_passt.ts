@@ -48,7 +48,7 @@ export async function startPasst(plan: UserPlan, runDirectory: string): Promise<
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (!existsSync(socketPath)) {
       if (child.exitCode !== null || child.signalCode !== null)
-        throw new NetworkError("passt ended at once: its reason is in the sandbox's runtime log");
+        throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error");
       if (Date.now() > deadline) {
         child.kill("SIGKILL");
         throw new TimeoutError("passt to listen", START_TIMEOUT_MS);

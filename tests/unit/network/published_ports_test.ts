@@ -8,6 +8,7 @@ import { PUBLISHED_PORTS_MAX } from "../../../src/network/published_port.ts";
 import { Activity } from "../../../src/vmm/activity.ts";
 import { PublishedPorts } from "../../../src/vmm/network_ports.ts";
 import { NetworkStreams } from "../../../src/vmm/network_streams.ts";
+import { listenError } from "../../../src/vmm/port_listener.ts";
 import { FakeHost } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
@@ -196,10 +197,19 @@ test("PublishedPorts.open() takes a port that is in use as a failure, and leaves
 test("PublishedPorts.add() refuses an address that is not the host's, and one port more than the limit", async () => {
   const ports = new PublishedPorts();
   const port = { ...TCP, bind: LOOPBACK, hostPort: 0, guestPort: 80 };
-  await assert.rejects(ports.add({ ...port, bind: "192.0.2.1" }), NetworkError); // TEST-NET-1, RFC 5737
+  await assert.rejects(
+    ports.add({ ...port, bind: "192.0.2.1" }), // TEST-NET-1, RFC 5737
+    (error) => error instanceof NetworkError && /^bind has to be/.test(error.hint ?? ""),
+  );
   for (let count = 0; count < PUBLISHED_PORTS_MAX; count++) await ports.add(port);
   await assert.rejects(ports.add(port), NetworkError);
   ports.close();
+});
+
+test("listenError() says what to do about a port that takes privileges", () => {
+  const port = { ...TCP, bind: LOOPBACK, hostPort: 80, guestPort: 80 };
+  const cause = Object.assign(new Error("listen EACCES"), { code: "EACCES" });
+  assert.match(listenError(port, cause).hint ?? "", /CAP_NET_BIND_SERVICE/);
 });
 
 test("PublishedPorts.remove() stops listening and ends connections", async () => {
