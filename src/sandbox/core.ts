@@ -87,6 +87,7 @@ export async function reconcile(
     registry.transition(now, "crashed", { reason });
   }
   new SandboxCore(registry, now).bury(now);
+  await settleNetwork(registry, now); // of an ephemeral sandbox nobody looks again
   return registry.findById(record.id);
 }
 
@@ -316,6 +317,7 @@ export class SandboxCore {
     });
     await this.#killHost(record, KILL_TIMEOUT_MS);
     this.bury(record);
+    await settleNetwork(this.registry, record);
     return false;
   }
 

@@ -36,7 +36,7 @@ import {
   sandboxDirectory,
   sweepLeftovers,
 } from "./core.ts";
-import { checkNetworkHost, planNetwork } from "./network_lease.ts";
+import { checkNetworkHost, planNetwork, settleNetwork } from "./network_lease.ts";
 import {
   type CreateRequest,
   checkSandboxName,
@@ -263,7 +263,9 @@ async function bootNew(
       detached: request.detached,
     };
   } catch (error) {
+    const host = registry.findById(id)?.host;
     discardCreation(registry, { id, name: config.name }, String(error));
+    await settleNetwork(registry, { id, host });
     throw error;
   }
 }

@@ -30,6 +30,7 @@ export class RegistryHome implements Disposable {
       readonly host?: ProcessIdentity;
       readonly labels?: Readonly<Record<string, string>>;
       readonly config?: Readonly<Record<string, unknown>>;
+      readonly runDirectory?: string | undefined;
     } = {},
   ): BootKey {
     return this.registry.claimCreate({
@@ -38,7 +39,7 @@ export class RegistryHome implements Disposable {
       configJson: storedConfig(name, options.config),
       imageDigest: "sha256:none",
       labels: options.labels ?? {},
-      runDirectory: join(this.path, "no-run-directory"),
+      runDirectory: options.runDirectory ?? join(this.path, "no-run-directory"),
       host: options.host ?? ownProcess(),
     });
   }

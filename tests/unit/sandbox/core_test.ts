@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { Registry } from "../../../src/registry/registry.ts";
-import { SandboxCore } from "../../../src/sandbox/core.ts";
+import { Registry, type SandboxRecord } from "../../../src/registry/registry.ts";
+import { reconcile, SandboxCore } from "../../../src/sandbox/core.ts";
 import { FakeHost } from "../../support/fake_host.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
 
 test("SandboxCore.stop() refuses a grace that cannot be, before it looks for the sandbox", async () => {
   using home = temporaryDirectory();
@@ -57,3 +58,42 @@ test(
   },
   { skip: nativeAgentProblem },
 );
+
+/** An ephemeral sandbox whose VM host process is gone, but not its engine: the network device is there. */
+function startAbandoned(home: RegistryHome, runDirectory?: string): SandboxRecord {
+  const host = { pid: 1, startTime: "1.another boot" };
+  const key = home.create("x", { host, config: { ephemeral: true }, runDirectory });
+  home.registry.transition(key, "ready");
+  const range = { first: 1, last: 1, gateway: 0, overlaps: () => false };
+  const request = { ...range, sandboxId: key.id, device: "lo", network: "one", holder: host };
+  home.registry.leases.take(request, () => true);
+  return home.registry.get("x");
+}
+
+/** The lease that is left when `ended` says that the sandbox is over, if the engine ends once its record is gone. */
+async function leaseLeft({ registry }: RegistryHome, { id, host }: SandboxRecord, ended: Promise<unknown>) {
+  const left = ended.then(() => registry.leases.find(id));
+  while (registry.findById(id) !== undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.ok(host);
+  registry.leases.release(id, host);
+  return await left;
+}
+
+test("reconcile() waits for the end of a dead boot's network, as nobody looks again at what was ephemeral", async () => {
+  using home = new RegistryHome();
+  const record = startAbandoned(home);
+  assert.equal(await leaseLeft(home, record, reconcile(home.registry, record)), undefined);
+});
+
+test("SandboxCore.checkHealth() waits for the end of the network of a sandbox that it ends", async () => {
+  using home = new RegistryHome();
+  await using host = await FakeHost.listen(); // and greets nobody
+  const record = startAbandoned(home, join(host.path, ".."));
+  const checked = new SandboxCore(home.registry, record).checkHealth(10);
+  const left = leaseLeft(home, record, checked);
+  while (home.registry.findById(record.id)?.status === "running")
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  await host.relay.close();
+  assert.equal(await left, undefined);
+  assert.equal(await checked, false);
+});
