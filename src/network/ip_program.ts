@@ -40,7 +40,7 @@ export function runIp(
   return {
     isDone: status === 0,
     stdout: stdout ?? "",
-    stderr: error === undefined ? stderr : messageOf(error),
+    stderr: error === undefined ? (stderr ?? "") : messageOf(error),
   };
 }
 

@@ -14,12 +14,12 @@ export class FakeProgram implements Disposable {
     process.env["PATH"] = [this.#directory.path, this.#before ?? ""].join(delimiter);
   }
 
-  /** What it does from now on, in the language of sh(1). */
+  /** What it does from now on once it has read its input, in the language of sh(1). */
   write(script: string): void {
-    writeFileSync(this.#path, `#!/bin/sh\n${script}\n`, { mode: 0o700 });
+    writeFileSync(this.#path, `#!/bin/sh\ncat >>"$0.input"\n${script}\n`, { mode: 0o700 });
   }
 
-  /** What it wrote into `"$0.input"`. */
+  /** What it has read, in all its runs. */
   input(): string {
     return readFileSync(`${this.#path}.input`, "utf8");
   }

@@ -119,6 +119,7 @@ function splitRegistry(text: string, path: string): { registry: string; reposito
       text,
       "registry",
       `must be a host with an optional port: current value is "${registry}"`,
+      { hint: "a path on this machine begins with ./, ../ or /" },
     );
   }
   if (match[1] !== undefined && (Number(match[1]) === 0 || Number(match[1]) > PORT_MAX)) {

@@ -181,7 +181,7 @@ test("lowerTap() says that it may not, or that it took too long", () => {
   assert.throws(() => lowerTap(link, 50), NetworkError);
   fake.write('kill -9 "$$"');
   assert.throws(() => lowerTap(link), NetworkError);
-  fake.write('cat >"$0.input"; echo \'Cannot find device "msb0"\' >&2; exit 1');
+  fake.write("echo 'Cannot find device \"msb0\"' >&2; exit 1");
   lowerTap(link);
   assert.match(fake.input(), /^link set dev msb0 down\nrule del /);
 });

@@ -77,13 +77,13 @@ test("settleNetwork() waits for the end of the boot's own process, and gives its
 test("settleNetwork() leaves an address whose rules it may not take back, after one try", async () => {
   using home = new RegistryHome();
   using ip = new FakeProgram("ip");
-  ip.write("echo tried >>\"$0.input\"; echo 'RTNETLINK answers: Operation not permitted' >&2; exit 1");
+  ip.write("echo 'RTNETLINK answers: Operation not permitted' >&2; exit 1");
   const gone: ProcessIdentity = { pid: 1, startTime: "1.another boot" };
   addressOf(home, "a");
   home.registry.leases.setRouted("a", true);
   addressOf(home, "a", NETWORK, gone);
   await settleNetwork(home.registry, { id: "a", host: gone });
-  assert.equal(ip.input(), "tried\n");
+  assert.equal(ip.input().match(/^link set dev/gm)?.length, 1);
   assert.notEqual(home.registry.leases.find("a"), undefined);
   assert.equal(addressOf(home, "b"), "10.9.0.3", "the next sandbox gets another");
   ip.write("exit 0");
