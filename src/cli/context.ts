@@ -3,11 +3,15 @@
  *
  * @module
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describeError, type ErrorText } from "./error_text.ts";
 import { statusOf } from "./exit_status.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
 import type { Warnings } from "./warnings.ts";
+
+/** How long work that never waits may keep signals from being heard, in milliseconds. */
+const TURN_MS = 50;
 
 /** What commands need of standard input: `process.stdin` has it. */
 export interface InputStream extends NodeJS.ReadableStream {
@@ -31,6 +35,7 @@ export class CliContext implements CliStreams {
   readonly warnings: Warnings;
   /** What the process exits with. */
   exitStatus = 0;
+  #turnStartedMs = performance.now();
 
   constructor({ stdin, stdout, stderr, interrupt, warnings }: CliStreams) {
     this.stdin = stdin;
@@ -49,6 +54,18 @@ export class CliContext implements CliStreams {
   async fail(error: unknown): Promise<void> {
     this.exitStatus = statusOf(error);
     await this.stderr.write(formatErrorText(describeError(error), this.stderr));
+  }
+
+  /**
+   * For each step of long output: throws after Ctrl-C. Writes to a file or a terminal wait for nothing, and while nothing
+   * waits no signal is heard.
+   */
+  async throwIfInterrupted(): Promise<void> {
+    if (performance.now() - this.#turnStartedMs >= TURN_MS) {
+      await nextTurn();
+      this.#turnStartedMs = performance.now();
+    }
+    this.signal.throwIfAborted();
   }
 
   /** Waits for what goes on without us, too: Ctrl-C ends the waiting alone. */

@@ -57,7 +57,9 @@ async function showLogs(
   for await (const entry of stream) await show(entry);
 }
 
-async function showEntry({ stdout, stderr }: CliContext, entry: LogEntry, flags: LogFlags): Promise<void> {
+async function showEntry(cli: CliContext, entry: LogEntry, flags: LogFlags): Promise<void> {
+  const { stdout, stderr } = cli;
+  await cli.throwIfInterrupted();
   if (flags.json === true) return await stdout.line(formatLogJson(entry));
   const output = entry.source === "stderr" ? stderr : stdout;
   await output.write(formatLogEntry(entry, output, flags.timestamps === true));

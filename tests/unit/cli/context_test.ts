@@ -3,12 +3,16 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { SandboxNotFoundError } from "../../../mod.ts";
+import { logsCommand } from "../../../src/cli/commands/logs.ts";
 import { CliContext } from "../../../src/cli/context.ts";
 import { Interrupt } from "../../../src/cli/interrupt.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { Warnings } from "../../../src/cli/warnings.ts";
+import { openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
+import { logDirectory } from "../../../src/sandbox/core.ts";
 import { MemoryStream } from "../../support/cli.ts";
 import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
 
 function contextOf() {
   const [out, err] = [new MemoryStream(), new MemoryStream()];
@@ -57,6 +61,28 @@ test("CliContext.unlessInterrupted() gives what the work gives, or the interrupt
   await assert.rejects(cli.unlessInterrupted(Promise.reject(new Error("no"))), { message: "no" });
   cli.interrupt.abort(130);
   await assert.rejects(cli.unlessInterrupted(new Promise(() => {})));
+});
+
+test("logsCommand() ends at a signal that comes while it prints to what takes all at once", async () => {
+  using home = new RegistryHome();
+  const key = home.create("web");
+  home.registry.transition(key, "stopped");
+  {
+    using writer = openExecLogWriter({ directory: logDirectory(home.path, "web"), sandboxId: key.id });
+    for (let line = 0; line < 100; line++) writer.append("stdout", 1, new TextEncoder().encode("line\n"));
+  }
+  for (const words of [["web"], ["web", "--tail", "100"]]) {
+    const { cli, out, signals } = contextOf();
+    const write = out.write.bind(out);
+    out.write = (...args) => {
+      if (out.text === "") setImmediate(() => signals.emit("SIGINT"));
+      for (const begin = performance.now(); performance.now() - begin < 2; ); // busy: nothing else has a turn
+      return write(...args);
+    };
+    await assert.rejects(logsCommand(cli).parseAsync(words, { from: "user" }), words.join(" "));
+    assert.ok(out.text.length < 100 * "line\n".length, words.join(" "));
+    assert.equal(cli.interrupt.status, 130);
+  }
 });
 
 test("Warnings are lines of the tool's own, unless they are muted", async () => {
