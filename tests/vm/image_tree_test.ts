@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Image, Sandbox } from "../../mod.ts";
 import { directory, file, LAYERS, writeLayout } from "../interop/image/sample_layout.ts";
+import { makeSteppedLayout } from "../interop/image/stepped_layout.ts";
 import { run, toolsProblem } from "../interop/image/tools.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm.ts";
 import { buildTar } from "../unit/image/tar_builder.ts";
@@ -23,26 +24,44 @@ async function buildLister(scratch: string): Promise<string> {
   return program;
 }
 
+/** Compares what the guest's kernel sees of the image with what umoci unpacks; returns it. The lister is in the image. */
+async function assertSameInGuest(layout: string, lister: string, scratch: string): Promise<string> {
+  const bundle = join(scratch, "bundle");
+  await run("umoci", ["unpack", "--image", `${layout}:app`, bundle]);
+  const expected = (await run(lister, [join(bundle, "rootfs")])).trimEnd().split("\n");
+  const sandbox = await Sandbox.create({ name: "tree", image: layout, memoryMiB: MEMORY_MIB });
+  const listed = await sandbox.exec("/list_tree", ["/image-as-it-is", "/dev/vdb"]);
+  assert.equal(listed.stderr(), "");
+  assert.deepEqual(listed.stdout().trimEnd().split("\n"), expected);
+  await sandbox.stop();
+  await Sandbox.remove("tree");
+  return listed.stdout();
+}
+
 homeTest(
   "a guest sees of an image what umoci unpacks, in every field of every name",
   async ({ scratch }) => {
     const lister = await buildLister(scratch);
     const own = buildTar(file("list_tree", readFileSync(lister).toString("latin1"), { mode: 0o755 }));
     const layout = writeLayout(join(scratch, "layout"), [...LAYERS, own]);
-    const bundle = join(scratch, "bundle");
-    await run("umoci", ["unpack", "--image", `${layout}:app`, bundle]);
-    const expected = (await run(lister, [join(bundle, "rootfs")])).trimEnd().split("\n");
-
-    const sandbox = await Sandbox.create({ name: "tree", image: layout, memoryMiB: MEMORY_MIB });
-    const listed = await sandbox.exec("/list_tree", ["/image-as-it-is", "/dev/vdb"]);
-    assert.equal(listed.stderr(), "");
-    assert.deepEqual(listed.stdout().trimEnd().split("\n"), expected);
+    const tree = await assertSameInGuest(layout, lister, scratch);
     // The list is of use only if it has what it is meant to compare.
     for (const word of [" device=1:3", " target=", " links=3", " security.capability=", ".123456789 "]) {
-      assert.ok(listed.stdout().includes(word), word);
+      assert.ok(tree.includes(word), word);
     }
-    await sandbox.stop();
-    await Sandbox.remove("tree");
+  },
+  OPTIONS,
+);
+
+homeTest(
+  "a guest sees what umoci unpacks of an image that was built in steps",
+  async ({ scratch }) => {
+    const lister = await buildLister(scratch);
+    const layout = await makeSteppedLayout(scratch, [`cp '${lister}' list_tree`]);
+    const tree = await assertSameInGuest(layout, lister, scratch);
+    for (const word of [" device=1:5", "/a/l ", "/n/o/zero "])
+      assert.ok(tree.includes(word), `${word} in ${tree}`);
+    for (const word of ["/a/b", "/a/z"]) assert.ok(!tree.includes(word), word);
   },
   OPTIONS,
 );
