@@ -1,7 +1,5 @@
 /** Waiting for something, but not for ever. @module */
-
-/** What a timer can wait, 24 days; beyond that it fires at once. */
-export const TIMER_MS_MAX: number = 2 ** 31 - 1;
+import { TIMER_MS_MAX } from "./timer.ts";
 
 /** Whether `promise` resolves in time. */
 export async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {

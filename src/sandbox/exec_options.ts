@@ -8,6 +8,7 @@ import type { ExecStart } from "../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../base/bytes.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { checkConfig } from "../base/parse_config.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 import { NoDefaultCommandError } from "./errors.ts";
 import { type RlimitOptions, rlimitsSchema, type SandboxConfig } from "./options.ts";
 
@@ -71,11 +72,7 @@ const schema = z.strictObject({
   user: noNul.min(1).optional(),
   stdin: z.union([z.enum(["null", "pipe"]), z.strictObject({ bytes: z.instanceof(Uint8Array) })]).optional(),
   tty: z.union([z.boolean(), z.strictObject({ rows: count, columns: count })]).optional(),
-  timeoutMs: z
-    .number()
-    .min(1)
-    .max(2 ** 31 - 1)
-    .optional(),
+  timeoutMs: z.number().min(1).max(TIMER_MS_MAX).optional(),
   rlimits: rlimitsSchema.optional(),
   outputBytesMax: z.int().min(0).optional(),
   detached: z.boolean().default(false),

@@ -3,11 +3,13 @@
  *
  * @module
  */
+
 import type { AgentClient } from "../agent/client.ts";
 import { ConnectFailedError } from "../agent/errors.ts";
 import type { TcpSession } from "../agent/tcp_session.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { AbortedError, InvalidConfigError } from "../base/errors.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectPortOptions {
@@ -20,7 +22,6 @@ export interface ConnectPortOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Linux's number of a broken pipe. */
 const EPIPE = 32;
 
@@ -98,8 +99,8 @@ export function checkPort(port: number): void {
 }
 
 function checkTimeout(timeoutMs: number): void {
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX) {
-    const problem = `must be from 1 to ${TIMEOUT_MS_MAX}: it is ${timeoutMs}`;
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > TIMER_MS_MAX) {
+    const problem = `must be from 1 to ${TIMER_MS_MAX}: it is ${timeoutMs}`;
     throw new InvalidConfigError([{ field: "timeoutMs", problem }]);
   }
 }

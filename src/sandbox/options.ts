@@ -8,7 +8,7 @@ import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
-import { TIMER_MS_MAX } from "../base/settles_within.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
@@ -233,11 +233,7 @@ const schema = z.strictObject({
     ])
     .default(false),
   engine: z.enum(["auto", "krun", "qemu"]).optional(),
-  bootTimeoutMs: z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1)
-    .default(180_000),
+  bootTimeoutMs: z.int().min(1).max(TIMER_MS_MAX).default(180_000),
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
   ephemeral: z.boolean().default(false),

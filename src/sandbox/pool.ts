@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { parseConfig } from "../base/parse_config.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 import type { TimeLimitChanges } from "./lifecycle.ts";
 import { parseSandboxOptions, type SandboxOptions } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
@@ -39,11 +40,7 @@ const schema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be up to 64 letters, digits, `.`, `_` and `-`")
     .default("pool"),
-  checkIntervalMs: z
-    .int()
-    .min(100)
-    .max(2 ** 31 - 1)
-    .default(10_000),
+  checkIntervalMs: z.int().min(100).max(TIMER_MS_MAX).default(10_000),
 });
 
 /**

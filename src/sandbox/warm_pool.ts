@@ -4,10 +4,12 @@
  *
  * @module
  */
+
 import { clearTimeout, setTimeout as startTimer } from "node:timers";
 import { z } from "zod";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 
 /** How the pool deals with its members. */
 export interface PoolActions<T> {
@@ -41,11 +43,8 @@ const BACKOFF_MS_MAX = 30_000;
 /** One who claims. */
 type Turn<T> = PromiseWithResolvers<T>;
 
-/** A longer one would end at once. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
-
 const claimSchema = z.strictObject({
-  timeoutMs: z.number().min(0).max(TIMEOUT_MS_MAX).optional(),
+  timeoutMs: z.number().min(0).max(TIMER_MS_MAX).optional(),
   signal: z.instanceof(AbortSignal).optional(),
 });
 

@@ -17,6 +17,7 @@ import { createZstdCompress } from "node:zlib";
 import { pack } from "tar-stream";
 import { encodeUtf8, KiB, roundUp } from "../base/bytes.ts";
 import { AbortedError, IoError, MicrosandboxError } from "../base/errors.ts";
+import { drained, syncFile } from "../platform/archive_file.ts";
 import { ContentDigest } from "./content_digest.ts";
 import { DESCRIPTOR_NAME, encodeDescriptor, UPPER_NAME } from "./descriptor.ts";
 import { type DiskProgressListener, readContent } from "./disk_content.ts";
@@ -146,17 +147,4 @@ function sparseMap(runs: readonly Run[], sizeBytes: number): Uint8Array {
   const map = new Uint8Array(roundUp(text.length, TAR_BLOCK_BYTES));
   map.set(text);
   return map;
-}
-
-function drained(stream: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.once("drain", resolve);
-    stream.once("error", reject);
-    stream.once("close", resolve); // a destroyed archive drains no more: its pipeline says why
-  });
-}
-
-async function syncFile(path: string): Promise<void> {
-  await using handle = await open(path, "r+");
-  await handle.sync();
 }

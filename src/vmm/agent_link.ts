@@ -16,11 +16,11 @@ import {
 } from "../agent/protocol.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { TimeoutError } from "../base/errors.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 import { NetworkError } from "../network/errors.ts";
 import type { NetworkPlan } from "../network/network_plan.ts";
 import type { UnixConnection } from "../platform/unix_socket.ts";
 import type { GuestConfig } from "./config.ts";
-import { TIMER_MS_MAX } from "./time_limits.ts";
 
 /** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
 const ANSWER_TIMEOUT_MS = 60_000;

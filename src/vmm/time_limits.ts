@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TIMER_MS_MAX } from "../base/timer.ts";
 
 /** A clock that can be asked and that wakes; tests have their own. */
 export interface Clock {
@@ -11,9 +12,6 @@ export interface Clock {
   /** Calls `wake` after `delayMs`, at most {@linkcode TIMER_MS_MAX}. Returns what calls it off. */
   after(delayMs: number, wake: () => void): () => void;
 }
-
-/** The longest that setTimeout can wait; what is longer waits in parts. */
-export const TIMER_MS_MAX: number = 2 ** 31 - 1;
 
 /** The limits of one sandbox in milliseconds; `undefined` is none. */
 export interface TimeLimitConfig {

@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { createWriteStream, renameSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Pack, pack } from "tar-stream";
@@ -17,6 +16,7 @@ import {
   MicrosandboxError,
   UnsupportedError,
 } from "../../base/errors.ts";
+import { drained, syncFile } from "../../platform/archive_file.ts";
 import { detectImageSource } from "../detect.ts";
 import { unpackArchive } from "../oci/archive.ts";
 import { type Digest, verified } from "../oci/digest.ts";
@@ -241,17 +241,4 @@ async function addBlob(
   }
   entry.end(Buffer.alloc(0)); // the types of one runtime want an argument
   await done.promise;
-}
-
-function drained(stream: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.once("drain", resolve);
-    stream.once("error", reject);
-    stream.once("close", resolve); // a destroyed archive drains no more: its pipeline says why
-  });
-}
-
-async function syncFile(path: string): Promise<void> {
-  await using handle = await open(path, "r+");
-  await handle.sync();
 }

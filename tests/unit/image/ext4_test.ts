@@ -301,13 +301,14 @@ test(
     using directory = temporaryDirectory();
     const path = join(directory.path, "disk");
     await formatOverlayDisk(path, 64 * MiB);
-    const listing = runSuccessfully("debugfs", "-R", "ls -p /", path).match(/^\/\d+\/.*$/gm);
+    const lines = runSuccessfully("debugfs", "-R", "ls -p /", path).match(/^\/\d+\/.*$/gm);
+    const listing = lines?.map((line) => line.split("/")); // inode, mode, owner, group, name
     assert.deepEqual(listing, [
-      "/2/040755/0/0/.//",
-      "/2/040755/0/0/..//",
-      "/11/040700/0/0/lost+found//",
-      "/12/040755/0/0/upper//",
-      "/13/040700/0/0/work//",
+      ["", "2", "040755", "0", "0", ".", "", ""],
+      ["", "2", "040755", "0", "0", "..", "", ""],
+      ["", "11", "040700", "0", "0", "lost+found", "", ""],
+      ["", "12", "040755", "0", "0", "upper", "", ""],
+      ["", "13", "040700", "0", "0", "work", "", ""],
     ]);
     const lostAndFound = runSuccessfully("debugfs", "-R", "stat <11>", path);
     assert.match(lostAndFound, /Size: 16384$/m);

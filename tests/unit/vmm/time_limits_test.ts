@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type ExpiredLimit, TIMER_MS_MAX, TimeLimits } from "../../../src/vmm/time_limits.ts";
+import { TIMER_MS_MAX } from "../../../src/base/timer.ts";
+import { type ExpiredLimit, TimeLimits } from "../../../src/vmm/time_limits.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
 
