@@ -4,10 +4,12 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { ownProcess, type ProcessIdentity } from "../../src/platform/process_identity.ts";
 import { type BootKey, Registry } from "../../src/registry/registry.ts";
 import { temporaryDirectory } from "./harness.ts";
+import { runRoot } from "./processes.ts";
 import { storedConfig } from "./stored_config.ts";
 
 /** `MSB_HOME` while it lasts. */
@@ -48,6 +50,7 @@ export class RegistryHome implements Disposable {
     this.registry.close();
     if (this.#before === undefined) delete process.env["MSB_HOME"];
     else process.env["MSB_HOME"] = this.#before;
+    rmSync(runRoot(this.path), { recursive: true, force: true });
     this.#directory[Symbol.dispose]();
   }
 }

@@ -2,16 +2,17 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import type { StopScenario } from "../../support/fake_host_stop.ts";
-import { test } from "../../support/harness.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
 
 const options = { skip: nativeAgentProblem };
 
 /** What a VM host process said in a scenario, line by line, and its exit code. */
 async function play(scenario: StopScenario): Promise<string[]> {
+  using scratch = temporaryDirectory(); // the process ends in the middle of things, and clears nothing away
   const { file, args } = runtimeCommand(new URL("../../support/fake_host_stop.ts", import.meta.url));
   const child = spawn(file, args, {
-    env: { ...process.env, MSB_TEST_STOP: scenario },
+    env: { ...process.env, TMPDIR: scratch.path, MSB_TEST_STOP: scenario },
     stdio: ["ignore", "pipe", "ignore"],
   });
   let output = "";
