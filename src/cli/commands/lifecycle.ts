@@ -68,28 +68,32 @@ export function restartCommand(cli: CliContext): CommandUnknownOpts {
     );
 }
 
-export function killCommand(cli: CliContext): CommandUnknownOpts {
-  return new Command("kill")
-    .description("end sandboxes at once, as a power cut would")
+/** A command that does one thing to each sandbox that is named. */
+function eachSandboxCommand(
+  cli: CliContext,
+  [name, description]: readonly [string, string],
+  act: (handle: SandboxHandle) => Promise<void>,
+): CommandUnknownOpts {
+  return new Command(name)
+    .description(description)
     .argument(...NAMES)
     .option(...QUIET)
-    .action((names, flags) => cli.forEach(names, flags, async (name) => (await Sandbox.get(name)).kill()));
+    .action((names, flags) => cli.forEach(names, flags, async (each) => act(await Sandbox.get(each))));
+}
+
+export function killCommand(cli: CliContext): CommandUnknownOpts {
+  const about = ["kill", "end sandboxes at once, as a power cut would"] as const;
+  return eachSandboxCommand(cli, about, (handle) => handle.kill());
 }
 
 export function pauseCommand(cli: CliContext): CommandUnknownOpts {
-  return new Command("pause")
-    .description("make all programs of sandboxes stand still")
-    .argument(...NAMES)
-    .option(...QUIET)
-    .action((names, flags) => cli.forEach(names, flags, async (name) => (await Sandbox.get(name)).pause()));
+  const about = ["pause", "make all programs of sandboxes stand still"] as const;
+  return eachSandboxCommand(cli, about, (handle) => handle.pause());
 }
 
 export function resumeCommand(cli: CliContext): CommandUnknownOpts {
-  return new Command("resume")
-    .description("let the programs of paused sandboxes go on")
-    .argument(...NAMES)
-    .option(...QUIET)
-    .action((names, flags) => cli.forEach(names, flags, async (name) => (await Sandbox.get(name)).resume()));
+  const about = ["resume", "let the programs of paused sandboxes go on"] as const;
+  return eachSandboxCommand(cli, about, (handle) => handle.resume());
 }
 
 export function removeCommand(cli: CliContext): CommandUnknownOpts {

@@ -1,20 +1,10 @@
 import assert from "node:assert/strict";
-import { RegistryClient, type RegistryClientOptions } from "../../../src/image/oci/registry_client.ts";
 import { BODY_ATTEMPTS_MAX } from "../../../src/image/oci/registry_http.ts";
 import { test } from "../../support/harness.ts";
+import { clientOf } from "../../support/registry_client.ts";
 import { TestRegistry } from "../../support/registry_server.ts";
 
 const MANIFEST = { schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json" };
-
-function clientOf(registry: TestRegistry, options: Partial<RegistryClientOptions> = {}): RegistryClient {
-  return new RegistryClient({
-    registry: registry.host,
-    insecure: true,
-    auth: { kind: "anonymous" },
-    http: { backoffFirstMs: 1, stallTimeoutMs: 200, headTimeoutMs: 5000 },
-    ...options,
-  });
-}
 
 test("fetchManifest() asks again for a manifest that was cut or stalled on the way", async () => {
   await using registry = await TestRegistry.start();

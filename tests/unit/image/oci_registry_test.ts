@@ -5,11 +5,7 @@ import { MiB } from "../../../src/base/bytes.ts";
 import { MicrosandboxError } from "../../../src/base/errors.ts";
 import { parseChallenges } from "../../../src/image/oci/challenge.ts";
 import { findCredentials } from "../../../src/image/oci/credentials.ts";
-import {
-  isLoopback,
-  RegistryClient,
-  type RegistryClientOptions,
-} from "../../../src/image/oci/registry_client.ts";
+import { isLoopback, type RegistryClient } from "../../../src/image/oci/registry_client.ts";
 import {
   ATTEMPTS_MAX,
   parseRetryAfter,
@@ -17,19 +13,10 @@ import {
   RETRY_AFTER_MS_MAX,
 } from "../../../src/image/oci/registry_http.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
+import { clientOf } from "../../support/registry_client.ts";
 import { digestOf, TestRegistry } from "../../support/registry_server.ts";
 
 const BLOB = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 31) & 0xff);
-
-function clientOf(registry: TestRegistry, options: Partial<RegistryClientOptions> = {}): RegistryClient {
-  return new RegistryClient({
-    registry: registry.host,
-    insecure: true,
-    auth: { kind: "anonymous" },
-    http: { backoffFirstMs: 1, stallTimeoutMs: 200, headTimeoutMs: 5000 },
-    ...options,
-  });
-}
 
 async function download(
   client: RegistryClient,

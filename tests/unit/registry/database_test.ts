@@ -5,20 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Database } from "../../../src/registry/database.ts";
 import { Registry } from "../../../src/registry/registry.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-
-/** A registry in a home of its own. */
-function openHome(): Disposable & { registry: Registry; path: string } {
-  const directory = temporaryDirectory();
-  const registry = new Registry(directory.path);
-  return {
-    registry,
-    path: directory.path,
-    [Symbol.dispose]() {
-      registry.close();
-      directory[Symbol.dispose]();
-    },
-  };
-}
+import { openHome } from "../../support/open_home.ts";
 
 test("Database refuses a registry that a newer release wrote, and leaves it as it is", () => {
   using directory = temporaryDirectory();

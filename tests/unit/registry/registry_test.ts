@@ -11,22 +11,9 @@ import {
   type SandboxAction,
   type SandboxStatus,
 } from "../../../src/registry/status.ts";
-import { temporaryDirectory, test } from "../../support/harness.ts";
+import { test } from "../../support/harness.ts";
+import { openHome } from "../../support/open_home.ts";
 import { BOOT, claimOf } from "./claims.ts";
-
-/** A registry in a home of its own. */
-function openHome(): Disposable & { registry: Registry; path: string } {
-  const directory = temporaryDirectory();
-  const registry = new Registry(directory.path);
-  return {
-    registry,
-    path: directory.path,
-    [Symbol.dispose]() {
-      registry.close();
-      directory[Symbol.dispose]();
-    },
-  };
-}
 
 type Step = Exclude<SandboxAction, "created" | "starting">;
 
