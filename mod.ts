@@ -27,12 +27,26 @@ export {
   type ConfigIssue,
   type ErrorCode,
   InternalError,
+  InternalError as CustomError,
   InvalidConfigError,
   IoError,
+  IoError as NixError,
   MicrosandboxError,
+  RuntimeError,
   TimeoutError,
   UnsupportedError,
+  UnsupportedError as UnsupportedOperationError,
 } from "./src/base/errors.ts";
+export {
+  CloudHttpError,
+  MetricsDisabledError,
+  MetricsUnavailableError,
+  PatchFailedError,
+  SandboxFsOpsError,
+  TerminalError,
+  VolumeAlreadyExistsError,
+  VolumeNotFoundError,
+} from "./src/base/sdk_errors.ts";
 export {
   KernelInvalidError,
   LibkrunCallError,
@@ -47,10 +61,12 @@ export {
   ImageDigestMismatchError,
   ImageInUseError,
   ImageManifestInvalidError,
+  ImageManifestInvalidError as JsonError,
   ImageNotFoundError,
   ImagePlatformMissingError,
   ImageReferenceInvalidError,
   ImageRegistryError,
+  ImageRegistryError as HttpError,
 } from "./src/image/oci/errors.ts";
 export type { RegistryOptions } from "./src/image/oci/registry_client.ts";
 export type { PullProgress, PullProgressEvents, PullProgressListener } from "./src/image/progress.ts";

@@ -60,6 +60,15 @@ export type ErrorCode =
   | "networkExhausted"
   | "networkPrivilege"
   | "portInUse"
+  // of the known SDK, about what is not here
+  | "cloudHttp"
+  | "terminal"
+  | "sandboxFsOps"
+  | "volumeNotFound"
+  | "volumeAlreadyExists"
+  | "patchFailed"
+  | "metricsDisabled"
+  | "metricsUnavailable"
   // the rest
   | "io"
   | "aborted"
@@ -170,6 +179,9 @@ export class UnsupportedError extends MicrosandboxError {
     super("unsupported", message, options);
   }
 }
+
+/** An engine, or its library, does not do what is asked of it: each of its subclasses has a code of its own. */
+export abstract class RuntimeError extends MicrosandboxError {}
 
 /** A fault of this library itself: please report it. */
 export class InternalError extends MicrosandboxError {

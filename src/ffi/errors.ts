@@ -1,5 +1,5 @@
 /** Errors of the C libraries: not found, a call refused, a kernel that cannot be used. @module */
-import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import { MicrosandboxError, type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
 
 /** How a library was missed. */
 export interface LibraryNotFoundDetails extends MicrosandboxErrorOptions {
@@ -45,7 +45,7 @@ function libraryMessage(name: string, searched: readonly string[], path?: string
 }
 
 /** A function of libkrun returned a negative value. */
-export class LibkrunCallError extends MicrosandboxError {
+export class LibkrunCallError extends RuntimeError {
   /** The C function, e.g. `"krun_add_disk3"`. */
   readonly call: string;
   /** What it returned: a negated errno. */

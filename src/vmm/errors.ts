@@ -1,12 +1,12 @@
 /** Errors of starting a VM. @module */
-import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import { type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
 import type { BootStep } from "./config.ts";
 
 /**
  * The sandbox's VM did not come up. Where an error of this library is behind it, that is its `cause`, by whose `code` a full
  * disk (`"diskFull"`) or a late guest (`"timeout"`) can be told from others.
  */
-export class BootStartError extends MicrosandboxError {
+export class BootStartError extends RuntimeError {
   readonly sandbox: string;
   /** How far it got: the step that failed. */
   readonly step: BootStep;
@@ -37,7 +37,7 @@ export class BootStartError extends MicrosandboxError {
 }
 
 /** No engine can run VMs on this machine. `problems` says why, engine by engine. */
-export class EngineUnavailableError extends MicrosandboxError {
+export class EngineUnavailableError extends RuntimeError {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[], options?: MicrosandboxErrorOptions) {

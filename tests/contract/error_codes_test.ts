@@ -55,13 +55,21 @@ const CLASSES: Readonly<Record<string, string>> = {
   noDefaultCommand: "NoDefaultCommandError",
   bootStart: "BootStartError",
   engineUnavailable: "EngineUnavailableError",
+  cloudHttp: "CloudHttpError",
+  terminal: "TerminalError",
+  sandboxFsOps: "SandboxFsOpsError",
+  volumeNotFound: "VolumeNotFoundError",
+  volumeAlreadyExists: "VolumeAlreadyExistsError",
+  patchFailed: "PatchFailedError",
+  metricsDisabled: "MetricsDisabledError",
+  metricsUnavailable: "MetricsUnavailableError",
 };
 
 /** Codes of parts that are not there yet. A code leaves this list with the first class that carries it. */
 const RESERVED: readonly string[] = [];
 
 const UNION = /export type ErrorCode =(?<codes>[\s\S]*?);/;
-const CLASS = /class (?<name>\w+) extends (?:MicrosandboxError|ImageError) \{\n[\s\S]*?\n\}/g;
+const CLASS = /class (?<name>\w+) extends (?:MicrosandboxError|ImageError|RuntimeError) \{\n[\s\S]*?\n\}/g;
 /** The first argument of `super`, up to the message: a code, or a choice between two. */
 const SUPER = /\bsuper\(\s*(?<argument>[^,]*?)\s*,/;
 
