@@ -149,6 +149,11 @@ export class SandboxBuilder {
     return this.#set("idleTimeoutMs", Math.round(seconds * 1000));
   }
 
+  /** Ends the sandbox as crashed after so many **seconds** without an answer. See {@linkcode SandboxOptions.hangTimeoutMs}. */
+  hangTimeout(seconds: number | null): this {
+    return this.#set("hangTimeoutMs", seconds === null ? null : Math.round(seconds * 1000));
+  }
+
   /** Whether the sandbox is removed as soon as it has ended. */
   ephemeral(ephemeral = true): this {
     return this.#set("ephemeral", ephemeral);

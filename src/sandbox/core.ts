@@ -20,7 +20,7 @@ import {
 } from "../registry/errors.ts";
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
-import { buryBoot, isBootAlive, lastWords, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
+import { buryBoot, crashReason, isBootAlive, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { releaseEnded, settleNetwork } from "./network_lease.ts";
 import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
@@ -37,8 +37,6 @@ const SETTLE_TIMEOUT_MS = 10_000;
 /** What a process may need to disappear after its sockets have. */
 const EXIT_TIMEOUT_MS = 1_000;
 const EXIT_POLL_MS = 10;
-/** Characters of a crash's last words that are kept as its reason. */
-const REASON_CHARS_MAX = 2_000;
 
 const registries = new Map<string, Registry>();
 /**
@@ -83,13 +81,11 @@ export async function reconcile(
   const now = registry.findById(record.id);
   // It may have ended in order, or been started again, while we looked.
   if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
-  const { runDirectory = "" } = now;
-  const words = lastWords(runDirectory).slice(-REASON_CHARS_MAX);
   if (now.status === "creating" && now.bootNumber === 1) {
     // Never finished: as if it had never been.
     discardCreation(registry, now, "the process that created it ended");
   } else {
-    const reason = `the VM ended without a word${words === "" ? "" : `; last seen:\n${words}`}`;
+    const reason = crashReason("the VM ended without a word", now.runDirectory ?? "");
     registry.transition(now, "crashed", { reason });
   }
   new SandboxCore(registry, now).bury(now);
@@ -326,9 +322,8 @@ export class SandboxCore {
       if ((await this.record()).status !== "running") return false; // it ended meanwhile
       if (!(error instanceof TimeoutError)) throw error;
     }
-    this.registry.transition(record, "crashed", {
-      reason: `the guest's agent gave no sign of life for ${timeoutMs} ms`,
-    });
+    const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
+    this.registry.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
     await this.#killHost(record, KILL_TIMEOUT_MS);
     this.bury(record);
     await settleNetwork(this.registry, record);

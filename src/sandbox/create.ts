@@ -351,6 +351,7 @@ function bootRequest(
     bootTimeoutMs: config.bootTimeoutMs,
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
+    hangTimeoutMs: config.hangTimeoutMs,
     network,
     ports: config.ports,
     removeAtEnd: config.ephemeral

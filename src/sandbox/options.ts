@@ -90,6 +90,13 @@ export interface SandboxOptions {
    * Programs that were left in the background by one that has ended do not count. @default none
    */
   readonly idleTimeoutMs?: number | undefined;
+  /**
+   * The sandbox is ended as `crashed` when the agent in its guest has not answered for so many milliseconds, from 1,000:
+   * its kernel or its virtual processors hang. A guest that is merely busy answers. `null`: it is left alone.
+   *
+   * @default {120_000}
+   */
+  readonly hangTimeoutMs?: number | null | undefined;
   /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
   readonly ephemeral?: boolean | undefined;
   /**
@@ -139,6 +146,7 @@ export interface SandboxConfig {
   readonly bootTimeoutMs: number;
   readonly maxDurationMs: number | undefined;
   readonly idleTimeoutMs: number | undefined;
+  readonly hangTimeoutMs: number | null;
   readonly ephemeral: boolean;
   readonly network: NetworkConfig;
   readonly ports: readonly PublishedPort[];
@@ -185,6 +193,8 @@ const nameSchema = z
   .regex(NAME_PATTERN, "must be letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
+/** Long: a guest that has come out of swap is better than none. */
+const HANG_TIMEOUT_MS = 120_000;
 const durationMs = z.int().min(1);
 const graceSchema = z.int().min(0).max(TIMER_MS_MAX);
 const timeoutSchema = z.int().min(1).max(TIMER_MS_MAX);
@@ -236,6 +246,7 @@ const schema = z.strictObject({
   bootTimeoutMs: z.int().min(1).max(TIMER_MS_MAX).default(180_000),
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
+  hangTimeoutMs: z.int().min(1_000).max(TIMER_MS_MAX).nullable().default(HANG_TIMEOUT_MS),
   ephemeral: z.boolean().default(false),
   network: networkSchema.default({ mode: "none" }),
   ports: z
@@ -317,6 +328,7 @@ const storedSchema = z.object({
   bootTimeoutMs: z.int(),
   maxDurationMs: z.int().optional(),
   idleTimeoutMs: z.int().optional(),
+  hangTimeoutMs: z.int().nullable().default(HANG_TIMEOUT_MS),
   ephemeral: z.boolean().default(false),
   network: networkSchema.default({ mode: "none" }),
   ports: z.array(portSchema).default([]),

@@ -25,6 +25,9 @@ import type { GuestConfig } from "./config.ts";
 /** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
+/** Token of the pings of this process's own: clients' have others. */
+export const WATCH_PING = 0xffff_ffff;
+
 /** The agent could not assemble the guest's root. */
 export class GuestBootError extends Error {
   readonly stage: string;
@@ -44,6 +47,7 @@ export class AgentLink {
   readonly closed: Promise<void>;
   /** Frames of exec streams, and answers that no one here waits for. The payload is a view: copy it to keep it. */
   onFrame: (frame: DecodedFrame) => void = () => {};
+  #signsOfLife = 0;
   readonly #connection: UnixConnection;
   readonly #decoder = new FrameDecoder();
   readonly #waiting = new Map<Message["name"], (message: Message) => void>();
@@ -120,6 +124,16 @@ export class AgentLink {
     return this.#ask((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
   }
 
+  /** See `WatchedAgent`. */
+  get signsOfLife(): number {
+    return this.#signsOfLife;
+  }
+
+  /** Has the guest say something. */
+  ping(): void {
+    this.#connection.send(encodeMessage("ping", 0, { token: WATCH_PING }));
+  }
+
   /** Has the guest end the VM. */
   go(): void {
     this.#connection.send(encodeMessage("go", 0, {}));
@@ -174,6 +188,7 @@ export class AgentLink {
   }
 
   #receive(chunk: Uint8Array): void {
+    this.#signsOfLife++;
     try {
       for (const frame of this.#decoder.feed(chunk)) {
         if (frame.stream !== 0) this.onFrame(frame);

@@ -43,6 +43,8 @@ export interface BootRequest {
   /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
   readonly stopGraceMs: number;
   readonly limits: TimeLimitConfig;
+  /** How long the agent may be silent until the VM is ended as crashed; `null`: for ever. */
+  readonly hangTimeoutMs: number | null;
   /** The network device; none without. */
   readonly network?: NetworkPlan | undefined;
   /** Ports of the host to listen at while the sandbox runs. */

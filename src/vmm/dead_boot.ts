@@ -23,10 +23,14 @@ export function isBootAlive(runDirectory: string | undefined): Promise<boolean> 
   return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
 }
 
-/** The last lines of a dead boot's kernel console and engine, for a reason that people can read. */
-export function lastWords(runDirectory: string): string {
-  const words = [RunFile.console, RunFile.diagnostics].map((name) => spoolTail(join(runDirectory, name)));
-  return words.filter((text) => text !== "").join("\n");
+/** Characters of the last words that are kept. */
+const LAST_WORDS_MAX = 2_000;
+
+/** Why a VM crashed, for people: `reason`, and the last lines of its kernel console and engine if there are any. */
+export function crashReason(reason: string, runDirectory: string): string {
+  const tails = [RunFile.console, RunFile.diagnostics].map((name) => spoolTail(join(runDirectory, name)));
+  const words = tails.filter((text) => text !== "").join("\n");
+  return words === "" ? reason : `${reason}; last seen:\n${words.slice(-LAST_WORDS_MAX)}`;
 }
 
 /**

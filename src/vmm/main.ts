@@ -17,6 +17,7 @@ import { listenUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../registry/errors.ts";
 import { type BootKey, type DirectoryMove, Registry } from "../registry/registry.ts";
 import { AgentLink } from "./agent_link.ts";
+import { AgentWatch } from "./agent_watch.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "./config.ts";
 import { DiskFreeze } from "./disk_freeze.ts";
 import { restoreDiskSizes } from "./disk_size.ts";
@@ -52,7 +53,11 @@ async function main(): Promise<void> {
   const pause = new Pause(registry);
   const diskFreeze = new DiskFreeze();
   const ports = new NetworkService(supervision.activity);
-  stop.begun.then(() => ports.close());
+  const watch = new AgentWatch();
+  stop.begun.then(() => {
+    ports.close();
+    watch.close();
+  });
   const relay = new Relay(
     {
       stop: (graceMs) => stop.begin("requested", graceMs),
@@ -91,6 +96,7 @@ async function main(): Promise<void> {
     diskFreeze.open(link);
     supervision.begin(key, request.limits, request.stopGraceMs);
     stop.onEnding = () => supervision.flushEvents();
+    watchAgent(watch, link, stop, request.hangTimeoutMs);
     await ports.serve(link); // last: clients are there already, and this takes its time
   } catch (error) {
     network.close();
@@ -210,6 +216,14 @@ async function watchOwner(
 ): Promise<void> {
   const message = await owner.next("detach");
   if (message === undefined && !detached) stop.begin("ownerGone", graceMs);
+}
+
+/** An agent that hangs leaves a sandbox that nobody can use, or stop in order. */
+function watchAgent(watch: AgentWatch, link: AgentLink, stop: StopSequence, timeoutMs: number | null): void {
+  if (timeoutMs === null) return;
+  watch.begin(link, timeoutMs, () =>
+    stop.crash(`the guest's agent gave no sign of life for ${timeoutMs} ms`),
+  );
 }
 
 function reportFailure(owner: Owner, error: unknown): void {

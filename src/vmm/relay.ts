@@ -27,7 +27,7 @@ import { MiB } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { listenUnix, type UnixConnection, type UnixListener } from "../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
-import type { AgentLink } from "./agent_link.ts";
+import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { LogTap } from "./log_tap.ts";
 
 /** Every session's two output windows, and room for the frames that need no credit. */
@@ -265,7 +265,7 @@ export class Relay {
 
   /** A ping goes on to the agent, under a number that leads its answer back. */
   #ping(client: Client, token: number): void {
-    const number = this.#nextPing++ % 2 ** 32;
+    const number = this.#nextPing++ % WATCH_PING;
     this.#pings.set(number, { client, token });
     if (this.#pings.size > RELAY_CLIENTS_MAX) this.#pings.delete(this.#pings.keys().next().value ?? 0);
     const payload = encodeMessage("ping", 0, { token: number });

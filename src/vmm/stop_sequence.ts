@@ -9,6 +9,7 @@
 import { messageOf } from "../base/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import type { AgentLink } from "./agent_link.ts";
+import { crashReason } from "./dead_boot.ts";
 import type { Machine } from "./engine/engine.ts";
 import type { Relay } from "./relay.ts";
 import { forgetRunDirectory } from "./run_directory.ts";
@@ -54,7 +55,7 @@ export class StopSequence {
   open(link: AgentLink, relay: Relay, key: BootKey): void {
     this.#session = { link, relay, key };
     this.#registry.transition(key, "ready");
-    link.closed.then(() => this.#crash("the guest's agent hung up"));
+    link.closed.then(() => this.crash("the guest's agent hung up"));
   }
 
   /** Starts the sequence; more causes of the same end change nothing. */
@@ -62,7 +63,7 @@ export class StopSequence {
     this.#begun.resolve(cause);
     if (this.#isStopping || this.#session === undefined) return; // still booting: boot() gives up by `begun`
     this.#isStopping = true;
-    this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.#crash(String(error)));
+    this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.crash(String(error)));
   }
 
   /** Ends the VM at once. What the guest has not flushed is lost, as after a power cut. */
@@ -76,7 +77,14 @@ export class StopSequence {
   /** The VM has ended by itself. */
   machineExited(reason: string): void {
     if (this.#isFinal) this.#exit();
-    else this.#crash(reason);
+    else this.crash(reason);
+  }
+
+  /** Ends a VM that is of no use any more; `reason` is for people. */
+  crash(reason: string): void {
+    if (this.#isFinal) return;
+    this.#finish("crashed", reason, false);
+    this.#exit();
   }
 
   async #run(session: Session, cause: StopCause, graceMs: number): Promise<void> {
@@ -90,12 +98,6 @@ export class StopSequence {
     setTimeout(() => this.#exit(), EXIT_TIMEOUT_MS);
   }
 
-  #crash(reason: string): void {
-    if (this.#isFinal) return;
-    this.#finish("crashed", reason, false);
-    this.#exit();
-  }
-
   /** Makes the end known, on disk first. */
   #finish(action: "stopped" | "crashed", reason: string, clean: boolean): void {
     if (this.#isFinal || this.#session === undefined) return;
@@ -103,7 +105,10 @@ export class StopSequence {
     const { key, relay } = this.#session;
     noteIfPossible(() => this.onEnding());
     noteIfPossible(() => this.logs?.ended(action, reason));
-    noteIfPossible(() => this.#registry.transition(key, action, { reason }));
+    noteIfPossible(() => {
+      const told = action === "crashed" ? crashReason(reason, this.#runDirectory) : reason;
+      this.#registry.transition(key, action, { reason: told });
+    });
     noteIfPossible(() => this.onEnded());
     if (action === "stopped") relay.announceStopped(clean);
   }

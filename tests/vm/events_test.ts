@@ -123,6 +123,25 @@ homeTest(
   },
 );
 
+homeTest("a guest whose agent hangs is crashed without anybody looking", async ({ create, home }) => {
+  const sandbox = await create({ name: "hung", hangTimeoutMs: 2_000 });
+  const ended = sandbox.waitUntilStopped();
+  // The kernel lets nobody stop PID 1 by a signal.
+  const freeze = [
+    "mkdir /tmp/groups && mount -t cgroup2 none /tmp/groups && mkdir /tmp/groups/hung",
+    "echo 1 > /tmp/groups/hung/cgroup.procs && echo 1 > /tmp/groups/hung/cgroup.freeze",
+  ];
+  await assert.rejects(sandbox.shell(freeze.join(" && ")), { code: "agentDisconnected" });
+  const { status, reason } = await ended;
+  assert.equal(status, "crashed");
+  assert.match(reason ?? "", /^the guest's agent gave no sign of life for 2000 ms; last seen:\n/);
+  assert.deepEqual(processesOf(home), []);
+  const [last] = await sandbox.logs({ tail: 1, sources: ["system"] });
+  assert.match(last?.text() ?? "", /crashed: the guest's agent gave no sign of life/);
+  await using again = await (await Sandbox.get("hung")).start();
+  assert.equal((await again.exec("true")).code, 0);
+});
+
 function machineOf(home: string): number | undefined {
   return processesOf(home).find(({ commandLine }) => commandLine.includes("qemu-system"))?.pid;
 }
