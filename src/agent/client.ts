@@ -3,8 +3,10 @@
  *
  * @module
  */
+import type { Bytes } from "../base/bytes.ts";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
+import { Answers } from "./answers.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import {
   AgentDisconnectedError,
@@ -25,6 +27,13 @@ import {
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
+/** How long the VM host process may take for what needs nobody else. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** It gives the guest a minute to stop its programs; others may have asked before. */
+const PAUSE_TIMEOUT_MS = 120_000;
+/** Others may be copying the disk, one after the other. */
+const FREEZE_TIMEOUT_MS = 600_000;
+
 export interface ConnectOptions {
   /** How long the VM host process may take to greet; `Infinity`: until `signal` fires. @default {10_000} */
   readonly timeoutMs?: number | undefined;
@@ -43,11 +52,13 @@ export class AgentClient {
   /** The ping that is under way: there is one at a time. */
   #pong: Promise<void> | undefined;
   #answer: (() => void) | undefined;
-  /** Those who wait for a `paused` or `frozen`, by the token of their question. */
-  readonly #standstills = new Map<number, PromiseWithResolvers<StandstillState>>();
-  /** Those who wait for a `noted`, in the order of their questions. */
-  readonly #notes: PromiseWithResolvers<number>[] = [];
-  readonly #portAnswers = new Map<number, PromiseWithResolvers<MessageFields<"published">>>();
+  /** By the token of the question. */
+  readonly #standstills = new Answers<StandstillState>();
+  readonly #portAnswers = new Answers<MessageFields<"published">>();
+  /** These have no token: the answers come in the order of the questions. */
+  readonly #notes = new Answers<number>();
+  #notesAsked = 0;
+  #notesAnswered = 0;
   #nextStream: number;
   #nextToken = 1;
   #stopped: { readonly clean: boolean } | undefined;
@@ -211,7 +222,9 @@ export class AgentClient {
 
   /** Stops all programs of the sandbox where they are, or lets them go on. */
   pause(on: boolean): Promise<StandstillState> {
-    return this.#standstill((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
+    return this.#standstill(PAUSE_TIMEOUT_MS, (token) =>
+      encodeMessage("pause", 0, { token, on: on ? 1 : 0 }),
+    );
   }
 
   /**
@@ -219,17 +232,16 @@ export class AgentClient {
    * go on. Of two connections that ask, one waits for the other.
    */
   freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
-    return this.#standstill((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+    return this.#standstill(FREEZE_TIMEOUT_MS, (token) =>
+      encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }),
+    );
   }
 
   /** Has the host process list, add or remove published ports. */
   async changePorts(change: Omit<MessageFields<"ports">, "token">): Promise<MessageFields<"published">> {
     const token = this.#nextToken++;
-    const answer = Promise.withResolvers<MessageFields<"published">>();
-    this.#portAnswers.set(token, answer);
-    this.#connection.send(encodeMessage("ports", 0, { ...change, token }));
-    if (this.#isClosed) this.#disconnected();
-    return await this.holding(answer.promise);
+    const answer = this.#portAnswers.wait(token, "the VM host process to answer", ANSWER_TIMEOUT_MS);
+    return await this.#answered(answer, encodeMessage("ports", 0, { ...change, token }));
   }
 
   /** Keeps the process alive until `promise` settles. */
@@ -260,21 +272,23 @@ export class AgentClient {
   }
 
   /** Sends what the host answers with `noted`. */
-  #noted(request: Uint8Array): Promise<number> {
-    const answer = Promise.withResolvers<number>();
-    this.#notes.push(answer);
-    this.#connection.send(request);
-    if (this.#isClosed) this.#disconnected();
-    return this.holding(answer.promise);
+  #noted(request: Bytes): Promise<number> {
+    const number = this.#notesAsked++;
+    const answer = this.#notes.wait(number, "the VM host process to answer", ANSWER_TIMEOUT_MS);
+    return this.#answered(answer, request);
   }
 
-  async #standstill(question: (token: number) => Uint8Array): Promise<StandstillState> {
+  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<StandstillState> {
     const token = this.#nextToken++;
-    const answer = Promise.withResolvers<StandstillState>();
-    this.#standstills.set(token, answer);
-    this.#connection.send(question(token));
+    const answer = this.#standstills.wait(token, "the sandbox to stand still or go on", timeoutMs);
+    return this.#answered(answer, question(token));
+  }
+
+  /** Sends a question whose `answer` is waited for already. */
+  #answered<T>(answer: Promise<T>, question: Bytes): Promise<T> {
+    this.#connection.send(question);
     if (this.#isClosed) this.#disconnected();
-    return await this.holding(answer.promise);
+    return this.holding(answer);
   }
 
   #receive(message: Message | undefined): void {
@@ -285,14 +299,12 @@ export class AgentClient {
       this.#answer?.();
       this.#pong = undefined;
     } else if (message.name === "noted") {
-      this.#notes.shift()?.resolve(message.fields.activity);
+      this.#notes.resolve(this.#notesAnswered++, message.fields.activity);
     } else if (message.name === "paused" || message.name === "frozen") {
       const { token, on, errno } = message.fields;
-      this.#standstills.get(token)?.resolve({ on: on !== 0, errno });
-      this.#standstills.delete(token);
+      this.#standstills.resolve(token, { on: on !== 0, errno });
     } else if (message.name === "published") {
-      this.#portAnswers.get(message.fields.token)?.resolve(message.fields);
-      this.#portAnswers.delete(message.fields.token);
+      this.#portAnswers.resolve(message.fields.token, message.fields);
     } else if (message.name === "stopped") {
       this.#stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error") {
@@ -306,11 +318,8 @@ export class AgentClient {
     this.#isClosed = true;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
-    for (const waiting of this.#standstills.values()) waiting.reject(new AgentDisconnectedError(reason));
-    this.#standstills.clear();
-    for (const waiting of this.#portAnswers.values()) waiting.reject(new AgentDisconnectedError(reason));
-    this.#portAnswers.clear();
-    for (const note of this.#notes.splice(0)) note.reject(new AgentDisconnectedError(reason));
+    for (const answers of [this.#standstills, this.#portAnswers, this.#notes])
+      answers.rejectAll(new AgentDisconnectedError(reason));
   }
 
   #hold(): void {
