@@ -338,7 +338,17 @@ export class SandboxCore {
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
   async remove(): Promise<void> {
-    await this.settle(await this.record());
+    await this.#remove(await this.record());
+  }
+
+  /** Like {@linkcode remove}; a sandbox that is gone, as an ephemeral one is once it has ended, is what is wanted. */
+  async removeIfThere(): Promise<void> {
+    const record = await this.find();
+    if (record !== undefined) await this.#remove(record);
+  }
+
+  async #remove(record: SandboxRecord): Promise<void> {
+    await this.settle(record);
     if (this.#discard() === "live") throw new SandboxStillRunningError(this.name, "remove");
   }
 

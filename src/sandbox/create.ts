@@ -378,5 +378,5 @@ async function vacate(registry: Registry, name: string, graceMs: number): Promis
   if (record === undefined) return;
   const core = new SandboxCore(registry, record);
   await core.stop(graceMs);
-  if ((await core.find()) !== undefined) await core.remove();
+  await core.removeIfThere();
 }

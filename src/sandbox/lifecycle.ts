@@ -238,7 +238,7 @@ export async function restart(core: SandboxCore, options: RestartOptions = {}): 
 export async function destroy(core: SandboxCore, options: DestroyOptions = {}): Promise<void> {
   await core.record();
   await end(core, options);
-  if ((await core.find()) !== undefined) await core.remove(); // an ephemeral one is gone by now
+  await core.removeIfThere();
 }
 
 /** Limits to set, in milliseconds; `null` lifts one. */

@@ -63,7 +63,10 @@ async function main(): Promise<void> {
       stop: (graceMs) => stop.begin("requested", graceMs),
       kill: () => stop.kill("killed"),
       limits: (fields) => supervision.setLimits(fields),
-      drain: () => supervision.drain(),
+      drain: () => {
+        supervision.drain();
+        pause.release();
+      },
       pause: (on) => pause.set(on),
       freeze: (client, on, leaseMs) => (on ? diskFreeze.hold(client, leaseMs) : diskFreeze.release(client)),
       left: (client) => diskFreeze.left(client),

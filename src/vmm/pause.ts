@@ -7,6 +7,7 @@
  * @module
  */
 import type { StandstillState } from "../agent/protocol.ts";
+import { messageOf } from "../base/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import type { AgentLink } from "./agent_link.ts";
 
@@ -42,6 +43,12 @@ export class Pause {
       });
     this.#last = answer.catch(() => {}); // its own caller hears of it
     return answer;
+  }
+
+  /** Lets programs go on whose end is waited for. */
+  release(): void {
+    if (!this.#isOn && this.#requests === 0) return;
+    this.set(false).catch((error: unknown) => console.error(`cannot resume: ${messageOf(error)}`));
   }
 
   async #set(on: boolean): Promise<StandstillState> {

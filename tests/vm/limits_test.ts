@@ -93,6 +93,18 @@ homeTest("requestDrain() lets programs finish, refuses new ones, and stops", asy
   assert.deepEqual((await actions("drained")).slice(-4), ["running", "stopping", "idle", "stopped"]);
 });
 
+homeTest("requestDrain() lets the programs of a paused sandbox end", async ({ create }) => {
+  const sandbox = await create({ name: "drained-paused" });
+  const handle = await sandbox.execStream("sh", ["-c", "read line; echo got $line"]);
+  await sandbox.pause();
+  const sink = await handle.takeStdin();
+  await sink?.write("word\n");
+  await sandbox.requestDrain();
+  assert.equal((await handle.collect()).stdout(), "got word\n");
+  const { status, reason } = await sandbox.waitUntilStopped();
+  assert.deepEqual([status, reason], ["stopped", "drained"]);
+});
+
 homeTest(
   "requestDrain() stops an idle sandbox at once, and stop() one that drains for too long",
   async ({ create }) => {
