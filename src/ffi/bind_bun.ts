@@ -11,6 +11,8 @@ import { cString } from "./c_memory.ts";
 import { LIBC_FILES } from "./libc_symbols.ts";
 import {
   type Bound,
+  type Callable,
+  type CFunction,
   type CType,
   type NativeInterface,
   requireSymbols,
@@ -80,10 +82,15 @@ export async function bunInterface(): Promise<NativeInterface> {
     return ffi.linkSymbols(Object.fromEntries(present)).symbols as unknown as Bound<T>; // the table made both
   }
 
+  function functionAt<F extends CFunction>(address: bigint, row: F): Callable<F> {
+    const { symbols } = ffi.linkSymbols({ call: { ...bunFunction(row), ptr: Number(address) } });
+    return symbols["call"] as Callable<F>; // the row made both
+  }
+
   // Of the buffer, not of the view: JavaScriptCore moves a small view's bytes when its buffer is asked for.
   const addressOf = (bytes: Bytes): bigint => BigInt(ffi.ptr(bytes.buffer)) + BigInt(bytes.byteOffset);
 
-  return { open, readMemory, addressOf };
+  return { open, functionAt, readMemory, addressOf };
 }
 
 function openLoader(ffi: BunFfi): Bound<typeof LOADER_SYMBOLS> {

@@ -7,6 +7,8 @@ import type { Bytes } from "../base/bytes.ts";
 import { UnsupportedError } from "../base/errors.ts";
 import {
   type Bound,
+  type Callable,
+  type CFunction,
   type CType,
   type NativeInterface,
   requireSymbols,
@@ -15,11 +17,20 @@ import {
 
 /** The part of `Deno` in use. Declared here, as the other runtimes' type checkers do not know it. */
 interface DenoFfi {
-  dlopen(path: string, functions: Record<string, DenoFunction>): { symbols: Record<string, unknown> };
+  dlopen(
+    path: string,
+    functions: Record<string, DenoFunction & { optional: true }>,
+  ): { symbols: Record<string, unknown> };
   UnsafePointer: {
     create(address: bigint): DenoPointer | null;
     value(pointer: DenoPointer | null): bigint;
     of(memory: ArrayBuffer): DenoPointer | null;
+  };
+  UnsafeFnPointer: new (
+    pointer: DenoPointer | null,
+    definition: DenoFunction,
+  ) => {
+    call(...values: unknown[]): unknown;
   };
   UnsafePointerView: { getArrayBuffer(pointer: DenoPointer, sizeBytes: number): ArrayBuffer };
 }
@@ -30,7 +41,6 @@ type DenoPointer = object;
 interface DenoFunction {
   parameters: readonly string[];
   result: string;
-  optional: true;
 }
 
 const NATIVE_TYPES: Readonly<Record<CType, string>> = {
@@ -70,23 +80,26 @@ export function denoInterface(): NativeInterface {
     return new Uint8Array(deno.UnsafePointerView.getArrayBuffer(pointer, sizeBytes)).slice();
   }
 
+  function functionAt<F extends CFunction>(address: bigint, row: F): Callable<F> {
+    const pointer = deno.UnsafePointer.create(address);
+    const made = new deno.UnsafeFnPointer(pointer, denoFunction(row));
+    return made.call.bind(made) as Callable<F>; // the row made both
+  }
+
   // Of the buffer, not of the view: V8 keeps small views on its heap, where the collector moves them.
   const addressOf = (bytes: Bytes): bigint =>
     deno.UnsafePointer.value(deno.UnsafePointer.of(bytes.buffer)) + BigInt(bytes.byteOffset);
 
-  return { open, readMemory, addressOf };
+  return { open, functionAt, readMemory, addressOf };
 }
 
 /** All are bound as optional, so that one list names every function that is missing. */
-function denoFunctions(table: SymbolTable): Record<string, DenoFunction> {
+function denoFunctions(table: SymbolTable): Record<string, DenoFunction & { optional: true }> {
   return Object.fromEntries(
-    Object.entries(table).map(([name, [parameters, result]]) => [
-      name,
-      {
-        parameters: parameters.map((type) => NATIVE_TYPES[type]),
-        result: NATIVE_TYPES[result],
-        optional: true,
-      },
-    ]),
+    Object.entries(table).map(([name, row]) => [name, { ...denoFunction(row), optional: true }]),
   );
+}
+
+function denoFunction([parameters, result]: CFunction): DenoFunction {
+  return { parameters: parameters.map((type) => NATIVE_TYPES[type]), result: NATIVE_TYPES[result] };
 }

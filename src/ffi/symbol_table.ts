@@ -36,7 +36,8 @@ interface JavaScriptTypes {
 }
 
 type Arguments<P extends readonly CType[]> = { -readonly [I in keyof P]: JavaScriptTypes[P[I]] };
-type Callable<F extends CFunction> = (...values: Arguments<F[0]>) => JavaScriptTypes[F[1]];
+/** A function of that row of a table, ready to be called. */
+export type Callable<F extends CFunction> = (...values: Arguments<F[0]>) => JavaScriptTypes[F[1]];
 
 /** A table's functions, ready to be called. An optional one that the library lacks is `undefined`. */
 export type Bound<T extends SymbolTable> = {
@@ -53,6 +54,8 @@ export interface NativeInterface {
    * @throws {Error} with the loader's own message, or naming the required functions that are missing.
    */
   open<T extends SymbolTable>(path: string, table: T): Bound<T>;
+  /** The function whose code is at `address`. */
+  functionAt<F extends CFunction>(address: bigint, row: F): Callable<F>;
   /** Where `bytes` are in memory. Good only while the caller keeps `bytes` alive. */
   addressOf(bytes: Bytes): bigint;
   /** A copy of `sizeBytes` bytes at `address`, which must be readable: the process dies otherwise. */

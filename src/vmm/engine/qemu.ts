@@ -8,6 +8,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { UnsupportedError } from "../../base/errors.ts";
 import { extractKernel } from "../../ffi/kernel_extract.ts";
+import { TscMeasurement } from "../../ffi/tsc.ts";
 import { spawnBound } from "../../platform/bound_child.ts";
 import { homePaths } from "../../platform/home.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
@@ -25,12 +26,14 @@ export const qemuEngine: Engine = {
         hint: "apt-get install qemu-system-x86",
       });
     }
+    const measurement = config.kvm ? undefined : await TscMeasurement.begin();
     const kernel = await extractKernel({
       cacheDirectory: homePaths(config.home).kernels,
       libkrunfwPath: config.libkrunfwPath,
     });
+    const counterKHz = await measurement?.finish();
     config.onStarting();
-    return await runQemu(program, qemuArguments(config, kernel.path), config.runDirectory);
+    return await runQemu(program, qemuArguments(config, kernel.path, counterKHz), config.runDirectory);
   },
 };
 

@@ -13,10 +13,15 @@ export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "
 /** A failed write is the guest's to hear of: by default, a full disk of the host would stop the whole VM for good. */
 const DRIVE_OPTIONS = "format=raw,if=none,discard=unmap,werror=report,rerror=report";
 
-/** The whole command line after the program's name. */
-export function qemuArguments(config: MachineConfig, kernelPath: string): string[] {
+/**
+ * The whole command line after the program's name. `counterKHz` is the speed of the host's time-stamp counter, for a
+ * guest that is emulated; without it the guest tries to find out for itself.
+ */
+export function qemuArguments(config: MachineConfig, kernelPath: string, counterKHz?: number): string[] {
   const inRun = (name: string) => escapeOption(join(config.runDirectory, name));
   const words = ["console=hvc0", "reboot=t", "panic=-1", ...KERNEL_WORDS, "quiet"];
+  // Documentation/admin-guide/kernel-parameters.txt: the speed is not to be measured, and not to be doubted either.
+  if (counterKHz !== undefined) words.push(`tsc_early_khz=${counterKHz}`, "tsc=reliable");
   return [
     // No ACPI, so that the devices are announced on the kernel's command line as libkrun does it. The timer, interrupt
     // and clock chips stay on: without any one of them this kernel hangs under emulation.

@@ -29,6 +29,13 @@ test("qemuArguments() gives processors, memory, and the accelerator that there i
   assert.deepEqual([values(accelerated, "-accel"), values(accelerated, "-cpu")], [["kvm"], ["host"]]);
 });
 
+test("qemuArguments() tells the kernel the counter's speed, if it is known", () => {
+  const words = (counterKHz?: number) =>
+    values(qemuArguments(CONFIG, "/kernel", counterKHz), "-append")[0] ?? "";
+  assert.match(words(2_596_148), / tsc_early_khz=2596148 tsc=reliable$/);
+  assert.doesNotMatch(words(), /tsc/);
+});
+
 test("qemuArguments() attaches the disks in order, read-only where they are", () => {
   const args = qemuArguments(CONFIG, "/kernel");
   const [boot, upper] = values(args, "-drive");
