@@ -9,6 +9,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withReplay } from "./random.ts";
 
 /** How one test is run. */
 export interface TestOptions {
@@ -26,7 +27,7 @@ const register = "Bun" in globalThis ? await bunRegister() : denoRegister();
 /** A test that needs no VM. */
 export function test(name: string, body: TestBody, options: TestOptions = {}): void {
   if (onlyIgnored) return;
-  register(name, body, options.timeoutMs ?? 30_000, options.skip);
+  register(name, () => withReplay(body), options.timeoutMs ?? 30_000, options.skip);
 }
 
 /** A test that boots at least one VM: ignored unless asked for. See the module comment. */
@@ -43,7 +44,7 @@ export function vmTest(name: string, body: TestBody, options: TestOptions = {}):
     );
     return;
   }
-  register(name, body, options.timeoutMs ?? 180_000, skip);
+  register(name, () => withReplay(body), options.timeoutMs ?? 180_000, skip);
 }
 
 /** Why no VM can be booted on this machine; `undefined` where one can. */

@@ -4,6 +4,20 @@
  * @module
  */
 
+/** What was said of the seeds in use, for the report of a failure: `deno test --quiet` shows nothing else. */
+const announced: string[] = [];
+
+/** Runs a test; its failure tells how to replay it. */
+export async function withReplay(body: () => void | Promise<void>): Promise<void> {
+  announced.length = 0;
+  try {
+    await body();
+  } catch (error) {
+    if (announced.length === 0) throw error;
+    throw new Error(announced.join("; "), { cause: error });
+  }
+}
+
 export interface SeededRandom {
   readonly seed: number;
   /** A whole number from `least` to `most`, both included. */
@@ -16,7 +30,9 @@ export interface SeededRandom {
 export function seededRandom(label: string): SeededRandom {
   const given = process.env["MSB_TEST_SEED"];
   const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
-  console.log(`${label}: MSB_TEST_SEED=${seed} replays this run`);
+  const replay = `${label}: MSB_TEST_SEED=${seed} replays this run`;
+  announced.push(replay);
+  console.log(replay);
   return randomOf(seed);
 }
 
