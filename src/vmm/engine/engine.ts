@@ -44,4 +44,8 @@ export interface Engine {
 }
 
 /** The words that make either kernel boot our boot disk and run the agent as PID 1. */
-export const KERNEL_WORDS: readonly string[] = ["root=/dev/vda", "rootfstype=erofs", "ro", "init=/agent"];
+export const KERNEL_WORDS: readonly string[] = [
+  ...["root=/dev/vda", "rootfstype=erofs", "ro", "init=/agent"],
+  // The kernel would make eight loop devices that take 8 MiB together. losetup(8) still makes those it needs.
+  "max_loop=0",
+];

@@ -37,7 +37,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string, counter
       ],
       ...["-device", `virtio-blk-device,drive=${id}`],
     ]),
-    ...["-device", "virtio-serial-device"],
+    ...["-device", "virtio-serial-device,max_ports=2"], // the kernel allots queues for as many as there may be
     ...[
       "-chardev",
       `file,path=${inRun(RunFile.console)},id=console`,
