@@ -37,8 +37,8 @@ export class SandboxMap<T> extends Map<string, T> {
  *
  * @throws what the first of those threw that could not be stopped.
  */
-export async function stopAll(sandboxes: Iterable<{ stop(): Promise<unknown> }>): Promise<void> {
-  const stops = await Promise.allSettled([...sandboxes].map((sandbox) => sandbox.stop()));
+export async function stopAll(sandboxes: Iterable<AsyncDisposable>): Promise<void> {
+  const stops = await Promise.allSettled([...sandboxes].map((sandbox) => sandbox[Symbol.asyncDispose]()));
   const failure = stops.find((stop) => stop.status === "rejected" && !isGone(stop.reason));
   if (failure?.status === "rejected") throw failure.reason;
 }

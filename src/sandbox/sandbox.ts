@@ -31,6 +31,13 @@ export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 
+/** A boot that ends with this process. */
+interface OwnedBoot {
+  readonly bootNumber: number;
+  /** Lets it outlive this process. */
+  detach(): void;
+}
+
 /**
  * A running sandbox: one microVM.
  *
@@ -48,14 +55,14 @@ type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 export class Sandbox extends SandboxCalls implements AsyncDisposable {
   readonly #core: SandboxCore;
   readonly #config: SandboxConfig;
-  #release: (() => void) | undefined;
+  #owned: OwnedBoot | undefined;
 
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
-  private constructor(core: SandboxCore, config: SandboxConfig, release: (() => void) | undefined) {
+  private constructor(core: SandboxCore, config: SandboxConfig, owned: OwnedBoot | undefined) {
     super(core);
     this.#core = core;
     this.#config = config;
-    this.#release = release;
+    this.#owned = owned;
   }
 
   /** Collects options; ends with `create()`. */
@@ -141,7 +148,8 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   /** @internal */
   static fromBoot({ core, config, vm, detached }: BootedSandbox): Sandbox {
     if (detached) vm.detach();
-    return new Sandbox(core, config, detached ? undefined : vm.detach);
+    const owned = { bootNumber: vm.key.bootNumber, detach: vm.detach };
+    return new Sandbox(core, config, detached ? undefined : owned);
   }
 
   static #fromObtained(obtained: Obtained): Promise<Sandbox> | Sandbox {
@@ -154,9 +162,10 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
     return new Sandbox(core, parseStoredConfig((await core.record()).configJson), undefined);
   }
 
-  /** Whether the sandbox ends with this process. */
+  /** Whether the sandbox ends with this process: not if it was detached, or if somebody has started it anew. */
   get ownsLifecycle(): boolean {
-    return this.#release !== undefined;
+    if (this.#owned === undefined) return false;
+    return this.#core.registry.findById(this.id)?.bootNumber === this.#owned.bootNumber;
   }
 
   /** What the sandbox was created with. */
@@ -269,8 +278,8 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /** Lets the sandbox outlive this process. */
   async detach(): Promise<void> {
-    this.#release?.();
-    this.#release = undefined;
+    this.#owned?.detach();
+    this.#owned = undefined;
   }
 
   /** Stops the sandbox, if it ends with this process anyway. */

@@ -20,6 +20,9 @@ const FLUSH_TIMEOUT_MS = 10_000;
 /** What the VM may need from `go` to its end. libkrun 1.17 can hang there; everything is safe by then. */
 const EXIT_TIMEOUT_MS = 1_000;
 
+/** What the engine may take from the end of its connection to its own end, which says more. */
+const EXIT_REASON_MS = 500;
+
 /** Why a sandbox ends. */
 export type StopCause = "requested" | "killed" | "ownerGone" | "maxDuration" | "idleTimeout" | "drained";
 
@@ -55,7 +58,7 @@ export class StopSequence {
   open(link: AgentLink, relay: Relay, key: BootKey): void {
     this.#session = { link, relay, key };
     this.#registry.transition(key, "ready");
-    link.closed.then(() => this.crash("the guest's agent hung up"));
+    link.closed.then(() => setTimeout(() => this.crash("the guest's agent hung up"), EXIT_REASON_MS));
   }
 
   /** Starts the sequence; more causes of the same end change nothing. */
@@ -63,7 +66,7 @@ export class StopSequence {
     this.#begun.resolve(cause);
     if (this.#isStopping || this.#session === undefined) return; // still booting: boot() gives up by `begun`
     this.#isStopping = true;
-    this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.crash(String(error)));
+    this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.crash(messageOf(error)));
   }
 
   /** Ends the VM at once. What the guest has not flushed is lost, as after a power cut. */

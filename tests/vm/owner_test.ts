@@ -72,6 +72,16 @@ homeTest("Sandbox.start() attaches, and startDetached() does not", async ({ imag
   await discard(NAME);
 });
 
+homeTest("a Sandbox does not stop a boot that is not its own", async ({ create }) => {
+  const first = await create({ name: "passed-on" });
+  assert.equal(first.ownsLifecycle, true);
+  const second = await first.restart({ detached: true });
+  assert.deepEqual([first.ownsLifecycle, second.ownsLifecycle], [false, false]);
+  await first[Symbol.asyncDispose]();
+  assert.equal((await second.exec("true")).code, 0, "it runs on");
+  await second.stop();
+});
+
 /** Has `owner` create the sandbox and write a file that nobody syncs. */
 async function createAndWrite(owner: Peer, image: string, detached = false): Promise<void> {
   await owner.ask({ action: "create", options: { name: NAME, image, memoryMiB: MEMORY_MIB, detached } });

@@ -56,11 +56,11 @@ test("stopAll() waits for all, and takes one that is gone for stopped", async ()
     () => Promise.reject(new SandboxNotFoundError("gone")),
     () => Promise.reject(new SandboxReplacedError("replaced")),
     slow,
-  ].map((stop) => ({ stop }));
+  ].map((stop) => ({ [Symbol.asyncDispose]: stop }));
   setTimeout(gate.resolve, 0);
   await stopAll(stops);
   assert.deepEqual(stopped, ["slow"]);
-  const failing = { stop: () => Promise.reject(new Error("no answer")) };
-  await assert.rejects(stopAll([failing, { stop: slow }]), /no answer/);
+  const failing = { [Symbol.asyncDispose]: () => Promise.reject(new Error("no answer")) };
+  await assert.rejects(stopAll([failing, { [Symbol.asyncDispose]: slow }]), /no answer/);
   assert.deepEqual(stopped, ["slow", "slow"], "the others are stopped all the same");
 });
