@@ -2,8 +2,9 @@
  * libkrunfw's kernel as a file, for QEMU: taken out of the library once and kept in a cache.
  *
  * The cache holds `kernel-SHA256.elf`, named by content, and `kernel-of-KEY.json`, which says what the kernel of one
- * library file is, so that the library need not be loaded again. Both appear by rename: any number of processes may
- * extract at once, and each finds either nothing or a whole file.
+ * library file is, so that the library need not be loaded again; nor is the kernel read, whose size and time of change tell
+ * that it is what was written. Both appear by rename: any number of processes may extract at once, and each finds either
+ * nothing or a whole file.
  *
  * @module
  */
@@ -40,10 +41,13 @@ export interface ExtractedKernel {
 }
 
 /** What an index file says. */
-type KernelIndex = Omit<ExtractedKernel, "path">;
+interface KernelIndex extends Omit<ExtractedKernel, "path"> {
+  /** When the kernel file was last changed, in nanoseconds. */
+  readonly modifiedNs: string;
+}
 
-/** Part of the key: raised when the file is built in another way. */
-const FORMAT_VERSION = 1;
+/** Part of the key: raised when the file is built in another way, or the index says something else. */
+const FORMAT_VERSION = 2;
 /** A temporary file this old was left by a process that died. */
 const TEMPORARY_AGE_MS_MAX = 60 * 60 * 1000;
 /** Offset and value of the aarch64 `Image` magic (Linux, Documentation/arch/arm64/booting.rst). */
@@ -72,16 +76,33 @@ export async function extractKernel(options: KernelExtractOptions): Promise<Extr
   if (cached !== undefined) return cached;
 
   const { bytes, version } = await buildKernelFile(library);
-  const index: KernelIndex = { sha256: sha256Of(bytes), sizeBytes: bytes.length, version };
+  const sha256 = sha256Of(bytes);
+  const kernel: ExtractedKernel = {
+    path: kernelPath(cacheDirectory, sha256),
+    sha256,
+    sizeBytes: bytes.length,
+    version,
+  };
   try {
     await mkdir(cacheDirectory, { recursive: true });
     await removeLeftovers(cacheDirectory);
-    await writeAtomically(kernelPath(cacheDirectory, index.sha256), bytes);
-    await writeAtomically(indexPath, `${JSON.stringify(index)}\n`); // last: it vouches for the other
+    if (!(await isWhole(kernel))) await writeAtomically(kernel.path, bytes);
+    await writeAtomically(indexPath, `${JSON.stringify(await indexOf(kernel))}\n`); // last: it vouches for the other
   } catch (error) {
     throw new IoError(`write the guest kernel to ${cacheDirectory}`, cacheDirectory, error);
   }
-  return { path: kernelPath(cacheDirectory, index.sha256), ...index };
+  return kernel;
+}
+
+/** Whether another process has written it meanwhile: to replace that would make its index a lie. */
+async function isWhole({ path, sha256 }: ExtractedKernel): Promise<boolean> {
+  const bytes = await readIfPresent(path);
+  return bytes !== undefined && sha256Of(bytes) === sha256;
+}
+
+async function indexOf({ path, sha256, sizeBytes, version }: ExtractedKernel): Promise<KernelIndex> {
+  const { mtimeNs } = await stat(path, { bigint: true });
+  return { sha256, sizeBytes, version, modifiedNs: String(mtimeNs) };
 }
 
 /** Names one library file as it is now; another size or time of change is another library. */
@@ -94,11 +115,11 @@ async function libraryKey(path: string): Promise<string> {
 async function readCached(cacheDirectory: string, indexPath: string): Promise<ExtractedKernel | undefined> {
   const index = parseIndex(await readIfPresent(indexPath));
   if (index === undefined) return undefined;
-  const path = kernelPath(cacheDirectory, index.sha256);
-  const bytes = await readIfPresent(path);
-  if (bytes === undefined || bytes.length !== index.sizeBytes || sha256Of(bytes) !== index.sha256)
-    return undefined;
-  return { path, ...index };
+  const { modifiedNs, ...kernel } = index;
+  const path = kernelPath(cacheDirectory, kernel.sha256);
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  const isSame = found?.size === BigInt(kernel.sizeBytes) && String(found.mtimeNs) === modifiedNs;
+  return isSame ? { path, ...kernel } : undefined;
 }
 
 function parseIndex(bytes: Uint8Array | undefined): KernelIndex | undefined {
@@ -109,13 +130,11 @@ function parseIndex(bytes: Uint8Array | undefined): KernelIndex | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null || !("sha256" in value) || !("sizeBytes" in value))
-    return undefined;
-  const { sha256, sizeBytes } = value;
-  const version = "version" in value ? value.version : undefined;
-  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256) || typeof sizeBytes !== "number")
-    return undefined;
-  return { sha256, sizeBytes, version: typeof version === "string" ? version : undefined };
+  if (typeof value !== "object" || value === null) return undefined;
+  const { sha256, sizeBytes, modifiedNs, version } = value as Partial<Record<keyof KernelIndex, unknown>>;
+  if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
+  if (typeof sizeBytes !== "number" || typeof modifiedNs !== "string") return undefined;
+  return { sha256, sizeBytes, modifiedNs, version: typeof version === "string" ? version : undefined };
 }
 
 async function readIfPresent(path: string): Promise<Buffer | undefined> {

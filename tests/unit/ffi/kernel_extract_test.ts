@@ -77,6 +77,7 @@ kernelTest("extractKernel() writes anew what is damaged or lost in the cache", a
     () => writeFileSync(index, "null"),
     () => writeFileSync(index, JSON.stringify({ sha256: "../../etc/passwd", sizeBytes: 1 })),
     () => writeFileSync(index, JSON.stringify({ sha256: "0".repeat(64), sizeBytes: 1 })),
+    () => writeFileSync(index, JSON.stringify({ sha256: "0".repeat(64), sizeBytes: 1, modifiedNs: "1" })),
   ];
   for (const damage of damages) {
     damage();
