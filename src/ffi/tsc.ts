@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import { loadNativeInterface } from "./bind.ts";
 import { cString } from "./c_memory.ts";
 import { openLibc } from "./libc.ts";
@@ -19,6 +20,7 @@ const READ_COUNTER: readonly number[] = [
   ...[0x48, 0x09, 0xd0], // or rax, rdx
   0xc3, // ret
 ];
+const CLOCK_SOURCES = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
 /** Values of `<sys/mman.h>` on Linux. */
 const MFD_CLOEXEC = 1;
 const PROT_READ_EXEC = 0x1 | 0x4;
@@ -43,9 +45,10 @@ export class TscMeasurement {
   readonly #begin: Reading;
   readonly #ripe: Promise<void>;
 
-  /** `undefined` where there is no such counter, or where the system lets nobody make a function. */
+  /** `undefined` where there is no such counter, no trust in it, or where the system lets nobody make a function. */
   static async begin(): Promise<TscMeasurement | undefined> {
-    const readCounter = process.arch === "x64" ? await makeReadCounter() : undefined;
+    if (process.arch !== "x64" || !isTrusted()) return undefined;
+    const readCounter = await makeReadCounter();
     return readCounter === undefined ? undefined : new TscMeasurement(readCounter);
   }
 
@@ -70,6 +73,15 @@ export class TscMeasurement {
       return { counter, atNs: before + tookNs / 2n, tookNs };
     });
     return readings.reduce((best, reading) => (reading.tookNs < best.tookNs ? reading : best));
+  }
+}
+
+/** Linux takes a counter that runs unsteadily, or not alike on all processors, off this list. */
+function isTrusted(): boolean {
+  try {
+    return readFileSync(CLOCK_SOURCES, "utf8").split(/\s/).includes("tsc");
+  } catch {
+    return false; // a system without that file: nothing is known
   }
 }
 
