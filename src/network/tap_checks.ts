@@ -5,6 +5,7 @@
  */
 import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { errnoOf, messageOf, UnsupportedError } from "../base/errors.ts";
+import { hasNetworkInterface } from "../platform/network_interface.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 import { ipError, runIp } from "./ip_program.ts";
 import { parseIpv4Network, rangesOverlap } from "./ipv4.ts";
@@ -15,18 +16,22 @@ const TUN_DEVICE = "/dev/net/tun";
 const DEFAULT_PREFIX_BITS_MAX = 1;
 
 /**
- * @param ownDevices The TAP devices that sandboxes of this network have.
+ * @param findOwnDevices Gives the TAP devices that sandboxes of this network have. Others start and stop sandboxes at the
+ *   same time: it is asked once the host's routes are known, and a route whose device is gone by then is none.
  * @throws {UnsupportedError} if the kernel has no TAP devices, or `ip` is not installed.
  * @throws {NetworkPrivilegeError}
  * @throws {NetworkError} if the host has routes to addresses of the network.
  */
-export function checkTapHost({ cidr }: TapConfig, ownDevices: ReadonlySet<string>): void {
+export function checkTapHost({ cidr }: TapConfig, findOwnDevices: () => ReadonlySet<string>): void {
   checkTun();
   checkPrivilege();
   checkParameters();
-  const route = hostRoutes().find(
-    ({ destination, device }) =>
-      !ownDevices.has(device) && rangesOverlap(rangeOf(destination), rangeOf(cidr)),
+  const overlapping = hostRoutes().filter(({ destination }) =>
+    rangesOverlap(rangeOf(destination), rangeOf(cidr)),
+  );
+  const own = findOwnDevices();
+  const route = overlapping.find(
+    ({ device }) => !own.has(device) && (device === "" || hasNetworkInterface(device)),
   );
   if (route === undefined) return;
   const by = route.device === "" ? "" : ` by ${route.device}`;

@@ -10,6 +10,9 @@ import { join } from "node:path";
 import { homePaths } from "./home.ts";
 import { isSameProcess, ownProcess } from "./process_identity.ts";
 
+/** Of what {@linkcode removalPath} gives. No process has such a pid. */
+const REMOVED = "removed-";
+
 const own = ownProcess();
 let count = 0;
 
@@ -20,18 +23,35 @@ export function stagingPath(home: string): string {
   return join(directory, `${own.pid}-${own.startTime}-${count++}`);
 }
 
-/** Deletes what dead processes left. */
-export function sweepStaging(home: string): void {
+/**
+ * Where the directory of the sandbox `id` goes when that is removed. A process that is killed between this and the removal
+ * of the sandbox's row leaves it there, and whoever sees it goes on with what was begun.
+ */
+export function removalPath(home: string, id: string): string {
   const directory = homePaths(home).trash;
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    return; // never used
-  }
-  for (const name of names) {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return join(directory, `${REMOVED}${id}`);
+}
+
+/** Ids of the sandboxes whose directories are out of the way. Of most, nothing else is left either. */
+export function begunRemovals(home: string): string[] {
+  const names = namesIn(home).filter((name) => name.startsWith(REMOVED));
+  return names.map((name) => name.slice(REMOVED.length));
+}
+
+/** Deletes what dead processes left, but for removals. */
+export function sweepStaging(home: string): void {
+  for (const name of namesIn(home)) {
     const [pid, startTime] = name.split("-");
-    if (isSameProcess({ pid: Number(pid), startTime: startTime ?? "" })) continue;
-    rmSync(join(directory, name), { recursive: true, force: true });
+    if (name.startsWith(REMOVED) || isSameProcess({ pid: Number(pid), startTime: startTime ?? "" })) continue;
+    rmSync(join(homePaths(home).trash, name), { recursive: true, force: true });
+  }
+}
+
+function namesIn(home: string): string[] {
+  try {
+    return readdirSync(homePaths(home).trash);
+  } catch {
+    return []; // never used
   }
 }

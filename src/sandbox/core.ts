@@ -4,14 +4,12 @@
  *
  * @module
  */
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { settlesWithin } from "../base/settles_within.ts";
-import { homeDirectory, homePaths } from "../platform/home.ts";
+import { homeDirectory } from "../platform/home.ts";
 import { isSameProcess, killProcess, signalProcess } from "../platform/process_identity.ts";
-import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import { sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -21,6 +19,7 @@ import {
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, crashReason, isBootAlive, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
+import { discard, discardCreation, finishRemovals, isRemovalBegun, logDirectory } from "./directories.ts";
 import { releaseEnded, settleNetwork } from "./network_lease.ts";
 import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
@@ -59,23 +58,17 @@ export function registryOf(home: string): Registry {
   return registry;
 }
 
-/** Where the sandbox called `name` keeps its disk and its logs. */
-export function sandboxDirectory(home: string, name: string): string {
-  return join(homePaths(home).sandboxes, name);
-}
-
-export function logDirectory(home: string, name: string): string {
-  return join(sandboxDirectory(home, name), "logs");
-}
-
 /** A sandbox's record as it truly is; `undefined` if nothing is left of it. */
 export async function reconcile(
   registry: Registry,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
   if (!isLive(record.status)) {
-    if (!hasHost(record)) clearRunDirectory(registry, record);
-    return record;
+    if (hasHost(record)) return record;
+    clearRunDirectory(registry, record);
+    if (!isRemovalBegun(registry, record.id)) return record;
+    discard(registry, record); // whoever began it was killed
+    return registry.findById(record.id);
   }
   if (await isAlive(record)) return record;
   const now = registry.findById(record.id);
@@ -129,20 +122,11 @@ export async function reconcileLive(registry: Registry): Promise<void> {
 /** Clears away what processes had begun that were killed on the way. */
 export function sweepLeftovers(registry: Registry): void {
   sweepStaging(registry.home);
+  finishRemovals(registry);
   sweepRunDirectories(
     registry.home,
     () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),
   );
-}
-
-/** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */
-export function discardCreation(registry: Registry, key: { id: string; name: string }, reason: string): void {
-  const trash = stagingPath(registry.home);
-  registry.abandonCreate(
-    { id: key.id, bootNumber: 1 },
-    { reason, move: { from: sandboxDirectory(registry.home, key.name), to: trash } },
-  );
-  rmSync(trash, { recursive: true, force: true });
 }
 
 /** One sandbox, for good: a namesake that replaces it is another. */
@@ -333,7 +317,7 @@ export class SandboxCore {
   /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
   bury(record: SandboxRecord): void {
     clearRunDirectory(this.registry, record);
-    if (parseStoredConfig(record.configJson).ephemeral) this.#discard();
+    if (parseStoredConfig(record.configJson).ephemeral) discard(this.registry, this);
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
@@ -349,15 +333,7 @@ export class SandboxCore {
 
   async #remove(record: SandboxRecord): Promise<void> {
     await this.settle(record);
-    if (this.#discard() === "live") throw new SandboxStillRunningError(this.name, "remove");
-  }
-
-  #discard(): "removed" | "live" | "absent" {
-    const trash = stagingPath(this.registry.home);
-    const from = sandboxDirectory(this.registry.home, this.name);
-    const outcome = this.registry.remove(this.id, { from, to: trash });
-    if (outcome === "removed") rmSync(trash, { recursive: true, force: true });
-    return outcome;
+    if (discard(this.registry, this) === "live") throw new SandboxStillRunningError(this.name, "remove");
   }
 
   /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */

@@ -18,22 +18,20 @@ import { findStoredDisk, resolveImage } from "../image/store/resolve_image.ts";
 import type { NetworkPlan } from "../network/network_plan.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
-import { stagingPath } from "../platform/staging.ts";
-import { isGone, SandboxAlreadyExistsError, SandboxStillRunningError } from "../registry/errors.ts";
+import { removalPath } from "../platform/staging.ts";
+import {
+  isGone,
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxStillRunningError,
+} from "../registry/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
 import type { StoredSnapshot } from "../snapshot/store.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
 import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
-import {
-  discardCreation,
-  logDirectory,
-  openRegistry,
-  reconcile,
-  SandboxCore,
-  sandboxDirectory,
-  sweepLeftovers,
-} from "./core.ts";
+import { openRegistry, reconcile, SandboxCore, sweepLeftovers } from "./core.ts";
+import { discardCreation, logDirectory, sandboxDirectory } from "./directories.ts";
 import { type ChosenEngine, chooseEngine } from "./engine_choice.ts";
 import { withImageLabels } from "./labels.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./network_lease.ts";
@@ -294,9 +292,10 @@ function launch(
     libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
     prepare: async (key) => {
       await placeDisks(key);
+      const holder = registry.findById(key.id)?.host;
+      if (holder === undefined) throw new SandboxNotFoundError(config.name); // its host was killed, and somebody has looked
       // Held by the VM host process, so that it ends with that.
-      const holder = registry.findById(key.id)?.host ?? ownProcess();
-      return bootRequest(boot, planNetwork(registry, config.network, key.id, holder));
+      return bootRequest(boot, key.id, planNetwork(registry, config.network, key.id, holder));
     },
     signal: call.signal,
     onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
@@ -322,6 +321,7 @@ async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | 
 
 function bootRequest(
   { registry, config, engine, bootDisk, imagePath }: BootInputs,
+  id: string,
   network: NetworkPlan | undefined,
 ): Omit<BootRequest, "type"> {
   const { name, hostname } = config;
@@ -355,7 +355,7 @@ function bootRequest(
     network,
     ports: config.ports,
     removeAtEnd: config.ephemeral
-      ? { from: sandboxDirectory(registry.home, name), to: stagingPath(registry.home) }
+      ? { from: sandboxDirectory(registry.home, name), to: removalPath(registry.home, id) }
       : undefined,
     libkrunfwPath: engine.libkrunfw,
     qemuPath: engine.qemu,

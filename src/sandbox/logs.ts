@@ -14,7 +14,8 @@ import {
   readLogDirectorySnapshot,
 } from "../logs/mod.ts";
 import { isLive } from "../registry/status.ts";
-import { logDirectory, SandboxCore } from "./core.ts";
+import { SandboxCore } from "./core.ts";
+import { logDirectory } from "./directories.ts";
 import { checkSandboxName } from "./options.ts";
 
 /**

@@ -37,8 +37,10 @@ const UNROUTE_TIMEOUT_MS = 2_000;
 export function checkNetworkHost(registry: Registry, network: NetworkConfig): void {
   if (network.mode === "user") findPasst();
   if (network.mode !== "tap") return;
-  const leases = registry.leases.sweep(unroute).filter((lease) => lease.network === keyOf(network));
-  checkTapHost(network, new Set(leases.map(({ device }) => device)));
+  checkTapHost(network, () => {
+    const leases = registry.leases.sweep(unroute).filter((lease) => lease.network === keyOf(network));
+    return new Set(leases.map(({ device }) => device));
+  });
 }
 
 /**

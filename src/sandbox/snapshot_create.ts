@@ -16,7 +16,8 @@ import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.
 import { type CopiedDisk, copyDisk } from "../snapshot/disk_copy.ts";
 import { SnapshotAlreadyExistsError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
-import { type SandboxCore, sandboxDirectory } from "./core.ts";
+import type { SandboxCore } from "./core.ts";
+import { sandboxDirectory } from "./directories.ts";
 import { SandboxBusyError } from "./errors.ts";
 import { waitForStatus } from "./lifecycle.ts";
 import { parseStoredConfig } from "./options.ts";

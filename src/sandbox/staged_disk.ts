@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { homePaths } from "../platform/home.ts";
 import { stagingPath } from "../platform/staging.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
-import { sandboxDirectory } from "./core.ts";
+import { sandboxDirectory } from "./directories.ts";
 
 /** Name of the writable disk in a sandbox's directory. */
 export const UPPER_NAME = "upper.ext4";

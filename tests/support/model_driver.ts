@@ -1,39 +1,59 @@
 /**
- * A process that leads sandboxes without VMs through random steps, several at a time: see `host_process.ts` for what they
- * are. The sandboxes that it starts attached end when it does, which may be by SIGKILL.
+ * A process that leads sandboxes through random steps, several at a time, as a program of a user's would. Their VMs are
+ * those of `fake_qemu.ts`. What it starts attached ends when it does, which may be by SIGKILL.
  *
  * Run as a program, it takes one {@linkcode DriverOrder} a line, and answers with a line for each step that it has done.
  *
  * @module
  */
-import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MicrosandboxError } from "../../src/base/errors.ts";
+import { MicrosandboxError, Sandbox, type SandboxHandle, type SandboxOptions, Snapshot } from "../../mod.ts";
 import { LineChild } from "../../src/platform/child.ts";
 import { LineQueue } from "../../src/platform/line_queue.ts";
 import { killProcess } from "../../src/platform/process_identity.ts";
-import type { Registry } from "../../src/registry/registry.ts";
 import { isLive } from "../../src/registry/status.ts";
-import { openRegistry, reconcile, SandboxCore, sweepLeftovers } from "../../src/sandbox/core.ts";
-import { startHost } from "./host_process.ts";
+import { openRegistry } from "../../src/sandbox/core.ts";
+import { RunFile, readIdentity } from "../../src/vmm/run_directory.ts";
 import { randomOf, type SeededRandom } from "./random.ts";
+
+/** What sandboxes are made of. */
+export interface ModelWorld {
+  /** Path of an image. */
+  readonly image: string;
+  /** Whether they may have TAP devices and published ports, which are nobody else's concern. */
+  readonly hasNetworks: boolean;
+}
 
 interface DriverOrder {
   readonly seed: number;
   readonly steps: number;
+  readonly world: ModelWorld;
 }
 
 /** Steps that go on at the same time in one driver. */
 const WORKERS = 2;
 const NAMES = ["a", "b", "c"];
+const SNAPSHOTS = ["first", "second"];
 const ACTIONS = [
-  ...["create", "create", "hang", "start", "start", "stop", "stop", "kill"],
-  ...["killHost", "killHost", "remove", "replace", "look", "list"],
+  ...["create", "create", "replace", "replace", "replace", "start", "start", "start", "start"],
+  ...["stop", "stop", "kill", "killHost", "killEngine", "remove", "remove", "look", "list"],
+  ...["snapshot", "snapshot", "snapshot", "removeSnapshot"],
 ] as const;
-/** What may be said to those who come too late. */
-const EXPECTED_CODES = ["sandboxNotFound", "sandboxReplaced", "sandboxStillRunning", "sandboxAlreadyExists"];
-/** Of so many starts, one hangs. */
-const STARTS_PER_HANG = 10;
+/** Networks with room for one sandbox, and for all. */
+const CIDRS = ["10.9.0.0/30", "10.9.1.0/29"];
+const PORT = { hostPort: 8_001, guestPort: 80 };
+const MEMORY_MIB = 64;
+const DISK_MIB = 64;
+/** What stands in for QEMU takes milliseconds, or hangs. */
+const BOOT_TIMEOUT_MS = 1_500;
+const GRACE_MS = 100;
+/** What may be said to those who come too late, to those whose boot hangs or is killed, and where all is taken. */
+const EXPECTED_CODES = [
+  ...["sandboxNotFound", "sandboxReplaced", "sandboxStillRunning", "sandboxAlreadyExists"],
+  ...["bootStart", "networkExhausted", "portInUse"],
+  ...["snapshotNotFound", "snapshotAlreadyExists", "unsupported"], // no guest here holds its disk still
+];
 
 const PROGRAM = fileURLToPath(import.meta.url);
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
@@ -73,8 +93,8 @@ export class Driver {
   }
 }
 
-/** Does something to a sandbox of that home; whoever comes too late is told so, and that is fine. */
-export async function tolerantly(step: () => Promise<void>): Promise<void> {
+/** Does something to a sandbox; whoever comes too late is told so, and that is fine. */
+export async function tolerantly(step: () => Promise<unknown>): Promise<void> {
   try {
     await step();
   } catch (error) {
@@ -82,55 +102,87 @@ export async function tolerantly(step: () => Promise<void>): Promise<void> {
   }
 }
 
-async function randomStep(registry: Registry, random: SeededRandom): Promise<void> {
-  const { home } = registry;
+async function randomStep(world: ModelWorld, random: SeededRandom): Promise<void> {
   const name = random.pick(NAMES);
   const action = random.pick(ACTIONS);
-  const detached = random.pick([true, false]);
-  const create = (hangs: boolean) =>
-    startHost({ home, sandbox: { kind: "create", id: randomUUID(), name }, hangs, detached });
-  const record = registry.find(name);
-  if (action === "create" || action === "hang") {
-    sweepLeftovers(registry);
-    await create(action === "hang");
-    return;
-  }
-  if (action === "list") {
-    await Promise.all(registry.list({}).map((listed) => reconcile(registry, listed)));
-    return;
-  }
-  if (record === undefined) return;
-  const core = new SandboxCore(registry, record);
-  if (action === "start") {
-    if (isLive(record.status)) return;
-    await core.settle(record);
-    const hangs = random.integer(1, STARTS_PER_HANG) === 1;
-    await startHost({ home, sandbox: { kind: "start", id: record.id }, hangs, detached });
-  } else if (action === "stop") {
-    // One that hangs in its boot does not listen to reason.
-    await (record.status === "creating" ? core.kill() : core.stop(100));
-  } else if (action === "kill") {
-    await core.kill();
-  } else if (action === "killHost") {
-    if (record.host !== undefined) killProcess(record.host);
-  } else if (action === "remove") {
-    await core.remove();
-  } else if (action === "replace") {
-    await core.kill();
-    await core.remove();
-    await create(false);
-  } else {
-    await reconcile(registry, record);
+  switch (action) {
+    case "create":
+      await Sandbox.create(randomOptions(world, random, name));
+      return;
+    case "replace": {
+      const replace = { graceMs: random.pick([0, GRACE_MS]) };
+      await Sandbox.create({ ...randomOptions(world, random, name), replace });
+      return;
+    }
+    case "list":
+      await Sandbox.list();
+      return;
+    case "removeSnapshot":
+      return await Snapshot.remove(random.pick(SNAPSHOTS));
+    case "killHost":
+    case "killEngine": {
+      const { host, runDirectory = "" } = openRegistry().get(name);
+      const victim = action === "killHost" ? host : readIdentity(join(runDirectory, RunFile.machine));
+      if (victim !== undefined) killProcess(victim);
+      return;
+    }
+    default:
+      await handleStep(await Sandbox.get(name), action, random);
   }
 }
 
-async function obey({ seed, steps }: DriverOrder): Promise<void> {
-  const registry = openRegistry();
+type HandleAction = Exclude<
+  (typeof ACTIONS)[number],
+  "create" | "replace" | "list" | "removeSnapshot" | "killHost" | "killEngine"
+>;
+
+async function handleStep(handle: SandboxHandle, action: HandleAction, random: SeededRandom): Promise<void> {
+  switch (action) {
+    case "start":
+      await (random.pick([true, false]) ? handle.start() : handle.startDetached());
+      return;
+    case "stop":
+      return await handle.stopWithTimeout(GRACE_MS);
+    case "kill":
+      return await handle.kill();
+    case "remove":
+      return await handle.remove();
+    case "look":
+      await handle.refresh();
+      return;
+    case "snapshot":
+      if (!isLive(handle.status)) await handle.snapshot(random.pick(SNAPSHOTS));
+  }
+}
+
+function randomOptions(
+  { image, hasNetworks }: ModelWorld,
+  random: SeededRandom,
+  name: string,
+): SandboxOptions {
+  const oneIn = (count: number) => random.integer(1, count) === 1;
+  const origin = oneIn(6) ? { fromSnapshot: random.pick(SNAPSHOTS) } : { image, diskMiB: DISK_MIB };
+  const tap = { mode: "tap", cidr: random.pick(CIDRS), isolated: !oneIn(3) } as const;
+  const hasTap = hasNetworks && oneIn(2);
+  return {
+    ...origin,
+    name,
+    engine: "qemu",
+    memoryMiB: MEMORY_MIB,
+    bootTimeoutMs: BOOT_TIMEOUT_MS,
+    detached: oneIn(2),
+    ephemeral: oneIn(6),
+    network: hasTap ? tap : "none",
+    ports: hasNetworks && oneIn(4) ? [PORT] : [],
+  };
+}
+
+async function obey({ seed, steps, world }: DriverOrder): Promise<void> {
   const random = randomOf(seed);
   let left = steps;
   const work = async () => {
     while (left-- > 0) {
-      await tolerantly(() => randomStep(registry, random));
+      await tolerantly(() => randomStep(world, random));
       process.stdout.write("done\n");
     }
   };

@@ -11,7 +11,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../../src/platform/program.ts";
-import { temporaryDirectory, vmTest } from "./harness.ts";
+import { type TestOptions, temporaryDirectory, vmTest } from "./harness.ts";
 import { imageProblem } from "./images.ts";
 import { homeTest, type TestHome } from "./vm.ts";
 
@@ -30,12 +30,26 @@ export const namespaceProblem: string | undefined =
       ? "unshare (util-linux) or ip (iproute2) is not installed"
       : undefined;
 
+/** Whether this process has a network namespace of its own. */
+export const isNamespaced: boolean = process.env[INNER_TEST] !== undefined;
+
+/** A {@linkcode namespaceTest} where there can be namespaces; elsewhere a `homeTest`, and not {@linkcode isNamespaced}. */
+export function namespaceOrHomeTest(
+  file: string,
+  name: string,
+  body: (test: TestHome) => Promise<void>,
+  options: TestOptions = {},
+): void {
+  if (namespaceProblem === undefined) namespaceTest(file, name, body, options);
+  else homeTest(name, body, options);
+}
+
 /** A `homeTest` with root's rights in a network namespace that has a loopback interface only. */
 export function namespaceTest(
   file: string,
   name: string,
   body: (test: TestHome) => Promise<void>,
-  timeoutMs: number = TIMEOUT_MS,
+  { timeoutMs = TIMEOUT_MS, skip: reason }: TestOptions = {},
 ): void {
   const inner = process.env[INNER_TEST];
   if (inner === name) {
@@ -46,7 +60,7 @@ export function namespaceTest(
     };
     return homeTest(name, marked, { timeoutMs });
   }
-  const skip = namespaceProblem ?? imageProblem;
+  const skip = namespaceProblem ?? imageProblem ?? reason;
   if (inner === undefined) vmTest(name, () => runInside(fileURLToPath(file), name), { timeoutMs, skip });
 }
 

@@ -9,7 +9,7 @@ import { Interrupt } from "../../../src/cli/interrupt.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { Warnings } from "../../../src/cli/warnings.ts";
 import { openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
-import { logDirectory } from "../../../src/sandbox/core.ts";
+import { logDirectory } from "../../../src/sandbox/directories.ts";
 import { MemoryStream } from "../../support/cli.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { homePaths } from "../../../src/platform/home.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { stagingPath, sweepStaging } from "../../../src/platform/staging.ts";
+import { begunRemovals, removalPath, stagingPath, sweepStaging } from "../../../src/platform/staging.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 test("stagingPath() gives a path that nobody else has, and makes nothing there", () => {
@@ -27,4 +27,15 @@ test("sweepStaging() deletes what dead processes left, and nothing of living one
   sweepStaging(home.path);
   assert.deepEqual(readdirSync(trash), [mine.slice(trash.length + 1)]);
   assert.ok(existsSync(join(mine, "deep")));
+});
+
+test("sweepStaging() leaves removals to those who know what else is to be removed", () => {
+  using home = temporaryDirectory();
+  assert.deepEqual(begunRemovals(home.path), []);
+  const id = "0b4a5c9e-1f0e-4e4b-8a50-8f3d1f1b6f0a";
+  mkdirSync(removalPath(home.path, id));
+  mkdirSync(stagingPath(home.path));
+  sweepStaging(home.path);
+  assert.deepEqual(begunRemovals(home.path), [id]);
+  assert.ok(existsSync(removalPath(home.path, id)));
 });
