@@ -137,8 +137,9 @@ export class GenerationReader {
       return "lines";
     }
     if (this.#superseded) {
-      this.#finish(onLine);
-      await this.#advance(file);
+      // One or the other: what failed to come next must not take with it what is handed out here.
+      if (this.#partialBytes > 0) this.#finish(onLine);
+      else await this.#advance(file);
       return "lines";
     }
     return this.#lookForNewer(file);
@@ -220,7 +221,6 @@ export class GenerationReader {
 
   /** The file has come to its end for good, so what has no line feed is a line too, if a torn one. */
   #finish(onLine: OnLine): void {
-    if (this.#partialBytes === 0) return;
     const line = this.#takePartial(new Uint8Array(0));
     this.#lineOffset = this.#offset;
     onLine(line, 0, line.length, this.#lineOffset);

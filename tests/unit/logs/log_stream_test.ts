@@ -204,6 +204,23 @@ test("LogStream waits for a record whose end has not been written yet", async ()
   assert.equal((await next)?.text(), "torn\n");
 });
 
+test("LogStream hands out a last line without its end before it tells of files that are gone", async () => {
+  using logs = testLogs();
+  const small = { maxFileBytes: 1024, rotatedFilesMax: 1 };
+  const killed = logs.writer(small);
+  appendMany(killed, "whole ", 1);
+  killed.close();
+  const content = readFileSync(logs.path("exec.log"), "utf8");
+  const record = content.trimEnd().split("\n")[1]!.replace("whole 0", "torn ".repeat(150));
+  writeFileSync(logs.path("exec.log"), content + record);
+  await using stream = await logs.stream({ follow: true });
+  await take(stream, 1);
+  using writer = logs.writer(small);
+  for (let file = 2; file <= 4; file++) writer.append("stdout", 1, bytes(`${"x".repeat(800)}\n`));
+  assert.match((await stream.recv())?.text() ?? "", /^torn torn/);
+  await assert.rejects(stream.recv(), { code: "missedRotation", lostGenerations: 1 });
+});
+
 test("LogStream stays asleep until the log directory gets its first file", async () => {
   using logs = testLogs();
   mkdirSync(logs.directory, { recursive: true });
