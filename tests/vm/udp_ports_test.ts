@@ -12,7 +12,7 @@ import { homeTest } from "../support/vm.ts";
 
 const SOURCE = fileURLToPath(new URL("../support/udp_echo.c", import.meta.url));
 const COMPILER = findProgram("musl-gcc") ?? findProgram("cc");
-const skip = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
+const missing = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
 const PORT = 5353;
 const LOOPBACK = "127.0.0.1";
 const ATTEMPTS_MAX = 200;
@@ -78,5 +78,5 @@ homeTest(
     await once(free, "listening");
     for (const socket of [first, second, free]) socket.close();
   },
-  { skip },
+  { missing },
 );
