@@ -150,6 +150,20 @@ for (const step of STEPS) {
   });
 }
 
+homeTest(
+  "create() of a detached sandbox that is aborted while it boots never becomes ready",
+  async (test) => {
+    const controller = new AbortController();
+    const onStep = (step: CreateStep) => step === "engine" && controller.abort();
+    const options = { name: NAME, image: test.image, memoryMiB: 128, detached: true };
+    await assert.rejects(Sandbox.create(options, { signal: controller.signal, onStep }), AbortedError);
+    await assertGone(test);
+    const actions: string[] = [];
+    for await (const { action } of Sandbox.events({ name: NAME })) actions.push(action);
+    assert.deepEqual(actions, ["created", "starting", "failed"]);
+  },
+);
+
 homeTest("create() with a signal that has fired begins nothing", async (test) => {
   const signal = AbortSignal.abort();
   await assert.rejects(Sandbox.builder(NAME).image(test.image).create({ signal }), AbortedError);
