@@ -185,7 +185,7 @@ function removal(registry: Registry, key: BootKey, move: DirectoryMove): () => v
   };
 }
 
-/** How far the boot has got; for the report of a failure. */
+/** How far the boot has got. */
 let progress: BootStep = "claim";
 
 function claimBoot(registry: Registry, claim: ClaimRequest): BootKey | undefined {
@@ -210,7 +210,7 @@ function bootDeadline(timeoutMs: number): { readonly expired: Promise<never>; ca
   return { expired, cancel: () => clearTimeout(timer) };
 }
 
-/** An attached sandbox ends with its owner. */
+/** An attached sandbox ends with its owner; so does one that still boots, which nobody would know of. */
 async function watchOwner(
   owner: Owner,
   stop: StopSequence,
@@ -218,7 +218,8 @@ async function watchOwner(
   graceMs: number,
 ): Promise<void> {
   const message = await owner.next("detach");
-  if (message === undefined && !detached) stop.begin("ownerGone", graceMs);
+  const isKept = message !== undefined || (detached && progress === "root");
+  if (!isKept) stop.begin("ownerGone", graceMs);
 }
 
 /** An agent that hangs leaves a sandbox that nobody can use, or stop in order. */

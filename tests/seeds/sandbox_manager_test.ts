@@ -1,48 +1,22 @@
 /**
- * The life of sandboxes through `SandboxManager`, end to end, with no network: what arcbox-vm's end-to-end tests demand of
- * a manager, in this library's words.
+ * Port of arcbox-vm's `e2e.rs`: the life of sandboxes through `SandboxManager`, with no network. Names are kept; those of
+ * its tests that need root are in `tap_test.ts`.
  *
  * @module
  */
 import assert from "node:assert/strict";
-import { type SandboxEvent, SandboxManager, SandboxNotFoundError, type SandboxSpec } from "../../mod.ts";
-import { homeTest, MEMORY_MIB } from "../support/vm.ts";
+import { SandboxNotFoundError } from "../../mod.ts";
+import { collectChunks } from "../support/output_chunks.ts";
+import { NO_TAP, seedManager, waitForEvent } from "../support/seed_manager.ts";
+import { homeTest } from "../support/vm.ts";
 
-const EVENT_TIMEOUT_MS = 120_000;
+/** A sandbox becomes ready, is stopped, and is gone when it is removed. */
+homeTest("e2e_sandbox_basic_lifecycle", async ({ image }) => {
+  await using manager = seedManager(image);
+  const events = manager.subscribeEvents();
 
-/** A spec with no network: no TAP device, no root. */
-function noTap(image: string): SandboxSpec {
-  return { image, memoryMiB: MEMORY_MIB, network: { mode: "none" } };
-}
-
-/** Reads events until `action` of the sandbox comes; false if `failed` comes first. */
-async function waitForEvent(
-  events: ReadableStream<SandboxEvent>,
-  id: string,
-  action: SandboxEvent["action"],
-): Promise<boolean> {
-  for await (const event of events.values({ preventCancel: true })) {
-    if (event.sandboxId !== id) continue;
-    if (event.action === action) return true;
-    if (event.action === "failed") {
-      console.error(`sandbox ${id} failed:`, event.attributes);
-      return false;
-    }
-  }
-  return false;
-}
-
-/** A stream of events that does not outlast its test. */
-function subscribe(manager: SandboxManager): ReadableStream<SandboxEvent> {
-  return manager.subscribeEvents({ signal: AbortSignal.timeout(EVENT_TIMEOUT_MS) });
-}
-
-homeTest("a sandbox becomes ready, is stopped, and is gone when it is removed", async ({ image }) => {
-  await using manager = new SandboxManager();
-  const events = subscribe(manager);
-
-  const { id } = await manager.createSandbox(noTap(image));
-  assert.ok(await waitForEvent(events, id, "ready"), "the sandbox reaches ready");
+  const { id } = await manager.createSandbox(NO_TAP);
+  await waitForEvent(events, id, "ready");
   assert.equal((await manager.inspectSandbox(id)).state, "ready");
 
   await manager.stopSandbox(id, 5_000);
@@ -53,38 +27,39 @@ homeTest("a sandbox becomes ready, is stopped, and is gone when it is removed", 
   await events.cancel();
 });
 
-homeTest("a subscriber gets the ready event of a sandbox that is created later", async ({ image }) => {
-  await using manager = new SandboxManager();
-  const events = subscribe(manager);
-  const { id, ip } = await manager.createSandbox(noTap(image));
+/** A subscriber gets the ready event of a sandbox that is created later. */
+homeTest("e2e_event_broadcast_ready", async ({ image }) => {
+  await using manager = seedManager(image);
+  const events = manager.subscribeEvents();
+
+  const { id, ip } = await manager.createSandbox(NO_TAP);
   assert.equal(ip, "", "no network, no address");
-  assert.ok(await waitForEvent(events, id, "ready"));
-  await events.cancel();
+  await waitForEvent(events, id, "ready");
+
   await manager.removeSandbox(id, true);
+  await events.cancel();
 });
 
-homeTest("a program's output comes in chunks, and its exit code last", async ({ image }) => {
-  await using manager = new SandboxManager();
-  const events = subscribe(manager);
-  const { id } = await manager.createSandbox(noTap(image));
-  assert.ok(await waitForEvent(events, id, "ready"));
+/** A program's output comes in chunks, and its exit code last. */
+homeTest("e2e_run_command", async ({ image }) => {
+  await using manager = seedManager(image);
+  const events = manager.subscribeEvents();
+
+  const { id } = await manager.createSandbox(NO_TAP);
+  await waitForEvent(events, id, "ready");
 
   const chunks = await manager.runInSandbox(id, {
     cmd: ["echo", "hello from vm"],
+    env: {},
     cwd: "/",
     user: "root",
+    tty: false,
     timeoutMs: 10_000,
   });
-  const decoder = new TextDecoder();
-  let stdout = "";
-  let exitCode = -1;
-  for await (const chunk of chunks) {
-    if (chunk.stream === "stdout") stdout += decoder.decode(chunk.data, { stream: true });
-    if (chunk.stream === "exit") exitCode = chunk.exitCode ?? -1;
-  }
-  assert.match(stdout, /hello from vm/);
-  assert.equal(exitCode, 0);
+  const { text, exit } = await collectChunks(chunks);
+  assert.equal(text, "hello from vm\n");
+  assert.equal(exit.exitCode, 0);
 
-  await events.cancel();
   await manager.removeSandbox(id, true);
+  await events.cancel();
 });

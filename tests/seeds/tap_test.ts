@@ -1,87 +1,56 @@
 /**
- * Sandboxes with a network of their own through `SandboxManager`, end to end: the part of arcbox-vm's end-to-end tests
- * that needs root, in this library's words.
+ * Port of arcbox-vm's `e2e.rs`: those of its tests that need root, each in a network namespace of its own. Names are kept.
  *
  * @module
  */
 import assert from "node:assert/strict";
-import { type SandboxEvent, SandboxManager } from "../../mod.ts";
 import { hasNetworkInterface } from "../../src/platform/network_interface.ts";
 import { namespaceTest, networkLeft } from "../support/network_namespace.ts";
-import { MEMORY_MIB } from "../support/vm.ts";
+import { seedManager, waitForEvent } from "../support/seed_manager.ts";
 
-const EVENT_TIMEOUT_MS = 120_000;
+/** Two sandboxes get different addresses, and both become ready. */
+namespaceTest(import.meta.url, "e2e_two_sandboxes_distinct_ips", async ({ image }) => {
+  await using manager = seedManager(image);
+  // One for each, so that waiting for the first takes no event from the second.
+  const [firstEvents, secondEvents] = [manager.subscribeEvents(), manager.subscribeEvents()];
 
-/** A manager whose sandboxes have a TAP device, unless they ask for something else. */
-function tapManager(image: string): SandboxManager {
-  const network = { mode: "tap", cidr: "172.99.0.0/24", gateway: "172.99.0.1" } as const;
-  return new SandboxManager({ defaults: { image, memoryMiB: MEMORY_MIB, network } });
-}
+  const first = await manager.createSandbox();
+  const second = await manager.createSandbox();
+  for (const { ip } of [first, second]) assert.match(ip, /^172\.99\.0\.\d+$/);
+  assert.notEqual(first.ip, second.ip, "sandboxes must receive distinct addresses");
 
-/** Reads events until `ready` of the sandbox comes; false if `failed` comes first. */
-async function becomesReady(events: ReadableStream<SandboxEvent>, id: string): Promise<boolean> {
-  for await (const event of events) {
-    if (event.sandboxId !== id) continue;
-    if (event.action === "ready") return true;
-    if (event.action !== "failed") continue;
-    console.error(`sandbox ${id} failed:`, event.attributes);
-    return false;
-  }
-  return false;
-}
+  await waitForEvent(firstEvents, first.id, "ready");
+  await waitForEvent(secondEvents, second.id, "ready");
+  const listed = await manager.listSandboxes("ready");
+  assert.deepEqual(
+    listed.map(({ ipAddress }) => ipAddress),
+    [first.ip, second.ip],
+  );
 
-/** A stream of events that does not outlast its test. */
-function subscribe(manager: SandboxManager): ReadableStream<SandboxEvent> {
-  return manager.subscribeEvents({ signal: AbortSignal.timeout(EVENT_TIMEOUT_MS) });
-}
+  await manager.removeSandbox(first.id, true);
+  await manager.removeSandbox(second.id, true);
+  assert.deepEqual(networkLeft(), []);
+  await Promise.all([firstEvents.cancel(), secondEvents.cancel()]);
+});
 
-namespaceTest(
-  import.meta.url,
-  "two sandboxes get different addresses, and both become ready",
-  async (test) => {
-    await using manager = tapManager(test.image);
-    // One for each, so that waiting for the first takes no event from the second.
-    const [firstEvents, secondEvents] = [subscribe(manager), subscribe(manager)];
+/** A sandbox's TAP device is there while it runs, and gone when it is removed. */
+namespaceTest(import.meta.url, "e2e_sandbox_with_tap_network", async ({ image }) => {
+  await using manager = seedManager(image);
+  const events = manager.subscribeEvents();
 
-    const first = await manager.createSandbox();
-    const second = await manager.createSandbox();
-    assert.match(first.ip, /^172\.99\.0\.\d+$/);
-    assert.notEqual(first.ip, second.ip, "sandboxes must receive distinct addresses");
+  const { id, ip } = await manager.createSandbox();
+  assert.ok(ip !== "", "mode tap assigns an address");
+  await waitForEvent(events, id, "ready");
 
-    assert.ok(await becomesReady(firstEvents, first.id), "the first sandbox reaches ready");
-    assert.ok(await becomesReady(secondEvents, second.id), "the second sandbox reaches ready");
-    const listed = await manager.listSandboxes("ready");
-    assert.deepEqual(
-      listed.map(({ ipAddress }) => ipAddress),
-      [first.ip, second.ip],
-    );
+  const { network } = await manager.inspectSandbox(id);
+  assert.ok(network, "mode tap tells of the network");
+  assert.equal(network.ipAddress, ip);
+  const { tapName = "" } = network;
+  assert.ok(tapName.length > 0 && tapName.length <= 15, tapName);
+  assert.ok(hasNetworkInterface(tapName), `${tapName} is there while the sandbox runs`);
 
-    await manager.removeSandbox(first.id, true);
-    await manager.removeSandbox(second.id, true);
-    assert.deepEqual(networkLeft(), []);
-  },
-);
-
-namespaceTest(
-  import.meta.url,
-  "a sandbox's TAP device is there while it runs, and gone when it is removed",
-  async (test) => {
-    await using manager = tapManager(test.image);
-    const events = subscribe(manager);
-
-    const { id, ip } = await manager.createSandbox();
-    assert.ok(ip !== "", "mode tap assigns an address");
-    assert.ok(await becomesReady(events, id), "the sandbox reaches ready");
-
-    const { network } = await manager.inspectSandbox(id);
-    assert.ok(network, "mode tap tells of the network");
-    assert.equal(network.ipAddress, ip);
-    const { tapName = "" } = network;
-    assert.ok(tapName.length > 0 && tapName.length <= 15, tapName);
-    assert.ok(hasNetworkInterface(tapName), `${tapName} is there while the sandbox runs`);
-
-    await manager.removeSandbox(id, true);
-    assert.ok(!hasNetworkInterface(tapName), `${tapName} is gone once the sandbox is removed`);
-    assert.deepEqual(networkLeft(), []);
-  },
-);
+  await manager.removeSandbox(id, true);
+  assert.ok(!hasNetworkInterface(tapName), `${tapName} is gone once the sandbox is removed`);
+  assert.deepEqual(networkLeft(), []);
+  await events.cancel();
+});

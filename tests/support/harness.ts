@@ -2,7 +2,8 @@
  * The one way in which this project writes tests, on Bun (`bun test`) and on Deno (`deno test`).
  *
  * `test()` runs by default. `vmTest()` boots a VM: it is skipped by default and runs under `bun test --only-ignored`
- * (or `MSB_ONLY_IGNORED=1`), where the others are left out. Assertions come from `node:assert/strict`.
+ * (or `MSB_ONLY_IGNORED=1`), where the others are left out. A VM test that this machine has not all for is skipped, and says
+ * what is missing; under `MSB_REQUIRE_VM=1` it fails. Assertions come from `node:assert/strict`.
  *
  * @module
  */
@@ -10,13 +11,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withReplay } from "./random.ts";
+import { within } from "./within.ts";
 
 /** How one test is run. */
 export interface TestOptions {
   /** Milliseconds until the test counts as failed. @default {30_000} for `test`, {180_000} for `vmTest` */
   timeoutMs?: number;
-  /** Why the test is skipped; `undefined` runs it. */
+  /** Why the test is not for this user or engine; `undefined` runs it. */
   skip?: string | undefined;
+  /** What this machine lacks for it. Then it is skipped, too; but under `MSB_REQUIRE_VM=1` a VM test fails. */
+  missing?: string | undefined;
 }
 
 type TestBody = () => void | Promise<void>;
@@ -27,24 +31,21 @@ const register = "Bun" in globalThis ? await bunRegister() : denoRegister();
 /** A test that needs no VM. */
 export function test(name: string, body: TestBody, options: TestOptions = {}): void {
   if (onlyIgnored) return;
-  register(name, () => withReplay(body), options.timeoutMs ?? 30_000, options.skip);
+  const { timeoutMs = 30_000, skip, missing } = options;
+  register(name, () => withReplay(body), timeoutMs, skip ?? missing);
 }
 
 /** A test that boots at least one VM: ignored unless asked for. See the module comment. */
 export function vmTest(name: string, body: TestBody, options: TestOptions = {}): void {
-  const skip = onlyIgnored ? (options.skip ?? vmUnavailable) : "boots a VM: run with --only-ignored";
-  // A test's own reason to skip (it runs as root, say) is no lack of a VM.
-  const lacksVm = onlyIgnored && options.skip === undefined && vmUnavailable !== undefined;
-  if (lacksVm && process.env["MSB_REQUIRE_VM"] === "1") {
-    register(
-      name,
-      () => Promise.reject(new Error(`MSB_REQUIRE_VM=1, but: ${vmUnavailable}`)),
-      1000,
-      undefined,
-    );
-    return;
+  const { skip, timeoutMs = 180_000 } = options;
+  if (!onlyIgnored) return register(name, body, timeoutMs, "boots a VM: run with --only-ignored");
+  const missing = options.missing ?? vmUnavailable;
+  // A test's own reason to skip (it is not for root, say) is nothing that could be installed.
+  if (skip === undefined && missing !== undefined && process.env["MSB_REQUIRE_VM"] === "1") {
+    const refusal = () => Promise.reject(new Error(`MSB_REQUIRE_VM=1, but: ${missing}`));
+    return register(name, refusal, timeoutMs, undefined);
   }
-  register(name, () => withReplay(body), options.timeoutMs ?? 180_000, skip);
+  register(name, () => withReplay(body), timeoutMs, skip ?? missing);
 }
 
 /** Why no VM can be booted on this machine; `undefined` where one can. */
@@ -91,18 +92,6 @@ function denoRegister(): Register {
       ignore: skip !== undefined,
       sanitizeOps: false, // node:* modules keep ops of their own across tests
       sanitizeResources: false,
-      fn: () => withTimeout(name, body, timeoutMs),
+      fn: () => within(timeoutMs, `"${name}"`, async () => body()),
     });
-}
-
-async function withTimeout(name: string, body: TestBody, timeoutMs: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`"${name}" did not finish in ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    await Promise.race([body(), expired]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -22,13 +22,19 @@ const PASSED_FILE = "MSB_TEST_NAMESPACE_PASSED";
 const TIMEOUT_MS = 300_000;
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
+/** What network namespaces are made with, and the packages that have it. */
+const TOOLS = { unshare: "util-linux", ip: "iproute2" } as const;
+
 /** Why there can be no network namespaces; `undefined` where there can. */
-export const namespaceProblem: string | undefined =
-  process.getuid?.() !== 0
-    ? "network namespaces and TAP devices need root"
-    : ["unshare", "ip"].some((program) => findProgram(program) === undefined)
-      ? "unshare (util-linux) or ip (iproute2) is not installed"
-      : undefined;
+export const namespaceProblem: string | undefined = findNamespaceProblem();
+
+function findNamespaceProblem(): string | undefined {
+  if (process.getuid?.() !== 0) return "network namespaces and TAP devices need root";
+  const missing = Object.entries(TOOLS).filter(([program]) => findProgram(program) === undefined);
+  if (missing.length === 0) return undefined;
+  const list = missing.map(([program, debianPackage]) => `${program} (${debianPackage})`);
+  return `not installed: ${list.join(", ")}`;
+}
 
 /** Whether this process has a network namespace of its own. */
 export const isNamespaced: boolean = process.env[INNER_TEST] !== undefined;
@@ -49,8 +55,9 @@ export function namespaceTest(
   file: string,
   name: string,
   body: (test: TestHome) => Promise<void>,
-  { timeoutMs = TIMEOUT_MS, skip: reason }: TestOptions = {},
+  options: TestOptions = {},
 ): void {
+  const { timeoutMs = TIMEOUT_MS } = options;
   const inner = process.env[INNER_TEST];
   if (inner === name) {
     const passed = process.env[PASSED_FILE] ?? "";
@@ -60,8 +67,9 @@ export function namespaceTest(
     };
     return homeTest(name, marked, { timeoutMs });
   }
-  const skip = namespaceProblem ?? imageProblem ?? reason;
-  if (inner === undefined) vmTest(name, () => runInside(fileURLToPath(file), name), { timeoutMs, skip });
+  const missing = namespaceProblem ?? imageProblem ?? options.missing;
+  const outer = { timeoutMs, skip: options.skip, missing };
+  if (inner === undefined) vmTest(name, () => runInside(fileURLToPath(file), name), outer);
 }
 
 /** What `ip` shows of this namespace. */

@@ -36,7 +36,7 @@ export function homeTest(
   vmTest(name, () => withTestHome(body), {
     timeoutMs: TEST_TIMEOUT_MS,
     ...options,
-    skip: options.skip ?? imageProblem,
+    missing: options.missing ?? imageProblem,
   });
 }
 

@@ -111,18 +111,21 @@ homeTest("create() says what is missing where no engine can run", async (test) =
   }
 });
 
-homeTest("create() refuses `krun` by name where KVM cannot run guests, and says why", async (test) => {
-  const report = await doctor();
-  if (report.kvm) return assert.equal(report.engine, process.env["MSB_ENGINE"] ?? "krun");
-  await assert.rejects(test.create({ engine: "krun" }), (error: unknown) => {
-    assert.ok(error instanceof EngineUnavailableError);
-    const reasons = report.problems.filter(
-      ({ kind }) => kind.startsWith("kvm") || kind === "noVirtualization",
-    );
-    assert.ok(reasons.some(({ message }) => error.message.includes(message)));
-    return true;
-  });
-});
+homeTest(
+  "create() refuses `krun` by name where KVM cannot run guests, and says why",
+  async (test) => {
+    const report = await doctor();
+    await assert.rejects(test.create({ engine: "krun" }), (error: unknown) => {
+      assert.ok(error instanceof EngineUnavailableError);
+      const reasons = report.problems.filter(
+        ({ kind }) => kind.startsWith("kvm") || kind === "noVirtualization",
+      );
+      assert.ok(reasons.some(({ message }) => error.message.includes(message)));
+      return true;
+    });
+  },
+  { skip: process.env["MSB_ONLY_IGNORED"] === "1" && (await doctor()).kvm ? "KVM works here" : undefined },
+);
 
 for (const step of STEPS) {
   homeTest(`create() that is aborted at step ${step} leaves nothing`, async (test) => {
@@ -146,6 +149,20 @@ for (const step of STEPS) {
       assert.equal((await (await test.create()).exec("true")).code, 0, "the name is free");
   });
 }
+
+homeTest(
+  "create() of a detached sandbox that is aborted while it boots never becomes ready",
+  async (test) => {
+    const controller = new AbortController();
+    const onStep = (step: CreateStep) => step === "engine" && controller.abort();
+    const options = { name: NAME, image: test.image, memoryMiB: 128, detached: true };
+    await assert.rejects(Sandbox.create(options, { signal: controller.signal, onStep }), AbortedError);
+    await assertGone(test);
+    const actions: string[] = [];
+    for await (const { action } of Sandbox.events({ name: NAME })) actions.push(action);
+    assert.deepEqual(actions, ["created", "starting", "failed"]);
+  },
+);
 
 homeTest("create() with a signal that has fired begins nothing", async (test) => {
   const signal = AbortSignal.abort();

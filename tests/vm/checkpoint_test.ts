@@ -14,18 +14,14 @@ import {
   SnapshotAlreadyExistsError,
   SnapshotNotFoundError,
 } from "../../mod.ts";
+import { collectChunks } from "../support/output_chunks.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm.ts";
 
 const NO_ID = "00000000-0000-4000-8000-000000000000";
 
 async function run(manager: SandboxManager, id: string, script: string): Promise<string> {
-  const chunks = await manager.runInSandbox(id, { cmd: ["sh", "-c", script] });
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const { stream, data, exitCode } of chunks) {
-    if (stream === "exit") assert.equal(exitCode, 0, script);
-    else text += decoder.decode(data, { stream: true });
-  }
+  const { text, exit } = await collectChunks(await manager.runInSandbox(id, { cmd: ["sh", "-c", script] }));
+  assert.equal(exit.exitCode, 0, script);
   return text;
 }
 

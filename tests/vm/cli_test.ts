@@ -73,7 +73,7 @@ homeTest(
     assert.deepEqual([status, stdout], [5, "30 100\r\ngo\r\n^Ccaught\r\n"]);
     assert.deepEqual(await names(), []);
   },
-  { skip: terminalProblem },
+  { missing: terminalProblem },
 );
 
 homeTest(
@@ -87,7 +87,7 @@ homeTest(
     assert.ok(stdout.includes("42done\r\n"), stdout);
     assert.deepEqual(await names(), []);
   },
-  { skip: terminalProblem },
+  { missing: terminalProblem },
 );
 
 homeTest(
@@ -101,7 +101,7 @@ homeTest(
     assert.ok(!stdout.includes("error:"), stdout);
     assert.deepEqual(await names(), []);
   },
-  { skip: terminalProblem },
+  { missing: terminalProblem },
 );
 
 homeTest("msb run --detach leaves a program that is logged, and stops behind it", async ({ image }) => {

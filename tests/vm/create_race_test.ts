@@ -10,12 +10,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Sandbox } from "../../mod.ts";
+import { countFrom } from "../support/count.ts";
 import { vmTest } from "../support/harness.ts";
 import { eventually, hostProcesses } from "../support/processes.ts";
 import { withTestHome } from "../support/vm.ts";
 import { Peer, PeerError } from "../support/vm_peer.ts";
 
-const TRIES = Number(process.env["MSB_RACE_TRIES"] ?? 100);
+const TRIES = countFrom("MSB_RACE_TRIES", 100);
 const TRY_TIMEOUT_MS = 20_000;
 
 vmTest(

@@ -47,7 +47,7 @@ homeTest(
       });
     }
   },
-  { skip: mountProblem },
+  { missing: mountProblem },
 );
 
 homeTest(
@@ -77,7 +77,7 @@ homeTest(
       await Sandbox.remove("full");
     });
   },
-  { skip: mountProblem },
+  { missing: mountProblem },
 );
 
 /** Runs `body` with a home on a file system of its own. */

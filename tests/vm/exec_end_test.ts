@@ -92,6 +92,7 @@ homeTest("exec() does not wait for what goes on in the background", async ({ cre
 homeTest("ExecHandle.signal() reaches the whole group; kill() cannot be ignored", async ({ create }) => {
   const sandbox = await create();
   const run = await sandbox.execStream("sh", ["-c", FAMILY]);
+  assert.equal(new TextDecoder().decode((await run.stdout.getReader().read()).value), "up\n");
   await run.signal(15);
   assert.equal((await run.wait()).signal, 15);
   await noSleepIsLeft(sandbox);

@@ -14,7 +14,7 @@ import { run, toolsProblem } from "../interop/image/tools.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm.ts";
 import { buildTar } from "../unit/image/tar_builder.ts";
 
-const OPTIONS = { skip: toolsProblem };
+const OPTIONS = { missing: toolsProblem };
 
 /** The lister, built for host and guest alike. */
 async function buildLister(scratch: string): Promise<string> {

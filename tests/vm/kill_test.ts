@@ -17,7 +17,7 @@ import {
   type SandboxStatus,
 } from "../../mod.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
-import { seededRandom } from "../support/random.ts";
+import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { discard, homeTest, MEMORY_MIB, type TestHome } from "../support/vm.ts";
 import { Peer } from "../support/vm_peer.ts";
 
@@ -37,15 +37,18 @@ homeTest(
   async (test) => {
     const random = seededRandom("host killed during create");
     const bootMs = await measureBoot(test);
-    for (let round = 0; round < CREATE_ROUNDS; round++) {
+    let interrupted = 0;
+    for (const [round, moment] of moments(random, CREATE_ROUNDS, bootMs).entries()) {
       const creating = attempt(test.create({ name: NAME }));
       await eventually(() => assert.equal(hostProcesses(test.home).length, 1));
-      await delay(random.integer(0, bootMs));
+      await delay(moment);
       killHosts(test.home);
       const created = await creating;
       if (created instanceof Error) assert.ok(created instanceof BootStartError, String(created));
+      if (created instanceof Error) interrupted++;
       await assertUsable(test, created instanceof Error ? [] : ["crashed"], round);
     }
+    assert.ok(interrupted > 0, "every kill came too late");
   },
   options,
 );
@@ -54,10 +57,10 @@ homeTest(
   "SIGKILL of the VM host process during exec() leaves a crashed sandbox",
   async (test) => {
     const random = seededRandom("host killed during exec");
-    for (let round = 0; round < EXEC_ROUNDS; round++) {
+    for (const [round, moment] of moments(random, EXEC_ROUNDS, EXEC_MS).entries()) {
       const sandbox = await test.create({ name: NAME });
       const running = attempt(sandbox.shell("head -c 3000000 /dev/zero; sleep 1000"));
-      await delay(random.integer(0, EXEC_MS));
+      await delay(moment);
       killHosts(test.home);
       const error = await running;
       // Before the connection was made it is a sandbox that does not run, after that a connection that was lost.
@@ -73,10 +76,10 @@ homeTest(
   "SIGKILL of the VM host process during stop() leaves a sandbox that has ended",
   async (test) => {
     const random = seededRandom("host killed during stop");
-    for (let round = 0; round < STOP_ROUNDS; round++) {
+    for (const [round, moment] of moments(random, STOP_ROUNDS, STOP_MS).entries()) {
       const sandbox = await test.create({ name: NAME });
       const stopping = sandbox.stop();
-      await delay(random.integer(0, STOP_MS));
+      await delay(moment);
       killHosts(test.home);
       await stopping;
       await assertUsable(test, ["crashed", "stopped"], round);
@@ -90,13 +93,15 @@ homeTest(
   async (test) => {
     const random = seededRandom("creator killed during create");
     const bootMs = await measureBoot(test);
-    for (let round = 0; round < CREATE_ROUNDS; round++) {
+    // Its own start takes a while, too.
+    for (const [round, moment] of moments(random, CREATE_ROUNDS, bootMs * 2).entries()) {
       await using creator = new Peer();
       creator.send({ action: "create", options: optionsOf(test) });
-      await delay(random.integer(0, bootMs * 2)); // its start takes a while, too
+      await delay(moment);
       await creator.kill();
       await assertUsable(test, ["stopped"], round);
     }
+    assert.ok((await unfinishedCreations()) > 0, "every kill came too early or too late");
   },
   options,
 );
@@ -105,19 +110,28 @@ homeTest(
   "SIGKILL of the owner during exec() and stop() leaves a sandbox that stops",
   async (test) => {
     const random = seededRandom("owner killed during exec and stop");
-    for (let round = 0; round < EXEC_ROUNDS + STOP_ROUNDS; round++) {
+    const whens = [...moments(random, EXEC_ROUNDS, EXEC_MS), ...moments(random, STOP_ROUNDS, STOP_MS)];
+    for (const [round, moment] of whens.entries()) {
       await using owner = new Peer();
       await owner.ask({ action: "create", options: optionsOf(test) });
-      const isExec = round < EXEC_ROUNDS;
-      if (isExec) owner.send({ action: "exec", name: NAME, argv: ["sh", "-c", "yes | head -c 3000000"] });
+      if (round < EXEC_ROUNDS)
+        owner.send({ action: "exec", name: NAME, argv: ["sh", "-c", "yes | head -c 3000000"] });
       else owner.send({ action: "stop", name: NAME });
-      await delay(random.integer(0, isExec ? EXEC_MS : STOP_MS));
+      await delay(moment);
       await owner.kill();
       await assertUsable(test, ["stopped"], round);
     }
   },
   options,
 );
+
+/** A random moment in each of `count` equal parts of `spanMs`: so there are early ones and late ones in every run. */
+function moments(random: SeededRandom, count: number, spanMs: number): number[] {
+  return Array.from(
+    { length: count },
+    (_, part) => ((part + random.integer(0, 999) / 1000) * spanMs) / count,
+  );
+}
 
 /**
  * Asserts that the victim is gone or, if there is a choice of `statuses`, in one of those; that no process and no socket
@@ -142,24 +156,39 @@ async function assertUsable(
 
 /** The victim's status once everything has come to rest; `undefined` if it is gone. */
 async function settledStatus(home: string): Promise<SandboxStatus | undefined> {
-  let status: SandboxStatus | undefined;
   await eventually(async () => {
-    const handle = await Sandbox.get(NAME).catch((error: unknown) => {
-      assert.ok(error instanceof SandboxNotFoundError, String(error));
-    });
-    status = handle?.status;
+    await presentStatus(); // whoever looks clears away what was left
     assert.deepEqual({ processes: processesOf(home), run: runDirectories(home) }, { processes: [], run: [] });
   }, 60_000);
-  return status;
+  return await presentStatus(); // not the one before: its process may have ended since
 }
 
-/** How long a create takes here and now, in milliseconds. */
+async function presentStatus(): Promise<SandboxStatus | undefined> {
+  const handle = await Sandbox.get(NAME).catch((error: unknown) => {
+    assert.ok(error instanceof SandboxNotFoundError, String(error));
+  });
+  return handle?.status;
+}
+
+/** How long a create takes here and now, in milliseconds, where image and kernel are there already. */
 async function measureBoot(test: TestHome): Promise<number> {
+  await test.create({ name: NAME });
+  await discard(NAME);
   const begin = performance.now();
   await test.create({ name: NAME });
   const bootMs = Math.ceil(performance.now() - begin);
   await discard(NAME);
   return bootMs;
+}
+
+/** How many creations had begun, and came to nothing. */
+async function unfinishedCreations(): Promise<number> {
+  const ids = new Set<string>();
+  for await (const { sandboxId, action } of Sandbox.events({ name: NAME })) {
+    if (action === "created") ids.add(sandboxId);
+    if (action === "ready") ids.delete(sandboxId);
+  }
+  return ids.size;
 }
 
 function optionsOf(test: TestHome) {

@@ -5,7 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { ExecFailedError, InvalidConfigError, Sandbox, SandboxNotFoundError } from "../../mod.ts";
+import {
+  AgentDisconnectedError,
+  ExecFailedError,
+  InvalidConfigError,
+  Sandbox,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+} from "../../mod.ts";
 import { eventually } from "../support/processes.ts";
 import { homeTest } from "../support/vm.ts";
 
@@ -58,7 +65,9 @@ homeTest(
         await delay(100);
       }
     })();
-    const ended = assert.rejects(pinging);
+    const ended = assert.rejects(pinging, (error: unknown) => {
+      return error instanceof AgentDisconnectedError || error instanceof SandboxNotRunningError;
+    });
     const { status, reason } = await handle.waitUntilStopped();
     assert.deepEqual([status, reason], ["stopped", "idleTimeout"]);
     await ended;

@@ -7,7 +7,6 @@ import assert from "node:assert/strict";
 import {
   ExecFailedError,
   InvalidConfigError,
-  type OutputChunk,
   Sandbox,
   SandboxAlreadyExistsError,
   type SandboxEvent,
@@ -16,6 +15,7 @@ import {
   SandboxNotRunningError,
   SandboxStillRunningError,
 } from "../../mod.ts";
+import { collectChunks } from "../support/output_chunks.ts";
 import { eventually, hostProcesses } from "../support/processes.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm.ts";
 
@@ -31,19 +31,9 @@ async function actionsUntil(
   for await (const event of events.values({ preventCancel: true })) {
     if (event.sandboxId !== id) continue;
     seen.push(event.action);
-    if (actions.includes(event.action)) break;
+    if (actions.includes(event.action)) return seen;
   }
-  return seen;
-}
-
-async function collect(chunks: ReadableStream<OutputChunk>): Promise<{ text: string; exit: OutputChunk }> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of chunks) {
-    if (chunk.stream === "exit") return { text, exit: chunk };
-    text += decoder.decode(chunk.data, { stream: true });
-  }
-  throw new Error("the stream ended without an exit chunk");
+  throw new Error(`the events ended after ${seen.join(" ") || "none"}, without ${actions.join(" or ")}`);
 }
 
 homeTest("SandboxManager shows a sandbox's states, labels and last exit", async ({ image }) => {
@@ -58,7 +48,7 @@ homeTest("SandboxManager shows a sandbox's states, labels and last exit", async 
   await assert.rejects(manager.createSandbox({ name: "shown" }), SandboxAlreadyExistsError);
 
   // A program waits for the boot.
-  const { text, exit } = await collect(
+  const { text, exit } = await collectChunks(
     await manager.runInSandbox(id, { cmd: ["sh", "-c", "echo out; exit 3"] }),
   );
   assert.deepEqual([text, exit.exitCode, exit.signal, exit.data.length], ["out\n", 3, undefined, 0]);
@@ -103,16 +93,16 @@ homeTest("SandboxManager.execInSandbox() writes, resizes and signals", async ({ 
   const writer = cat.stdin.getWriter();
   await writer.write(new TextEncoder().encode("typed"));
   await writer.close();
-  assert.deepEqual((await collect(cat.output)).text, "typed");
+  assert.deepEqual((await collectChunks(cat.output)).text, "typed");
 
   const tty = await manager.execInSandbox(id, { cmd: ["sh", "-c", "read x; stty size"], tty: true });
   await tty.resize(40, 100);
   await tty.stdin.getWriter().write(new TextEncoder().encode("\n"));
-  assert.match((await collect(tty.output)).text, /40 100/);
+  assert.match((await collectChunks(tty.output)).text, /40 100/);
 
   const sleep = await manager.execInSandbox(id, { cmd: ["sleep", "1000"] });
   await sleep.signal(15);
-  assert.deepEqual((await collect(sleep.output)).exit.signal, 15);
+  assert.deepEqual((await collectChunks(sleep.output)).exit.signal, 15);
 
   await assert.rejects(manager.runInSandbox(id, { cmd: ["no-such-program"] }), ExecFailedError);
   await assert.rejects(manager.runInSandbox(id, { cmd: [] }), InvalidConfigError);
@@ -178,7 +168,7 @@ homeTest("a new SandboxManager finds what another one left running", async ({ im
   {
     await using first = new SandboxManager({ defaults: { image, memoryMiB: MEMORY_MIB } });
     ({ id } = await first.createSandbox({ name: "left", labels: { kept: "yes" } }));
-    await collect(await first.runInSandbox(id, { cmd: ["true"] }));
+    await collectChunks(await first.runInSandbox(id, { cmd: ["true"] }));
   }
   await using second = new SandboxManager();
   // That the last program has ended may be told a moment later.
@@ -187,7 +177,10 @@ homeTest("a new SandboxManager finds what another one left running", async ({ im
     assert.deepEqual([found?.name, found?.state, found?.labels], ["left", "ready", { kept: "yes" }]);
     assert.deepEqual(others, []);
   });
-  assert.equal((await collect(await second.runInSandbox(id, { cmd: ["echo", "here"] }))).text, "here\n");
+  assert.equal(
+    (await collectChunks(await second.runInSandbox(id, { cmd: ["echo", "here"] }))).text,
+    "here\n",
+  );
   assert.equal((await Sandbox.get("left")).id, id);
   await second.removeSandbox(id, true);
 });

@@ -5,10 +5,12 @@
  */
 import assert from "node:assert/strict";
 import { type SandboxEvent, SandboxManager } from "../../mod.ts";
+import { countFrom } from "../support/count.ts";
+import { collectChunks } from "../support/output_chunks.ts";
 import { hostProcesses, processesOf } from "../support/processes.ts";
 import { homeTest } from "../support/vm.ts";
 
-const COUNT = Number(process.env["MSB_MANY_COUNT"] ?? 8);
+const COUNT = countFrom("MSB_MANY_COUNT", 8);
 const MEMORY_MIB = 64;
 /** By which a guest keeps time without being woken for it. */
 const GOOD_CLOCKS = ["tsc", "kvm-clock", "arch_sys_counter"];
@@ -57,14 +59,11 @@ async function allReady(events: ReadableStream<SandboxEvent>, ids: readonly stri
     if (action === "ready") waiting.delete(sandboxId);
     if (waiting.size === 0) return;
   }
+  assert.fail(`the events ended before ${waiting.size} were ready`);
 }
 
 async function output(manager: SandboxManager, id: string, cmd: readonly string[]): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const { stream, data, exitCode } of await manager.runInSandbox(id, { cmd })) {
-    if (stream === "exit") assert.equal(exitCode, 0);
-    else text += decoder.decode(data, { stream: true });
-  }
+  const { text, exit } = await collectChunks(await manager.runInSandbox(id, { cmd }));
+  assert.equal(exit.exitCode, 0);
   return text;
 }

@@ -13,8 +13,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox, Snapshot, type TapNetworkOptions } from "../../mod.ts";
+import { Sandbox, SandboxNotFoundError, Snapshot, type TapNetworkOptions } from "../../mod.ts";
 import { openRegistry } from "../../src/sandbox/core.ts";
+import { countFrom } from "../support/count.ts";
 import { FakeQemu, fakeQemuProblem } from "../support/fake_qemu.ts";
 import { assertConsistent, recentHistory } from "../support/model_check.ts";
 import { Driver, tolerantly } from "../support/model_driver.ts";
@@ -22,8 +23,8 @@ import { isNamespaced, namespaceOrHomeTest, networkLeft } from "../support/netwo
 import { eventually, hostProcesses, kill, processesOf, runRoot } from "../support/processes.ts";
 import { seededRandom } from "../support/random.ts";
 
-const STEPS = Number(process.env["MSB_MODEL_STEPS"] ?? 2_000);
-const VM_STEPS = Number(process.env["MSB_MODEL_VM_STEPS"] ?? 30);
+const STEPS = countFrom("MSB_MODEL_STEPS", 2_000);
+const VM_STEPS = countFrom("MSB_MODEL_VM_STEPS", 30);
 /** Processes that take steps at the same time. */
 const DRIVERS = 2;
 /** Steps of one driver between two looks at everything, during which nothing goes on. */
@@ -73,7 +74,7 @@ namespaceOrHomeTest(
       await Promise.all(drivers.map((driver) => driver.kill()));
     }
   },
-  { timeoutMs: 900_000, skip: fakeQemuProblem },
+  { timeoutMs: 900_000, missing: fakeQemuProblem },
 );
 
 /** The smallest image that there is. */
@@ -105,7 +106,9 @@ namespaceOrHomeTest(
       const action = random.pick(possible(known));
       steps.push(action);
       known = await vmStep(action, known);
-      const found = await Sandbox.get(name).catch(() => undefined);
+      const found = await Sandbox.get(name).catch((error: unknown) => {
+        assert.ok(error instanceof SandboxNotFoundError, String(error));
+      });
       assert.deepEqual([found?.id, found?.status], [known?.id, known?.status], steps.join(" "));
       const isRunning = known?.status === "running";
       assert.equal(hostProcesses(home).length, isRunning ? 1 : 0, steps.join(" "));

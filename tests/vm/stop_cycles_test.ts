@@ -8,11 +8,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Sandbox, Stdin } from "../../mod.ts";
+import { countFrom } from "../support/count.ts";
 import { assertCleanDisk } from "../support/disks.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { homeTest } from "../support/vm.ts";
 
-const CYCLES = Number(process.env["MSB_STOP_CYCLES"] ?? 20);
+const CYCLES = countFrom("MSB_STOP_CYCLES", 20);
 const CYCLE_TIMEOUT_MS = 60_000;
 const WRITES_MAX = 6;
 const FILES = ["a", "b", "c", "d", "e", "f"];

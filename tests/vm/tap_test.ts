@@ -1,8 +1,6 @@
 /** Network mode `tap` in a real guest, each test in a network namespace of its own. @module */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import {
   NetworkError,
   NetworkExhaustedError,
@@ -11,12 +9,15 @@ import {
   type TapNetworkOptions,
 } from "../../mod.ts";
 import { hasNetworkInterface } from "../../src/platform/network_interface.ts";
+import { GREETING, startGreeter } from "../support/greeter.ts";
 import { ip, namespaceTest, networkLeft } from "../support/network_namespace.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
 
 const NETWORK: TapNetworkOptions = { mode: "tap", cidr: "10.9.0.0/24" };
 const GATEWAY = "10.9.0.1";
 const PORT = 8080;
+/** Routing rules of a sandbox that is kept apart. */
+const RULES_ISOLATED = 3;
 
 /** One of the kernel's counters, e.g. `Icmp`, `InEchos`. See RFC 4293. */
 function counterOf(snmp: string, group: string, counter: string): number {
@@ -51,26 +52,26 @@ namespaceTest(
   "network tap joins host and guest, and nothing of it is left after a stop",
   async ({ create }) => {
     const dns = ["10.9.0.1", "192.0.2.53"];
-    const sandbox = await create({ network: { ...NETWORK, dns } });
+    const ports = [{ hostPort: 0, guestPort: PORT }];
+    const sandbox = await create({ network: { ...NETWORK, dns }, ports });
     const { ip: address = "", gateway, mac = "", tapName = "", mode } = await sandbox.network.info();
     assert.deepEqual([mode, address, gateway], ["tap", "10.9.0.2", GATEWAY]);
+    assert.match(mac, /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/);
+    assert.deepEqual([hasNetworkInterface(tapName), networkLeft().length], [true, 1 + RULES_ISOLATED]);
     const shown = await sandbox.shell("ip address show dev eth0; ip route; cat /etc/resolv.conf");
     for (const word of [`inet ${address}/32`, mac, `default via ${GATEWAY}`, ...dns])
       assert.ok(shown.stdout().includes(word), `${word} in ${shown.stdout()}`);
     assert.match(ip("address", "show", "dev", tapName), new RegExp(`inet ${GATEWAY} peer ${address}/32`));
     assert.doesNotMatch(ip("-detail", "link", "show", "dev", tapName), /master|bridge/);
 
-    await sandbox.shell(`echo "from the guest" >/tmp/page; httpd -h /tmp -p ${address}:${PORT}`);
-    const page = await fetch(`http://${address}:${PORT}/page`);
-    assert.equal(await page.text(), "from the guest\n");
+    await sandbox.shell(`echo "from the guest" >/tmp/page; httpd -h /tmp -p ${PORT}`);
+    const [published] = await sandbox.network.ports.list();
+    for (const server of [`${address}:${PORT}`, `127.0.0.1:${published?.hostPort}`])
+      assert.equal(await (await fetch(`http://${server}/page`)).text(), "from the guest\n", server);
 
-    const server = createServer((socket) => void socket.on("error", () => {}).end("from the host\n"));
-    server.listen(0, GATEWAY);
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    const read = await sandbox.exec("timeout", ["10", "nc", GATEWAY, String(port)]);
-    server.close();
-    assert.equal(read.stdout(), "from the host\n");
+    using greeter = await startGreeter(GATEWAY);
+    const read = await sandbox.exec("timeout", ["10", "nc", GATEWAY, String(greeter.port)]);
+    assert.equal(read.stdout(), GREETING);
 
     await sandbox.stop();
     assert.deepEqual([hasNetworkInterface(tapName), networkLeft()], [false, []]);
@@ -127,6 +128,7 @@ namespaceTest(
   async ({ create, home }) => {
     const sandbox = await create({ network: NETWORK });
     const { tapName = "", ip: address } = await sandbox.network.info();
+    assert.equal(hasNetworkInterface(tapName), true);
     for (const { pid } of hostProcesses(home)) kill(pid);
     await eventually(() => assert.equal(hasNetworkInterface(tapName), false)); // nobody has looked yet
     const handle = await Sandbox.get(sandbox.name);

@@ -1,4 +1,4 @@
-/** Published UDP ports of a real guest, in network modes with a device and without. @module */
+/** Published UDP ports of a real guest, in a network mode without a device and in one with. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
@@ -12,7 +12,8 @@ import { homeTest } from "../support/vm.ts";
 
 const SOURCE = fileURLToPath(new URL("../support/udp_echo.c", import.meta.url));
 const COMPILER = findProgram("musl-gcc") ?? findProgram("cc");
-const skip = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
+const missing = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
+const passtProblem = findProgram("passt") === undefined ? "passt is not installed" : undefined;
 const PORT = 5353;
 const LOOPBACK = "127.0.0.1";
 const ATTEMPTS_MAX = 200;
@@ -78,5 +79,23 @@ homeTest(
     await once(free, "listening");
     for (const socket of [first, second, free]) socket.close();
   },
-  { skip },
+  { missing },
+);
+
+homeTest(
+  "UDP ports lead through the guest's agent where the guest has a network device, too",
+  async ({ create, image }) => {
+    addServer(image);
+    const sandbox = await create({
+      network: "user",
+      ports: [{ protocol: "udp", hostPort: 0, guestPort: PORT }],
+    });
+    await sandbox.shell(`udp-echo ${PORT} >/dev/null 2>&1 &`);
+    const [published] = await sandbox.network.ports.list();
+    assert.ok(published);
+    const socket = await open();
+    await echoes(socket, new TextEncoder().encode("to and fro"), published.hostPort);
+    socket.close();
+  },
+  { missing: missing ?? passtProblem },
 );

@@ -16,11 +16,14 @@ const ETIMEDOUT = 110;
 /** A guest whose answers a test gives by hand. */
 class FakeGuest {
   readonly asked: { readonly question: string; readonly answer: (state: StandstillState) => void }[] = [];
+  /** All that it was told, in order. */
+  readonly told: string[] = [];
   #changed = Promise.withResolvers<void>();
 
   get link(): AgentLink {
     const ask = (question: string) =>
       new Promise<StandstillState>((answer) => {
+        this.told.push(question);
         this.asked.push({ question, answer });
         this.#changed.resolve();
         this.#changed = Promise.withResolvers<void>();
@@ -28,7 +31,7 @@ class FakeGuest {
     const link: Pick<AgentLink, "pause" | "freeze" | "syncClock"> = {
       pause: (on) => ask(on ? "pause" : "resume"),
       freeze: (on) => ask(on ? "freeze" : "thaw"),
-      syncClock: () => {},
+      syncClock: () => void this.told.push("clock"),
     };
     return link as AgentLink;
   }
@@ -75,6 +78,8 @@ test("Pause.set() moves the sandbox to paused and back, and records each once", 
   await guest.expect("resume", OFF);
   await guest.expect("resume", OFF);
   assert.deepEqual(await Promise.all(answers), [ON, ON, OFF, OFF]);
+  // The clock is right before any program goes on.
+  assert.deepEqual(guest.told, ["pause", "pause", "clock", "resume", "clock", "resume"]);
   assert.equal(status(), "running");
   const actions = registry.eventLog.read({ after: 0, limit: 100 }).events.map(({ action }) => action);
   assert.deepEqual(actions.slice(-2), ["paused", "resumed"]);
