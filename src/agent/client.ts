@@ -40,6 +40,11 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What leads to the VM host process of a sandbox. */
+export interface Connector {
+  connect(options?: ConnectOptions): Promise<AgentClient>;
+}
+
 /**
  * One connection, many exec sessions. It keeps the process alive only while something is under way on it.
  */
@@ -262,10 +267,8 @@ export class AgentClient {
   #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {
     this.#sessions.set(stream, session);
     this.#hold();
-    session.finished.then(() => {
-      this.#sessions.delete(stream);
-      this.#letGo();
-    });
+    session.finished.then(() => this.#sessions.delete(stream));
+    session.released.then(() => this.#letGo());
     session.begin();
     if (this.#isClosed) this.#disconnected();
     return session;

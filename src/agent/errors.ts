@@ -76,14 +76,14 @@ export class ExecFailedError extends MicrosandboxError {
   }
 }
 
-/** The program ran longer than its `timeoutMs` and was killed. What it had written is in the fields. */
+/** The program, its start included, took longer than its `timeoutMs` and was killed. What it had written is in the fields. */
 export class ExecTimeoutError extends MicrosandboxError {
   readonly timeoutMs: number;
   readonly stdout: Uint8Array;
   readonly stderr: Uint8Array;
 
   constructor(command: string, timeoutMs: number, stdout: Uint8Array, stderr: Uint8Array) {
-    super("execTimeout", `${JSON.stringify(command)} ran longer than ${timeoutMs} ms and was killed`);
+    super("execTimeout", `${JSON.stringify(command)} took longer than ${timeoutMs} ms and was killed`);
     this.timeoutMs = timeoutMs;
     this.stdout = stdout;
     this.stderr = stderr;

@@ -56,6 +56,8 @@ export class ExecSession {
   readonly settled: Promise<ExecExit>;
   /** Resolves when the stream number is free again. Never rejects. */
   readonly finished: Promise<void>;
+  /** Resolves when nobody waits for it any more: it is finished, or was closed for an error of ours. Never rejects. */
+  readonly released: Promise<void>;
   /** Its number in the sandbox's log. */
   readonly logSessionId: number;
   readonly stdin: InputChannel;
@@ -67,6 +69,7 @@ export class ExecSession {
   readonly #exited = Promise.withResolvers<ExecExit>();
   readonly #settled = Promise.withResolvers<ExecExit>();
   readonly #finished = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
   readonly #arrivals = { next: 0 };
   #exit: ExecExit | undefined;
   #closing = false;
@@ -80,6 +83,7 @@ export class ExecSession {
     this.exited = this.#exited.promise;
     this.settled = this.#settled.promise;
     this.finished = this.#finished.promise;
+    this.released = this.#released.promise;
     // Callers need not look at each of these; a failure shows in those they do look at.
     for (const promise of [this.started, this.exited, this.settled]) promise.catch(() => {});
     const send = (frame: Bytes) => connection.send(frame);
@@ -139,13 +143,16 @@ export class ExecSession {
 
   /**
    * Says that nothing more is wanted. A process that still runs is killed with its group. Outputs end after what has
-   * arrived, with `error` if that is the reason.
+   * arrived, with `error` if that is the reason; the input is dropped then, as the other side may hang.
    */
   close(error?: Error): void {
     if (this.#closing) return;
     this.#closing = true;
     this.#connection.send(encodeMessage("close", this.#stream, {}));
     for (const channel of this.outputs.values()) channel.finish(error);
+    if (error === undefined) return;
+    this.stdin.finish();
+    this.#released.resolve();
   }
 
   receive(message: Message): void {
@@ -202,6 +209,7 @@ export class ExecSession {
     // A channel that has not ended by now was cut off, even if its program had exited.
     for (const channel of this.outputs.values()) channel.finish(error);
     this.#finished.resolve();
+    this.#released.resolve();
   }
 }
 

@@ -30,6 +30,8 @@ export class TcpSession {
   readonly connected: Promise<void>;
   /** Resolves when the stream number is free again, with what broke the connection if something did. Never rejects. */
   readonly finished: Promise<Error | undefined>;
+  /** Resolves when nobody waits for it any more. */
+  readonly released: Promise<unknown>;
   /** To the peer. To be written to once connected. */
   readonly input: InputChannel;
   /** From the peer. */
@@ -49,6 +51,7 @@ export class TcpSession {
     this.connected = this.#connected.promise;
     this.connected.catch(() => {}); // `finished` tells as well
     this.finished = this.#finished.promise;
+    this.released = this.finished;
     const send = (frame: Bytes) => sink.send(frame);
     this.input = new InputChannel(stream, send, () => sink.drained());
     this.output = new OutputChannel("stdout", stream, send, { next: 0 });

@@ -3,14 +3,18 @@
  *
  * @module
  */
-import type { AgentClient } from "../agent/client.ts";
+import type { Connector } from "../agent/client.ts";
 import { ExecOutputLimitError, ExecTimeoutError } from "../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../agent/exec_session.ts";
 import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
-import { AbortedError, InternalError } from "../base/errors.ts";
+import { CallLimit } from "../base/call_limit.ts";
+import { AbortedError, InternalError, TimeoutError } from "../base/errors.ts";
+import { settlesWithin } from "../base/settles_within.ts";
 import type { ExecRequest } from "./exec_options.ts";
 
 const SIGKILL = 9;
+/** How long a program that was killed may take to be gone. */
+const GONE_TIMEOUT_MS = 10_000;
 
 /** How a program ended. */
 export interface ExitStatus {
@@ -109,8 +113,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   readonly pid: number;
   readonly #session: ExecSession;
   readonly #request: ExecRequest;
-  readonly #timeout: ReturnType<typeof setTimeout> | undefined;
-  readonly #onAbort: () => void;
+  readonly #limit: CallLimit;
   #stdout: ReadableStream<Bytes> | undefined;
   #stderr: ReadableStream<Bytes> | undefined;
   #stdin: WritableStream<Uint8Array> | undefined;
@@ -120,29 +123,34 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   #ending: Error | undefined;
   #events: AsyncGenerator<ExecEvent, void, void> | undefined;
 
-  /** @throws {ExecFailedError} if the program cannot be started. */
-  static async start(client: AgentClient, request: ExecRequest): Promise<ExecHandle> {
-    if (request.signal?.aborted) throw new AbortedError(request.start.argv[0] ?? "", request.signal.reason);
-    const session = client.startExec(request.start);
-    return new ExecHandle(session, request, await session.started);
+  /**
+   * Starts a program. Its time limit and its signal count from here: a host or guest that hangs answers nothing.
+   *
+   * @throws {ExecFailedError} if the program cannot be started.
+   * @throws {ExecTimeoutError | AbortedError} if the limit is reached first; one that is started later is killed at once.
+   */
+  static async start(sandbox: Connector, request: ExecRequest): Promise<ExecHandle> {
+    const limit = limitOf(request);
+    let session: ExecSession | undefined;
+    try {
+      const client = await sandbox.connect({ signal: limit.signal });
+      session = client.startExec(request.start);
+      return new ExecHandle(session, request, limit, await limit.race(session.started));
+    } catch (error) {
+      limit[Symbol.dispose]();
+      if (limit.error === undefined) throw error;
+      if (session !== undefined) killSession(session, request, limit.error);
+      throw limit.error;
+    }
   }
 
-  private constructor(session: ExecSession, request: ExecRequest, pid: number) {
+  private constructor(session: ExecSession, request: ExecRequest, limit: CallLimit, pid: number) {
     this.#session = session;
     this.#request = request;
+    this.#limit = limit;
     this.pid = pid;
     this.#failed.promise.catch(() => {}); // seen by whoever reads this handle
-    const { timeoutMs, signal } = request;
-    this.#onAbort = () => this.#endWith(new AbortedError(this.#command, signal?.reason));
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (signal?.aborted) this.#onAbort();
-    if (timeoutMs !== undefined) {
-      const none = new Uint8Array(0);
-      this.#timeout = setTimeout(
-        () => this.#endWith(new ExecTimeoutError(this.#command, timeoutMs, none, none)),
-        timeoutMs,
-      );
-    }
+    limit.onReached((error) => this.#endWith(error));
     session.finished.then(() => this.#release());
     session.exited.then(() => this.#release()).catch(() => {});
     if (request.input !== undefined) this.#feed(request.input);
@@ -256,11 +264,15 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   /**
    * Kills the program if it still runs, and waits until it is gone: not for others that it left behind with its pipes. One
    * that was started detached goes on.
+   *
+   * @throws {TimeoutError} if the sandbox does not say so in 10 s.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session.close();
     if (this.#request.start.detached === true) return;
-    await Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
+    const gone = Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
+    if (!(await settlesWithin(gone, GONE_TIMEOUT_MS)))
+      throw new TimeoutError(`the end of ${this.#command} after it was killed`, GONE_TIMEOUT_MS);
   }
 
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
@@ -313,19 +325,34 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   #endWith(error: Error): void {
     this.#ending ??= error;
     this.#failed.reject(this.#ending);
-    if (this.#request.start.detached === true) this.#session.signal(SIGKILL); // which closing does to the others
-    this.#session.close(this.#ending);
+    killSession(this.#session, this.#request, this.#ending);
     this.#release();
   }
 
   #release(): void {
-    clearTimeout(this.#timeout);
-    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+    this.#limit[Symbol.dispose]();
   }
 
   get #command(): string {
     return this.#request.start.argv[0] ?? "";
   }
+}
+
+function limitOf({ start, timeoutMs, signal }: ExecRequest): CallLimit {
+  const command = start.argv[0] ?? "";
+  const none = new Uint8Array(0);
+  return new CallLimit({
+    timeoutMs,
+    signal,
+    late: (limitMs) => new ExecTimeoutError(command, limitMs, none, none),
+    aborted: (reason) => new AbortedError(command, reason),
+  });
+}
+
+/** Ends a program, or the start of one, for a reason that every reader is to see. */
+function killSession(session: ExecSession, { start }: ExecRequest, error: Error): void {
+  if (start.detached === true) session.signal(SIGKILL); // which closing does to the others
+  session.close(error);
 }
 
 interface Candidate<C> {

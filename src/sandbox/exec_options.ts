@@ -38,7 +38,10 @@ export interface ExecOptions {
   readonly stdin?: StdinMode | undefined;
   /** Runs on a pseudo-terminal: output arrives merged, as stdout. @default {false} */
   readonly tty?: boolean | { readonly rows: number; readonly columns: number } | undefined;
-  /** Kills the process group and rejects with `ExecTimeoutError` after so many milliseconds. @default none */
+  /**
+   * Kills the process group and rejects with `ExecTimeoutError` so many milliseconds after the call, whether the program
+   * has started by then or not. @default none
+   */
   readonly timeoutMs?: number | undefined;
   readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
   /** Most bytes that `exec` collects of stdout and stderr together. @default {67_108_864} */
@@ -48,7 +51,7 @@ export interface ExecOptions {
    * the log alone. It cannot have a `timeoutMs`. @default {false}
    */
   readonly detached?: boolean | undefined;
-  /** Aborting kills the process group. */
+  /** Aborting kills the process group, and ends the wait for its start. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { type ClientRequest, type IncomingMessage, request as startRequest } from "node:http";
-import type { AgentClient } from "../agent/client.ts";
+import type { Connector } from "../agent/client.ts";
 import { ConnectFailedError } from "../agent/errors.ts";
 import type { TcpSession } from "../agent/tcp_session.ts";
 import { TcpStream } from "../agent/tcp_stream.ts";
@@ -39,7 +39,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 
 /** See `Sandbox.fetch()`. */
 export async function fetchPort(
-  client: AgentClient,
+  sandbox: Connector,
   port: number,
   input: Request | URL | string,
   init: SandboxFetchInit = {},
@@ -49,7 +49,7 @@ export async function fetchPort(
   const request = makeRequest(port, input, standard);
   const body = await makeBody(request, standard.body);
   const { signal } = request;
-  const session = await openTcpSession(client, port, { timeoutMs: connectTimeoutMs, signal });
+  const session = await openTcpSession(sandbox, port, { timeoutMs: connectTimeoutMs, signal });
   const socket = new TcpStream(session);
   const sending = startRequest({
     createConnection: () => socket as unknown as ReturnType<typeof import("node:net").connect>,

@@ -25,7 +25,7 @@ export async function startManaged(
   const [command = "", ...args] = cmd;
   const record = await waitForStatus(core, SETTLED, { signal: options.signal });
   const request = resolveExec(parseStoredConfig(record.configJson), command, args, options, stdin);
-  return await ExecHandle.start(await core.connect({ signal: options.signal }), request);
+  return await ExecHandle.start(core, request);
 }
 
 /** What a program writes, piece by piece as it is read; cancelling kills the program. */

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { AgentClient } from "../agent/client.ts";
+import type { Connector } from "../agent/client.ts";
 import { ConnectFailedError } from "../agent/errors.ts";
 import type { TcpSession } from "../agent/tcp_session.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { CallLimit } from "../base/call_limit.ts";
 import { AbortedError, InvalidConfigError } from "../base/errors.ts";
 import { TIMER_MS_MAX } from "../base/timer.ts";
 
@@ -24,6 +25,8 @@ export interface ConnectPortOptions {
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Linux's number of a broken pipe. */
 const EPIPE = 32;
+/** Linux's number of a connection that nobody answers. */
+const ETIMEDOUT = 110;
 
 /** Made by `Sandbox.connect()`. What is not read waits in the sandbox, and then its server waits. */
 export class SandboxConnection implements AsyncDisposable {
@@ -58,11 +61,11 @@ export class SandboxConnection implements AsyncDisposable {
 
 /** See `Sandbox.connect()`. */
 export async function connectPort(
-  client: AgentClient,
+  sandbox: Connector,
   port: number,
   options: ConnectPortOptions = {},
 ): Promise<SandboxConnection> {
-  const session = await openTcpSession(client, port, options);
+  const session = await openTcpSession(sandbox, port, options);
   return new SandboxConnection(session, { host: options.host ?? "", port });
 }
 
@@ -74,21 +77,42 @@ export async function connectPort(
  * @throws {AbortedError}
  */
 export async function openTcpSession(
-  client: AgentClient,
+  sandbox: Connector,
   port: number,
   options: ConnectPortOptions,
 ): Promise<TcpSession> {
   const { host = "", timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
   checkPort(port);
   checkTimeout(timeoutMs);
-  const reason = () => new AbortedError(`connect to port ${port} of the sandbox`, signal?.reason);
-  if (signal?.aborted) throw reason();
-  const session = client.connectTcp({ port, host, timeoutMs });
-  const abort = () => session.abort(reason());
+  // The guest keeps to the same time, if it and its host do anything at all.
+  using limit = new CallLimit({
+    timeoutMs,
+    signal,
+    late: () => new ConnectFailedError(host, port, ETIMEDOUT, `no answer within ${timeoutMs} ms`, "refused"),
+    aborted: (reason) => abortedError(port, reason),
+  });
+  let session: TcpSession | undefined;
+  try {
+    const client = await sandbox.connect({ signal: limit.signal });
+    session = client.connectTcp({ port, host, timeoutMs });
+    breakOffBy(signal, session, port);
+    await limit.race(session.connected);
+    return session;
+  } catch (error) {
+    session?.abort(limit.error);
+    throw limit.error ?? error;
+  }
+}
+
+/** For as long as the connection lasts. */
+function breakOffBy(signal: AbortSignal | undefined, session: TcpSession, port: number): void {
+  const abort = () => session.abort(abortedError(port, signal?.reason));
   signal?.addEventListener("abort", abort, { once: true });
   session.finished.then(() => signal?.removeEventListener("abort", abort));
-  await session.connected;
-  return session;
+}
+
+function abortedError(port: number, reason: unknown): AbortedError {
+  return new AbortedError(`connect to port ${port} of the sandbox`, reason);
 }
 
 /** @throws {InvalidConfigError} */

@@ -184,8 +184,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    */
   async exec(command: string, args: Iterable<string> = [], options: ExecOptions = {}): Promise<ExecOutput> {
     const request = resolveExec(this.#config, command, args, options, "null");
-    const client = await this.#core.connect();
-    return await (await ExecHandle.start(client, request)).collect();
+    return await (await ExecHandle.start(this.#core, request)).collect();
   }
 
   /** {@linkcode exec} with a builder of options. */
@@ -201,7 +200,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
     options: ExecOptions = {},
   ): Promise<ExecHandle> {
     const request = resolveExec(this.#config, command, args, options, "pipe");
-    return await ExecHandle.start(await this.#core.connect(), request);
+    return await ExecHandle.start(this.#core, request);
   }
 
   /** {@linkcode execStream} with a builder of options. */
@@ -249,12 +248,12 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * ```
    */
   async fetch(port: number, input: Request | URL | string, init: SandboxFetchInit = {}): Promise<Response> {
-    return await fetchPort(await this.#core.connect(), port, input, init);
+    return await fetchPort(this.#core, port, input, init);
   }
 
   /** Connects to a TCP server in the sandbox, as {@linkcode fetch} does. @throws {ConnectFailedError} */
   async connect(port: number, options: ConnectPortOptions = {}): Promise<SandboxConnection> {
-    return await connectPort(await this.#core.connect(), port, options);
+    return await connectPort(this.#core, port, options);
   }
 
   /** {@linkcode stop}, with the final status of the sandbox. */

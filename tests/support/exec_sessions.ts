@@ -48,5 +48,5 @@ export async function run(
   start: ExecStart,
   more: Partial<ExecRequest> = {},
 ): Promise<ExecHandle> {
-  return await ExecHandle.start(await host.connect(), request(start, more));
+  return await ExecHandle.start(host, request(start, more));
 }

@@ -136,6 +136,21 @@ export class FakeHost implements AsyncDisposable {
     });
   }
 
+  /** Stops the guest where it is: it hangs. */
+  stopGuest(): void {
+    this.#signalGuest("SIGSTOP");
+  }
+
+  continueGuest(): void {
+    this.#signalGuest("SIGCONT");
+  }
+
+  /** Deno's `ChildProcess.kill()` sends one signal in its life. */
+  #signalGuest(signal: "SIGSTOP" | "SIGCONT"): void {
+    if (this.#agent?.pid === undefined) throw new Error("the guest is not booted");
+    process.kill(this.#agent.pid, signal);
+  }
+
   /** Ends the guest as a crash would. */
   async killGuest(): Promise<void> {
     if (this.#agent === undefined || this.#agent.exitCode !== null || this.#agent.signalCode !== null) return;

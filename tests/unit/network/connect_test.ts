@@ -42,7 +42,7 @@ test(
       socket.on("end", () => socket.end(`heard ${text}`));
     });
     await using host = await FakeHost.start();
-    const connection = await connectPort(await host.connect(), server.port);
+    const connection = await connectPort(host, server.port);
     const writer = connection.writable.getWriter();
     await writer.write(new TextEncoder().encode("hello"));
     await writer.close();
@@ -58,7 +58,7 @@ test(
   async () => {
     await using server = await serve((socket) => socket.once("data", () => socket.resetAndDestroy()));
     await using host = await FakeHost.start();
-    const connection = await connectPort(await host.connect(), server.port);
+    const connection = await connectPort(host, server.port);
     const writer = connection.writable.getWriter();
     const failed = assert.rejects(writer.closed, isConnectError);
     await writer.write(new Uint8Array([1]));
@@ -78,11 +78,10 @@ test(
       accepted.resolve(socket);
     });
     await using host = await FakeHost.start();
-    const client = await host.connect();
     for (const way of ["close", "cancel", "signal"] as const) {
       accepted = Promise.withResolvers();
       const controller = new AbortController();
-      const connection = await connectPort(client, server.port, { signal: controller.signal });
+      const connection = await connectPort(host, server.port, { signal: controller.signal });
       const socket = await accepted.promise;
       const reset = once(socket, "error");
       if (way === "close") connection.close();
@@ -101,20 +100,19 @@ test(
     const server = await serve(() => {});
     await server[Symbol.asyncDispose]();
     await using host = await FakeHost.start();
-    const client = await host.connect();
-    await assert.rejects(connectPort(client, server.port), isConnectError);
+    await assert.rejects(connectPort(host, server.port), isConnectError);
     for (const [port, connectOptions] of [
       [0, {}],
       [80, { timeoutMs: 0 }],
       [80, { timeoutMs: 2 ** 31 }],
     ] as const) {
       await assert.rejects(
-        connectPort(client, port, connectOptions),
+        connectPort(host, port, connectOptions),
         (error) => MicrosandboxError.is(error) && error.code === "invalidConfig",
       );
     }
     await assert.rejects(
-      connectPort(client, 80, { signal: AbortSignal.abort() }),
+      connectPort(host, 80, { signal: AbortSignal.abort() }),
       (error) => MicrosandboxError.is(error) && error.code === "aborted",
     );
   },
@@ -127,7 +125,7 @@ test(
     await using server = await serve(() => {});
     await using host = await FakeHost.start();
     const client = await host.connect();
-    const connection = await connectPort(client, server.port);
+    const connection = await connectPort({ connect: async () => client }, server.port);
     await host.killGuest();
     client.close();
     await assert.rejects(connection.readable.getReader().read(), MicrosandboxError.is);

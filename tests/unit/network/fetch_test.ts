@@ -72,8 +72,7 @@ test(
       });
     });
     await using host = await FakeHost.start();
-    const client = await host.connect();
-    const response = await fetchPort(client, server.port, "/path?query=1", {
+    const response = await fetchPort(host, server.port, "/path?query=1", {
       method: "POST",
       body: "content",
       headers: { "x-own": "yes" },
@@ -95,7 +94,7 @@ test(
     await using server = await serve((request, response) => response.end(request.headers.host));
     await using host = await FakeHost.start();
     const request = new Request("http://virtual.example/");
-    const response = await fetchPort(await host.connect(), server.port, request);
+    const response = await fetchPort(host, server.port, request);
     assert.equal(await response.text(), "virtual.example");
   },
   options,
@@ -117,7 +116,7 @@ test(
       },
     });
     const init = { method: "PUT", body, duplex: "half" } as RequestInit;
-    const response = await fetchPort(await host.connect(), server.port, "/", init);
+    const response = await fetchPort(host, server.port, "/", init);
     assert.ok(Buffer.from(await response.arrayBuffer()).equals(content));
   },
   options,
@@ -142,7 +141,7 @@ test(
       fill();
     });
     await using host = await FakeHost.start();
-    const response = await fetchPort(await host.connect(), server.port, "/");
+    const response = await fetchPort(host, server.port, "/");
     const reader = response.body!.getReader();
     assert.ok((await reader.read()).value!.length > 0);
     await reader.cancel();
@@ -160,13 +159,12 @@ test(
       response.end();
     });
     await using host = await FakeHost.start();
-    const client = await host.connect();
     for (const [method, status] of [
       ["HEAD", 200],
       ["GET", 204],
       ["GET", 304],
     ] as const) {
-      const response = await fetchPort(client, server.port, `/${status}`, { method });
+      const response = await fetchPort(host, server.port, `/${status}`, { method });
       assert.deepEqual([response.status, response.body], [status, null]);
       assert.equal(response.headers.get("x-seen"), method);
     }
@@ -179,7 +177,7 @@ test(
   async () => {
     await using server = await answerRaw("HTTP/1.1 200 OK\r\n\r\nuntil the end");
     await using host = await FakeHost.start();
-    const response = await fetchPort(await host.connect(), server.port, "/");
+    const response = await fetchPort(host, server.port, "/");
     assert.equal(await response.text(), "until the end");
   },
   options,
@@ -193,7 +191,7 @@ test(
       response.end();
     });
     await using host = await FakeHost.start();
-    const response = await fetchPort(await host.connect(), server.port, "/");
+    const response = await fetchPort(host, server.port, "/");
     assert.deepEqual([response.status, response.headers.get("location")], [302, "/elsewhere"]);
   },
   options,
@@ -207,7 +205,7 @@ test(
     const server = await serve(() => {});
     await server[Symbol.asyncDispose]();
     await using host = await FakeHost.start();
-    await assert.rejects(fetchPort(await host.connect(), server.port, "/"), (error) => {
+    await assert.rejects(fetchPort(host, server.port, "/"), (error) => {
       assert.ok(isConnectError(error));
       assert.match(String(error), /does the program listen yet/);
       return true;
@@ -229,7 +227,7 @@ for (const [what, bytes] of Object.entries(GARBAGE)) {
     async () => {
       await using server = await answerRaw(bytes);
       await using host = await FakeHost.start();
-      await assert.rejects(fetchPort(await host.connect(), server.port, "/"), isConnectError);
+      await assert.rejects(fetchPort(host, server.port, "/"), isConnectError);
     },
     options,
   );
@@ -244,7 +242,7 @@ for (const [what, head] of [
     async () => {
       await using server = await answerRaw(`HTTP/1.1 200 OK\r\n${head}`);
       await using host = await FakeHost.start();
-      const response = await fetchPort(await host.connect(), server.port, "/");
+      const response = await fetchPort(host, server.port, "/");
       assert.equal(response.status, 200);
       await assert.rejects(response.text(), isConnectError);
     },
@@ -263,12 +261,11 @@ test(
       arrived.resolve();
     });
     await using host = await FakeHost.start();
-    const client = await host.connect();
     for (const path of ["/never", "/body"]) {
       arrived = Promise.withResolvers();
       closed = Promise.withResolvers();
       const controller = new AbortController();
-      const answer = fetchPort(client, server.port, path, { signal: controller.signal });
+      const answer = fetchPort(host, server.port, path, { signal: controller.signal });
       const failing = assert.rejects(
         path === "/body" ? answer.then((response) => response.text()) : answer,
         (error) => MicrosandboxError.is(error) && error.code === "aborted",
@@ -286,7 +283,6 @@ test(
   "fetch() refuses URLs that are not http:, and ports that are none",
   async () => {
     await using host = await FakeHost.start();
-    const client = await host.connect();
     for (const [port, url] of [
       [80, "https://localhost/"],
       [80, "file:///etc/passwd"],
@@ -295,7 +291,7 @@ test(
       [1.5, "/"],
     ] as const) {
       await assert.rejects(
-        fetchPort(client, port, url),
+        fetchPort(host, port, url),
         (error) => MicrosandboxError.is(error) && error.code === "invalidConfig",
       );
     }

@@ -260,7 +260,7 @@ test(
   async () => {
     await using host = await FakeHost.start();
     const client = await host.connect();
-    const handle = await ExecHandle.start(client, request(script("sleep 600")));
+    const handle = await ExecHandle.start({ connect: async () => client }, request(script("sleep 600")));
     const collected = handle.collect();
     client.close(); // what the end of the VM host process looks like from here
     await assert.rejects(collected, { code: "agentDisconnected" });

@@ -1,0 +1,123 @@
+/** Callers of a sandbox whose host process or guest hangs: each waits as long as it said, and no longer. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { Connector } from "../../../src/agent/client.ts";
+import { runtimeCommand } from "../../../src/platform/runtime.ts";
+import { ExecHandle } from "../../../src/sandbox/exec.ts";
+import { fetchPort } from "../../../src/sandbox/fetch.ts";
+import { connectPort } from "../../../src/sandbox/network_connection.ts";
+import { request } from "../../support/exec_sessions.ts";
+import { FakeHost, script } from "../../support/fake_host.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { SilentHost } from "../../support/silent_host.ts";
+
+const SHORT_MS = 20;
+const ETIMEDOUT = 110;
+const forever = script("exec sleep 600");
+
+/** One that is never there, and gives up when it is told. */
+const unreachable: Connector = {
+  connect: ({ signal } = {}) =>
+    new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
+};
+
+test("ExecHandle.start() rejects after its timeoutMs though nobody answers", async () => {
+  await using host = await SilentHost.listen();
+  await assert.rejects(ExecHandle.start(host, request(forever, { timeoutMs: SHORT_MS })), {
+    code: "execTimeout",
+    timeoutMs: SHORT_MS,
+  });
+  await host.hears(2);
+  assert.deepEqual(host.heard, ["execStart", "close"], "a host that wakes up is not to leave it running");
+});
+
+test("ExecHandle.start() rejects when its signal fires though nobody answers", async () => {
+  await using host = await SilentHost.listen();
+  const controller = new AbortController();
+  const detached = script("exec sleep 600", { detached: true });
+  const starting = ExecHandle.start(host, request(detached, { signal: controller.signal }));
+  await host.hears(1);
+  controller.abort("enough");
+  await assert.rejects(starting, { code: "aborted", cause: "enough" });
+  await host.hears(3);
+  assert.deepEqual(host.heard, ["execStart", "signal", "close"], "closing alone lets a detached one go on");
+});
+
+test("ExecHandle.start() rejects in time though there is no connection yet", async () => {
+  await using host = await SilentHost.listen({ welcome: "none" });
+  for (const sandbox of [host, unreachable]) {
+    const late = { code: "execTimeout", timeoutMs: SHORT_MS };
+    await assert.rejects(ExecHandle.start(sandbox, request(forever, { timeoutMs: SHORT_MS })), late);
+    const signal = AbortSignal.timeout(SHORT_MS);
+    await assert.rejects(ExecHandle.start(sandbox, request(forever, { signal })), (error: Error) => {
+      assert.equal(error.cause, signal.reason);
+      return true;
+    });
+  }
+});
+
+test(
+  "ExecHandle.start() that gave up on a guest leaves no program there when it wakes up",
+  async () => {
+    await using host = await FakeHost.start();
+    host.stopGuest();
+    const start = script("echo $$; exec sleep 600");
+    await assert.rejects(ExecHandle.start(host, request(start, { timeoutMs: SHORT_MS })), {
+      code: "execTimeout",
+    });
+    host.continueGuest();
+    const look = script("pgrep -P $PPID -x sleep");
+    const seen = await (await ExecHandle.start(host, request(look))).collect();
+    assert.deepEqual([seen.stdout(), seen.code], ["", 1]);
+  },
+  { skip: nativeAgentProblem },
+);
+
+test("ExecHandle.start() that gave up does not keep its process alive", async () => {
+  await using host = await SilentHost.listen();
+  using directory = temporaryDirectory();
+  const program = join(directory.path, "program.ts");
+  const url = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href);
+  writeFileSync(
+    program,
+    `
+    import { AgentClient } from ${url("agent/client.ts")};
+    import { ExecHandle } from ${url("sandbox/exec.ts")};
+    const sandbox = { connect: (options) => AgentClient.connect(process.argv.at(-1), options) };
+    const request = ${JSON.stringify(request(forever, { timeoutMs: SHORT_MS }))};
+    await ExecHandle.start(sandbox, request).catch((error) => console.log(error.code));
+  `,
+  );
+  const { file, args } = runtimeCommand(new URL(`file://${program}`));
+  const child = spawn(file, [...args, host.path], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "close");
+  assert.equal(await text(child.stdout), "execTimeout\n");
+  assert.deepEqual(await ended, [0, null]);
+});
+
+test("connect() rejects after its timeoutMs, or when its signal fires, though nobody answers", async () => {
+  await using host = await SilentHost.listen();
+  for (const sandbox of [host, unreachable]) {
+    const late = { code: "connectFailed", errno: ETIMEDOUT, port: 80 };
+    await assert.rejects(connectPort(sandbox, 80, { timeoutMs: SHORT_MS }), late);
+    const signal = AbortSignal.timeout(SHORT_MS);
+    await assert.rejects(connectPort(sandbox, 80, { signal }), { code: "aborted" });
+  }
+  await host.hears(4);
+  assert.deepEqual(host.heard, ["tcpConnect", "close", "tcpConnect", "close"]);
+});
+
+test("fetch() rejects after its connectTimeoutMs, or when its signal fires, though nobody answers", async () => {
+  await using host = await SilentHost.listen();
+  for (const sandbox of [host, unreachable]) {
+    const late = { code: "connectFailed", errno: ETIMEDOUT, port: 80 };
+    await assert.rejects(fetchPort(sandbox, 80, "/", { connectTimeoutMs: SHORT_MS }), late);
+    const signal = AbortSignal.timeout(SHORT_MS);
+    await assert.rejects(fetchPort(sandbox, 80, "/", { signal }), { code: "aborted" });
+  }
+});
