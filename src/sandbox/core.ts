@@ -8,7 +8,6 @@ import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { homeDirectory } from "../platform/home.ts";
-import { isSameProcess, killProcess, signalProcess } from "../platform/process_identity.ts";
 import { sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
@@ -18,8 +17,9 @@ import {
 } from "../registry/errors.ts";
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
-import { buryBoot, crashReason, isBootAlive, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
+import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { discard, discardCreation, finishRemovals, isRemovalBegun, logDirectory } from "./directories.ts";
+import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_process.ts";
 import { releaseEnded, settleNetwork } from "./network_lease.ts";
 import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
@@ -30,11 +30,13 @@ export const STOP_GRACE_MS = 10_000;
 const STOP_OVERHEAD_MS = 15_000;
 /** How long a kill may take: the kernel has to end a process. */
 const KILL_TIMEOUT_MS = 5_000;
+/** What of that a VM host process gets for its last records, before it is ended from outside. */
+const LAST_RECORDS_MS = 1_000;
+/** How long a VM host process may take to greet who wants a stop, before it gets a signal instead. */
+const GREET_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** What a VM may need to disappear after its sandbox is `stopped`. */
 const SETTLE_TIMEOUT_MS = 10_000;
-/** What a process may need to disappear after its sockets have. */
-const EXIT_TIMEOUT_MS = 1_000;
 const EXIT_POLL_MS = 10;
 
 const registries = new Map<string, Registry>();
@@ -84,24 +86,6 @@ export async function reconcile(
   new SandboxCore(registry, now).bury(now);
   await settleNetwork(registry, now); // of an ephemeral sandbox nobody looks again
   return registry.findById(record.id);
-}
-
-/**
- * Whether the VM host process of a record is alive. A connection proves that it is; a refusal alone does not prove that it
- * is not, as Bun reports a queue that is full just like one that nobody serves. So the process has to be gone, too.
- */
-async function isAlive({ runDirectory, host }: SandboxRecord): Promise<boolean> {
-  const deadline = Date.now() + EXIT_TIMEOUT_MS;
-  for (;;) {
-    if (await isBootAlive(runDirectory)) return true;
-    if (!hasHost({ host })) return false;
-    if (Date.now() > deadline) return true; // it is there and does not answer: for a person to judge
-    await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
-  }
-}
-
-function hasHost({ host }: Pick<SandboxRecord, "host">): boolean {
-  return host !== undefined && isSameProcess(host);
 }
 
 /** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
@@ -224,11 +208,12 @@ export class SandboxCore {
     if (graceMs === 0) return await this.kill();
     const record = await this.record();
     if (!isLive(record.status)) return;
-    const limitMs = graceMs + STOP_OVERHEAD_MS;
-    const client = await this.#connectToEnd();
+    const deadline = performance.now() + graceMs + STOP_OVERHEAD_MS;
+    const client = await this.#connectToEnd(GREET_TIMEOUT_MS);
     client?.requestStop(graceMs);
-    if (client === undefined) terminate(record);
-    const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, limitMs), limitMs);
+    if (client === undefined) terminateHost(record);
+    const restMs = deadline - performance.now();
+    const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, restMs), restMs);
     if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
     await settleNetwork(this.registry, record);
@@ -237,26 +222,47 @@ export class SandboxCore {
   /** Ends the VM at once. Resolves when it is gone. */
   async kill(timeoutMs: number = KILL_TIMEOUT_MS): Promise<void> {
     checkTimeout(timeoutMs);
-    const record = await this.record();
-    if (!isLive(record.status)) return;
-    // One that boots greets nobody yet, and has nothing to lose.
-    const client = record.status === "creating" ? undefined : await this.#connectToEnd();
-    client?.requestKill();
-    const gone = client !== undefined && (await settlesWithin(client.holding(client.closed), timeoutMs));
-    if (!gone || (await isAlive(record))) {
-      await this.#killHost(record, timeoutMs);
-      this.#noteKilled(record);
-    }
-    await this.find();
-    await settleNetwork(this.registry, record);
+    const ended = await this.#beginKill(timeoutMs);
+    await ended?.();
   }
 
-  /** A host process that was killed from outside said nothing: it was on purpose. */
-  #noteKilled({ bootNumber }: SandboxRecord): void {
+  /**
+   * Asks the VM host process to write its last records and end the VM at once; one that does not greet is killed. What
+   * comes back waits for the end, and kills one that hangs.
+   */
+  async #beginKill(timeoutMs: number): Promise<(() => Promise<void>) | undefined> {
+    const record = await this.record();
+    if (!isLive(record.status)) return undefined;
+    const begin = performance.now();
+    const patienceMs = Math.min(LAST_RECORDS_MS, timeoutMs / 2);
+    // One that boots greets nobody yet, and has nothing to lose.
+    const client = record.status === "creating" ? undefined : await this.#connectToEnd(patienceMs);
+    let noted: SandboxRecord | undefined;
+    const killNow = () => {
+      noted ??= this.#noteKilled(record);
+      killHost(record);
+    };
+    if (client === undefined) killNow();
+    else client.requestKill();
+    return async () => {
+      if (client !== undefined) {
+        const restMs = begin + patienceMs - performance.now();
+        const gone = await settlesWithin(client.holding(client.closed), restMs);
+        if (!gone || (await isAlive(record))) killNow();
+      }
+      if (!(await isDeadWithin(record, timeoutMs - patienceMs))) throw this.#hostIsThere(timeoutMs);
+      if (noted !== undefined) this.bury(noted);
+      await this.find();
+      await settleNetwork(this.registry, record);
+    };
+  }
+
+  /** A host process that is killed from outside says nothing: it is on purpose, which has to be said before it is seen. */
+  #noteKilled({ bootNumber }: SandboxRecord): SandboxRecord | undefined {
     const now = this.registry.findById(this.id);
-    if (now === undefined || (now.status === "creating" && bootNumber === 1)) return; // never was: see reconcile()
-    if (this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" }))
-      this.bury(now);
+    if (now === undefined || (now.status === "creating" && bootNumber === 1)) return undefined; // see reconcile()
+    const isNoted = this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
+    return isNoted ? now : undefined;
   }
 
   /**
@@ -267,8 +273,7 @@ export class SandboxCore {
     if (isLive(record.status)) return;
     const deadline = Date.now() + SETTLE_TIMEOUT_MS;
     while (hasHost(record)) {
-      if (Date.now() > deadline)
-        throw new TimeoutError(`the VM host process of ${this.name} to end`, SETTLE_TIMEOUT_MS);
+      if (Date.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
     clearRunDirectory(this.registry, record);
@@ -278,14 +283,17 @@ export class SandboxCore {
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
   async requestStop(graceMs: number): Promise<void> {
     checkGrace(graceMs);
+    if (graceMs === 0) return await this.#requestKill();
     const record = await this.record();
     if (!isLive(record.status)) return;
-    const isBooting = record.status === "creating" && graceMs === 0;
-    const client = isBooting ? undefined : await this.#connectToEnd();
-    if (client !== undefined && graceMs > 0) client.requestStop(graceMs);
-    else if (client !== undefined) client.requestKill();
-    else if (graceMs > 0) terminate(record);
-    else if (record.host !== undefined) killProcess(record.host);
+    const client = await this.#connectToEnd(GREET_TIMEOUT_MS);
+    if (client === undefined) terminateHost(record);
+    else client.requestStop(graceMs);
+  }
+
+  async #requestKill(): Promise<void> {
+    const ended = await this.#beginKill(KILL_TIMEOUT_MS);
+    ended?.().catch(() => {}); // nobody waits for it: whoever looks next sees what came of it
   }
 
   /**
@@ -308,7 +316,8 @@ export class SandboxCore {
     }
     const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
     this.registry.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
-    await this.#killHost(record, KILL_TIMEOUT_MS);
+    killHost(record);
+    if (!(await isDeadWithin(record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
     this.bury(record);
     await settleNetwork(this.registry, record);
     return false;
@@ -337,35 +346,16 @@ export class SandboxCore {
   }
 
   /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */
-  async #connectToEnd(): Promise<AgentClient | undefined> {
+  async #connectToEnd(timeoutMs: number): Promise<AgentClient | undefined> {
     try {
-      return await this.connect({ timeoutMs: KILL_TIMEOUT_MS });
+      return await this.connect({ timeoutMs });
     } catch (error) {
       if (MicrosandboxError.is(error)) return undefined; // it does not greet: the caller takes other means
       throw error;
     }
   }
 
-  /** For a VM host process that hangs, or that has not come so far as to serve clients. */
-  async #killHost(record: SandboxRecord, timeoutMs: number): Promise<void> {
-    if (record.host !== undefined) killProcess(record.host);
-    const deadline = Date.now() + timeoutMs;
-    while (await isBootAlive(record.runDirectory)) {
-      if (Date.now() > deadline)
-        throw new TimeoutError(`the VM host process of ${this.name} to end`, timeoutMs);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  #hostIsThere(timeoutMs: number): TimeoutError {
+    return new TimeoutError(`the VM host process of ${this.name} to end`, timeoutMs);
   }
-}
-
-/** Asks the VM host process for the stop sequence without a connection. */
-function terminate({ host }: SandboxRecord): void {
-  if (host !== undefined) signalProcess(host, "SIGTERM");
-}
-
-/** Resolves when the VM host process of a record is gone, or after `timeoutMs`. */
-async function hasEnded(record: SandboxRecord, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (hasHost(record) && Date.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
 }

@@ -114,7 +114,7 @@ export abstract class SandboxCalls {
     await this.#core.requestStop(STOP_GRACE_MS);
   }
 
-  /** Ends the VM at once, as a power cut would. */
+  /** Ends the VM at once, as a power cut would; within a second or so also if its VM host process hangs. */
   async kill(): Promise<void> {
     await this.#core.kill();
   }
