@@ -290,6 +290,7 @@ function launch(
     name: config.name,
     claim: { home: registry.home, sandbox, engine: engine.engine, detached },
     libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
+    bootTimeoutMs: config.bootTimeoutMs,
     prepare: async (key) => {
       await placeDisks(key);
       const holder = registry.findById(key.id)?.host;

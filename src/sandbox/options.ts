@@ -81,7 +81,7 @@ export interface SandboxOptions {
   readonly replace?: boolean | { readonly graceMs: number } | undefined;
   /** Which engine runs the VM. @default {process.env.MSB_ENGINE ?? "auto"} */
   readonly engine?: "auto" | "krun" | "qemu" | undefined;
-  /** Milliseconds that the VM may take to come up. @default {180_000} */
+  /** Milliseconds that the VM may take to come up; the process that hosts it gets 5 s more. @default {180_000} */
   readonly bootTimeoutMs?: number | undefined;
   /** The sandbox stops in order after so many milliseconds from the end of its boot. @default none */
   readonly maxDurationMs?: number | undefined;

@@ -38,7 +38,7 @@ export interface BootRequest {
   readonly kvm: boolean;
   readonly guest: GuestConfig;
   readonly logDirectory: string;
-  /** From the engine's start to the agent's `ready`. */
+  /** From this request to the agent's `ready`. */
   readonly bootTimeoutMs: number;
   /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
   readonly stopGraceMs: number;

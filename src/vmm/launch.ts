@@ -6,13 +6,16 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { CallLimit } from "../base/call_limit.ts";
 import {
   AbortedError,
   InternalError,
   IoError,
   MicrosandboxError,
   type MicrosandboxErrorOptions,
+  TimeoutError,
 } from "../base/errors.ts";
+import { TIMER_MS_MAX } from "../base/timer.ts";
 import type { LibkrunOptions } from "../ffi/libkrun.ts";
 import { PortInUseError } from "../network/errors.ts";
 import { LineChild } from "../platform/child.ts";
@@ -32,8 +35,10 @@ import { createRunDirectory } from "./run_directories.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
 import { spoolTail } from "./spool.ts";
 
-/** How long an aborted or failed host process may take to clean up after itself. */
-const EXIT_TIMEOUT_MS = 10_000;
+/** How long an aborted or failed host process may take to clean up after itself. What it leaves, the next look finds. */
+const EXIT_TIMEOUT_MS = 2_000;
+/** What a host process may take beyond the time of a boot, which it keeps itself: to start, and to say what failed. */
+const HOST_SLACK_MS = 5_000;
 
 export interface LaunchOptions {
   /** For messages. */
@@ -41,6 +46,8 @@ export interface LaunchOptions {
   readonly claim: Omit<ClaimRequest, "type" | "runDirectory">;
   /** What krun loads, which it does while the name is being claimed. */
   readonly libraries: LibkrunOptions;
+  /** As in the request to boot. Without an answer for that long, and a little longer, the host process hangs. */
+  readonly bootTimeoutMs: number;
   /** Called once the name is ours: puts the disks in place and says what to boot. */
   readonly prepare: (key: BootKey) => Promise<Omit<BootRequest, "type">>;
   /** Aborting ends the VM; nothing of this boot is left. */
@@ -100,17 +107,18 @@ async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptio
 
 /** Tells the host process what to be and what to boot, and waits until the guest answers. */
 async function converse(child: LineChild, runDirectory: string, options: LaunchOptions): Promise<LaunchedVm> {
-  const progress = { step: "claim" as BootStep };
-  const next = () => nextReport(child, runDirectory, options, progress);
-  const { claim } = options;
-  child.send({ type: "claim", ...claim, runDirectory } satisfies ClaimRequest);
-  const answer = await next();
+  const progress: Progress = { step: "claim" };
+  const next = (limit: CallLimit) => nextReport(child, runDirectory, options.name, progress, limit);
+  using claiming = limitOf(runDirectory, options, progress);
+  child.send({ type: "claim", ...options.claim, runDirectory } satisfies ClaimRequest);
+  const answer = await next(claiming);
   if (answer.type === "refused") throw refusal(options.name, answer.reason);
   if (answer.type !== "claimed") throw new InternalError(`Unexpected answer to a claim: ${answer.type}`);
 
   child.send({ type: "boot", ...(await options.prepare(answer.key)) } satisfies BootRequest);
+  using booting = limitOf(runDirectory, options, progress);
   for (;;) {
-    const report = await next();
+    const report = await next(booting);
     if (report.type === "ready") {
       child.release();
       const detach = () => {
@@ -126,29 +134,49 @@ async function converse(child: LineChild, runDirectory: string, options: LaunchO
   }
 }
 
+/** How far a boot has got. */
+interface Progress {
+  step: BootStep;
+}
+
+/** How long to wait for reports: one that hangs makes none, and a boot that hangs is its to report. */
+function limitOf(
+  runDirectory: string,
+  { name, bootTimeoutMs, signal }: LaunchOptions,
+  progress: Progress,
+): CallLimit {
+  const late = (limitMs: number) => {
+    const cause = new TimeoutError("the VM host process to answer", limitMs);
+    return bootError(name, progress.step, cause.summary, runDirectory, { cause });
+  };
+  return new CallLimit({
+    timeoutMs: Math.min(bootTimeoutMs + HOST_SLACK_MS, TIMER_MS_MAX),
+    signal,
+    late,
+    aborted: (reason) => new AbortedError("boot", reason),
+  });
+}
+
 /** The next report that is not bad news; bad news are thrown, with the last words of the guest's kernel. */
 async function nextReport(
   child: LineChild,
   runDirectory: string,
-  options: LaunchOptions,
-  progress: { readonly step: BootStep },
+  name: string,
+  progress: Progress,
+  limit: CallLimit,
 ): Promise<HostReport> {
-  const line = await orAborted(child.nextLine(), options.signal);
+  const line = await limit.race(child.nextLine());
   if (line === undefined) {
-    const { code, signal } = await child.exited;
-    throw bootError(
-      options.name,
-      progress.step,
-      `the VM host process ended (${signal ?? `status ${code}`})`,
-      runDirectory,
-    );
+    const { code, signal } = await limit.race(child.exited);
+    const reason = `the VM host process ended (${signal ?? `status ${code}`})`;
+    throw bootError(name, progress.step, reason, runDirectory);
   }
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
   if (report.type === "failed") {
     const { code, message, hint, portInUse } = report;
     if (portInUse !== undefined) throw new PortInUseError(portInUse);
     const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
-    throw bootError(options.name, report.step, message, runDirectory, { cause, hint });
+    throw bootError(name, report.step, message, runDirectory, { cause, hint });
   }
   return report;
 }
@@ -186,20 +214,6 @@ async function endHost(child: LineChild): Promise<void> {
   await Promise.race([child.exited, late]);
   clearTimeout(timer);
   await child.exited;
-}
-
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await promise;
-  // Not left to the race: a line that is there already would win it.
-  if (signal.aborted) throw new AbortedError("boot", signal.reason);
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(new AbortedError("boot", signal.reason));
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 function openDiagnostics(path: string): number {

@@ -123,6 +123,10 @@ async function boot(
     progress = reached;
     owner.report({ type: "step", step: reached, atMs: performance.now() });
   };
+  const deadline = bootDeadline(request.bootTimeoutMs);
+  const ownerLeft = stop.begun.then(() => Promise.reject(new Error("it was stopped while it booted")));
+  ownerLeft.catch(() => {});
+  const inTime = <T>(promise: Promise<T>) => Promise.race([promise, ownerLeft, deadline.expired]);
   const agentConnection = Promise.withResolvers<UnixConnection>();
   const agentPort = await listenUnix(join(claim.runDirectory, RunFile.agent), (connection) => {
     agentConnection.resolve(connection);
@@ -140,16 +144,13 @@ async function boot(
     onStarting: () => step("engine"),
   });
   // What only a running VM needs is loaded and opened while it starts.
-  const [machine, { SandboxLogs }] = await Promise.all([starting, import("./sandbox_logs.ts")]);
+  const [machine, { SandboxLogs }] = await inTime(Promise.all([starting, import("./sandbox_logs.ts")]));
   stop.machine = machine;
   const logs = new SandboxLogs(request.logDirectory, key.id, claim.runDirectory);
   stop.logs = logs;
   const died = machine.exited.then((reason) => Promise.reject(new Error(`the VM ended: ${reason}`)));
   died.catch(() => {}); // matters only while booting
-  const ownerLeft = stop.begun.then(() => Promise.reject(new Error("it was stopped while it booted")));
-  ownerLeft.catch(() => {});
-  const deadline = bootDeadline(request.bootTimeoutMs);
-  const bounded = <T>(promise: Promise<T>) => Promise.race([promise, died, ownerLeft, deadline.expired]);
+  const bounded = <T>(promise: Promise<T>) => inTime(Promise.race([promise, died]));
   try {
     const link = new AgentLink(await bounded(agentConnection.promise));
     await agentPort.close();
