@@ -22,6 +22,7 @@ import {
   type Message,
   type MessageFields,
   PROTOCOL_VERSION,
+  SESSIONS_MAX,
   type StandstillState,
   TimeLimit,
 } from "./protocol.ts";
@@ -68,6 +69,7 @@ export class AgentClient {
   #nextToken = 1;
   #stopped: { readonly clean: boolean } | undefined;
   #busy = 0;
+  #isLeaving = false;
   #isClosed = false;
 
   /**
@@ -138,15 +140,18 @@ export class AgentClient {
     return this.#stopped;
   }
 
+  /**
+   * Whether its stream numbers are used up, but for one for each of those who may have it in their hands: more than the
+   * guest takes at a time.
+   */
+  get isUsedUp(): boolean {
+    return this.#nextStream + SESSIONS_MAX > this.#welcome.lastStream;
+  }
+
   /** Starts a program. @throws {ExecFailedError} if this connection has no stream numbers left. */
   startExec(start: ExecStart): ExecSession {
     if (this.#nextStream > this.#welcome.lastStream) {
-      throw new ExecFailedError(
-        start.argv[0] ?? "",
-        "tooManySessions",
-        0,
-        "this connection is used up: connect again",
-      );
+      throw new ExecFailedError(start.argv[0] ?? "", "tooManySessions", 0, "this connection is used up");
     }
     const stream = this.#nextStream++;
     const sessionId = logSessionId(this.#welcome.bootNumber, stream);
@@ -156,7 +161,7 @@ export class AgentClient {
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */
   connectTcp(target: TcpTarget): TcpSession {
     if (this.#nextStream > this.#welcome.lastStream) {
-      const reason = "this connection to the sandbox is used up: connect again";
+      const reason = "this connection to the sandbox is used up";
       throw new ConnectFailedError(target.host, target.port, 0, reason, "refused");
     }
     const stream = this.#nextStream++;
@@ -264,6 +269,14 @@ export class AgentClient {
     this.#connection.destroy();
   }
 
+  /** Ends the connection once nothing is under way on it any more. Whoever has just got hold of it may still begin. */
+  closeWhenIdle(): void {
+    this.#isLeaving = true;
+    setTimeout(() => {
+      if (this.#busy === 0) this.close();
+    });
+  }
+
   #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {
     this.#sessions.set(stream, session);
     this.#hold();
@@ -330,7 +343,9 @@ export class AgentClient {
   }
 
   #letGo(): void {
-    if (--this.#busy === 0) this.#connection.setReferenced(false);
+    if (--this.#busy > 0) return;
+    this.#connection.setReferenced(false);
+    if (this.#isLeaving) this.closeWhenIdle();
   }
 }
 

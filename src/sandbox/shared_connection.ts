@@ -1,5 +1,5 @@
 /**
- * One connection for many callers: made when the first asks, kept while it lasts. Each waits for it in his own way, and
+ * One connection for many callers: made when the first asks, kept while it lasts and is good for more. Each waits for it in his own way, and
  * whoever leaves disturbs nobody; when all have left, the attempt is given up.
  *
  * @module
@@ -12,6 +12,15 @@ export interface ConnectionWait {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What callers share. */
+export interface Shareable {
+  readonly closed: Promise<void>;
+  /** Whether it is so near its end that the next caller is to have another. */
+  readonly isUsedUp: boolean;
+  /** Ends it once nobody uses it any more. */
+  closeWhenIdle(): void;
+}
+
 interface Attempt<T> {
   readonly connection: Promise<T>;
   readonly abort: AbortController;
@@ -20,7 +29,7 @@ interface Attempt<T> {
   waiting: number;
 }
 
-export class SharedConnection<T extends { readonly closed: Promise<void> }> {
+export class SharedConnection<T extends Shareable> {
   readonly #open: (signal: AbortSignal) => Promise<T>;
   readonly #onIdle: () => void;
   #attempt: Attempt<T> | undefined;
@@ -40,7 +49,7 @@ export class SharedConnection<T extends { readonly closed: Promise<void> }> {
    */
   async get(wait: ConnectionWait): Promise<T> {
     if (wait.signal?.aborted) throw new AbortedError("connect to the sandbox", wait.signal.reason);
-    const attempt = this.#attempt ?? this.#begin();
+    const attempt = this.#current() ?? this.#begin();
     if (attempt.open !== undefined) return attempt.open;
     attempt.waiting++;
     try {
@@ -49,6 +58,13 @@ export class SharedConnection<T extends { readonly closed: Promise<void> }> {
       attempt.waiting--;
       if (attempt.waiting === 0 && attempt.open === undefined) this.#giveUp(attempt);
     }
+  }
+
+  #current(): Attempt<T> | undefined {
+    const open = this.#attempt?.open;
+    if (open?.isUsedUp !== true) return this.#attempt;
+    open.closeWhenIdle();
+    return undefined;
   }
 
   #begin(): Attempt<T> {

@@ -298,7 +298,8 @@ export class Relay {
     if (client.highestStream === 0) return;
     this.#activity.clientGone(client.firstStream, client.highestStream);
     const next = client.highestStream + 1;
-    this.#nextStreams.set(client.slot, next <= client.lastStream ? next : client.slot * STREAMS_PER_SLOT);
+    const isUsedUp = next + SESSIONS_MAX > client.lastStream; // of so few the next client would make nothing
+    this.#nextStreams.set(client.slot, isUsedUp ? client.slot * STREAMS_PER_SLOT : next);
     this.#link?.clientGone(client.firstStream, client.highestStream);
   }
 

@@ -3,12 +3,13 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { AgentClient } from "../../../src/agent/client.ts";
 import { encodeMessage } from "../../../src/agent/codec.ts";
-import { PROTOCOL_VERSION } from "../../../src/agent/protocol.ts";
+import { PROTOCOL_VERSION, SESSIONS_MAX } from "../../../src/agent/protocol.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { listenUnix, type UnixConnection } from "../../../src/platform/unix_socket.ts";
 import { FakeHost, script } from "../../support/fake_host.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { SilentHost } from "../../support/silent_host.ts";
 
 const options = { skip: nativeAgentProblem };
 
@@ -105,6 +106,24 @@ test("AgentClient.startExec() refuses when its stream numbers are used up", asyn
   for (let i = 0; i < 3; i++) client.startExec(script("true"));
   assert.throws(() => client.startExec(script("true")), { code: "execFailed", kind: "tooManySessions" });
   client.close();
+});
+
+test("AgentClient is used up while it has numbers for those who hold it, and ends when they are done", async () => {
+  const lastStream = SESSIONS_MAX + 1;
+  await using host = await SilentHost.listen({ welcome: { firstStream: 1, lastStream } });
+  const client = await AgentClient.connect(host.path);
+  assert.equal(client.isUsedUp, false);
+  const first = client.startExec(script("true"));
+  assert.equal(client.isUsedUp, true);
+  client.closeWhenIdle();
+  const second = client.startExec(script("true")); // by somebody who got it just before
+  await host.hears(2);
+  first.disconnect(new Error("done"));
+  await client.ping(1).catch(() => {});
+  await client.holding(Promise.resolve());
+  assert.deepEqual(host.heard, ["execStart", "execStart", "ping"], "it is open");
+  second.disconnect(new Error("done"));
+  await client.closed;
 });
 
 test(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AbortedError, TimeoutError } from "../../../src/base/errors.ts";
-import { SharedConnection } from "../../../src/sandbox/shared_connection.ts";
+import { type Shareable, SharedConnection } from "../../../src/sandbox/shared_connection.ts";
 import { test } from "../../support/harness.ts";
 
 const LONG_MS = 60_000;
@@ -16,14 +16,14 @@ class Line {
   });
 }
 
-interface Connection {
+interface Connection extends Shareable {
   readonly number: number;
-  readonly closed: Promise<void>;
+  close(): void;
 }
 
-function connection(number: number): Connection & { close(): void } {
+function connection(number: number, more: Partial<Connection> = {}): Connection {
   const { promise, resolve } = Promise.withResolvers<void>();
-  return { number, closed: promise, close: resolve };
+  return { number, closed: promise, isUsedUp: false, closeWhenIdle: () => {}, close: resolve, ...more };
 }
 
 test("SharedConnection.get() makes one connection for all, until it is closed", async () => {
@@ -86,4 +86,23 @@ test("SharedConnection.get() begins nothing for a signal that has fired", async 
   const line = new Line();
   await assert.rejects(line.shared.get({ timeoutMs: LONG_MS, signal: AbortSignal.abort() }), AbortedError);
   assert.equal(line.attempts.length, 0);
+});
+
+test("SharedConnection.get() makes another once the one that is there is used up, and lets go of that", async () => {
+  const line = new Line();
+  let released = 0;
+  const used = connection(1, { isUsedUp: true, closeWhenIdle: () => released++ });
+  const first = line.shared.get({ timeoutMs: LONG_MS });
+  line.attempts[0]?.resolve(used);
+  assert.equal((await first).number, 1, "he who waited gets it");
+  const both = [line.shared.get({ timeoutMs: LONG_MS }), line.shared.get({ timeoutMs: LONG_MS })];
+  assert.deepEqual([line.attempts.length, released], [2, 1]);
+  line.attempts[1]?.resolve(connection(2));
+  assert.deepEqual(
+    (await Promise.all(both)).map(({ number }) => number),
+    [2, 2],
+  );
+  used.close();
+  await used.closed;
+  assert.equal((await line.shared.get({ timeoutMs: LONG_MS })).number, 2, "its end is not the other's");
 });

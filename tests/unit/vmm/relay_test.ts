@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import type { AgentClient } from "../../../src/agent/client.ts";
 import { decodeMessage, encodeMessage } from "../../../src/agent/codec.ts";
 import { FrameDecoder } from "../../../src/agent/frame.ts";
-import { MESSAGES, type Message, RELAY_CLIENTS_MAX, WireError } from "../../../src/agent/protocol.ts";
+import {
+  MESSAGES,
+  type Message,
+  RELAY_CLIENTS_MAX,
+  SESSIONS_MAX,
+  WireError,
+} from "../../../src/agent/protocol.ts";
 import { connectUnix, type UnixConnection } from "../../../src/platform/unix_socket.ts";
 import { FakeHost, script } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
@@ -272,6 +278,24 @@ test(
       assert.ok(!seen.has(firstStream), `stream ${firstStream} came again`);
       seen.add(firstStream);
     }
+  },
+  options,
+);
+
+test(
+  "Relay begins a slot anew when it has too few stream numbers left",
+  async () => {
+    await using host = await FakeHost.start();
+    const ranges = [];
+    for (let i = 0; i < RELAY_CLIENTS_MAX + 1; i++) {
+      using raw = await RawClient.connect(host.path);
+      const { firstStream, lastStream } = await raw.welcome();
+      ranges.push(firstStream);
+      raw.connection.send(encodeMessage("close", lastStream - SESSIONS_MAX, {})); // uses all before it
+      raw.connection.send(encodeMessage("ping", 0, { token: 1 }));
+      await raw.next();
+    }
+    assert.equal(ranges.at(-1), ranges[0]);
   },
   options,
 );
