@@ -9,6 +9,7 @@ import { AbortedError, InvalidConfigError, MicrosandboxError, TimeoutError } fro
 import { parseConfig } from "../base/parse_config.ts";
 import { watchDirectory } from "../platform/file_watch.ts";
 import {
+  isGone,
   SandboxAlreadyExistsError,
   SandboxNotFoundError,
   SandboxReplacedError,
@@ -234,10 +235,14 @@ export async function restart(core: SandboxCore, options: RestartOptions = {}): 
   return await startCore(core, options);
 }
 
-/** Stops the sandbox if it runs, and removes it. */
+/** Stops the sandbox if it runs, and removes it. That somebody else does so meanwhile is as good. */
 export async function destroy(core: SandboxCore, options: DestroyOptions = {}): Promise<void> {
   await core.record();
-  await end(core, options);
+  try {
+    await end(core, options);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
   await core.removeIfThere();
 }
 

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { SandboxCore } from "../../../src/sandbox/core.ts";
+import { destroy } from "../../../src/sandbox/lifecycle.ts";
+import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
+
+/** A sandbox that does not run, and what somebody else does once its destruction has begun. */
+function stopped(home: RegistryHome, meanwhile: (core: SandboxCore) => Promise<void>): SandboxCore {
+  const key = home.create("x", { host: { pid: 1, startTime: "1.gone" } });
+  home.registry.transition(key, "stopped", { reason: "requested" });
+  const core = new SandboxCore(home.registry, { id: key.id, name: "x" });
+  const stop = core.stop.bind(core);
+  core.stop = async (graceMs) => {
+    await meanwhile(new SandboxCore(home.registry, core));
+    await stop(graceMs);
+  };
+  return core;
+}
+
+test("destroy() is content if somebody else destroys the sandbox first", async () => {
+  using home = new RegistryHome();
+  const core = stopped(home, (other) => other.remove());
+  await destroy(core);
+  assert.equal(home.registry.findById(core.id), undefined);
+  await assert.rejects(destroy(core), { code: "sandboxNotFound" }, "it was gone from the start");
+});
+
+test("destroy() leaves a sandbox alone that has the name by now", async () => {
+  using home = new RegistryHome();
+  let next = "";
+  const core = stopped(home, async (other) => {
+    await other.remove();
+    next = home.create("x").id;
+  });
+  await destroy(core);
+  assert.equal(home.registry.get("x").id, next);
+});
