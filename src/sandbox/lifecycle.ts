@@ -140,8 +140,8 @@ export function waitForStatus(
  * its events tell.
  */
 export async function waitUntilStopped(core: SandboxCore, options?: WaitOptions): Promise<SandboxStopResult> {
+  const seen = core.registry.eventLog.range().newest; // first: it may end and be started again while we look
   const begin = await core.find();
-  const seen = core.registry.eventLog.range().newest;
   const look = async () => {
     const record = await core.find();
     const isSameBoot = record !== undefined && record.bootNumber === (begin ?? record).bootNumber;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ownProcess } from "../../../src/platform/process_identity.ts";
 import type { BootKey } from "../../../src/registry/registry.ts";
 import { SandboxCore } from "../../../src/sandbox/core.ts";
 import { type SandboxStopResult, waitUntilStopped } from "../../../src/sandbox/lifecycle.ts";
@@ -43,4 +44,21 @@ test("waitUntilStopped() tells of a sandbox that was removed what its events say
     assert.deepEqual(told, { name, ...ending, source: "events" });
     assert.ok(observedAt instanceof Date);
   }
+});
+
+test("waitUntilStopped() tells of an end that is over before it has looked twice", async () => {
+  using home = new RegistryHome();
+  const key = home.create("x");
+  home.registry.transition(key, "ready");
+  const core = new SandboxCore(home.registry, { id: key.id, name: "x" });
+  const find = core.find.bind(core);
+  core.find = async () => {
+    const record = await find();
+    core.find = find;
+    home.registry.transition(key, "stopped", { reason: "requested" });
+    home.registry.claimStart(key.id, { runDirectory: `${home.path}/none`, host: ownProcess() });
+    return record;
+  };
+  const { status, reason, source } = await waitUntilStopped(core);
+  assert.deepEqual([status, reason, source], ["stopped", "requested", "events"]);
 });
