@@ -15,7 +15,7 @@ import {
   type WaitOptions,
   waitForStatus,
 } from "./lifecycle.ts";
-import { parseStoredConfig, type SandboxConfig } from "./options.ts";
+import { checkTimeout, parseStoredConfig, type SandboxConfig } from "./options.ts";
 import { Sandbox } from "./sandbox.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
@@ -72,9 +72,10 @@ export class SandboxHandle extends SandboxCalls {
     return Sandbox.connect(this.#core);
   }
 
-  /** {@linkcode connect} that waits for at most `timeoutMs` for an answer. */
-  connectWithTimeout(timeoutMs: number): Promise<Sandbox> {
-    return Sandbox.connect(this.#core, timeoutMs);
+  /** {@linkcode connect} that waits for at most `timeoutMs` for an answer. @throws {InvalidConfigError} */
+  async connectWithTimeout(timeoutMs: number): Promise<Sandbox> {
+    checkTimeout(timeoutMs);
+    return await Sandbox.connect(this.#core, timeoutMs);
   }
 
   /**
@@ -99,6 +100,7 @@ export class SandboxHandle extends SandboxCalls {
   /**
    * Waits until this very sandbox has that status. A status that is over between two looks may be missed.
    *
+   * @throws {InvalidConfigError} if a sandbox has no such status.
    * @throws {SandboxReplacedError} if another sandbox has the name.
    * @throws {SandboxNotFoundError} if it was removed.
    * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.

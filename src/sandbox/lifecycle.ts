@@ -17,7 +17,7 @@ import {
 } from "../registry/errors.ts";
 import type { EventRecord } from "../registry/event_log.ts";
 import type { SandboxRecord } from "../registry/registry.ts";
-import { isLive, type SandboxStatus } from "../registry/status.ts";
+import { isLive, isSandboxStatus, type SandboxStatus, TRANSITIONS } from "../registry/status.ts";
 import { SandboxCore, STOP_GRACE_MS } from "./core.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { checkSandboxName, checkTimeout, type SandboxOptions } from "./options.ts";
@@ -121,18 +121,30 @@ export async function waitForRegistry<T>(
   }
 }
 
-/** Resolves with the record once it has one of `statuses`. One that is over between two looks is not seen. */
-export function waitForStatus(
+/**
+ * Resolves with the record once it has one of `statuses`. One that is over between two looks is not seen.
+ *
+ * @throws {InvalidConfigError} if one of them is none that a sandbox can have: it would never come.
+ */
+export async function waitForStatus(
   core: SandboxCore,
   statuses: readonly SandboxStatus[],
   options?: WaitOptions,
 ): Promise<SandboxRecord> {
+  statuses.forEach(checkStatus);
   const look = async () => {
     const record = await core.record();
     return statuses.includes(record.status) ? record : undefined;
   };
   const action = `wait until ${core.name} is ${statuses.join(" or ")}`;
-  return waitForRegistry(core.registry.home, action, look, options);
+  return await waitForRegistry(core.registry.home, action, look, options);
+}
+
+function checkStatus(status: unknown): void {
+  if (isSandboxStatus(status)) return;
+  const known = Object.keys(TRANSITIONS).join(", ");
+  const problem = `must be one of ${known}: current value is ${JSON.stringify(status)}`;
+  throw new InvalidConfigError([{ field: "status", problem }]);
 }
 
 /**
