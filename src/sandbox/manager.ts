@@ -26,7 +26,7 @@ import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./ev
 import { hasLabels } from "./labels.ts";
 import { destroy, setTimeLimits } from "./lifecycle.ts";
 import * as checkpoints from "./manager_checkpoints.ts";
-import { type Creation, summaryOf } from "./manager_creation.ts";
+import { type Creation, summaryOf, warnOfFailure } from "./manager_creation.ts";
 import { type SpecDefaults, withDefaults } from "./manager_defaults.ts";
 import { managedExec, outputChunks, startManaged } from "./manager_exec.ts";
 import { SandboxMap, stopAll } from "./manager_owned.ts";
@@ -195,16 +195,17 @@ export class SandboxManager implements AsyncDisposable {
       creation.abort.abort();
       await creation.settled;
     }
-    const isFailure = this.#creations.delete(id);
     const record = await this.#find(id);
+    const failure = this.#creations.get(id);
     if (record === undefined) {
-      if (!isFailure || creation === undefined) throw new SandboxNotFoundError(id);
-      this.#tell(creation, "removed", {});
+      if (failure === undefined) throw new SandboxNotFoundError(id);
+      this.#tell(failure, "removed", {}); // before it is forgotten: what throws here can be called again
     } else {
       const core = this.#coreOf(record);
       if (force) await destroy(core, { force });
       else await core.remove();
     }
+    this.#creations.delete(id);
     this.#forget(id);
   }
 
@@ -304,12 +305,15 @@ export class SandboxManager implements AsyncDisposable {
 
   #fail(id: string, error: unknown): void {
     const creation = this.#creations.get(id);
-    this.#registry.leases.release(id, ownProcess());
+    const failure = error instanceof Error ? error : new Error(messageOf(error));
+    if (creation !== undefined) creation.error = failure; // first: what follows needs a registry that can be written
+    warnOfFailure("give an address back", () => this.#registry.leases.release(id, ownProcess()));
     if (creation === undefined) return;
-    creation.error = error instanceof Error ? error : new Error(messageOf(error));
-    // If it got as far as the registry, that has told of it.
-    if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
-      this.#tell(creation, "failed", { error: creation.error.message });
+    warnOfFailure("record that a creation failed", () => {
+      // If it got as far as the registry, that has told of it.
+      if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
+        this.#tell(creation, "failed", { error: failure.message });
+    });
     const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
     for (const { id: old } of failed.slice(0, -FAILED_MAX)) this.#creations.delete(old);
   }

@@ -4,7 +4,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { SandboxAlreadyExistsError, SandboxManager, SandboxNotFoundError } from "../../../mod.ts";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import {
+  DatabaseError,
+  SandboxAlreadyExistsError,
+  SandboxManager,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+} from "../../../mod.ts";
 import { SandboxReplacedError } from "../../../src/registry/errors.ts";
 import { SandboxMap, stopAll } from "../../../src/sandbox/manager_owned.ts";
 import { test } from "../../support/harness.ts";
@@ -33,6 +41,34 @@ test("SandboxManager.removeSandbox() with force takes a creation back that waits
   assert.equal((await manager.inspectSandbox(first.id)).state, "starting", "its turn is not over");
   await assert.rejects(manager.inspectSandbox(queued.id), SandboxNotFoundError);
 });
+
+test("SandboxManager keeps a creation that failed when the registry could not be written", async () => {
+  using home = new RegistryHome();
+  await using manager = new SandboxManager();
+  const restore = makeUnwritable(home.path);
+  const { id } = await manager.createSandbox(SPEC);
+  await assert.rejects(manager.runInSandbox(id, { cmd: ["true"] }), SandboxNotRunningError);
+  const { state, error } = await manager.inspectSandbox(id);
+  assert.equal(state, "failed");
+  assert.ok(error !== undefined && !error.includes("no space"), `why it failed, not what followed: ${error}`);
+  await assert.rejects(manager.removeSandbox(id), DatabaseError);
+  assert.equal((await manager.inspectSandbox(id)).state, "failed", "it is not forgotten");
+  restore();
+  await manager.removeSandbox(id);
+  await assert.rejects(manager.inspectSandbox(id), SandboxNotFoundError);
+});
+
+/** From now on no event and no lease can be written in a home, until what this returns is called. */
+function makeUnwritable(home: string): () => void {
+  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  raw.exec("ALTER TABLE lease RENAME TO lease_away");
+  raw.exec("CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no space'); END");
+  return () => {
+    raw.exec("DROP TRIGGER full");
+    raw.exec("ALTER TABLE lease_away RENAME TO lease");
+    raw.close();
+  };
+}
 
 test("SandboxMap drops what is not in use any more as it grows", () => {
   const inUse = new Set<string>();
