@@ -61,6 +61,25 @@ const MIGRATIONS: readonly string[] = [
      holder_start_time TEXT NOT NULL,
      is_routed INTEGER NOT NULL
    ) STRICT;`,
+  // What has to be known of a sandbox for longer than its events are kept. By a trigger, as VM host processes of the
+  // release before go on writing events.
+  `ALTER TABLE sandbox ADD COLUMN ready_at INTEGER;
+   ALTER TABLE sandbox ADD COLUMN is_busy INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE sandbox ADD COLUMN idle_at INTEGER;
+   ALTER TABLE sandbox ADD COLUMN idle_exit_code INTEGER;
+   CREATE TRIGGER event_of_use AFTER INSERT ON event WHEN NEW.action IN ('ready', 'running', 'idle') BEGIN
+     UPDATE sandbox SET is_busy = NEW.action = 'running' WHERE id = NEW.sandbox_id;
+     UPDATE sandbox SET ready_at = NEW.timestamp WHERE id = NEW.sandbox_id AND NEW.action = 'ready';
+     UPDATE sandbox SET idle_at = NEW.timestamp, idle_exit_code = json_extract(NEW.attributes, '$.exitCode')
+       WHERE id = NEW.sandbox_id AND NEW.action = 'idle';
+   END;
+   UPDATE sandbox SET
+     ready_at = (SELECT timestamp FROM event WHERE sandbox_id = sandbox.id AND action = 'ready'
+       ORDER BY sequence DESC LIMIT 1),
+     is_busy = coalesce((SELECT action = 'running' FROM event WHERE sandbox_id = sandbox.id
+       AND action IN ('ready', 'running', 'idle') ORDER BY sequence DESC LIMIT 1), 0),
+     (idle_at, idle_exit_code) = (SELECT timestamp, json_extract(attributes, '$.exitCode') FROM event
+       WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
 ];
 
 /** One row as SQLite gives it. */

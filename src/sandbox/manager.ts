@@ -352,17 +352,15 @@ export class SandboxManager implements AsyncDisposable {
 
   #infoOf(record: SandboxRecord): SandboxInfo {
     const { image, cpus, memoryMiB, network } = parseStoredConfig(record.configJson);
-    const idle = this.#registry.eventLog.latest(record.id, ["idle"]);
-    const exitCode = idle?.attributes["exitCode"];
     return {
       ...this.#summaryOf(record),
       image,
       cpus,
       memoryMiB,
       network: this.#networkOf(record.id, network),
-      readyAt: this.#registry.eventLog.latest(record.id, ["ready"])?.timestamp,
-      lastExitedAt: idle?.timestamp,
-      lastExitCode: typeof exitCode === "number" ? exitCode : undefined,
+      readyAt: record.readyAt,
+      lastExitedAt: record.idleAt,
+      lastExitCode: record.idleExitCode,
       error: record.status === "crashed" ? record.statusReason : undefined,
     };
   }
@@ -374,9 +372,8 @@ export class SandboxManager implements AsyncDisposable {
     return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };
   }
 
-  #summaryOf({ id, name, status, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
+  #summaryOf({ id, name, status, isBusy, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
     const { network } = parseStoredConfig(configJson);
-    const isBusy = this.#registry.eventLog.latest(id, ["ready", "running", "idle"])?.action === "running";
     const state = status === "running" && isBusy ? "running" : STATES[status];
     const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
     return { id, name, state, labels, ipAddress, createdAt };

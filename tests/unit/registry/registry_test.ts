@@ -131,6 +131,10 @@ test("Registry.claimCreate() records everything that it was told", () => {
     imageDigest: "sha",
     runDirectory: "/run/x",
     host: { pid: 77, startTime: "5.x" },
+    readyAt: undefined,
+    isBusy: false,
+    idleAt: undefined,
+    idleExitCode: undefined,
     labels: { "a.b/c": "ünï", team: "blue" },
   });
 });

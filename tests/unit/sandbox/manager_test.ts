@@ -58,6 +58,30 @@ test("SandboxManager keeps a creation that failed when the registry could not be
   await assert.rejects(manager.inspectSandbox(id), SandboxNotFoundError);
 });
 
+test("SandboxManager tells who is running, and since when, though the events of that are not kept any more", async () => {
+  using home = new RegistryHome();
+  const { registry } = home;
+  const key = home.create("long-runner");
+  registry.transition(key, "ready");
+  registry.note(key, [{ action: "running", attributes: {} }]);
+  const raw = new DatabaseSync(join(home.path, "registry.sqlite"));
+  raw.exec("UPDATE sqlite_sequence SET seq = seq + 100000 WHERE name = 'event'");
+  raw.close();
+  home.create("another");
+  assert.equal(registry.eventLog.latest(key.id, ["ready", "running"]), undefined, "they are gone");
+  await using manager = new SandboxManager();
+  const [listed, info] = await Promise.all([
+    manager.listSandboxes("running"),
+    manager.inspectSandbox(key.id),
+  ]);
+  assert.deepEqual(
+    listed.map(({ name }) => name),
+    ["long-runner"],
+  );
+  assert.equal(info.state, "running");
+  assert.ok(info.readyAt !== undefined);
+});
+
 /** From now on no event and no lease can be written in a home, until what this returns is called. */
 function makeUnwritable(home: string): () => void {
   const raw = new DatabaseSync(join(home, "registry.sqlite"));
