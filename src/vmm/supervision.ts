@@ -10,6 +10,7 @@ import { messageOf } from "../base/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { Activity } from "./activity.ts";
 import { type ActivityEvent, ActivityEvents } from "./activity_events.ts";
+import { noteIfPossible } from "./note_if_possible.ts";
 import type { StopSequence } from "./stop_sequence.ts";
 import { type TimeLimitConfig, TimeLimits } from "./time_limits.ts";
 
@@ -59,9 +60,10 @@ export class Supervision {
 
   /** No new programs; once none runs, the sandbox stops. */
   drain(): void {
-    if (this.#key === undefined || this.activity.isDraining) return;
+    const key = this.#key;
+    if (key === undefined || this.activity.isDraining) return;
     this.activity.isDraining = true;
-    this.#registry.transition(this.#key, "stopping", { attributes: { cause: "drained" } });
+    noteIfPossible(() => this.#registry.transition(key, "stopping", { attributes: { cause: "drained" } }));
     this.#endIfDrained();
   }
 

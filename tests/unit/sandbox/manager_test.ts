@@ -15,6 +15,7 @@ import {
 } from "../../../mod.ts";
 import { SandboxReplacedError } from "../../../src/registry/errors.ts";
 import { SandboxMap, stopAll } from "../../../src/sandbox/manager_owned.ts";
+import { failEvents } from "../../support/fail_events.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";
 
@@ -84,13 +85,13 @@ test("SandboxManager tells who is running, and since when, though the events of 
 
 /** From now on no event and no lease can be written in a home, until what this returns is called. */
 function makeUnwritable(home: string): () => void {
+  const repair = failEvents(home);
   const raw = new DatabaseSync(join(home, "registry.sqlite"));
   raw.exec("ALTER TABLE lease RENAME TO lease_away");
-  raw.exec("CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no space'); END");
   return () => {
-    raw.exec("DROP TRIGGER full");
     raw.exec("ALTER TABLE lease_away RENAME TO lease");
     raw.close();
+    repair();
   };
 }
 

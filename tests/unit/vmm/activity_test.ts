@@ -4,26 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { encodeMessage } from "../../../src/agent/codec.ts";
-import { type Frame, FrameDecoder } from "../../../src/agent/frame.ts";
-import { FrameFlag, type MessageFields, type MessageName } from "../../../src/agent/protocol.ts";
+import { FrameFlag } from "../../../src/agent/protocol.ts";
 import { Activity, type ProgramExit } from "../../../src/vmm/activity.ts";
 import { type ActivityEvent, ActivityEvents, EDGE_INTERVAL_MS } from "../../../src/vmm/activity_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
+import { closed, exited, frame, start } from "../../support/program_frames.ts";
 import { seededRandom } from "../../support/random.ts";
-
-const START = { flags: 0, rows: 0, columns: 0, cwd: "", user: "", argv: ["x"], env: [], rlimits: [] };
-
-function frame<N extends MessageName>(name: N, stream: number, fields: MessageFields<N>, flags = 0): Frame {
-  const [decoded] = [...new FrameDecoder().feed(encodeMessage(name, stream, fields, flags))];
-  assert.ok(decoded !== undefined);
-  return decoded;
-}
-
-const start = (stream: number, flags = 0) => frame("execStart", stream, START, flags);
-const exited = (stream: number, code: number, signal = 0) => frame("exited", stream, { code, signal });
-const closed = (stream: number) => frame("closed", stream, {});
 
 class Recorder {
   readonly seen: (string | ProgramExit | undefined)[] = [];

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import type { StopCause, StopSequence } from "../../../src/vmm/stop_sequence.ts";
+import { Supervision } from "../../../src/vmm/supervision.ts";
+import { failEvents } from "../../support/fail_events.ts";
+import { test } from "../../support/harness.ts";
+import { openHome } from "../../support/open_home.ts";
+import { closed, start } from "../../support/program_frames.ts";
+import { claimOf } from "../registry/claims.ts";
+
+/** A sandbox that runs, and what supervises it. */
+class Supervised implements Disposable {
+  readonly home = openHome();
+  readonly key = this.home.registry.claimCreate(claimOf("x"));
+  readonly stops: StopCause[] = [];
+  readonly supervision: Supervision;
+
+  constructor() {
+    this.home.registry.transition(this.key, "ready");
+    const stop: Pick<StopSequence, "begun" | "begin"> = {
+      begun: new Promise(() => {}),
+      begin: (cause) => void this.stops.push(cause),
+    };
+    this.supervision = new Supervision(this.home.registry, stop as StopSequence);
+    this.supervision.begin(this.key, { maxDurationMs: undefined, idleTimeoutMs: undefined }, 1000);
+  }
+
+  get status(): string {
+    return this.home.registry.get("x").status;
+  }
+
+  [Symbol.dispose](): void {
+    this.home[Symbol.dispose]();
+  }
+}
+
+test("Supervision.drain() refuses new programs, and stops when those that run have ended", () => {
+  using supervised = new Supervised();
+  const { supervision, stops } = supervised;
+  supervision.activity.toAgent(start(1));
+  supervision.drain();
+  assert.equal(supervised.status, "draining");
+  assert.equal(supervision.activity.admits(start(2)), false);
+  assert.deepEqual(stops, []);
+  supervision.activity.fromAgent(closed(1));
+  assert.deepEqual(stops, ["drained"]);
+});
+
+test("Supervision.drain() comes to its end though the registry cannot be written", () => {
+  using supervised = new Supervised();
+  const repair = failEvents(supervised.home.path);
+  supervised.supervision.drain();
+  assert.deepEqual(supervised.stops, ["drained"]);
+  repair();
+});
