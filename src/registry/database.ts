@@ -9,7 +9,7 @@ import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../base/errors.ts";
 import { DatabaseError } from "./errors.ts";
 
-/** How long a statement waits for another process's transaction. Ours take milliseconds. */
+/** How long a statement waits for another process's transaction, if not told. Ours take milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000;
 const WAL_RETRY_MS = 5;
 
@@ -87,6 +87,12 @@ export type Row = Readonly<Record<string, unknown>>;
 /** What can be bound to a `?`. */
 export type Parameter = string | number | null;
 
+/** How a transaction goes. */
+export interface TransactionOptions {
+  /** How long it waits for those of other processes. @default {10_000} */
+  readonly busyTimeoutMs?: number;
+}
+
 /** An open registry file: statements, and transactions that several processes may race for. */
 export class Database {
   readonly #database: DatabaseSync;
@@ -98,7 +104,7 @@ export class Database {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       database = new DatabaseSync(path);
       this.#database = database;
-      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#setBusyTimeout(BUSY_TIMEOUT_MS);
       enterWalMode(this.#database);
       this.#database.exec("PRAGMA synchronous = NORMAL");
       this.#database.exec("PRAGMA foreign_keys = ON");
@@ -130,8 +136,8 @@ export class Database {
   }
 
   /** Runs `body` as one write transaction: nobody else writes meanwhile, and what throws leaves no trace. */
-  transaction<T>(body: () => T): T {
-    attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+  transaction<T>(body: () => T, { busyTimeoutMs = BUSY_TIMEOUT_MS }: TransactionOptions = {}): T {
+    this.#begin(busyTimeoutMs);
     try {
       const result = body();
       attempt(() => this.#database.exec("COMMIT"));
@@ -140,6 +146,21 @@ export class Database {
       this.#rollBack();
       throw error;
     }
+  }
+
+  /** All that a write transaction waits for, it waits for here. */
+  #begin(busyTimeoutMs: number): void {
+    if (busyTimeoutMs === BUSY_TIMEOUT_MS) return attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+    this.#setBusyTimeout(busyTimeoutMs);
+    try {
+      attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+    } finally {
+      this.#setBusyTimeout(BUSY_TIMEOUT_MS);
+    }
+  }
+
+  #setBusyTimeout(timeoutMs: number): void {
+    attempt(() => this.#database.exec(`PRAGMA busy_timeout = ${timeoutMs}`));
   }
 
   #rollBack(): void {

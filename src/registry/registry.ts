@@ -12,7 +12,7 @@ import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
 import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
 import { number, optionalNumber, optionalText, optionalTime, text } from "./columns.ts";
-import { Database, type Parameter, type Row } from "./database.ts";
+import { Database, type Parameter, type Row, type TransactionOptions } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { EventLog, type NewEvent } from "./event_log.ts";
 import { Leases } from "./leases.ts";
@@ -189,14 +189,18 @@ export class Registry {
   }
 
   /** Records events that change no status, if the boot is still the sandbox's present one. */
-  note(key: BootKey, events: readonly Pick<NewEvent, "action" | "attributes" | "timestamp">[]): void {
+  note(
+    key: BootKey,
+    events: readonly Pick<NewEvent, "action" | "attributes" | "timestamp">[],
+    options: TransactionOptions = {},
+  ): void {
     this.#database.transaction(() => {
       const record = this.findById(key.id);
       if (record?.bootNumber !== key.bootNumber || !isLive(record.status)) return;
       for (const event of events) {
         this.eventLog.append({ sandboxId: key.id, name: record.name, ...event });
       }
-    });
+    }, options);
   }
 
   /**
