@@ -137,11 +137,16 @@ export class Registry {
     });
   }
 
-  /** Claims the next boot of a stopped or crashed sandbox; `undefined` if it is in another status, or gone. */
-  claimStart(id: string, claim: BootClaim): BootKey | undefined {
+  /**
+   * Claims the next boot of a stopped or crashed sandbox. `undefined` if it is in another status, or gone, or if `last`,
+   * of which the caller knows that nothing is left, is not its last boot any more: that may still have the disk.
+   */
+  claimStart(last: BootKey, claim: BootClaim): BootKey | undefined {
     return this.#database.transaction(() => {
+      const { id } = last;
       const record = this.findById(id);
       if (record === undefined || TRANSITIONS[record.status].starting === undefined) return undefined;
+      if (record.bootNumber !== last.bootNumber) return undefined;
       const bootNumber = record.bootNumber + 1;
       this.#database.run(
         `UPDATE sandbox SET status = 'creating', status_reason = NULL, boot_number = ?, run_directory = ?, host_pid = ?,

@@ -56,7 +56,7 @@ test("Registry takes a sandbox for idle that is booted again", () => {
   registry.transition(key, "ready");
   registry.note(key, [{ action: "running", attributes: {} }]);
   registry.transition(key, "crashed");
-  const next = registry.claimStart(key.id, BOOT);
+  const next = registry.claimStart(key, BOOT);
   assert.ok(next !== undefined);
   registry.transition(next, "ready");
   assert.equal(registry.get("x").isBusy, false);
