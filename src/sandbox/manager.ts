@@ -29,6 +29,7 @@ import * as checkpoints from "./manager_checkpoints.ts";
 import { type Creation, summaryOf, warnOfFailure } from "./manager_creation.ts";
 import { type SpecDefaults, withDefaults } from "./manager_defaults.ts";
 import { managedExec, outputChunks, startManaged } from "./manager_exec.ts";
+import { checkId, checkListing, checkRun } from "./manager_input.ts";
 import { SandboxMap, stopAll } from "./manager_owned.ts";
 import {
   type CheckpointInfo,
@@ -133,7 +134,7 @@ export class SandboxManager implements AsyncDisposable {
     return { id, ip };
   }
 
-  /** @throws {SandboxNotFoundError} */
+  /** @throws {SandboxNotFoundError | InvalidConfigError} */
   async inspectSandbox(id: string): Promise<SandboxInfo> {
     const record = await this.#find(id);
     if (record !== undefined) return this.#infoOf(record);
@@ -152,11 +153,16 @@ export class SandboxManager implements AsyncDisposable {
     };
   }
 
-  /** All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`. */
+  /**
+   * All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`.
+   *
+   * @throws {InvalidConfigError} if there is no such state, or if that are no labels, or more than 64.
+   */
   async listSandboxes(
     state?: ManagedState,
     labels: Readonly<Record<string, string>> = {},
   ): Promise<SandboxSummary[]> {
+    checkListing(state, labels);
     const records = this.#registry.list({ labels });
     const looked = await Promise.all(records.map((record) => reconcile(this.#registry, record)));
     const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
@@ -215,14 +221,17 @@ export class SandboxManager implements AsyncDisposable {
    *
    * @throws {SandboxNotFoundError}
    * @throws {SandboxNotRunningError}
+   * @throws {InvalidConfigError}
    * @throws {ExecFailedError} if it cannot be started.
    */
   async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
+    checkRun(options);
     return outputChunks(await startManaged(await this.#core(id), options, "null"));
   }
 
   /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
   async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
+    checkRun(options);
     return managedExec(await startManaged(await this.#core(id), options, "pipe"));
   }
 
@@ -339,6 +348,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   async #find(id: string): Promise<SandboxRecord | undefined> {
+    checkId(id);
     const found = this.#registry.findById(id);
     const record = found === undefined ? undefined : await reconcile(this.#registry, found);
     if (record === undefined) this.#forget(id);

@@ -5,6 +5,7 @@
  */
 
 import { rmSync } from "node:fs";
+import { parseConfig } from "../base/parse_config.ts";
 import { homeDirectory } from "../platform/home.ts";
 import { readArchive } from "../snapshot/archive_read.ts";
 import { writeArchive } from "../snapshot/archive_write.ts";
@@ -13,7 +14,7 @@ import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.
 import { SnapshotIntegrityError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import { openRegistry, SandboxCore } from "./core.ts";
-import { hasLabels } from "./labels.ts";
+import { hasLabels, wantedLabelsSchema } from "./labels.ts";
 import { checkSandboxName } from "./options.ts";
 import { takeSnapshot } from "./snapshot_create.ts";
 
@@ -148,8 +149,9 @@ export class Snapshot {
     return Snapshot.get(name);
   }
 
-  /** The snapshots of this home by name. One that is damaged is not among them. */
+  /** The snapshots of this home by name. One that is damaged is not among them. @throws {InvalidConfigError} */
   static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
+    parseConfig(wantedLabelsSchema, labels, "labels");
     const store = new SnapshotStore(homeDirectory());
     return store
       .list()

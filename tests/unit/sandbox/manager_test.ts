@@ -8,10 +8,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import {
   DatabaseError,
+  InvalidConfigError,
+  type ManagedState,
+  Sandbox,
   SandboxAlreadyExistsError,
   SandboxManager,
   SandboxNotFoundError,
   SandboxNotRunningError,
+  Snapshot,
 } from "../../../mod.ts";
 import { SandboxReplacedError } from "../../../src/registry/errors.ts";
 import { SandboxMap, stopAll } from "../../../src/sandbox/manager_owned.ts";
@@ -81,6 +85,33 @@ test("SandboxManager tells who is running, and since when, though the events of 
   );
   assert.equal(info.state, "running");
   assert.ok(info.readyAt !== undefined);
+});
+
+test("SandboxManager refuses what can be no state, labels, id or program", async () => {
+  using _ = new RegistryHome();
+  await using manager = new SandboxManager();
+  const refused = (field: string) => (error: unknown) =>
+    error instanceof InvalidConfigError && error.issues.every((issue) => issue.field.startsWith(field));
+  const many = Object.fromEntries(Array.from({ length: 1_100 }, (_, index) => [`key${index}`, "x"]));
+  await assert.rejects(manager.listSandboxes("bogus" as ManagedState), refused("state"));
+  await assert.rejects(manager.listSandboxes(undefined, many), refused("labels"));
+  await assert.rejects(manager.listSandboxes(undefined, { a: 1 } as never), refused("labels.a"));
+  await assert.rejects(manager.inspectSandbox(undefined as never), refused("id"));
+  await assert.rejects(manager.stopSandbox(7 as never), refused("id"));
+  await assert.rejects(manager.removeSandbox(undefined as never, true), refused("id"));
+  const { id } = await manager.createSandbox(SPEC);
+  for (const options of [{}, { cmd: [] }, { cmd: "true" }, { cmd: [1] }]) {
+    await assert.rejects(manager.runInSandbox(id, options as never), refused("cmd"));
+    await assert.rejects(manager.execInSandbox(id, options as never), refused("cmd"));
+  }
+  await assert.rejects(manager.runInSandbox(id, undefined as never), InvalidConfigError);
+});
+
+test("Sandbox.list() and Snapshot.list() refuse more labels than there can be", async () => {
+  using _ = new RegistryHome();
+  const labels = Object.fromEntries(Array.from({ length: 1_100 }, (_, index) => [`key${index}`, "x"]));
+  await assert.rejects(Promise.resolve(Sandbox.list({ labels })), InvalidConfigError);
+  await assert.rejects(Snapshot.list({ labels }), InvalidConfigError);
 });
 
 /** From now on no event and no lease can be written in a home, until what this returns is called. */
