@@ -98,6 +98,7 @@ export class SandboxManager implements AsyncDisposable {
    * Begins to create a sandbox and returns at once: it is `starting`, and an event tells when it is `ready` or has
    * `failed`. What can be refused without trying is refused here.
    *
+   * @returns Its `id`, and the address of its network interface as `inspectSandbox()` tells it; `""` without one.
    * @throws {InvalidConfigError}
    * @throws {SandboxAlreadyExistsError} if the name is taken.
    * @throws {NetworkExhaustedError} if no address is free in its network.

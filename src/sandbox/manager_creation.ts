@@ -6,7 +6,7 @@ import type { CreateRequest } from "./options.ts";
 /** A creation that is under way, or has failed. */
 export interface Creation {
   readonly id: string;
-  /** `""` if none was leased. */
+  /** `""` without a network. */
   readonly ip: string;
   readonly config: CreateRequest["config"];
   readonly createdAt: Date;

@@ -87,6 +87,16 @@ test("SandboxManager tells who is running, and since when, though the events of 
   assert.ok(info.readyAt !== undefined);
 });
 
+test("SandboxManager.createSandbox() returns the address that inspectSandbox() tells", async () => {
+  using _ = new RegistryHome();
+  await using manager = new SandboxManager();
+  for (const network of ["user", "none"] as const) {
+    const { id, ip } = await manager.createSandbox({ ...SPEC, network });
+    const inspected = await manager.inspectSandbox(id);
+    assert.equal(inspected.network?.ipAddress ?? "", ip, network);
+  }
+});
+
 test("SandboxManager refuses what can be no state, labels, id or program", async () => {
   using _ = new RegistryHome();
   await using manager = new SandboxManager();
