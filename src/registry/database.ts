@@ -9,7 +9,7 @@ import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../base/errors.ts";
 import { DatabaseError } from "./errors.ts";
 
-/** How long a statement waits for another process's transaction. Ours take milliseconds. */
+/** How long a statement waits for another process's transaction, if not told. Ours take milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000;
 const WAL_RETRY_MS = 5;
 
@@ -61,12 +61,37 @@ const MIGRATIONS: readonly string[] = [
      holder_start_time TEXT NOT NULL,
      is_routed INTEGER NOT NULL
    ) STRICT;`,
+  // What has to be known of a sandbox for longer than its events are kept. By a trigger, as VM host processes of the
+  // release before go on writing events.
+  `ALTER TABLE sandbox ADD COLUMN ready_at INTEGER;
+   ALTER TABLE sandbox ADD COLUMN is_busy INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE sandbox ADD COLUMN idle_at INTEGER;
+   ALTER TABLE sandbox ADD COLUMN idle_exit_code INTEGER;
+   CREATE TRIGGER event_of_use AFTER INSERT ON event WHEN NEW.action IN ('ready', 'running', 'idle') BEGIN
+     UPDATE sandbox SET is_busy = NEW.action = 'running' WHERE id = NEW.sandbox_id;
+     UPDATE sandbox SET ready_at = NEW.timestamp WHERE id = NEW.sandbox_id AND NEW.action = 'ready';
+     UPDATE sandbox SET idle_at = NEW.timestamp, idle_exit_code = json_extract(NEW.attributes, '$.exitCode')
+       WHERE id = NEW.sandbox_id AND NEW.action = 'idle';
+   END;
+   UPDATE sandbox SET
+     ready_at = (SELECT timestamp FROM event WHERE sandbox_id = sandbox.id AND action = 'ready'
+       ORDER BY sequence DESC LIMIT 1),
+     is_busy = coalesce((SELECT action = 'running' FROM event WHERE sandbox_id = sandbox.id
+       AND action IN ('ready', 'running', 'idle') ORDER BY sequence DESC LIMIT 1), 0),
+     (idle_at, idle_exit_code) = (SELECT timestamp, json_extract(attributes, '$.exitCode') FROM event
+       WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
 ];
 
 /** One row as SQLite gives it. */
 export type Row = Readonly<Record<string, unknown>>;
 /** What can be bound to a `?`. */
 export type Parameter = string | number | null;
+
+/** How a transaction goes. */
+export interface TransactionOptions {
+  /** How long it waits for those of other processes. @default {10_000} */
+  readonly busyTimeoutMs?: number;
+}
 
 /** An open registry file: statements, and transactions that several processes may race for. */
 export class Database {
@@ -79,7 +104,7 @@ export class Database {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       database = new DatabaseSync(path);
       this.#database = database;
-      this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      this.#setBusyTimeout(BUSY_TIMEOUT_MS);
       enterWalMode(this.#database);
       this.#database.exec("PRAGMA synchronous = NORMAL");
       this.#database.exec("PRAGMA foreign_keys = ON");
@@ -111,8 +136,8 @@ export class Database {
   }
 
   /** Runs `body` as one write transaction: nobody else writes meanwhile, and what throws leaves no trace. */
-  transaction<T>(body: () => T): T {
-    attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+  transaction<T>(body: () => T, { busyTimeoutMs = BUSY_TIMEOUT_MS }: TransactionOptions = {}): T {
+    this.#begin(busyTimeoutMs);
     try {
       const result = body();
       attempt(() => this.#database.exec("COMMIT"));
@@ -121,6 +146,21 @@ export class Database {
       this.#rollBack();
       throw error;
     }
+  }
+
+  /** All that a write transaction waits for, it waits for here. */
+  #begin(busyTimeoutMs: number): void {
+    if (busyTimeoutMs === BUSY_TIMEOUT_MS) return attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+    this.#setBusyTimeout(busyTimeoutMs);
+    try {
+      attempt(() => this.#database.exec("BEGIN IMMEDIATE"));
+    } finally {
+      this.#setBusyTimeout(BUSY_TIMEOUT_MS);
+    }
+  }
+
+  #setBusyTimeout(timeoutMs: number): void {
+    attempt(() => this.#database.exec(`PRAGMA busy_timeout = ${timeoutMs}`));
   }
 
   #rollBack(): void {

@@ -11,7 +11,8 @@ import { assert } from "../base/assert.ts";
 import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
 import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
-import { Database, type Parameter, type Row } from "./database.ts";
+import { number, optionalNumber, optionalText, optionalTime, text } from "./columns.ts";
+import { Database, type Parameter, type Row, type TransactionOptions } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { EventLog, type NewEvent } from "./event_log.ts";
 import { Leases } from "./leases.ts";
@@ -40,6 +41,14 @@ export interface SandboxRecord {
   readonly host: ProcessIdentity | undefined;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+  /** When the guest's agent answered last, at the end of a boot. */
+  readonly readyAt: Date | undefined;
+  /** Whether a program ran when its use was recorded last; tells nothing of a sandbox that does not run. */
+  readonly isBusy: boolean;
+  /** When its last program ended, of those that are recorded. */
+  readonly idleAt: Date | undefined;
+  /** What that exited with; `undefined` if it never started. */
+  readonly idleExitCode: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -128,11 +137,16 @@ export class Registry {
     });
   }
 
-  /** Claims the next boot of a stopped or crashed sandbox; `undefined` if it is in another status, or gone. */
-  claimStart(id: string, claim: BootClaim): BootKey | undefined {
+  /**
+   * Claims the next boot of a stopped or crashed sandbox. `undefined` if it is in another status, or gone, or if `last`,
+   * of which the caller knows that nothing is left, is not its last boot any more: that may still have the disk.
+   */
+  claimStart(last: BootKey, claim: BootClaim): BootKey | undefined {
     return this.#database.transaction(() => {
+      const { id } = last;
       const record = this.findById(id);
       if (record === undefined || TRANSITIONS[record.status].starting === undefined) return undefined;
+      if (record.bootNumber !== last.bootNumber) return undefined;
       const bootNumber = record.bootNumber + 1;
       this.#database.run(
         `UPDATE sandbox SET status = 'creating', status_reason = NULL, boot_number = ?, run_directory = ?, host_pid = ?,
@@ -180,14 +194,18 @@ export class Registry {
   }
 
   /** Records events that change no status, if the boot is still the sandbox's present one. */
-  note(key: BootKey, events: readonly Pick<NewEvent, "action" | "attributes" | "timestamp">[]): void {
+  note(
+    key: BootKey,
+    events: readonly Pick<NewEvent, "action" | "attributes" | "timestamp">[],
+    options: TransactionOptions = {},
+  ): void {
     this.#database.transaction(() => {
       const record = this.findById(key.id);
       if (record?.bootNumber !== key.bootNumber || !isLive(record.status)) return;
       for (const event of events) {
         this.eventLog.append({ sandboxId: key.id, name: record.name, ...event });
       }
-    });
+    }, options);
   }
 
   /**
@@ -356,6 +374,10 @@ export class Registry {
           : { pid: Number(pid), startTime: optionalText(row, "host_start_time") ?? "" },
       createdAt: new Date(number(row, "created_at")),
       updatedAt: new Date(number(row, "updated_at")),
+      readyAt: optionalTime(row, "ready_at"),
+      isBusy: row["is_busy"] === 1,
+      idleAt: optionalTime(row, "idle_at"),
+      idleExitCode: optionalNumber(row, "idle_exit_code"),
       labels: Object.fromEntries(labels.map((label) => [text(label, "key"), text(label, "value")])),
     };
   }
@@ -368,20 +390,4 @@ function moveDirectory({ from, to }: DirectoryMove): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw new IoError(`move ${from} away`, from, error);
   }
-}
-
-function text(row: Row, column: string): string {
-  const value = row[column];
-  assert(typeof value === "string", `column ${column} is text`);
-  return value;
-}
-
-function optionalText(row: Row, column: string): string | undefined {
-  return row[column] === null ? undefined : text(row, column);
-}
-
-function number(row: Row, column: string): number {
-  const value = row[column];
-  assert(typeof value === "number", `column ${column} is a number`);
-  return value;
 }

@@ -9,15 +9,7 @@ import type { BootCallOptions } from "./create.ts";
 import type { NetworkOptions, PortOptions } from "./network_options.ts";
 import type { RlimitOptions, SandboxOptions } from "./options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
-import type { Sandbox } from "./sandbox.ts";
-
-/** What becomes of the options that were collected. */
-export interface BuilderEnds {
-  readonly create: CreateFunction;
-  readonly connectOrCreate: CreateFunction;
-}
-
-export type CreateFunction = (options: SandboxOptions, call: BootCallOptions) => Promise<Sandbox>;
+import { Sandbox } from "./sandbox.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -32,13 +24,11 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export class SandboxBuilder {
   readonly #options: Mutable<Partial<SandboxOptions>>;
   readonly #name: string;
-  readonly #ends: BuilderEnds;
   #call: Pick<BootCallOptions, "registry" | "platform"> = {};
 
-  /** Use `Sandbox.builder(name)`. */
-  constructor(name: string, ends: BuilderEnds) {
+  /** The same as `Sandbox.builder(name)`. */
+  constructor(name: string) {
     this.#name = name;
-    this.#ends = ends;
     this.#options = {};
   }
 
@@ -222,7 +212,7 @@ export class SandboxBuilder {
    * Boots the sandbox; resolves when its agent answers. Errors: see `Sandbox.create()`.
    */
   create(options: BootCallOptions = {}): Promise<Sandbox> {
-    return this.#ends.create(this.#required(), { ...this.#call, ...options });
+    return Sandbox.create(this.#required(), { ...this.#call, ...options });
   }
 
   /** Like {@linkcode create}, with the progress of the pull as events beside the sandbox to come. */
@@ -235,7 +225,7 @@ export class SandboxBuilder {
    * `Sandbox.connectOrCreate()`.
    */
   connectOrCreate(options: BootCallOptions = {}): Promise<Sandbox> {
-    return this.#ends.connectOrCreate(this.#required(), { ...this.#call, ...options });
+    return Sandbox.connectOrCreate(this.#required(), { ...this.#call, ...options });
   }
 
   /** Like {@linkcode create}, for a sandbox that outlives this process. */

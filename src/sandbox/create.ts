@@ -25,7 +25,7 @@ import {
   SandboxNotFoundError,
   SandboxStillRunningError,
 } from "../registry/errors.ts";
-import type { BootKey, Registry } from "../registry/registry.ts";
+import type { BootKey, Registry, SandboxRecord } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
 import type { StoredSnapshot } from "../snapshot/store.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
@@ -79,6 +79,9 @@ export interface BootedSandbox {
 
 /** Other processes may create the same name as often as we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
+
+/** Other processes may start and stop a sandbox as often while we are about to. */
+const START_ATTEMPTS_MAX = 5;
 
 /** What a creation is told by a caller of ours. */
 export interface CreationKey {
@@ -208,9 +211,27 @@ export async function startSandbox(name: string, options: StartOptions = {}): Pr
 /** Boots this very sandbox, which is stopped or has crashed. */
 export async function startCore(core: SandboxCore, options: StartOptions = {}): Promise<BootedSandbox> {
   const begin = performance.now();
-  const record = await core.record();
-  if (isLive(record.status)) throw new SandboxStillRunningError(core.name, "start");
-  await core.settle(record); // two VMs must never have the same disk
+  for (let attempt = 1; ; attempt++) {
+    const record = await core.record();
+    if (isLive(record.status)) throw new SandboxStillRunningError(core.name, "start");
+    await core.settle(record); // two VMs must never have the same disk
+    try {
+      return await bootAgain(core, record, options, begin);
+    } catch (error) {
+      if (!(error instanceof SandboxStillRunningError)) throw error;
+      const { status, bootNumber } = await core.record(); // if it is gone by now, that says more
+      const isOthersOver = !isLive(status) && bootNumber !== record.bootNumber;
+      if (!isOthersOver || attempt === START_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+async function bootAgain(
+  core: SandboxCore,
+  record: SandboxRecord,
+  options: StartOptions,
+  begin: number,
+): Promise<BootedSandbox> {
   const { registry } = core;
   const config = parseStoredConfig(record.configJson);
   checkNetworkHost(registry, config.network);
@@ -219,13 +240,9 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
   const imagePath = findStoredDisk(registry.home, record.imageDigest);
   const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
-  try {
-    const vm = await launch(boot, { kind: "start", id: core.id }, detached, async () => {});
-    return { core, config, vm, detached };
-  } catch (error) {
-    if (error instanceof SandboxStillRunningError) await core.record(); // or it is gone by now: that says more
-    throw error;
-  }
+  const last = { id: record.id, bootNumber: record.bootNumber };
+  const vm = await launch(boot, { kind: "start", last }, detached, async () => {});
+  return { core, config, vm, detached };
 }
 
 interface BootInputs {

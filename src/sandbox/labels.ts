@@ -1,4 +1,5 @@
 /** Labels: their bounds, those of an image, and labels as filters. @module */
+import { z } from "zod";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -8,6 +9,11 @@ export const LABELS_MAX = 64;
 export const LABEL_KEY_LENGTH_MAX = 128;
 /** Longest value, in UTF-16 code units. */
 export const LABEL_VALUE_LENGTH_MAX = 1024;
+
+/** Labels as a filter: nothing has more of them than this. */
+export const wantedLabelsSchema = z
+  .record(z.string(), z.string())
+  .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`);
 
 /** Whether `labels` has all of `wanted`. */
 export function hasLabels(labels: Labels, wanted: Labels): boolean {

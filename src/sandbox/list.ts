@@ -10,6 +10,7 @@ import type { ListPosition } from "../registry/registry.ts";
 import { isSandboxStatus, type SandboxStatus } from "../registry/status.ts";
 import { openRegistry, reconcile, reconcileLive, SandboxCore } from "./core.ts";
 import { SandboxHandle } from "./handle.ts";
+import { wantedLabelsSchema } from "./labels.ts";
 
 const PAGE_DEFAULT = 20;
 const PAGE_MAX = 100;
@@ -20,7 +21,7 @@ export interface SandboxListOptions {
   readonly limit?: number | undefined;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
-  /** Only those that have all of these. */
+  /** Only those that have all of these, at most 64. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Only those in one of these. */
   readonly status?: SandboxStatus | readonly SandboxStatus[] | undefined;
@@ -36,7 +37,7 @@ const status = z.custom<SandboxStatus>(isSandboxStatus, "must be a sandbox's sta
 const schema = z.strictObject({
   limit: z.int().min(1).max(PAGE_MAX).default(PAGE_DEFAULT),
   cursor: z.base64url().optional(),
-  labels: z.record(z.string(), z.string()).optional(),
+  labels: wantedLabelsSchema.optional(),
   status: z.union([status, z.array(status)]).optional(),
 });
 

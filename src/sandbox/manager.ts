@@ -26,9 +26,10 @@ import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./ev
 import { hasLabels } from "./labels.ts";
 import { destroy, setTimeLimits } from "./lifecycle.ts";
 import * as checkpoints from "./manager_checkpoints.ts";
-import { type Creation, summaryOf } from "./manager_creation.ts";
+import { type Creation, summaryOf, warnOfFailure } from "./manager_creation.ts";
 import { type SpecDefaults, withDefaults } from "./manager_defaults.ts";
 import { managedExec, outputChunks, startManaged } from "./manager_exec.ts";
+import { checkId, checkListing, checkRun } from "./manager_input.ts";
 import { SandboxMap, stopAll } from "./manager_owned.ts";
 import {
   type CheckpointInfo,
@@ -97,6 +98,7 @@ export class SandboxManager implements AsyncDisposable {
    * Begins to create a sandbox and returns at once: it is `starting`, and an event tells when it is `ready` or has
    * `failed`. What can be refused without trying is refused here.
    *
+   * @returns Its `id`, and the address of its network interface as `inspectSandbox()` tells it; `""` without one.
    * @throws {InvalidConfigError}
    * @throws {SandboxAlreadyExistsError} if the name is taken.
    * @throws {NetworkExhaustedError} if no address is free in its network.
@@ -133,7 +135,7 @@ export class SandboxManager implements AsyncDisposable {
     return { id, ip };
   }
 
-  /** @throws {SandboxNotFoundError} */
+  /** @throws {SandboxNotFoundError | InvalidConfigError} */
   async inspectSandbox(id: string): Promise<SandboxInfo> {
     const record = await this.#find(id);
     if (record !== undefined) return this.#infoOf(record);
@@ -152,11 +154,16 @@ export class SandboxManager implements AsyncDisposable {
     };
   }
 
-  /** All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`. */
+  /**
+   * All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`.
+   *
+   * @throws {InvalidConfigError} if there is no such state, or if that are no labels, or more than 64.
+   */
   async listSandboxes(
     state?: ManagedState,
     labels: Readonly<Record<string, string>> = {},
   ): Promise<SandboxSummary[]> {
+    checkListing(state, labels);
     const records = this.#registry.list({ labels });
     const looked = await Promise.all(records.map((record) => reconcile(this.#registry, record)));
     const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
@@ -195,16 +202,17 @@ export class SandboxManager implements AsyncDisposable {
       creation.abort.abort();
       await creation.settled;
     }
-    const isFailure = this.#creations.delete(id);
     const record = await this.#find(id);
+    const failure = this.#creations.get(id);
     if (record === undefined) {
-      if (!isFailure || creation === undefined) throw new SandboxNotFoundError(id);
-      this.#tell(creation, "removed", {});
+      if (failure === undefined) throw new SandboxNotFoundError(id);
+      this.#tell(failure, "removed", {}); // before it is forgotten: what throws here can be called again
     } else {
       const core = this.#coreOf(record);
       if (force) await destroy(core, { force });
       else await core.remove();
     }
+    this.#creations.delete(id);
     this.#forget(id);
   }
 
@@ -214,14 +222,17 @@ export class SandboxManager implements AsyncDisposable {
    *
    * @throws {SandboxNotFoundError}
    * @throws {SandboxNotRunningError}
+   * @throws {InvalidConfigError}
    * @throws {ExecFailedError} if it cannot be started.
    */
   async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
+    checkRun(options);
     return outputChunks(await startManaged(await this.#core(id), options, "null"));
   }
 
   /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
   async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
+    checkRun(options);
     return managedExec(await startManaged(await this.#core(id), options, "pipe"));
   }
 
@@ -304,12 +315,15 @@ export class SandboxManager implements AsyncDisposable {
 
   #fail(id: string, error: unknown): void {
     const creation = this.#creations.get(id);
-    this.#registry.leases.release(id, ownProcess());
+    const failure = error instanceof Error ? error : new Error(messageOf(error));
+    if (creation !== undefined) creation.error = failure; // first: what follows needs a registry that can be written
+    warnOfFailure("give an address back", () => this.#registry.leases.release(id, ownProcess()));
     if (creation === undefined) return;
-    creation.error = error instanceof Error ? error : new Error(messageOf(error));
-    // If it got as far as the registry, that has told of it.
-    if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
-      this.#tell(creation, "failed", { error: creation.error.message });
+    warnOfFailure("record that a creation failed", () => {
+      // If it got as far as the registry, that has told of it.
+      if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
+        this.#tell(creation, "failed", { error: failure.message });
+    });
     const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
     for (const { id: old } of failed.slice(0, -FAILED_MAX)) this.#creations.delete(old);
   }
@@ -335,6 +349,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   async #find(id: string): Promise<SandboxRecord | undefined> {
+    checkId(id);
     const found = this.#registry.findById(id);
     const record = found === undefined ? undefined : await reconcile(this.#registry, found);
     if (record === undefined) this.#forget(id);
@@ -348,17 +363,15 @@ export class SandboxManager implements AsyncDisposable {
 
   #infoOf(record: SandboxRecord): SandboxInfo {
     const { image, cpus, memoryMiB, network } = parseStoredConfig(record.configJson);
-    const idle = this.#registry.eventLog.latest(record.id, ["idle"]);
-    const exitCode = idle?.attributes["exitCode"];
     return {
       ...this.#summaryOf(record),
       image,
       cpus,
       memoryMiB,
       network: this.#networkOf(record.id, network),
-      readyAt: this.#registry.eventLog.latest(record.id, ["ready"])?.timestamp,
-      lastExitedAt: idle?.timestamp,
-      lastExitCode: typeof exitCode === "number" ? exitCode : undefined,
+      readyAt: record.readyAt,
+      lastExitedAt: record.idleAt,
+      lastExitCode: record.idleExitCode,
       error: record.status === "crashed" ? record.statusReason : undefined,
     };
   }
@@ -370,9 +383,8 @@ export class SandboxManager implements AsyncDisposable {
     return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };
   }
 
-  #summaryOf({ id, name, status, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
+  #summaryOf({ id, name, status, isBusy, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
     const { network } = parseStoredConfig(configJson);
-    const isBusy = this.#registry.eventLog.latest(id, ["ready", "running", "idle"])?.action === "running";
     const state = status === "running" && isBusy ? "running" : STATES[status];
     const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
     return { id, name, state, labels, ipAddress, createdAt };

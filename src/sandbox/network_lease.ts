@@ -62,13 +62,14 @@ export function planNetwork(
 }
 
 /**
- * Leases an address for a sandbox that this process is about to create.
+ * The address of a sandbox that this process is about to create, leased where the network has one for each.
  *
- * @returns `""` where the network leases none.
+ * @returns `""` without a network.
  * @throws as {@linkcode planNetwork} and {@linkcode checkNetworkHost} do
  */
 export function reserveAddress(registry: Registry, network: NetworkConfig, sandboxId: string): string {
-  if (network.mode !== "tap") return "";
+  if (network.mode === "none") return "";
+  if (network.mode === "user") return planUserNetwork(sandboxId).address;
   checkNetworkHost(registry, network);
   return takeAddress(registry, network, sandboxId, ownProcess());
 }

@@ -83,11 +83,13 @@ export interface SandboxOptions {
   readonly engine?: "auto" | "krun" | "qemu" | undefined;
   /** Milliseconds that the VM may take to come up; the process that hosts it gets 5 s more. @default {180_000} */
   readonly bootTimeoutMs?: number | undefined;
-  /** The sandbox stops in order after so many milliseconds from the end of its boot. @default none */
+  /** The sandbox stops in order after so many milliseconds from the end of its boot, paused or not. @default none */
   readonly maxDurationMs?: number | undefined;
   /**
    * The sandbox stops in order when no program has run in it, and nobody has touched it, for so many milliseconds.
-   * Programs that were left in the background by one that has ended do not count. @default none
+   * Programs that were left in the background by one that has ended do not count. Time in which it is paused counts.
+   *
+   * @default none
    */
   readonly idleTimeoutMs?: number | undefined;
   /**

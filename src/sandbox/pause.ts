@@ -16,7 +16,7 @@ const Errno = { EOPNOTSUPP: 95, ETIMEDOUT: 110 } as const;
  * Stops all programs of the sandbox where they are, or lets them go on. Resolves when that is so; at once if it is.
  *
  * @throws {SandboxNotRunningError} if it does not run, or is about to stop.
- * @throws {TimeoutError} if a program could not be stopped; all go on then.
+ * @throws {TimeoutError} if a program could not be stopped, or the registry not be written; all go on then.
  * @throws {UnsupportedError} if the guest's kernel cannot.
  */
 export async function setPaused(core: SandboxCore, on: boolean): Promise<void> {

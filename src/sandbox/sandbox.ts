@@ -67,10 +67,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /** Collects options; ends with `create()`. */
   static builder(name: string): SandboxBuilder {
-    return new SandboxBuilder(name, {
-      create: (options, call) => Sandbox.create(options, call),
-      connectOrCreate: (options, call) => Sandbox.connectOrCreate(options, call),
-    });
+    return new SandboxBuilder(name);
   }
 
   /**

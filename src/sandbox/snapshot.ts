@@ -5,6 +5,7 @@
  */
 
 import { rmSync } from "node:fs";
+import { parseConfig } from "../base/parse_config.ts";
 import { homeDirectory } from "../platform/home.ts";
 import { readArchive } from "../snapshot/archive_read.ts";
 import { writeArchive } from "../snapshot/archive_write.ts";
@@ -13,7 +14,7 @@ import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.
 import { SnapshotIntegrityError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import { openRegistry, SandboxCore } from "./core.ts";
-import { hasLabels } from "./labels.ts";
+import { hasLabels, wantedLabelsSchema } from "./labels.ts";
 import { checkSandboxName } from "./options.ts";
 import { takeSnapshot } from "./snapshot_create.ts";
 
@@ -27,6 +28,12 @@ export interface SnapshotCreateOptions {
   /** Whose disk. */
   readonly from: SnapshotSource;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Whether it takes the place of a snapshot of the same name, which is removed when the new one is whole.
+   *
+   * @default {false}
+   */
+  readonly force?: boolean | undefined;
   /** Aborting leaves nothing behind, and lets the sandbox's writes go on. */
   readonly signal?: AbortSignal | undefined;
   /** Told how much of the disk has been copied. Not called where the copy takes no time. */
@@ -115,7 +122,7 @@ export class Snapshot {
 
   /** Collects options; ends with `create()`. */
   static builder(name: string): SnapshotBuilder {
-    return new SnapshotBuilder(name, (options) => Snapshot.create(options));
+    return new SnapshotBuilder(name);
   }
 
   /**
@@ -123,7 +130,7 @@ export class Snapshot {
    * written before is in it.
    *
    * @throws {InvalidConfigError} naming every option that is wrong.
-   * @throws {SnapshotAlreadyExistsError}
+   * @throws {SnapshotAlreadyExistsError} if the name is taken, without `force`.
    * @throws {SandboxNotFoundError} if there is no such sandbox.
    * @throws {SandboxReplacedError} if another has its name.
    * @throws {SandboxBusyError} if it was started and stopped all the time.
@@ -148,8 +155,9 @@ export class Snapshot {
     return Snapshot.get(name);
   }
 
-  /** The snapshots of this home by name. One that is damaged is not among them. */
+  /** The snapshots of this home by name. One that is damaged is not among them. @throws {InvalidConfigError} */
   static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
+    parseConfig(wantedLabelsSchema, labels, "labels");
     const store = new SnapshotStore(homeDirectory());
     return store
       .list()
@@ -243,12 +251,10 @@ export class Snapshot {
  * ```
  */
 export class SnapshotBuilder {
-  readonly #create: (options: SnapshotCreateOptions) => Promise<Snapshot>;
   #options: SnapshotCreateOptions;
 
-  /** Use `Snapshot.builder(name)`. */
-  constructor(name: string, create: (options: SnapshotCreateOptions) => Promise<Snapshot>) {
-    this.#create = create;
+  /** The same as `Snapshot.builder(name)`. */
+  constructor(name: string) {
     this.#options = { name, from: "" };
   }
 
@@ -265,13 +271,18 @@ export class SnapshotBuilder {
     return this.#set({ labels: { ...this.#options.labels, ...labels } });
   }
 
+  /** Takes the place of a snapshot of the same name: see {@linkcode SnapshotCreateOptions.force}. */
+  force(): this {
+    return this.#set({ force: true });
+  }
+
   /** Kept for the known SDK: every snapshot records the digest of its content. */
   recordIntegrity(): this {
     return this;
   }
 
   create(options: Pick<SnapshotCreateOptions, "signal" | "onProgress"> = {}): Promise<Snapshot> {
-    return this.#create({ ...this.#options, ...options });
+    return Snapshot.create({ ...this.#options, ...options });
   }
 
   #set(options: Partial<SnapshotCreateOptions>): this {

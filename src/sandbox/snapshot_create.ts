@@ -11,7 +11,7 @@ import { AbortedError, TimeoutError, UnsupportedError } from "../base/errors.ts"
 import type { SandboxRecord } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
 import { CONTENT_ALGORITHM } from "../snapshot/content_digest.ts";
-import { checkNameAndLabels, UPPER_NAME } from "../snapshot/descriptor.ts";
+import { checkNameAndLabels, type SnapshotDescriptor, UPPER_NAME } from "../snapshot/descriptor.ts";
 import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.ts";
 import { type CopiedDisk, copyDisk } from "../snapshot/disk_copy.ts";
 import { SnapshotAlreadyExistsError } from "../snapshot/errors.ts";
@@ -38,6 +38,8 @@ const EOPNOTSUPP = 95;
 export interface TakeSnapshotOptions {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Whether it takes the place of a snapshot of the same name. @default {false} */
+  readonly force?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told how much of the disk has been copied. */
   readonly onProgress?: DiskProgressListener | undefined;
@@ -51,15 +53,16 @@ export interface TakeSnapshotOptions {
  */
 export async function takeSnapshot(core: SandboxCore, options: TakeSnapshotOptions): Promise<StoredSnapshot> {
   checkNameAndLabels(options);
+  const { force = false } = options;
   const store = new SnapshotStore(core.registry.home);
-  if (store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
+  if (!force && store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
   const staged = store.stage();
   try {
     const upper = join(staged, UPPER_NAME);
     const { record, copied } = await copyUpper(core, upper, options);
     const contentDigest = copied.contentDigest ?? (await digestDisk(upper, { signal: options.signal }));
     const config = parseStoredConfig(record.configJson);
-    return store.publish(staged, {
+    const descriptor: SnapshotDescriptor = {
       version: 1,
       name: options.name,
       id: randomUUID(),
@@ -76,7 +79,8 @@ export async function takeSnapshot(core: SandboxCore, options: TakeSnapshotOptio
       },
       labels: { ...options.labels },
       parent: config.snapshotDigest ?? null,
-    });
+    };
+    return store.publish(staged, descriptor, { replace: force });
   } finally {
     rmSync(staged, { recursive: true, force: true }); // unless it is the snapshot by now
   }

@@ -103,12 +103,17 @@ export function decodeDescriptor(
   return { descriptor, digest: digestOf(bytes) };
 }
 
-/** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels. */
+/** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels, or `force` is no truth value. */
 export function checkNameAndLabels(given: {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly force?: boolean | undefined;
 }): void {
-  parseConfig(z.object({ name, labels: labels.optional() }), given, "snapshot");
+  parseConfig(
+    z.object({ name, labels: labels.optional(), force: z.boolean().optional() }),
+    given,
+    "snapshot",
+  );
 }
 
 function parseDescriptor(snapshot: string, json: unknown): SnapshotDescriptor {

@@ -42,6 +42,9 @@ export interface StoredSnapshot {
 /** What rename(2) says where a directory that is not empty has the name. */
 const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
 
+/** Other processes may take a name as often while we make room for it. */
+const REPLACE_ATTEMPTS_MAX = 5;
+
 export class SnapshotStore {
   readonly home: string;
   readonly #directory: string;
@@ -70,18 +73,24 @@ export class SnapshotStore {
   }
 
   /**
-   * Makes a snapshot of a staged directory that has its disk already.
+   * Makes a snapshot of a staged directory that has its disk already. With `replace` it takes the place of one of that
+   * name, which is removed.
    *
    * @throws {SnapshotAlreadyExistsError} if the name was taken, be it a moment ago.
    */
-  publish(staged: string, descriptor: SnapshotDescriptor): StoredSnapshot {
+  publish(
+    staged: string,
+    descriptor: SnapshotDescriptor,
+    { replace = false }: { readonly replace?: boolean } = {},
+  ): StoredSnapshot {
     const directory = this.directoryOf(descriptor.name);
     const { bytes, digest } = encodeDescriptor(descriptor);
     try {
       writeFileSync(join(staged, DESCRIPTOR_NAME), bytes, { mode: 0o600, flush: true });
       syncFile(join(staged, UPPER_NAME));
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      renameSync(staged, directory);
+      if (replace) this.#replace(staged, directory);
+      else renameSync(staged, directory);
     } catch (error) {
       if (TAKEN.includes(errnoOf(error))) throw new SnapshotAlreadyExistsError(descriptor.name);
       throw new IoError(`store ${directory}`, directory, error);
@@ -138,6 +147,23 @@ export class SnapshotStore {
     rmSync(trash, { recursive: true, force: true });
   }
 
+  /** Nobody sees half of either; for a moment there is none. What cannot be put in place leaves the one before there. */
+  #replace(staged: string, directory: string): void {
+    for (let attempt = 1; ; attempt++) {
+      const before = stagingPath(this.home);
+      const hasBefore = renameIfThere(directory, before);
+      try {
+        return renameSync(staged, directory);
+      } catch (error) {
+        const isOvertaken = TAKEN.includes(errnoOf(error));
+        if (hasBefore && !isOvertaken) renameSync(before, directory);
+        if (!isOvertaken || attempt === REPLACE_ATTEMPTS_MAX) throw error;
+      } finally {
+        rmSync(before, { recursive: true, force: true });
+      }
+    }
+  }
+
   /** Digests of the images that snapshots need. */
   imageDigests(): Set<string> {
     return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
@@ -156,6 +182,17 @@ export class SnapshotStore {
       if (errnoOf(error) === "ENOENT") return [];
       throw new IoError(`list ${this.#directory}`, this.#directory, error);
     }
+  }
+}
+
+/** Returns whether it was there. */
+function renameIfThere(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
   }
 }
 

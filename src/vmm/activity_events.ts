@@ -3,6 +3,7 @@
  *
  * Only the first program that starts and the last one that ends make an event. What follows within
  * {@linkcode EDGE_INTERVAL_MS} is written together, and in short: however many programs ran meanwhile, it is one pair.
+ * So is what cannot be written yet: it waits with what comes after it, and nobody waits for it.
  *
  * @module
  */
@@ -13,17 +14,23 @@ import { type Clock, systemClock } from "./time_limits.ts";
 /** A sandbox writes at most two of these events in this time: ten a second. */
 export const EDGE_INTERVAL_MS = 200;
 
+/** How long to leave off when they cannot be written. */
+export const RETRY_INTERVAL_MS = 1_000;
+
 export type ActivityEvent = Required<Pick<NewEvent, "action" | "attributes" | "timestamp">>;
 
+/** Writes events, and returns whether it could. With `isLast` there is no other time: it may take as long as it needs. */
+export type WriteEvents = (events: readonly ActivityEvent[], isLast: boolean) => boolean;
+
 export class ActivityEvents {
-  readonly #write: (events: readonly ActivityEvent[]) => void;
+  readonly #write: WriteEvents;
   readonly #clock: Clock;
   /** What is to be written next: one event, or two of different kinds. */
   #pending: ActivityEvent[] = [];
   #nextWriteAt = 0;
   #cancel: (() => void) | undefined;
 
-  constructor(write: (events: readonly ActivityEvent[]) => void, clock: Clock = systemClock) {
+  constructor(write: WriteEvents, clock: Clock = systemClock) {
     this.#write = write;
     this.#clock = clock;
   }
@@ -40,15 +47,9 @@ export class ActivityEvents {
     });
   }
 
-  /** Writes what waits. */
+  /** Writes what waits, now or never: before the last event of a boot. */
   flush(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    if (this.#pending.length === 0) return;
-    const events = this.#pending;
-    this.#pending = [];
-    this.#nextWriteAt = this.#clock.now() + EDGE_INTERVAL_MS;
-    this.#write(events);
+    this.#attempt(true);
   }
 
   #add(action: "running" | "idle", attributes: ActivityEvent["attributes"]): void {
@@ -58,8 +59,21 @@ export class ActivityEvents {
     // There and back again, and there: only the first start and the last end are told.
     else this.#pending = [action === "running" ? first : event];
     // Even the first waits for the next turn: the program's start goes first.
-    this.#cancel ??= this.#clock.after(Math.max(0, this.#nextWriteAt - this.#clock.now()), () =>
-      this.flush(),
-    );
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const delayMs = Math.max(0, this.#nextWriteAt - this.#clock.now());
+    this.#cancel ??= this.#clock.after(delayMs, () => this.#attempt(false));
+  }
+
+  #attempt(isLast: boolean): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (this.#pending.length === 0) return;
+    const isWritten = this.#write(this.#pending, isLast);
+    if (isWritten) this.#pending = [];
+    this.#nextWriteAt = this.#clock.now() + (isWritten ? EDGE_INTERVAL_MS : RETRY_INTERVAL_MS);
+    if (!isWritten && !isLast) this.#schedule();
   }
 }

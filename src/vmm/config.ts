@@ -21,7 +21,8 @@ export interface ClaimRequest {
   readonly runDirectory: string;
   readonly sandbox:
     | ({ readonly kind: "create" } & Omit<CreateClaim, "runDirectory" | "host">)
-    | { readonly kind: "start"; readonly id: string };
+    /** The boot after `last`, of which nothing is left. */
+    | { readonly kind: "start"; readonly last: BootKey };
   readonly engine: EngineName;
   /** Whether to go on when the process that started it ends. */
   readonly detached: boolean;

@@ -193,7 +193,7 @@ function claimBoot(registry: Registry, claim: ClaimRequest): BootKey | undefined
   const host = identifyProcess(process.pid);
   if (host === undefined) throw new Error("this process cannot see itself");
   const { runDirectory, sandbox } = claim;
-  if (sandbox.kind === "start") return registry.claimStart(sandbox.id, { runDirectory, host });
+  if (sandbox.kind === "start") return registry.claimStart(sandbox.last, { runDirectory, host });
   try {
     return registry.claimCreate({ ...sandbox, runDirectory, host });
   } catch (error) {

@@ -57,11 +57,21 @@ export class Pause {
     if (!on) link.syncClock(); // before anybody can look at it
     const answer = await link.pause(on);
     if (answer.on === this.#isOn) return answer;
-    if (!this.#registry.transition(key, answer.on ? "paused" : "resumed") && answer.on) {
+    if (!(await this.#record(link, key, answer.on)) && answer.on) {
       await link.pause(false); // it is about to stop
       return { on: false, errno: EBUSY };
     }
     this.#isOn = answer.on;
     return answer;
+  }
+
+  /** Nothing stands still of which nobody could know. */
+  async #record(link: AgentLink, key: BootKey, on: boolean): Promise<boolean> {
+    try {
+      return this.#registry.transition(key, on ? "paused" : "resumed");
+    } catch (error) {
+      if (on) await link.pause(false);
+      throw error;
+    }
   }
 }

@@ -241,7 +241,10 @@ export class Relay {
     answer: Promise<StandstillState>,
   ): void {
     answer
-      .catch(() => ({ on: false, errno: ETIMEDOUT })) // the guest did not say
+      .catch((error: unknown) => {
+        console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
+        return { on: false, errno: ETIMEDOUT }; // the guest did not say, or it cannot be written down
+      })
       .then(({ on, errno }) => connection.send(encodeMessage(name, 0, { token, on: on ? 1 : 0, errno })));
   }
 

@@ -11,6 +11,7 @@ import type { BootKey, Registry } from "../registry/registry.ts";
 import type { AgentLink } from "./agent_link.ts";
 import { crashReason } from "./dead_boot.ts";
 import type { Machine } from "./engine/engine.ts";
+import { noteIfPossible } from "./note_if_possible.ts";
 import type { Relay } from "./relay.ts";
 import { forgetRunDirectory } from "./run_directory.ts";
 import type { SandboxLogs } from "./sandbox_logs.ts";
@@ -120,17 +121,5 @@ export class StopSequence {
     forgetRunDirectory(this.#runDirectory); // first: with krun, kill() does not return
     this.machine?.kill();
     process.exit(0);
-  }
-}
-
-/**
- * Writes something down about the end, which a full disk must not keep from coming: what is missing in the registry is
- * noted by whoever looks next.
- */
-function noteIfPossible(write: () => unknown): void {
-  try {
-    write();
-  } catch (error) {
-    console.error(messageOf(error)); // into the diagnostics
   }
 }

@@ -10,8 +10,12 @@ import { messageOf } from "../base/errors.ts";
 import type { BootKey, Registry } from "../registry/registry.ts";
 import { Activity } from "./activity.ts";
 import { type ActivityEvent, ActivityEvents } from "./activity_events.ts";
+import { noteIfPossible } from "./note_if_possible.ts";
 import type { StopSequence } from "./stop_sequence.ts";
-import { type TimeLimitConfig, TimeLimits } from "./time_limits.ts";
+import { type Clock, systemClock, type TimeLimitConfig, TimeLimits } from "./time_limits.ts";
+
+/** How long a note of the sandbox's use may wait for another process's transaction; ours take milliseconds. */
+const RECORD_TIMEOUT_MS = 20;
 
 export class Supervision {
   readonly activity: Activity;
@@ -21,12 +25,13 @@ export class Supervision {
   readonly #stop: StopSequence;
   #key: BootKey | undefined;
   #graceMs = 0;
+  #isRecordFailing = false;
 
-  constructor(registry: Registry, stop: StopSequence) {
+  constructor(registry: Registry, stop: StopSequence, clock: Clock = systemClock) {
     this.#registry = registry;
     this.#stop = stop;
-    this.#limits = new TimeLimits((limit) => stop.begin(limit, this.#graceMs));
-    this.#events = new ActivityEvents((events) => this.#record(events));
+    this.#limits = new TimeLimits((limit) => stop.begin(limit, this.#graceMs), clock);
+    this.#events = new ActivityEvents((events, isLast) => this.#record(events, isLast), clock);
     this.activity = new Activity({
       active: () => this.#limits.active(),
       busy: () => this.#busy(),
@@ -59,9 +64,10 @@ export class Supervision {
 
   /** No new programs; once none runs, the sandbox stops. */
   drain(): void {
-    if (this.#key === undefined || this.activity.isDraining) return;
+    const key = this.#key;
+    if (key === undefined || this.activity.isDraining) return;
     this.activity.isDraining = true;
-    this.#registry.transition(this.#key, "stopping", { attributes: { cause: "drained" } });
+    noteIfPossible(() => this.#registry.transition(key, "stopping", { attributes: { cause: "drained" } }));
     this.#endIfDrained();
   }
 
@@ -70,11 +76,18 @@ export class Supervision {
     this.#events.flush();
   }
 
-  #record(events: readonly ActivityEvent[]): void {
+  /** All clients of the sandbox wait meanwhile: whoever locks the registry must not keep them long. */
+  #record(events: readonly ActivityEvent[], isLast: boolean): boolean {
+    if (this.#key === undefined) return true;
     try {
-      if (this.#key !== undefined) this.#registry.note(this.#key, events);
+      this.#registry.note(this.#key, events, isLast ? {} : { busyTimeoutMs: RECORD_TIMEOUT_MS });
+      this.#isRecordFailing = false;
+      return true;
     } catch (error) {
-      console.error(`cannot record events: ${messageOf(error)}`); // no reason to end a sandbox
+      // No reason to end a sandbox. Said once, as it comes again and again.
+      if (!this.#isRecordFailing) console.error(`cannot record events: ${messageOf(error)}`);
+      this.#isRecordFailing = true;
+      return false;
     }
   }
 

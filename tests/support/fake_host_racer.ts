@@ -12,7 +12,7 @@ import { LineQueue } from "../../src/platform/line_queue.ts";
 import { ownProcess } from "../../src/platform/process_identity.ts";
 import { runtimeCommand } from "../../src/platform/runtime.ts";
 import { SandboxAlreadyExistsError } from "../../src/registry/errors.ts";
-import { Registry } from "../../src/registry/registry.ts";
+import { type BootKey, Registry } from "../../src/registry/registry.ts";
 
 export type RacerCommand =
   /** Opens the registry of a home, which may not be there yet. */
@@ -21,8 +21,8 @@ export type RacerCommand =
   | { readonly type: "claim"; readonly count: number }
   /** Creates and removes `name`, its directory included, until it has got it `count` times; answers with how many tries. */
   | { readonly type: "cycle"; readonly name: string; readonly count: number }
-  /** Claims one boot of the stopped sandbox `id`; answers with its number, or null. */
-  | { readonly type: "start"; readonly id: string };
+  /** Claims the boot after `last` of a stopped sandbox; answers with its number, or null. */
+  | { readonly type: "start"; readonly last: BootKey };
 
 /** A racer as the test sees it. */
 export class Racer implements AsyncDisposable {
@@ -69,7 +69,7 @@ function perform(registry: Registry, command: RacerCommand): unknown {
     case "cycle":
       return cycle(registry, command, claim);
     case "start":
-      return registry.claimStart(command.id, claim)?.bootNumber ?? null;
+      return registry.claimStart(command.last, claim)?.bootNumber ?? null;
   }
 }
 

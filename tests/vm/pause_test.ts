@@ -104,3 +104,21 @@ homeTest("stop() of a paused sandbox ends its programs in order", async ({ creat
   const again = await Sandbox.start(sandbox.name);
   assert.equal((await again.exec("cat", ["/root/asked"])).stdout(), "asked\n");
 });
+
+homeTest(
+  "time limits go on while a sandbox is paused, where a program that stands still runs",
+  async ({ create }) => {
+    const busy = await create({ name: "busy" });
+    await busy.execStream("sleep", ["infinity"]);
+    await busy.pause();
+    await busy.setTimeLimits({ idleTimeoutMs: 1 });
+    await busy.ping(); // time for the idle timeout to end it, if it counted
+    await busy.setTimeLimits({ maxDurationMs: 1 });
+    assert.equal((await busy.waitUntilStopped()).reason, "maxDuration");
+
+    const idle = await create({ name: "idle" });
+    await idle.pause();
+    await idle.setTimeLimits({ idleTimeoutMs: 1 });
+    assert.equal((await idle.waitUntilStopped()).reason, "idleTimeout");
+  },
+);

@@ -68,6 +68,24 @@ test("Database.transaction() leaves no trace of a body that throws", () => {
   database.close();
 });
 
+test("Database.transaction() waits for others as long as it is told, and the next as long as ever", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "x.sqlite");
+  const database = new Database(path);
+  const other = new Database(path);
+  other.transaction(() => {
+    const fault = { code: "database", message: /locked/ };
+    assert.throws(() => database.transaction(() => assert.fail("it began"), { busyTimeoutMs: 1 }), fault);
+  });
+  assert.deepEqual(Object.values(database.get("PRAGMA busy_timeout") ?? {}), [10_000]);
+  assert.equal(
+    database.transaction(() => "its turn", { busyTimeoutMs: 1 }),
+    "its turn",
+  );
+  other.close();
+  database.close();
+});
+
 test("Database makes its directory for this user only", () => {
   using directory = temporaryDirectory();
   const home = join(directory.path, "home");

@@ -73,7 +73,7 @@ test(
     for (let round = 0; round < 50; round++) {
       const key = registry.claimCreate(claimOf(`sandbox-${round}`));
       registry.transition(key, "stopped");
-      const boots = await Promise.all(racers.map((racer) => racer.ask({ type: "start", id: key.id })));
+      const boots = await Promise.all(racers.map((racer) => racer.ask({ type: "start", last: key })));
       assert.deepEqual(boots.sort(), [2, null]);
     }
     registry.close();

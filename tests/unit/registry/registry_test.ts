@@ -77,7 +77,7 @@ for (const [status, outcomes] of Object.entries(OUTCOMES) as [
     using home = openHome();
     const { registry } = home;
     const key = sandboxIn(registry, status);
-    const next = registry.claimStart(key.id, { ...BOOT, runDirectory: "/run/next" });
+    const next = registry.claimStart(key, { ...BOOT, runDirectory: "/run/next" });
     assert.deepEqual(next, outcomes.starting ? { id: key.id, bootNumber: 2 } : undefined);
     const record = registry.findById(key.id)!;
     assert.equal(record.status, outcomes.starting ?? status);
@@ -131,6 +131,10 @@ test("Registry.claimCreate() records everything that it was told", () => {
     imageDigest: "sha",
     runDirectory: "/run/x",
     host: { pid: 77, startTime: "5.x" },
+    readyAt: undefined,
+    isBusy: false,
+    idleAt: undefined,
+    idleExitCode: undefined,
     labels: { "a.b/c": "ünï", team: "blue" },
   });
 });
@@ -154,7 +158,7 @@ test("Registry.transition() takes no late event of an earlier boot", () => {
   using home = openHome();
   const { registry } = home;
   const first = sandboxIn(registry, "crashed");
-  const second = registry.claimStart(first.id, BOOT)!;
+  const second = registry.claimStart(first, BOOT)!;
   registry.transition(second, "ready");
   for (const step of STEPS) assert.equal(registry.transition(first, step), false, step);
   assert.equal(registry.transition({ ...second, bootNumber: 3 }, "stopped"), false);
@@ -170,9 +174,20 @@ test("Registry.transition() does nothing to a sandbox that is gone", () => {
   registry.remove(key.id, { from: join(path, "none"), to: join(path, "trash") });
   const before = registry.eventLog.range().newest;
   assert.equal(registry.transition(key, "crashed"), false);
-  assert.equal(registry.claimStart(key.id, BOOT), undefined);
+  assert.equal(registry.claimStart(key, BOOT), undefined);
   registry.note(key, [{ action: "idle", attributes: {} }]);
   assert.equal(registry.eventLog.range().newest, before);
+});
+
+test("Registry.claimStart() is refused to whoever has not seen the end of the last boot", () => {
+  using home = openHome();
+  const { registry } = home;
+  const first = sandboxIn(registry, "stopped", "x");
+  const second = registry.claimStart(first, BOOT)!;
+  registry.transition(second, "stopped");
+  assert.equal(registry.claimStart(first, BOOT), undefined);
+  assert.equal(statusOf(registry, first), "stopped");
+  assert.deepEqual(registry.claimStart(second, BOOT), { id: first.id, bootNumber: 3 });
 });
 
 test("Registry.claimStart() forgets why the boot before ended", () => {
@@ -181,7 +196,7 @@ test("Registry.claimStart() forgets why the boot before ended", () => {
   const key = registry.claimCreate(claimOf("x"));
   registry.transition(key, "crashed", { reason: "it fell over" });
   assert.equal(registry.get("x").statusReason, "it fell over");
-  registry.claimStart(key.id, BOOT);
+  registry.claimStart(key, BOOT);
   assert.equal(registry.get("x").statusReason, undefined);
 });
 
@@ -206,7 +221,7 @@ test("Registry.abandonCreate() leaves a sandbox that has been booted again, and 
   const move = { from: join(path, "x"), to: join(path, "trash") };
   mkdirSync(move.from);
   const restarted = sandboxIn(registry, "stopped", "x");
-  registry.claimStart(restarted.id, BOOT);
+  registry.claimStart(restarted, BOOT);
   registry.abandonCreate(restarted, { reason: "late", move });
   registry.abandonCreate({ ...restarted, bootNumber: 2 }, { reason: "a start is no creation", move });
   registry.abandonCreate({ id: "never was", bootNumber: 1 }, { reason: "late", move });

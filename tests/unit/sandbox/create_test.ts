@@ -6,9 +6,13 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type PullProgress, Sandbox } from "../../../mod.ts";
+import { resolveImage } from "../../../src/image/store/resolve_image.ts";
+import { openRegistry, SandboxCore } from "../../../src/sandbox/core.ts";
+import { startCore } from "../../../src/sandbox/create.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";
 import { TestRegistry } from "../../support/registry_server.ts";
+import { storedConfig } from "../../support/stored_config.ts";
 
 const REGISTRY = { auth: { kind: "anonymous" }, insecure: true } as const;
 
@@ -55,6 +59,37 @@ test("create() gives a sandbox the labels of its image, under the caller's", asy
   );
   await assert.rejects(creating, { code: "bootStart" });
   assert.deepEqual(seen, [expected, expected]);
+});
+
+test("startCore() waits for the end of the boot that another process has had meanwhile", async () => {
+  using home = new EngineLessHome();
+  await using images = await TestRegistry.start();
+  images.addImage({ layers: [] }, "v1");
+  const image = await resolveImage(`${images.host}/app:v1`, { home: home.path, registry: REGISTRY });
+  const registry = openRegistry();
+  const claim = { runDirectory: join(home.path, "gone"), host: { pid: 1, startTime: "never" } };
+  const first = registry.claimCreate({
+    ...claim,
+    id: "id",
+    name: "x",
+    configJson: storedConfig("x"),
+    imageDigest: image.digest,
+    labels: {},
+  });
+  registry.transition(first, "stopped");
+  const core = new SandboxCore(registry, { id: "id", name: "x" });
+  const settled: number[] = [];
+  const settle = core.settle.bind(core);
+  core.settle = async (record) => {
+    await settle(record);
+    settled.push(record.bootNumber);
+    if (record.bootNumber > 1) return;
+    const second = registry.claimStart(record, claim); // as another process would, right behind our look
+    assert.ok(second !== undefined && registry.transition(second, "stopped"));
+  };
+  await assert.rejects(startCore(core), { code: "bootStart" });
+  assert.deepEqual(settled, [1, 2]);
+  assert.equal(registry.get("x").bootNumber, 3);
 });
 
 test("createWithPullProgress() tells the pull, then the error of the boot", async () => {

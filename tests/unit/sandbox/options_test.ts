@@ -8,6 +8,7 @@ import {
   parseStoredConfig,
   type SandboxOptions,
 } from "../../../src/sandbox/options.ts";
+import { Sandbox } from "../../../src/sandbox/sandbox.ts";
 import { test } from "../../support/harness.ts";
 
 const HOST_MIB = Math.floor(totalmem() / 2 ** 20);
@@ -198,12 +199,7 @@ test("parseStoredConfig() refuses what is no config", () => {
 });
 
 test("SandboxBuilder collects exactly what the options say", async () => {
-  const created: unknown[] = [];
-  const fail = (options: SandboxOptions) => {
-    created.push(options);
-    return Promise.reject(new Error("not in this test"));
-  };
-  const builder = new SandboxBuilder("x", { create: fail, connectOrCreate: fail })
+  const builder = new SandboxBuilder("x")
     .image("./rootfs")
     .cpus(2)
     .memory(256)
@@ -246,15 +242,18 @@ test("SandboxBuilder collects exactly what the options say", async () => {
   };
   assert.deepEqual(builder.build(), expected);
   assert.deepEqual(wrongFields(expected), []);
-  await assert.rejects(builder.createDetached(), /not in this test/);
-  assert.deepEqual(created, [{ ...expected, detached: true }]);
+});
+
+test("SandboxBuilder ends in what Sandbox does with the options, whoever made it", async () => {
+  for (const make of [(name: string) => new SandboxBuilder(name), Sandbox.builder]) {
+    for (const end of ["create", "createDetached", "connectOrCreate"] as const)
+      await assert.rejects(make("no name")[end](), { code: "invalidConfig", message: /^name: / }, end);
+    const builder = make("x");
+    await assert.rejects(builder.createDetached(), { code: "invalidConfig" });
+    assert.equal(builder.build().detached, true);
+  }
 });
 
 test("SandboxBuilder without an image is refused at create(), by the name of the field", async () => {
-  const check = async (options: SandboxOptions) => {
-    parseSandboxOptions(options);
-    throw new Error("it was accepted");
-  };
-  const builder = new SandboxBuilder("x", { create: check, connectOrCreate: check });
-  await assert.rejects(builder.create(), { code: "invalidConfig", message: /^image: / });
+  await assert.rejects(new SandboxBuilder("x").create(), { code: "invalidConfig", message: /^image: / });
 });

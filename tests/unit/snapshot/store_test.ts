@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { MiB } from "../../../src/base/bytes.ts";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
@@ -79,6 +87,36 @@ test("SnapshotStore.publish() lets one of many have the name", async () => {
   for (const result of results)
     if (result.status === "rejected") assert(result.reason instanceof SnapshotAlreadyExistsError);
   assert.equal(new SnapshotStore(made.home).get("same").descriptor.name, "same");
+});
+
+test("SnapshotStore.publish() with replace takes the place of what has the name", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  await storeSnapshot(made.home, made.disk, "same");
+  const publish = async (id: string) => {
+    const staged = store.stage();
+    copyFileSync(made.disk, join(staged, UPPER_NAME));
+    const descriptor = await describeDisk(made.disk, DISK_MIB * MiB, { name: "same", id });
+    return store.publish(staged, descriptor, { replace: true });
+  };
+  const second = await publish("00000000-0000-4000-8000-000000000002");
+  assert.deepEqual(store.list(), [second]);
+  rmSync(join(second.directory, "snapshot.json"));
+  const third = await publish("00000000-0000-4000-8000-000000000003"); // also of one that is damaged
+  assert.deepEqual(store.list(), [third]);
+  store.remove("same");
+  assert.deepEqual(await publish("00000000-0000-4000-8000-000000000004"), store.get("same"));
+  assert.deepEqual(readdirSync(join(made.home, "trash")), []);
+});
+
+test("SnapshotStore.publish() with replace leaves what has the name if it cannot put another there", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const first = await storeSnapshot(made.home, made.disk, "same");
+  const staged = store.stage();
+  const descriptor = await describeDisk(made.disk, DISK_MIB * MiB, { name: "same" });
+  assert.throws(() => store.publish(staged, descriptor, { replace: true }), { code: "io" }); // it has no disk
+  assert.deepEqual(store.list(), [first]);
 });
 
 test("SnapshotStore.get() sees that a snapshot is not what it was", async () => {

@@ -4,26 +4,18 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { encodeMessage } from "../../../src/agent/codec.ts";
-import { type Frame, FrameDecoder } from "../../../src/agent/frame.ts";
-import { FrameFlag, type MessageFields, type MessageName } from "../../../src/agent/protocol.ts";
+import { FrameFlag } from "../../../src/agent/protocol.ts";
 import { Activity, type ProgramExit } from "../../../src/vmm/activity.ts";
-import { type ActivityEvent, ActivityEvents, EDGE_INTERVAL_MS } from "../../../src/vmm/activity_events.ts";
+import {
+  type ActivityEvent,
+  ActivityEvents,
+  EDGE_INTERVAL_MS,
+  RETRY_INTERVAL_MS,
+} from "../../../src/vmm/activity_events.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { test } from "../../support/harness.ts";
+import { closed, exited, frame, start } from "../../support/program_frames.ts";
 import { seededRandom } from "../../support/random.ts";
-
-const START = { flags: 0, rows: 0, columns: 0, cwd: "", user: "", argv: ["x"], env: [], rlimits: [] };
-
-function frame<N extends MessageName>(name: N, stream: number, fields: MessageFields<N>, flags = 0): Frame {
-  const [decoded] = [...new FrameDecoder().feed(encodeMessage(name, stream, fields, flags))];
-  assert.ok(decoded !== undefined);
-  return decoded;
-}
-
-const start = (stream: number, flags = 0) => frame("execStart", stream, START, flags);
-const exited = (stream: number, code: number, signal = 0) => frame("exited", stream, { code, signal });
-const closed = (stream: number) => frame("closed", stream, {});
 
 class Recorder {
   readonly seen: (string | ProgramExit | undefined)[] = [];
@@ -95,11 +87,17 @@ test("Activity counts starts, input and touches, but not credit", () => {
   assert.equal(recorder.activity.sequence, 3);
 });
 
-function recordEvents(): { clock: FakeClock; events: ActivityEvents; writes: string[][] } {
+function recordEvents() {
   const clock = new FakeClock();
   const writes: string[][] = [];
+  const state = { isWritable: true, attempts: 0 };
   const name = ({ action, attributes }: ActivityEvent) => `${action} ${JSON.stringify(attributes)}`;
-  return { clock, writes, events: new ActivityEvents((batch) => writes.push(batch.map(name)), clock) };
+  const write = (batch: readonly ActivityEvent[]) => {
+    state.attempts++;
+    if (state.isWritable) writes.push(batch.map(name));
+    return state.isWritable;
+  };
+  return { clock, writes, state, events: new ActivityEvents(write, clock) };
 }
 
 test("ActivityEvents writes a lone run as running and idle, the first without delay", () => {
@@ -136,4 +134,36 @@ test("ActivityEvents alternate, end with the truth, and are at most two in each 
   assert.equal(actions.at(-1), isBusy ? "running" : "idle");
   assert.ok(writes.every((batch) => batch.length <= 2));
   assert.ok(writes.length <= elapsedMs / EDGE_INTERVAL_MS + 2, `${writes.length} writes in ${elapsedMs} ms`);
+});
+
+test("ActivityEvents keeps what cannot be written with what follows, and comes again once in an interval", () => {
+  const { clock, events, writes, state } = recordEvents();
+  state.isWritable = false;
+  for (let code = 0; code < 50; code++) {
+    events.busy();
+    clock.advance(RETRY_INTERVAL_MS / 25);
+    events.idle({ code, signal: undefined });
+    clock.advance(RETRY_INTERVAL_MS / 25);
+  }
+  assert.equal(state.attempts, 4 + 1, "at once, and four times in as many intervals");
+  state.isWritable = true;
+  clock.advance(RETRY_INTERVAL_MS);
+  assert.deepEqual(writes, [["running {}", 'idle {"exitCode":49}']]);
+  clock.advance(10 * RETRY_INTERVAL_MS);
+  assert.equal(clock.alarms, 0);
+  events.busy();
+  clock.advance(0);
+  assert.deepEqual(writes[1], ["running {}"], "as ever");
+});
+
+test("ActivityEvents.flush() tries once more, and for the last time", () => {
+  const { clock, events, writes, state } = recordEvents();
+  state.isWritable = false;
+  events.busy();
+  clock.advance(0);
+  events.flush();
+  assert.equal(clock.alarms, 0);
+  state.isWritable = true;
+  events.flush();
+  assert.deepEqual(writes, [["running {}"]]);
 });

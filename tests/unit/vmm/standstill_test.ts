@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { AgentDisconnectedError } from "../../../src/agent/errors.ts";
 import type { StandstillState } from "../../../src/agent/protocol.ts";
+import { DatabaseError } from "../../../src/registry/errors.ts";
 import { Registry } from "../../../src/registry/registry.ts";
 import type { AgentLink } from "../../../src/vmm/agent_link.ts";
 import { DiskFreeze } from "../../../src/vmm/disk_freeze.ts";
 import { Pause } from "../../../src/vmm/pause.ts";
+import { failEvents } from "../../support/fail_events.ts";
 import { FakeHost } from "../../support/fake_host.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
@@ -112,6 +114,47 @@ test("Pause.set() resumes the guest of a sandbox that began to stop meanwhile", 
   await guest.expect("resume", OFF);
   assert.deepEqual(await answer, { on: false, errno: EBUSY });
   assert.equal(status(), "draining");
+  registry.close();
+});
+
+test("Pause.set() lets the guest go on if the registry cannot say that it is paused", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const repair = failEvents(home.path);
+  const answer = pause.set(true);
+  await guest.expect("pause", ON);
+  await guest.expect("resume", OFF);
+  await assert.rejects(answer, DatabaseError);
+  assert.equal(status(), "running");
+  repair();
+  const again = pause.set(true);
+  await guest.expect("pause", ON);
+  assert.deepEqual(await again, ON);
+  assert.equal(status(), "paused");
+  registry.close();
+});
+
+test("Pause.set() can be asked again to resume what the registry could not say", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const paused = pause.set(true);
+  await guest.expect("pause", ON);
+  await paused;
+  const repair = failEvents(home.path);
+  const answer = pause.set(false);
+  await guest.expect("resume", OFF);
+  await assert.rejects(answer, DatabaseError);
+  repair();
+  const again = pause.set(false);
+  await guest.expect("resume", OFF);
+  assert.deepEqual(await again, OFF);
+  assert.equal(status(), "running");
   registry.close();
 });
 

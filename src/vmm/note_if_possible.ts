@@ -1,0 +1,14 @@
+/** Writing down what happens to a sandbox, which must not depend on that. @module */
+import { messageOf } from "../base/errors.ts";
+
+/**
+ * Writes something down about the end, which a full disk must not keep from coming: what is missing in the registry is
+ * noted by whoever looks next.
+ */
+export function noteIfPossible(write: () => unknown): void {
+  try {
+    write();
+  } catch (error) {
+    console.error(messageOf(error)); // into the diagnostics
+  }
+}

@@ -1,0 +1,51 @@
+/** Snapshots of a sandbox that does not run: no VM is needed for them. @module */
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Snapshot, SnapshotAlreadyExistsError, SnapshotBuilder } from "../../../mod.ts";
+import { sandboxDirectory } from "../../../src/sandbox/directories.ts";
+import { UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
+import { test } from "../../support/harness.ts";
+import { RegistryHome } from "../../support/registry_home.ts";
+import { makeDisk } from "../snapshot/disks.ts";
+
+const DISK_MIB = 64;
+
+/** A home with the stopped sandbox `box`. */
+async function homeWithBox(): Promise<RegistryHome> {
+  const home = new RegistryHome();
+  const key = home.create("box", { host: { pid: 1, startTime: "never" } });
+  home.registry.transition(key, "stopped");
+  const disk = join(sandboxDirectory(home.path, "box"), UPPER_NAME);
+  mkdirSync(dirname(disk), { recursive: true });
+  await makeDisk(disk, DISK_MIB);
+  return home;
+}
+
+test("SnapshotBuilder takes a snapshot, whoever made it", async () => {
+  using _ = await homeWithBox();
+  const own = await new SnapshotBuilder("own").fromSandbox("box").label("a", "b").create();
+  assert.deepEqual(own.labels, { a: "b" });
+  const usual = await Snapshot.builder("usual").fromSandbox("box").recordIntegrity().create();
+  assert.deepEqual(
+    (await Snapshot.list()).map(({ id }) => id),
+    [own.id, usual.id],
+  );
+});
+
+test("SnapshotBuilder.force() takes the place of a snapshot of the same name", async () => {
+  using _ = await homeWithBox();
+  const first = await Snapshot.create({ name: "ready", from: "box" });
+  const builder = new SnapshotBuilder("ready").fromSandbox("box").label("turn", "2");
+  await assert.rejects(builder.create(), SnapshotAlreadyExistsError);
+  const second = await builder.force().create();
+  assert.notEqual(second.id, first.id);
+  assert.deepEqual((await Snapshot.get("ready")).labels, { turn: "2" });
+  assert.equal((await Snapshot.list()).length, 1);
+  await second.verify();
+  await assert.rejects(first.verify(), { code: "snapshotIntegrity" });
+  await assert.rejects(Snapshot.create({ name: "ready", from: "box", force: 1 as never }), {
+    code: "invalidConfig",
+    message: /^force: /,
+  });
+});
