@@ -9,10 +9,12 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
+import { homePaths } from "../platform/home.ts";
+import { stagingPath } from "../platform/staging.ts";
 import { loadNativeInterface } from "./bind.ts";
 import { KernelInvalidError, LibkrunfwNotFoundError } from "./errors.ts";
 import { bundledKernel } from "./krun_kernel.ts";
@@ -23,8 +25,8 @@ import { buildPvhElf, latin1, type RawKernel } from "./pvh_elf.ts";
 
 /** Options of {@linkcode extractKernel}. */
 export interface KernelExtractOptions {
-  /** Made if it does not exist. */
-  cacheDirectory: string;
+  /** The home whose cache is used; made if it does not exist. */
+  home: string;
   /** File of libkrunfw, or its directory. @default what `findLibkrunfw()` finds */
   libkrunfwPath?: string | undefined;
 }
@@ -48,8 +50,6 @@ interface KernelIndex extends Omit<ExtractedKernel, "path"> {
 
 /** Part of the key: raised when the file is built in another way, or the index says something else. */
 const FORMAT_VERSION = 2;
-/** A temporary file this old was left by a process that died. */
-const TEMPORARY_AGE_MS_MAX = 60 * 60 * 1000;
 /** Offset and value of the aarch64 `Image` magic (Linux, Documentation/arch/arm64/booting.rst). */
 const ARM64_MAGIC_OFFSET = 56;
 const ARM64_MAGIC = "ARM\x64";
@@ -64,12 +64,13 @@ const ARM64_MAGIC = "ARM\x64";
  *
  * @example
  * ```ts
- * const kernel = await extractKernel({ cacheDirectory: "/var/cache/microsandbox" });
+ * const kernel = await extractKernel({ home: "/home/me/.microsandbox" });
  * console.log(kernel.path, kernel.version);
  * ```
  */
 export async function extractKernel(options: KernelExtractOptions): Promise<ExtractedKernel> {
-  const { cacheDirectory } = options;
+  const { home } = options;
+  const cacheDirectory = homePaths(home).kernels;
   const library = findLibkrunfw({ path: options.libkrunfwPath });
   const indexPath = join(cacheDirectory, `kernel-of-${await libraryKey(library.path)}.json`);
   const cached = await readCached(cacheDirectory, indexPath);
@@ -85,9 +86,8 @@ export async function extractKernel(options: KernelExtractOptions): Promise<Extr
   };
   try {
     await mkdir(cacheDirectory, { recursive: true });
-    await removeLeftovers(cacheDirectory);
-    if (!(await isWhole(kernel))) await writeAtomically(kernel.path, bytes);
-    await writeAtomically(indexPath, `${JSON.stringify(await indexOf(kernel))}\n`); // last: it vouches for the other
+    if (!(await isWhole(kernel))) await writeAtomically(home, kernel.path, bytes);
+    await writeAtomically(home, indexPath, `${JSON.stringify(await indexOf(kernel))}\n`); // last: it vouches for the other
   } catch (error) {
     throw new IoError(`write the guest kernel to ${cacheDirectory}`, cacheDirectory, error);
   }
@@ -171,8 +171,8 @@ function findVersion(image: Uint8Array): string | undefined {
 }
 
 /** Writes a file that appears whole or not at all, also for other processes that write the same. */
-async function writeAtomically(path: string, content: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
+async function writeAtomically(home: string, path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = stagingPath(home); // where it is swept away should this process be killed
   try {
     const file = await open(temporary, "wx", 0o644);
     try {
@@ -185,17 +185,6 @@ async function writeAtomically(path: string, content: Uint8Array | string): Prom
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
-  }
-}
-
-/** Removes what processes that died in the middle left behind. */
-async function removeLeftovers(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (!/^kernel-.*\.tmp$/.test(name)) continue;
-    const path = join(directory, name);
-    const status = await stat(path).catch(() => undefined); // its writer may have finished by now
-    if (status !== undefined && Date.now() - status.mtimeMs > TEMPORARY_AGE_MS_MAX)
-      await rm(path, { force: true });
   }
 }
 

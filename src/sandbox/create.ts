@@ -7,7 +7,6 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { MiB } from "../base/bytes.ts";
 import { ensureBootDisk } from "../image/boot_disk.ts";
 import { formatExt4 } from "../image/ext4.ts";
@@ -15,10 +14,8 @@ import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import type { ImageBuildLimits } from "../image/store/image_builder.ts";
 import { findStoredDisk, resolveImage } from "../image/store/resolve_image.ts";
-import type { NetworkPlan } from "../network/network_plan.ts";
 import { homePaths } from "../platform/home.ts";
 import { ownProcess } from "../platform/process_identity.ts";
-import { removalPath } from "../platform/staging.ts";
 import {
   isGone,
   SandboxAlreadyExistsError,
@@ -28,11 +25,12 @@ import {
 import type { BootKey, Registry, SandboxRecord } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
 import type { StoredSnapshot } from "../snapshot/store.ts";
-import type { BootRequest, BootStep, ClaimRequest } from "../vmm/config.ts";
+import type { BootStep, ClaimRequest } from "../vmm/config.ts";
 import { type LaunchedVm, launchVm } from "../vmm/launch.ts";
+import { type BootSources, bootRequest } from "./boot_request.ts";
 import { openRegistry, reconcile, SandboxCore, sweepLeftovers } from "./core.ts";
-import { discardCreation, logDirectory, sandboxDirectory } from "./directories.ts";
-import { type ChosenEngine, chooseEngine } from "./engine_choice.ts";
+import { discardCreation } from "./directories.ts";
+import { chooseEngine } from "./engine_choice.ts";
 import { withImageLabels } from "./labels.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./network_lease.ts";
 import {
@@ -50,7 +48,7 @@ import {
   type SourceImage,
   sourceConfig,
 } from "./snapshot_source.ts";
-import { StagedDisk, UPPER_NAME } from "./staged_disk.ts";
+import { StagedDisk } from "./staged_disk.ts";
 
 /** How one call to create or start a sandbox behaves. */
 export interface BootCallOptions extends ImageBuildLimits {
@@ -245,14 +243,9 @@ async function bootAgain(
   return { core, config, vm, detached };
 }
 
-interface BootInputs {
+interface BootInputs extends BootSources {
   /** What the disk of a new sandbox is a copy of; without, it is empty. */
   readonly snapshot?: StoredSnapshot | undefined;
-  readonly registry: Registry;
-  readonly config: SandboxConfig;
-  readonly engine: ChosenEngine;
-  readonly bootDisk: string;
-  readonly imagePath: string;
   readonly call: BootCallOptions;
   readonly begin: number;
 }
@@ -336,52 +329,6 @@ async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | 
     signal,
   });
 }
-
-function bootRequest(
-  { registry, config, engine, bootDisk, imagePath }: BootInputs,
-  id: string,
-  network: NetworkPlan | undefined,
-): Omit<BootRequest, "type"> {
-  const { name, hostname } = config;
-  return {
-    cpus: config.cpus,
-    memoryMiB: config.memoryMiB,
-    kvm: engine.kvm,
-    disks: [
-      { id: "boot", path: bootDisk, readOnly: true },
-      { id: "image", path: imagePath, readOnly: true },
-      {
-        id: "upper",
-        path: join(sandboxDirectory(registry.home, name), UPPER_NAME),
-        readOnly: false,
-        sizeBytes: config.diskMiB * MiB,
-      },
-    ],
-    guest: {
-      imageDevice: "/dev/vdb",
-      imageType: "erofs",
-      upperDevice: "/dev/vdc",
-      hostname,
-      hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
-      resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
-    },
-    logDirectory: logDirectory(registry.home, name),
-    bootTimeoutMs: config.bootTimeoutMs,
-    stopGraceMs: OWN_STOP_GRACE_MS,
-    limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
-    hangTimeoutMs: config.hangTimeoutMs,
-    network,
-    ports: config.ports,
-    removeAtEnd: config.ephemeral
-      ? { from: sandboxDirectory(registry.home, name), to: removalPath(registry.home, id) }
-      : undefined,
-    libkrunfwPath: engine.libkrunfw,
-    qemuPath: engine.qemu,
-  };
-}
-
-/** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
-const OWN_STOP_GRACE_MS = 10_000;
 
 async function refuseExisting(registry: Registry, name: string): Promise<void> {
   const found = registry.find(name);

@@ -9,6 +9,8 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { AgentHandshakeError } from "../agent/errors.ts";
 import { MicrosandboxError, messageOf, TimeoutError } from "../base/errors.ts";
 import { PortInUseError } from "../network/errors.ts";
 import type { PortAddress } from "../network/published_port.ts";
@@ -29,7 +31,7 @@ import { Owner } from "./owner.ts";
 import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
-import { StopSequence } from "./stop_sequence.ts";
+import { EXIT_REASON_MS, StopSequence } from "./stop_sequence.ts";
 import { Supervision } from "./supervision.ts";
 
 /** Only the one in use is loaded. */
@@ -170,6 +172,10 @@ async function boot(
     owner.report({ type: "ready", guest: { readyMicros, agentStartMicros, kernelRelease } });
     machine.exited.then((reason) => stop.machineExited(reason));
     return link;
+  } catch (error) {
+    // The engine's end says more than that of its connection, and comes a little later.
+    if (error instanceof AgentHandshakeError) await Promise.race([died, delay(EXIT_REASON_MS)]);
+    throw error;
   } finally {
     deadline.cancel();
   }

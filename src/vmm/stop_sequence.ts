@@ -22,7 +22,7 @@ const FLUSH_TIMEOUT_MS = 10_000;
 const EXIT_TIMEOUT_MS = 1_000;
 
 /** What the engine may take from the end of its connection to its own end, which says more. */
-const EXIT_REASON_MS = 500;
+export const EXIT_REASON_MS = 500;
 
 /** Why a sandbox ends. */
 export type StopCause = "requested" | "killed" | "ownerGone" | "maxDuration" | "idleTimeout" | "drained";

@@ -69,16 +69,32 @@ function assertProcesses(home: string, live: readonly LiveSandbox[]): void {
   const directories = live.map(({ record }) => record.runDirectory ?? "");
   const machines = directories.map((directory) => readIdentity(join(directory, RunFile.machine))?.pid);
   const known = [...live.map(({ record }) => record.host?.pid), ...machines];
-  assertSame(
-    processesOf(home).map(({ pid }) => pid),
-    known,
-    "processes: a host and an engine for each that lives",
-  );
+  const found = processesOf(home);
+  const strangers = found.filter(({ pid }) => !known.includes(pid)).map(describeProcess);
+  const missing = known.filter((pid) => !found.some((process) => process.pid === pid));
+  assert.deepEqual({ strangers, missing }, { strangers: [], missing: [] }, "a host and an engine for each");
   assertSame(
     readdirSync(runRoot(home)).map((name) => join(runRoot(home), name)),
     directories,
     "run directories",
   );
+}
+
+function describeProcess({
+  pid,
+  commandLine,
+}: {
+  readonly pid: number;
+  readonly commandLine: string;
+}): string {
+  const read = (name: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/${name}`, "latin1").replaceAll("\0", " ").trim();
+    } catch {
+      return "gone";
+    }
+  };
+  return `${pid} ${commandLine}: ${read("stat")}; waits in ${read("wchan")}, ${read("syscall")}`;
 }
 
 function assertDirectories(home: string, records: readonly SandboxRecord[]): void {

@@ -10,7 +10,6 @@ import { UnsupportedError } from "../../base/errors.ts";
 import { extractKernel } from "../../ffi/kernel_extract.ts";
 import { TscMeasurement } from "../../ffi/tsc.ts";
 import { spawnBound } from "../../platform/bound_child.ts";
-import { homePaths } from "../../platform/home.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
 import { findProgram } from "../../platform/program.ts";
 import { RunFile, recordMachine } from "../run_directory.ts";
@@ -28,7 +27,7 @@ export const qemuEngine: Engine = {
     }
     const measurement = config.kvm ? undefined : await TscMeasurement.begin();
     const kernel = await extractKernel({
-      cacheDirectory: homePaths(config.home).kernels,
+      home: config.home,
       libkrunfwPath: config.libkrunfwPath,
     });
     const counterKHz = await measurement?.finish();

@@ -56,7 +56,7 @@ test("waitUntilStopped() tells of an end that is over before it has looked twice
     const record = await find();
     core.find = find;
     home.registry.transition(key, "stopped", { reason: "requested" });
-    home.registry.claimStart(key.id, { runDirectory: `${home.path}/none`, host: ownProcess() });
+    home.registry.claimStart(key, { runDirectory: `${home.path}/none`, host: ownProcess() });
     return record;
   };
   const { status, reason, source } = await waitUntilStopped(core);
