@@ -1,6 +1,7 @@
 /** iproute2's `ip`, which makes and shows the host's side of TAP networks. @module */
 import { spawnSync } from "node:child_process";
 import { messageOf, UnsupportedError } from "../base/errors.ts";
+import { boundCommand } from "../platform/bound_child.ts";
 import { findProgram } from "../platform/program.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 
@@ -24,13 +25,17 @@ export function findIp(): string {
   });
 }
 
-/** Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. */
+/**
+ * Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. It ends with this process: whoever
+ * clears away what a killed one has done must not be overtaken by the rest of it.
+ */
 export function runIp(
   args: readonly string[],
   lines: readonly string[] = [],
   timeoutMs: number = TIMEOUT_MS,
 ): IpResult {
-  const { status, stdout, stderr, error } = spawnSync(findIp(), args, {
+  const [file, boundArgs] = boundCommand(findIp(), args);
+  const { status, stdout, stderr, error } = spawnSync(file, boundArgs, {
     encoding: "utf8",
     input: lines.map((line) => `${line}\n`).join(""),
     timeout: timeoutMs,

@@ -102,6 +102,11 @@ export class Leases {
     return row === undefined ? undefined : decode(row);
   }
 
+  /** Whether there is a lease that is over. */
+  hasEnded(): boolean {
+    return this.#all().some(isOver);
+  }
+
   /** Strikes out the leases that are over, but for routes that cannot be taken back; returns those that are left. */
   sweep(unroute: Unroute): Lease[] {
     return this.#database.transaction(() => {

@@ -20,7 +20,7 @@ import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
 import { discard, discardCreation, finishRemovals, isRemovalBegun, logDirectory } from "./directories.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_process.ts";
-import { releaseEnded, settleNetwork } from "./network_lease.ts";
+import { releaseEnded, settleNetwork, sweepLeases } from "./network_lease.ts";
 import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
@@ -107,6 +107,7 @@ export async function reconcileLive(registry: Registry): Promise<void> {
 export function sweepLeftovers(registry: Registry): void {
   sweepStaging(registry.home);
   finishRemovals(registry);
+  sweepLeases(registry);
   sweepRunDirectories(
     registry.home,
     () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),

@@ -24,8 +24,13 @@ import type { Registry } from "../registry/registry.ts";
 /** What an engine may need to end after its VM host process has: the kernel ends it, and its device with it. */
 const DEVICE_TIMEOUT_MS = 5_000;
 const DEVICE_POLL_MS = 10;
-/** How long routing rules may take to go while the registry is locked: others wait for that for 10 s. */
-const UNROUTE_TIMEOUT_MS = 2_000;
+/** How long routing rules may take to go, each time, while the registry is locked: others wait for that for 10 s. */
+const UNROUTE_TIMEOUT_MS = 1_000;
+/**
+ * A VM host process that was killed while it made its rules took its `ip` along; but what that was waiting for in the
+ * kernel, behind others, it still gets: one rule, which may come after the first look.
+ */
+const UNROUTE_PASSES = 2;
 
 /**
  * Refuses a network that this machine cannot give.
@@ -93,6 +98,11 @@ export function releaseEnded(registry: Registry, sandboxId: string): void {
   if (lease !== undefined && isOver(lease)) registry.leases.sweep(unroute);
 }
 
+/** Strikes out the leases of boots that ended without anybody seeing it. */
+export function sweepLeases(registry: Registry): void {
+  if (registry.leases.hasEnded()) registry.leases.sweep(unroute);
+}
+
 /** Waits until nothing is left of the network of a boot that has ended. */
 export async function settleNetwork(
   registry: Registry,
@@ -143,7 +153,8 @@ function keyOf({ cidr, gateway }: TapConfig): string {
 /** The VM host process was killed before it could do it. Whoever cannot do it either leaves it to the next. */
 function unroute({ device, address }: Lease): boolean {
   try {
-    lowerTap({ tapName: device, address: formatIpv4(address) }, UNROUTE_TIMEOUT_MS);
+    for (let pass = 0; pass < UNROUTE_PASSES; pass++)
+      lowerTap({ tapName: device, address: formatIpv4(address) }, UNROUTE_TIMEOUT_MS);
     return true;
   } catch (error) {
     if (MicrosandboxError.is(error)) return false;

@@ -30,7 +30,7 @@ import { NetworkService } from "./network_service.ts";
 import { Owner } from "./owner.ts";
 import { Pause } from "./pause.ts";
 import { Relay } from "./relay.ts";
-import { RunFile, removeRunDirectory } from "./run_directory.ts";
+import { keepRunDirectory, RunFile, removeRunDirectory } from "./run_directory.ts";
 import { EXIT_REASON_MS, StopSequence } from "./stop_sequence.ts";
 import { Supervision } from "./supervision.ts";
 
@@ -82,6 +82,7 @@ async function main(): Promise<void> {
     owner.report({ type: "refused", reason: claim.sandbox.kind === "create" ? "exists" : "notStartable" });
     return end(owner, claim.runDirectory);
   }
+  keepRunDirectory(claim.runDirectory);
   owner.report({ type: "claimed", key });
 
   const request = await owner.next("boot");
@@ -90,8 +91,8 @@ async function main(): Promise<void> {
     if (request === undefined) throw new Error("the process that was starting it ended");
     const remove = request.removeAtEnd === undefined ? () => {} : removal(registry, key, request.removeAtEnd);
     stop.onEnded = () => {
-      remove();
       network.close();
+      remove();
     };
     watchOwner(owner, stop, claim.detached, request.stopGraceMs);
     await ports.open(request.ports); // first: it is what most likely fails, and soonest

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { killProcess, type ProcessIdentity } from "../platform/process_identity.ts";
+import { killProcess, ownProcess, type ProcessIdentity } from "../platform/process_identity.ts";
 
 /** Names inside a run directory. */
 export const RunFile = {
@@ -22,13 +22,20 @@ export const RunFile = {
   passt: "passt.sock",
   /** Identity of the engine's own process, where it has one. */
   machine: "machine.json",
-  /** Identity of the process that made the directory. */
-  creator: "creator.json",
+  /** Identity of the process that answers for the directory: who made it, and then the VM host process. */
+  keeper: "keeper.json",
 } as const;
 
 /** Notes the engine's process, so that it can be ended even if its VM host process was killed. */
 export function recordMachine(directory: string, machine: ProcessIdentity): void {
   writeFileSync(join(directory, RunFile.machine), JSON.stringify(machine), { mode: 0o600 });
+}
+
+/** From now on this process answers for the directory. */
+export function keepRunDirectory(directory: string): void {
+  const path = join(directory, RunFile.keeper);
+  writeFileSync(`${path}.new`, JSON.stringify(ownProcess()), { mode: 0o600 });
+  renameSync(`${path}.new`, path); // a kill leaves the one or the other
 }
 
 /** Ends what a dead VM host process left running, and removes the directory. */

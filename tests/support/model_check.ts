@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { formatIpv4 } from "../../src/network/ipv4.ts";
 import { tapNameOf } from "../../src/network/network_plan.ts";
+import { isSameProcess } from "../../src/platform/process_identity.ts";
 import type { Registry, SandboxRecord } from "../../src/registry/registry.ts";
 import { isLive } from "../../src/registry/status.ts";
 import { reconcile, sweepLeftovers } from "../../src/sandbox/core.ts";
@@ -73,11 +74,16 @@ function assertProcesses(home: string, live: readonly LiveSandbox[]): void {
   const strangers = found.filter(({ pid }) => !known.includes(pid)).map(describeProcess);
   const missing = known.filter((pid) => !found.some((process) => process.pid === pid));
   assert.deepEqual({ strangers, missing }, { strangers: [], missing: [] }, "a host and an engine for each");
-  assertSame(
-    readdirSync(runRoot(home)).map((name) => join(runRoot(home), name)),
-    directories,
-    "run directories",
-  );
+  const made = readdirSync(runRoot(home)).map((name) => join(runRoot(home), name));
+  const strays = made.filter((directory) => !directories.includes(directory)).map(describeDirectory);
+  const lost = directories.filter((directory) => !made.includes(directory));
+  assert.deepEqual({ strays, lost }, { strays: [], lost: [] }, "run directories");
+}
+
+function describeDirectory(directory: string): string {
+  const keeper = readIdentity(join(directory, RunFile.keeper));
+  const state = keeper === undefined ? "none" : isSameProcess(keeper) ? "alive" : "dead";
+  return `${directory}: ${readdirSync(directory).join(" ")}; keeper ${keeper?.pid}, ${state}`;
 }
 
 function describeProcess({

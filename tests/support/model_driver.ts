@@ -50,7 +50,13 @@ const BOOT_TIMEOUT_MS = 1_500;
 const GRACE_MS = 100;
 /** What may be said to those who come too late, to those whose boot hangs or is killed, and where all is taken. */
 const EXPECTED_CODES = [
-  ...["sandboxNotFound", "sandboxReplaced", "sandboxStillRunning", "sandboxAlreadyExists"],
+  ...[
+    "sandboxNotFound",
+    "sandboxReplaced",
+    "sandboxStillRunning",
+    "sandboxNotRunning",
+    "sandboxAlreadyExists",
+  ],
   ...["bootStart", "networkExhausted", "portInUse"],
   ...["snapshotNotFound", "snapshotAlreadyExists", "unsupported"], // no guest here holds its disk still
 ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess } from "../../../src/platform/process_identity.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
@@ -77,14 +77,20 @@ test("forgetRunDirectory() leaves the engine's process alone", async () => {
 
 test("sweepRunDirectories() removes what a dead process made and nobody has claimed, and nothing else", () => {
   const home = "/home/run-sweep-test";
-  const [orphan, claimed, beingMade, unfinished] = [1, 2, 3, 4].map(() => createRunDirectory(home));
+  const made = [1, 2, 3, 4, 5].map(() => createRunDirectory(home));
+  const [orphan, claimed, beingMade, unfinished, abandoned] = made;
   const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
-  for (const directory of [orphan!, claimed!]) writeFileSync(join(directory, RunFile.creator), gone);
-  rmSync(join(unfinished!, RunFile.creator)); // its creator is about to write it
+  for (const directory of [orphan!, claimed!]) writeFileSync(join(directory, RunFile.keeper), gone);
+  rmSync(join(unfinished!, RunFile.keeper)); // its keeper is about to write it
+  rmSync(join(abandoned!, RunFile.keeper)); // killed before it could
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  utimesSync(abandoned!, hourAgo, hourAgo);
   try {
     sweepRunDirectories(home, () => new Set([claimed, undefined]));
-    const left = [orphan, claimed, beingMade, unfinished].map((directory) => existsSync(directory!));
-    assert.deepEqual(left, [false, true, true, true]);
+    assert.deepEqual(
+      made.map((directory) => existsSync(directory)),
+      [false, true, true, true, false],
+    );
   } finally {
     rmSync(join(beingMade!, ".."), { recursive: true });
   }
@@ -96,11 +102,11 @@ test("sweepRunDirectories() asks for what is known only behind the look at what 
   try {
     sweepRunDirectories(home, () => assert.fail("nobody has died"));
     const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
-    writeFileSync(join(directory, RunFile.creator), gone);
+    writeFileSync(join(directory, RunFile.keeper), gone);
     let later = "";
     sweepRunDirectories(home, () => {
       later = createRunDirectory(home); // claimed by now, and unknown to who asked before
-      writeFileSync(join(later, RunFile.creator), gone);
+      writeFileSync(join(later, RunFile.keeper), gone);
       return new Set([directory]);
     });
     assert.deepEqual([existsSync(directory), existsSync(later)], [true, true]);
