@@ -1,6 +1,6 @@
 /**
- * One connection for many callers: made when the first asks, kept while it lasts and is good for more. Each waits for it in his own way, and
- * whoever leaves disturbs nobody; when all have left, the attempt is given up.
+ * One connection for many callers: made when the first asks, kept while it lasts and is good for more. Each waits for it
+ * in his own way, and whoever leaves disturbs nobody; when all have left, the attempt is given up.
  *
  * @module
  */
