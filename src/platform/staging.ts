@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "./home.ts";
 import { isSameProcess, ownProcess } from "./process_identity.ts";
@@ -28,15 +28,23 @@ export function stagingPath(home: string): string {
  * of the sandbox's row leaves it there, and whoever sees it goes on with what was begun.
  */
 export function removalPath(home: string, id: string): string {
-  const directory = homePaths(home).trash;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return join(directory, `${REMOVED}${id}`);
+  mkdirSync(homePaths(home).trash, { recursive: true, mode: 0o700 });
+  return removedPath(home, id);
+}
+
+/** Whether the directory of the sandbox `id` has gone there. */
+export function isRemovalBegun(home: string, id: string): boolean {
+  return existsSync(removedPath(home, id));
 }
 
 /** Ids of the sandboxes whose directories are out of the way. Of most, nothing else is left either. */
 export function begunRemovals(home: string): string[] {
   const names = namesIn(home).filter((name) => name.startsWith(REMOVED));
   return names.map((name) => name.slice(REMOVED.length));
+}
+
+function removedPath(home: string, id: string): string {
+  return join(homePaths(home).trash, `${REMOVED}${id}`);
 }
 
 /** Deletes what dead processes left, but for removals. */

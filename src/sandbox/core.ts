@@ -8,7 +8,7 @@ import { AgentClient, type ConnectOptions } from "../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../base/errors.ts";
 import { settlesWithin } from "../base/settles_within.ts";
 import { homeDirectory } from "../platform/home.ts";
-import { sweepStaging } from "../platform/staging.ts";
+import { isRemovalBegun, sweepStaging } from "../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
@@ -18,7 +18,7 @@ import {
 import { Registry, type SandboxRecord } from "../registry/registry.ts";
 import { isLive, LIVE_STATUSES } from "../registry/status.ts";
 import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../vmm/dead_boot.ts";
-import { discard, discardCreation, finishRemovals, isRemovalBegun, logDirectory } from "./directories.ts";
+import { discard, discardCreation, finishRemovals, logDirectory } from "./directories.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_process.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./network_lease.ts";
 import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
@@ -68,7 +68,7 @@ export async function reconcile(
   if (!isLive(record.status)) {
     if (hasHost(record)) return record;
     clearRunDirectory(registry, record);
-    if (!isRemovalBegun(registry, record.id)) return record;
+    if (!isRemovalBegun(registry.home, record.id)) return record;
     discard(registry, record); // whoever began it was killed
     return registry.findById(record.id);
   }

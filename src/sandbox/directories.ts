@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "../platform/home.ts";
 import { begunRemovals, removalPath, stagingPath } from "../platform/staging.ts";
@@ -40,11 +40,6 @@ export function discard(
   const outcome = registry.remove(id, { from: sandboxDirectory(registry.home, name), to: trash });
   if (outcome === "removed") rmSync(trash, { recursive: true, force: true });
   return outcome;
-}
-
-/** Whether the directory of a sandbox is on its way out, or gone, and the sandbox is not. */
-export function isRemovalBegun({ home }: Registry, id: string): boolean {
-  return existsSync(removalPath(home, id));
 }
 
 /** Goes on with the removals that processes had begun that were killed on the way. */
