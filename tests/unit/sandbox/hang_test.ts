@@ -14,6 +14,7 @@ import { request } from "../../support/exec_sessions.ts";
 import { FakeHost, script } from "../../support/fake_host.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { eventually } from "../../support/processes.ts";
 import { SilentHost } from "../../support/silent_host.ts";
 
 const SHORT_MS = 20;
@@ -71,9 +72,12 @@ test(
       code: "execTimeout",
     });
     host.continueGuest();
+    // It was started and killed before it is looked for, but a process that is killed takes a moment to go.
     const look = script("pgrep -P $PPID -x sleep");
-    const seen = await (await ExecHandle.start(host, request(look))).collect();
-    assert.deepEqual([seen.stdout(), seen.code], ["", 1]);
+    await eventually(async () => {
+      const seen = await (await ExecHandle.start(host, request(look))).collect();
+      assert.deepEqual([seen.stdout(), seen.code], ["", 1]);
+    });
   },
   { skip: nativeAgentProblem },
 );
