@@ -104,6 +104,20 @@ export class SnapshotStore {
    *   is not read.
    */
   get(name: string): StoredSnapshot {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#read(name);
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") throw error;
+        // Another of that name may have taken its place while we read: what is damaged stays so.
+        if (!this.has(name)) throw new SnapshotNotFoundError(name);
+        if (attempt === REPLACE_ATTEMPTS_MAX)
+          throw new SnapshotIntegrityError(name, "a file of it is missing");
+      }
+    }
+  }
+
+  #read(name: string): StoredSnapshot {
     const directory = this.directoryOf(name);
     const path = join(directory, DESCRIPTOR_NAME);
     const upperPath = join(directory, UPPER_NAME);
@@ -117,7 +131,7 @@ export class SnapshotStore {
         throw new SnapshotIntegrityError(name, `${UPPER_NAME} does not have its size`);
       return { descriptor, digest, directory, upperPath };
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") throw this.#missing(name);
+      if (errnoOf(error) === "ENOENT") throw error; // for get() to judge
       throw error instanceof SnapshotIntegrityError ? error : new IoError(`read ${path}`, path, error);
     }
   }
@@ -167,12 +181,6 @@ export class SnapshotStore {
   /** Digests of the images that snapshots need. */
   imageDigests(): Set<string> {
     return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
-  }
-
-  #missing(name: string): Error {
-    return this.has(name)
-      ? new SnapshotIntegrityError(name, "a file of it is missing")
-      : new SnapshotNotFoundError(name);
   }
 
   #names(): string[] {
