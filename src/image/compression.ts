@@ -7,6 +7,7 @@
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { MiB } from "../base/bytes.ts";
+import { withQuietErrors } from "../platform/decoder.ts";
 import { TarInvalidError } from "./errors.ts";
 import { isZstd, splitZstdFrames } from "./zstd_frames.ts";
 
@@ -90,6 +91,7 @@ async function* transformed(
   name: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const failure: Failure = { error: undefined };
+  withQuietErrors(transform);
   const feeding = feed(noting(source, failure), transform);
   try {
     for await (const chunk of transform) {

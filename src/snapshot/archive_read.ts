@@ -14,6 +14,7 @@ import { z } from "zod";
 import { assert } from "../base/assert.ts";
 import { concatBytes, decodeUtf8, MiB, roundUp } from "../base/bytes.ts";
 import { AbortedError, errnoOf, IoError, MicrosandboxError, messageOf } from "../base/errors.ts";
+import { withQuietErrors } from "../platform/decoder.ts";
 import {
   DESCRIPTOR_BYTES_MAX,
   DESCRIPTOR_NAME,
@@ -73,7 +74,7 @@ export async function readArchive(options: ReadArchiveOptions): Promise<Snapshot
 }
 
 async function unpack({ path, directory, signal }: ReadArchiveOptions): Promise<SnapshotDescriptor> {
-  const stages: Duplex[] = (await isZstd(path)) ? [createZstdDecompress()] : [];
+  const stages: Duplex[] = (await isZstd(path)) ? [withQuietErrors(createZstdDecompress())] : [];
   const input = createReadStream(path);
   const tar = extract();
   const feeding = pipeline([input, ...stages, tar] as unknown as readonly [NodeJS.ReadableStream, Writable], {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { MiB } from "../../../src/base/bytes.ts";
 import { decompressDetected, detectCompression } from "../../../src/image/compression.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -119,5 +121,16 @@ test("decompressDetected() passes on the error of its source", async () => {
       for await (const _ of decompressDetected(source()));
     })();
     await assert.rejects(reading, /the network is down/);
+  }
+});
+
+test("decompressDetected() whose reader leaves says nothing of damage that comes behind", async () => {
+  const text = Buffer.from(Buffer.from(noise("left early", 3 * MiB)).toString("hex"));
+  for (const packed of [gzipSync(text), zstdCompressSync(text)]) {
+    // Behind the first chunk, so that the decoder meets it when nobody listens any more.
+    const damaged = Buffer.from(packed);
+    for (let at = Math.round(damaged.length / 5); at < damaged.length - 32; at += 5) damaged[at]! ^= 0xff;
+    for await (const _ of decompressDetected(inPieces(damaged, damaged.length))) break;
+    await delay(50); // an error that nobody takes ends the test's process
   }
 });
