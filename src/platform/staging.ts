@@ -8,9 +8,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "./home.ts";
-import { isSameProcess, ownProcess } from "./process_identity.ts";
+import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_identity.ts";
 
-/** Of what {@linkcode removalPath} gives. No process has such a pid. */
+/** Of what {@linkcode removalPath} gives; no {@linkcode stagingName} begins so. */
 const REMOVED = "removed-";
 
 const own = ownProcess();
@@ -20,7 +20,18 @@ let count = 0;
 export function stagingPath(home: string): string {
   const directory = homePaths(home).trash;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return join(directory, `${own.pid}-${own.startTime}-${count++}`);
+  return join(directory, stagingName());
+}
+
+/** A name that nobody else gives anything; it says that this process works on what has it. */
+export function stagingName(): string {
+  return `${own.pid}-${own.startTime}-${count++}`;
+}
+
+/** The process that works on what has this name; `undefined` if it is no {@linkcode stagingName}. */
+export function stagingOwner(name: string): ProcessIdentity | undefined {
+  const [, pid, startTime] = /^(\d+)-(.*)-\d+$/.exec(name) ?? [];
+  return startTime === undefined ? undefined : { pid: Number(pid), startTime };
 }
 
 /**
@@ -50,8 +61,9 @@ function removedPath(home: string, id: string): string {
 /** Deletes what dead processes left, but for removals. */
 export function sweepStaging(home: string): void {
   for (const name of namesIn(home)) {
-    const [pid, startTime] = name.split("-");
-    if (name.startsWith(REMOVED) || isSameProcess({ pid: Number(pid), startTime: startTime ?? "" })) continue;
+    if (name.startsWith(REMOVED)) continue;
+    const owner = stagingOwner(name);
+    if (owner !== undefined && isSameProcess(owner)) continue;
     rmSync(join(homePaths(home).trash, name), { recursive: true, force: true });
   }
 }

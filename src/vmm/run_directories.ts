@@ -4,22 +4,26 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../base/errors.ts";
 import { isSameProcess } from "../platform/process_identity.ts";
 import { ensureRunRoot } from "../platform/run_root.ts";
+import { stagingName, stagingOwner } from "../platform/staging.ts";
 import { keepRunDirectory, RunFile, readIdentity, removeRunDirectory } from "./run_directory.ts";
 
-/** A directory without a keeper is about to get one, unless it is this old. */
+/** A directory whose keeper cannot be read, as after a power cut, is nobody's when it is this old. */
 const UNKEPT_AGE_MS_MAX = 60_000;
 
-/** Makes a run directory under a name that nobody else has. @throws {IoError} */
+/** Makes a run directory under a name that nobody else has; it appears with its keeper. @throws {IoError} */
 export function createRunDirectory(home: string): string {
-  const directory = join(ensureRunRoot(home), randomBytes(8).toString("hex"));
+  const root = ensureRunRoot(home);
+  const directory = join(root, randomBytes(8).toString("hex"));
+  const coming = join(root, stagingName());
   try {
-    mkdirSync(directory, { mode: 0o700 });
-    keepRunDirectory(directory);
+    mkdirSync(coming, { mode: 0o700 });
+    keepRunDirectory(coming);
+    renameSync(coming, directory);
   } catch (error) {
     throw new IoError(`create ${directory}`, directory, error);
   }
@@ -28,17 +32,18 @@ export function createRunDirectory(home: string): string {
 
 /**
  * Removes the directories to which no record leads, and whose keepers are dead: of those who were killed before their VM
- * host process had claimed a sandbox, and of VM host processes that were killed after their sandbox was removed. `known`
- * says which ones records lead to; it is asked behind the look at what there is.
+ * host process had claimed a sandbox, and of VM host processes that were killed after their sandbox was removed. Also
+ * what a kill left half made or half removed. `known` says which ones records lead to; it is asked behind the look at
+ * what there is.
  */
 export function sweepRunDirectories(home: string, known: () => ReadonlySet<string | undefined>): void {
   const root = ensureRunRoot(home);
   const orphans = readdirSync(root)
-    .map((name) => join(root, name))
-    .filter((directory) => {
-      const keeper = readIdentity(join(directory, RunFile.keeper));
-      return keeper === undefined ? isOld(directory) : !isSameProcess(keeper);
-    });
+    .filter((name) => {
+      const keeper = stagingOwner(name) ?? readIdentity(join(root, name, RunFile.keeper));
+      return keeper === undefined ? isOld(join(root, name)) : !isSameProcess(keeper);
+    })
+    .map((name) => join(root, name));
   if (orphans.length === 0) return;
   const claimed = known();
   for (const directory of orphans) if (!claimed.has(directory)) removeRunDirectory(directory);

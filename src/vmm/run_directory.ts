@@ -5,8 +5,10 @@
  * @module
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { errnoOf } from "../base/errors.ts";
 import { killProcess, ownProcess, type ProcessIdentity } from "../platform/process_identity.ts";
+import { stagingName } from "../platform/staging.ts";
 
 /** Names inside a run directory. */
 export const RunFile = {
@@ -47,7 +49,15 @@ export function removeRunDirectory(directory: string): void {
 
 /** Removes the directory only: the engine's process is in good hands. */
 export function forgetRunDirectory(directory: string): void {
-  rmSync(directory, { recursive: true, force: true });
+  // Out of the way first: what a kill leaves half deleted has no keeper any more that would tell.
+  const leaving = join(dirname(directory), stagingName());
+  try {
+    renameSync(directory, leaving);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return; // somebody else was faster
+    throw error;
+  }
+  rmSync(leaving, { recursive: true, force: true });
 }
 
 /** The process that a file in a run directory names. */

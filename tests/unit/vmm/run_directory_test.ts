@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { identifyProcess } from "../../../src/platform/process_identity.ts";
+import { identifyProcess, ownProcess } from "../../../src/platform/process_identity.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
 import { createRunDirectory, sweepRunDirectories } from "../../../src/vmm/run_directories.ts";
 import {
@@ -81,8 +81,8 @@ test("sweepRunDirectories() removes what a dead process made and nobody has clai
   const [orphan, claimed, beingMade, unfinished, abandoned] = made;
   const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
   for (const directory of [orphan!, claimed!]) writeFileSync(join(directory, RunFile.keeper), gone);
-  rmSync(join(unfinished!, RunFile.keeper)); // its keeper is about to write it
-  rmSync(join(abandoned!, RunFile.keeper)); // killed before it could
+  rmSync(join(unfinished!, RunFile.keeper)); // a power cut took it, a moment ago
+  rmSync(join(abandoned!, RunFile.keeper)); // and long ago
   const hourAgo = new Date(Date.now() - 3_600_000);
   utimesSync(abandoned!, hourAgo, hourAgo);
   try {
@@ -112,5 +112,21 @@ test("sweepRunDirectories() asks for what is known only behind the look at what 
     assert.deepEqual([existsSync(directory), existsSync(later)], [true, true]);
   } finally {
     rmSync(join(directory, ".."), { recursive: true });
+  }
+});
+
+test("sweepRunDirectories() removes at once what a kill left half made or half removed", () => {
+  const home = "/home/run-sweep-test";
+  const root = join(createRunDirectory(home), "..");
+  const own = ownProcess();
+  const left = join(root, `${own.pid}-1.another-0`);
+  const inWork = join(root, `${own.pid}-${own.startTime}-999999`);
+  for (const directory of [left, inWork]) mkdirSync(directory);
+  writeFileSync(join(left, RunFile.console), "half");
+  try {
+    sweepRunDirectories(home, () => new Set());
+    assert.deepEqual([existsSync(left), existsSync(inWork)], [false, true]);
+  } finally {
+    rmSync(root, { recursive: true });
   }
 });
