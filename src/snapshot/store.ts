@@ -45,6 +45,9 @@ const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
 /** Other processes may take a name as often while we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
+/** Others may replace a snapshot as often while we read it. What is damaged stays so. */
+const READ_ATTEMPTS_MAX = 20;
+
 export class SnapshotStore {
   readonly home: string;
   readonly #directory: string;
@@ -104,30 +107,33 @@ export class SnapshotStore {
    *   is not read.
    */
   get(name: string): StoredSnapshot {
-    for (let attempt = 1; ; attempt++) {
+    const directory = this.directoryOf(name);
+    for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt++) {
       try {
-        return this.#read(name);
+        const stored = this.#read(name, directory);
+        if (stored !== undefined) return stored;
       } catch (error) {
         if (errnoOf(error) !== "ENOENT") throw error;
-        // Another of that name may have taken its place while we read: what is damaged stays so.
         if (!this.has(name)) throw new SnapshotNotFoundError(name);
-        if (attempt === REPLACE_ATTEMPTS_MAX)
-          throw new SnapshotIntegrityError(name, "a file of it is missing");
       }
     }
+    throw new SnapshotIntegrityError(name, "a file of it is missing");
   }
 
-  #read(name: string): StoredSnapshot {
-    const directory = this.directoryOf(name);
+  /** `undefined` if another takes its place meanwhile. */
+  #read(name: string, directory: string): StoredSnapshot | undefined {
     const path = join(directory, DESCRIPTOR_NAME);
     const upperPath = join(directory, UPPER_NAME);
     try {
       if (statSync(path).size > DESCRIPTOR_BYTES_MAX)
         throw new SnapshotIntegrityError(name, `${DESCRIPTOR_NAME} is too large`);
-      const { descriptor, digest } = decodeDescriptor(name, readFileSync(path));
+      const bytes = readFileSync(path);
+      const { descriptor, digest } = decodeDescriptor(name, bytes);
       if (descriptor.name !== name)
         throw new SnapshotIntegrityError(name, `it was made as ${JSON.stringify(descriptor.name)}`);
-      if (statSync(upperPath).size !== descriptor.upper.sizeBytes)
+      const { size } = statSync(upperPath);
+      if (!readFileSync(path).equals(bytes)) return undefined; // the disk may be the other's
+      if (size !== descriptor.upper.sizeBytes)
         throw new SnapshotIntegrityError(name, `${UPPER_NAME} does not have its size`);
       return { descriptor, digest, directory, upperPath };
     } catch (error) {

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
   copyFileSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -22,6 +25,8 @@ import { temporaryDirectory, test } from "../../support/harness.ts";
 import { describeDisk, makeDisk, storeSnapshot } from "./disks.ts";
 
 const DISK_MIB = 64;
+/** So many that the place is changed between any two reads of it. */
+const REPLACEMENTS = 400;
 
 async function homeWithDisk() {
   const directory = temporaryDirectory();
@@ -151,4 +156,43 @@ test("SnapshotStore refuses names that would lead out of its directory", () => {
     assert.throws(() => store.remove(name), InvalidConfigError, name);
   }
   assert.equal(UPPER_NAME, "upper.ext4");
+});
+
+test("SnapshotStore.get() reads one snapshot whole, or none, while others take its place", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const directory = store.directoryOf("subject");
+  const known = new Set<string>();
+  const described = await describeDisk(made.disk, DISK_MIB * MiB);
+  for (let number = 1; number <= REPLACEMENTS; number++) {
+    const sizeBytes = (1 + (number % 2)) * MiB; // another than the next one's
+    const descriptor = { ...described, id: randomUUID(), upper: { ...described.upper, sizeBytes } };
+    const staged = store.stage();
+    writeFileSync(join(staged, UPPER_NAME), "");
+    truncateSync(join(staged, UPPER_NAME), sizeBytes);
+    known.add(store.publish(staged, descriptor).digest);
+    renameSync(directory, join(made.home, String(number)));
+  }
+  const replacements = `for i in $(seq ${REPLACEMENTS}); do mv $i snapshots/subject; mv snapshots/subject $i; done`;
+  const replacing = spawn("sh", ["-ec", replacements], { cwd: made.home });
+  let code: number | null | undefined;
+  replacing.once("close", (value) => {
+    code = value;
+  });
+  let found = 0;
+  let missing = 0;
+  while (code === undefined) {
+    for (let round = 0; round < 100; round++) {
+      try {
+        assert.ok(known.has(store.get("subject").digest));
+        found++;
+      } catch (error) {
+        assert(error instanceof SnapshotNotFoundError, String(error));
+        missing++;
+      }
+    }
+    await new Promise(setImmediate);
+  }
+  assert.equal(code, 0);
+  assert.ok(found > 0 && missing > 0, `${found} were found, and ${missing} times there was none`);
 });
