@@ -6,7 +6,7 @@
 import { MiB } from "../base/bytes.ts";
 import { ImageNotFoundError } from "../image/oci/errors.ts";
 import { findStoredDisk, type ResolvedImage } from "../image/store/resolve_image.ts";
-import { copyDisk } from "../snapshot/disk_copy.ts";
+import { type CopiedDisk, copyDisk } from "../snapshot/disk_copy.ts";
 import { SnapshotIntegrityError, SnapshotNotFoundError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
 import type { ImageDefaults, SandboxConfig } from "./options.ts";
@@ -64,7 +64,7 @@ export async function resolveSourceImage(
 /**
  * Copies the snapshot's disk. Where the copy reads the content, it is held against the descriptor.
  *
- * @throws {SnapshotNotFoundError} if it was removed.
+ * @throws {SnapshotNotFoundError} if it was removed or replaced, be it during the copy.
  * @throws {SnapshotIntegrityError} if the disk is not what it was.
  */
 export async function copySourceDisk(
@@ -73,15 +73,17 @@ export async function copySourceDisk(
   to: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  let copied: Awaited<ReturnType<typeof copyDisk>>;
+  const { sizeBytes, integrity } = descriptor.upper;
+  let copied: CopiedDisk | undefined;
+  let failure: unknown;
   try {
     copied = await copyDisk({ from: upperPath, to, signal });
+    if (copied.contentDigest === integrity.digest) return;
   } catch (error) {
-    openSource(home, descriptor.name, descriptor.id); // if it is gone by now, that says more
-    throw error;
+    failure = error;
   }
-  const { sizeBytes, integrity } = descriptor.upper;
-  const isWhole = copied.sizeBytes === sizeBytes;
-  if (!isWhole || (copied.contentDigest !== undefined && copied.contentDigest !== integrity.digest))
+  openSource(home, descriptor.name, descriptor.id); // if it is gone or another by now, that says more
+  if (copied === undefined) throw failure;
+  if (copied.contentDigest !== undefined || copied.sizeBytes !== sizeBytes)
     throw new SnapshotIntegrityError(descriptor.name, "the content of its disk has changed");
 }

@@ -1,10 +1,19 @@
 /** Snapshots of a sandbox that does not run: no VM is needed for them. @module */
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Snapshot, SnapshotAlreadyExistsError, SnapshotBuilder } from "../../../mod.ts";
+import {
+  Snapshot,
+  SnapshotAlreadyExistsError,
+  SnapshotBuilder,
+  SnapshotIntegrityError,
+  SnapshotNotFoundError,
+} from "../../../mod.ts";
 import { sandboxDirectory } from "../../../src/sandbox/directories.ts";
+import { copySourceDisk, openSource } from "../../../src/sandbox/snapshot_source.ts";
 import { UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
+import type { StoredSnapshot } from "../../../src/snapshot/store.ts";
 import { test } from "../../support/harness.ts";
 import { RegistryHome } from "../../support/registry_home.ts";
 import { makeDisk } from "../snapshot/disks.ts";
@@ -20,6 +29,15 @@ async function homeWithBox(): Promise<RegistryHome> {
   mkdirSync(dirname(disk), { recursive: true });
   await makeDisk(disk, DISK_MIB);
   return home;
+}
+
+/** Makes the content of a disk another. */
+async function changeByte(path: string): Promise<void> {
+  await using disk = await open(path, "r+");
+  const at = 1024 + 0x78; // the label, see the kernel's documentation of ext4, "Super Block"
+  const { buffer } = await disk.read(Buffer.alloc(1), 0, 1, at);
+  buffer[0]! ^= 1;
+  await disk.write(buffer, 0, 1, at);
 }
 
 test("SnapshotBuilder takes a snapshot, whoever made it", async () => {
@@ -48,4 +66,25 @@ test("SnapshotBuilder.force() takes the place of a snapshot of the same name", a
     code: "invalidConfig",
     message: /^force: /,
   });
+});
+
+test("copySourceDisk() tells a snapshot that another replaced from one that is damaged", async () => {
+  using home = await homeWithBox();
+  const disk = join(sandboxDirectory(home.path, "box"), UPPER_NAME);
+  const target = join(home.path, "copy");
+  const copy = async (source: StoredSnapshot) => {
+    await copySourceDisk(home.path, source, target, undefined).finally(() => rmSync(target, { force: true }));
+  };
+  await Snapshot.create({ name: "ready", from: "box" });
+  const first = openSource(home.path, "ready");
+  await copy(first);
+
+  await changeByte(disk);
+  await Snapshot.create({ name: "ready", from: "box", force: true });
+  await assert.rejects(copy(first), SnapshotNotFoundError);
+  const second = openSource(home.path, "ready");
+  await copy(second);
+
+  await changeByte(second.upperPath);
+  await assert.rejects(copy(second), SnapshotIntegrityError);
 });
