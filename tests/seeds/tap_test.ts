@@ -22,10 +22,8 @@ namespaceTest(import.meta.url, "e2e_two_sandboxes_distinct_ips", async ({ image 
   await waitForEvent(firstEvents, first.id, "ready");
   await waitForEvent(secondEvents, second.id, "ready");
   const listed = await manager.listSandboxes("ready");
-  assert.deepEqual(
-    listed.map(({ ipAddress }) => ipAddress),
-    [first.ip, second.ip],
-  );
+  // Both boot at once: whichever process claims its name first is the older one.
+  assert.deepEqual(new Set(listed.map(({ ipAddress }) => ipAddress)), new Set([first.ip, second.ip]));
 
   await manager.removeSandbox(first.id, true);
   await manager.removeSandbox(second.id, true);
