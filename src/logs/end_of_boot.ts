@@ -12,16 +12,16 @@ import { READ_BACK_BYTES } from "./limits.ts";
 import { isEndOfBoot } from "./line_parser.ts";
 import { EXEC_LOG } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
-import { crashedText } from "./markers.ts";
+import { type EndOfBoot, endOfBootText } from "./markers.ts";
 
 const LINE_FEED = 0x0a;
 
-/** Writes that the boot which wrote last has crashed, unless its end is in the log already, or nothing is. */
-export function noteCrash(logs: LogDirectory, reason: string): void {
+/** Writes how the boot ended that wrote last, unless its end is in the log already, or nothing is. */
+export function noteEnd(logs: LogDirectory, end: EndOfBoot, reason: string): void {
   const line = readLastLine(join(logs.directory, EXEC_LOG.filename));
   if (line === undefined || isEndOfBoot(line)) return;
   using writer = openExecLogWriter(logs);
-  writer.system(crashedText(reason));
+  writer.system(endOfBootText(end, reason));
   writer.sync();
 }
 

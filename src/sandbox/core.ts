@@ -91,7 +91,9 @@ export async function reconcile(
 /** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
 function clearRunDirectory(registry: Registry, { id, name, runDirectory }: SandboxRecord): void {
   if (runDirectory === undefined) return;
-  buryBoot(runDirectory, { directory: logDirectory(registry.home, name), sandboxId: id });
+  const logs = { directory: logDirectory(registry.home, name), sandboxId: id };
+  const isStopped = registry.findById(id)?.status === "stopped"; // the record may be from before its end
+  buryBoot(runDirectory, logs, isStopped ? "stopped" : "crashed");
   releaseEnded(registry, id);
 }
 

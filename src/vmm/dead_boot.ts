@@ -5,7 +5,8 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { noteCrash } from "../logs/end_of_boot.ts";
+import { noteEnd } from "../logs/end_of_boot.ts";
+import type { EndOfBoot } from "../logs/markers.ts";
 import { openTextLogWriter } from "../logs/text_log_writer.ts";
 import { isListening } from "../platform/unix_socket.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
@@ -35,11 +36,12 @@ export function crashReason(reason: string, runDirectory: string): string {
 
 /**
  * Moves what the engine had written last into the sandbox's logs, writes the boot's end there if nobody has, ends the
- * engine's process, and removes the run directory.
+ * engine's process, and removes the run directory. `end` is how the boot ended as far as the registry knows.
  */
 export function buryBoot(
   runDirectory: string,
   logs: { readonly directory: string; readonly sandboxId: string },
+  end: EndOfBoot,
 ): void {
   if (!existsSync(runDirectory)) return;
   for (const [spool, filename] of [
@@ -51,6 +53,6 @@ export function buryBoot(
     using writer = openTextLogWriter({ ...logs, filename });
     writer.write(rest);
   }
-  noteCrash(logs, "its VM host process ended without a word"); // last: readers take it as the end
+  noteEnd(logs, end, "its VM host process ended without a word"); // last: readers take it as the end
   removeRunDirectory(runDirectory);
 }

@@ -5,13 +5,8 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type ExecLogWriter,
-  openExecLogWriter,
-  SANDBOX_STARTED_TEXT,
-  SANDBOX_STOPPED_TEXT,
-} from "../logs/exec_log_writer.ts";
-import { crashedText } from "../logs/markers.ts";
+import { type ExecLogWriter, openExecLogWriter, SANDBOX_STARTED_TEXT } from "../logs/exec_log_writer.ts";
+import { type EndOfBoot, endOfBootText } from "../logs/markers.ts";
 import { openTextLogWriter, type TextLogWriter } from "../logs/text_log_writer.ts";
 import { RunFile } from "./run_directory.ts";
 import { Spool } from "./spool.ts";
@@ -40,9 +35,9 @@ export class SandboxLogs {
   }
 
   /** Writes the last records and waits until the disk has them. */
-  ended(action: "stopped" | "crashed", reason: string): void {
+  ended(end: EndOfBoot, reason: string): void {
     this.exec.endOfStreams(); // nothing may come behind the marker: by it, followers know that they have read all
-    this.exec.system(action === "stopped" ? SANDBOX_STOPPED_TEXT : crashedText(reason));
+    this.exec.system(endOfBootText(end, reason));
     for (const spool of this.#spools) spool.close();
     for (const log of [this.exec, ...this.#texts]) {
       log.sync();

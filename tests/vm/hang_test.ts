@@ -24,8 +24,10 @@ homeTest("A sandbox whose host hangs keeps no caller waiting, and can be killed"
   await assert.rejects(sandbox.connect(80, { timeoutMs: SHORT_MS }), { code: "connectFailed" });
   await assert.rejects(sandbox.fetch(80, "/", { connectTimeoutMs: SHORT_MS }), { code: "connectFailed" });
   await sandbox.kill();
-  const { status, statusReason } = await Sandbox.get(NAME);
-  assert.deepEqual([status, statusReason], ["stopped", "killed"]);
+  const handle = await Sandbox.get(NAME);
+  assert.deepEqual([handle.status, handle.statusReason], ["stopped", "killed"]);
+  const marks = await handle.logs({ sources: ["system"] });
+  assert.match(marks.at(-1)?.text() ?? "", /^--- sandbox stopped ---/, "its log says so, too");
   const again = await Sandbox.start(NAME);
   assert.equal((await again.exec("true")).code, 0);
 });

@@ -33,11 +33,19 @@ test("buryBoot() ends the log of a killed boot with its last words and the mark 
   const { run, logs, writer } = killedBoot(root.path);
   writer.close();
   appendFileSync(join(logs.directory, "exec.log"), '{"t":"2026-01'); // what a kill leaves
-  buryBoot(run, logs);
+  buryBoot(run, logs, "crashed");
   const texts = await textsOf(logs);
   assert.deepEqual(texts.toSorted(), [CRASHED, SANDBOX_STARTED_TEXT, "Kernel panic", "hello"]);
   assert.equal(texts.at(-1), CRASHED);
   assert.equal(existsSync(run), false);
+});
+
+test("buryBoot() calls a sandbox stopped in its log that was killed on purpose", async () => {
+  using root = temporaryDirectory();
+  const { run, logs, writer } = killedBoot(root.path);
+  writer.close();
+  buryBoot(run, logs, "stopped");
+  assert.equal((await textsOf(logs)).at(-1), SANDBOX_STOPPED_TEXT);
 });
 
 test("buryBoot() writes no second end into a log that has one", async () => {
@@ -45,7 +53,7 @@ test("buryBoot() writes no second end into a log that has one", async () => {
   const { run, logs, writer } = killedBoot(root.path);
   writer.system(SANDBOX_STOPPED_TEXT);
   writer.close();
-  buryBoot(run, logs);
+  buryBoot(run, logs, "crashed");
   assert.equal(
     (await textsOf(logs)).filter((text) => text === SANDBOX_STOPPED_TEXT || text === CRASHED).length,
     1,
@@ -70,7 +78,7 @@ test("buryBoot() makes no log of a boot that wrote none", () => {
   using root = temporaryDirectory();
   const run = join(root.path, "run");
   mkdirSync(run);
-  buryBoot(run, { directory: join(root.path, "logs"), sandboxId: "x" });
+  buryBoot(run, { directory: join(root.path, "logs"), sandboxId: "x" }, "crashed");
   assert.deepEqual([existsSync(run), existsSync(join(root.path, "logs"))], [false, false]);
 });
 
@@ -81,7 +89,7 @@ test("LogStream ends in good order when a sandbox is killed and then removed", a
   assert.equal((await stream.recv())?.text(), "hello\n");
   const next = stream.recv();
   writer.close();
-  buryBoot(run, logs);
+  buryBoot(run, logs, "crashed");
   rmSync(logs.directory, { recursive: true });
   assert.equal(await next, null);
 });
