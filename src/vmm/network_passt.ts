@@ -48,7 +48,9 @@ export async function startPasst(plan: UserPlan, runDirectory: string): Promise<
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (!existsSync(socketPath)) {
       if (child.exitCode !== null || child.signalCode !== null)
-        throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error");
+        throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error", {
+          hint: 'network "user" needs a host with a route to the outside; ports and fetch() work with "none", too',
+        });
       if (Date.now() > deadline) {
         child.kill("SIGKILL");
         throw new TimeoutError("passt to listen", START_TIMEOUT_MS);

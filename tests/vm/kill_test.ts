@@ -16,6 +16,7 @@ import {
   SandboxNotRunningError,
   type SandboxStatus,
 } from "../../mod.ts";
+import { openRegistry, sweepLeftovers } from "../../src/sandbox/core.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { discard, homeTest, MEMORY_MIB, type TestHome } from "../support/vm.ts";
@@ -157,7 +158,8 @@ async function assertUsable(
 /** The victim's status once everything has come to rest; `undefined` if it is gone. */
 async function settledStatus(home: string): Promise<SandboxStatus | undefined> {
   await eventually(async () => {
-    await presentStatus(); // whoever looks clears away what was left
+    await presentStatus(); // whoever looks clears away what was left of the sandbox
+    sweepLeftovers(openRegistry()); // and whoever creates one next, what did not come to be one
     assert.deepEqual({ processes: processesOf(home), run: runDirectories(home) }, { processes: [], run: [] });
   }, 60_000);
   return await presentStatus(); // not the one before: its process may have ended since

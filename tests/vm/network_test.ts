@@ -1,21 +1,8 @@
 /** Network modes in a real guest. @module */
 import assert from "node:assert/strict";
-import { networkInterfaces } from "node:os";
-import { findProgram } from "../../src/platform/program.ts";
 import { GREETING, startGreeter } from "../support/greeter.ts";
+import { ownAddress, userNetworkProblem } from "../support/user_network.ts";
 import { homeTest } from "../support/vm.ts";
-
-/** An address of this machine that is not its loopback interface's. */
-const ownAddress = Object.values(networkInterfaces())
-  .flat()
-  .find((info) => info !== undefined && info.family === "IPv4" && !info.internal)?.address;
-
-const userProblem =
-  findProgram("passt") === undefined
-    ? "passt is not installed"
-    : ownAddress === undefined
-      ? "this machine has no network"
-      : undefined;
 
 homeTest("network none gives the guest no device", async ({ create }) => {
   const sandbox = await create();
@@ -48,5 +35,5 @@ homeTest(
     for (const host of [gateway, ownAddress ?? ""])
       assert.equal((await read(host, inside.port)).stdout(), "", host);
   },
-  { missing: userProblem },
+  { missing: userNetworkProblem },
 );

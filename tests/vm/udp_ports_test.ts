@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 import { NetworkError, PortInUseError, Sandbox } from "../../mod.ts";
 import { findProgram } from "../../src/platform/program.ts";
 import { seededRandom } from "../support/random.ts";
+import { userNetworkProblem } from "../support/user_network.ts";
 import { homeTest } from "../support/vm.ts";
 
 const SOURCE = fileURLToPath(new URL("../support/udp_echo.c", import.meta.url));
 const COMPILER = findProgram("musl-gcc") ?? findProgram("cc");
 const missing = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
-const passtProblem = findProgram("passt") === undefined ? "passt is not installed" : undefined;
 const PORT = 5353;
 const LOOPBACK = "127.0.0.1";
 const ATTEMPTS_MAX = 200;
@@ -97,5 +97,5 @@ homeTest(
     await echoes(socket, new TextEncoder().encode("to and fro"), published.hostPort);
     socket.close();
   },
-  { missing: missing ?? passtProblem },
+  { missing: missing ?? userNetworkProblem },
 );

@@ -32,5 +32,5 @@ test("startPasst() says where the words of a passt are that ended at once", asyn
   using passt = new FakeProgram("passt");
   passt.write("exit 1");
   const ended = startPasst(planUserNetwork("id"), run.path);
-  await assert.rejects(ended, { code: "network", message: /diagnosticsTail/ });
+  await assert.rejects(ended, { code: "network", message: /diagnosticsTail/, hint: /"none"/ });
 });
