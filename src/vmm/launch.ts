@@ -168,7 +168,8 @@ async function nextReport(
   const line = await limit.race(child.nextLine());
   if (line === undefined) {
     const { code, signal } = await limit.race(child.exited);
-    const reason = `the VM host process ended (${signal ?? `status ${code}`})`;
+    // libkrun ends the process along with the guest, with status 0 and without a word; an end of ours has another.
+    const reason = code === 0 ? "the VM ended" : `the VM host process ended (${signal ?? `status ${code}`})`;
     throw bootError(name, progress.step, reason, runDirectory);
   }
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);

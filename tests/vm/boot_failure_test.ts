@@ -16,6 +16,7 @@ import {
   SandboxNotFoundError,
 } from "../../mod.ts";
 import { buildErofsImage } from "../../src/image/build.ts";
+import { copyDisk } from "../../src/snapshot/disk_copy.ts";
 import { assertNothingLeft } from "../support/processes.ts";
 import { discard, homeTest, type TestHome } from "../support/vm.ts";
 
@@ -42,7 +43,7 @@ homeTest(
     await sandbox.stop();
     const disk = join(test.home, "sandboxes", NAME, "upper.ext4");
     const kept = join(test.scratch, "kept");
-    copyFileSync(disk, kept);
+    await copyDisk({ from: disk, to: kept });
     overwrite(disk, GARBAGE);
     const error = await assertBootFails(Sandbox.start(NAME));
     assert.match(error.message, /mount upper/);
@@ -50,7 +51,8 @@ homeTest(
     assert.equal(handle.status, "crashed");
     assert.match(handle.statusReason ?? "", /mount upper/);
 
-    copyFileSync(kept, disk);
+    rmSync(disk);
+    await copyDisk({ from: kept, to: disk });
     const repaired = await handle.start();
     assert.equal((await repaired.exec("true")).code, 0);
   },
