@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Connector } from "../../../src/agent/client.ts";
+import type { AgentClient, Connector } from "../../../src/agent/client.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { ExecHandle } from "../../../src/sandbox/exec.ts";
 import { fetchPort } from "../../../src/sandbox/fetch.ts";
@@ -27,9 +27,16 @@ const unreachable: Connector = {
     new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
 };
 
+/** A sandbox that is connected to: what is asked of it is sent before any time can be over. */
+async function connected(host: { connect(): Promise<AgentClient> }): Promise<Connector> {
+  const client = await host.connect();
+  return { connect: async () => client };
+}
+
 test("ExecHandle.start() rejects after its timeoutMs though nobody answers", async () => {
   await using host = await SilentHost.listen();
-  await assert.rejects(ExecHandle.start(host, request(forever, { timeoutMs: SHORT_MS })), {
+  const sandbox = await connected(host);
+  await assert.rejects(ExecHandle.start(sandbox, request(forever, { timeoutMs: SHORT_MS })), {
     code: "execTimeout",
     timeoutMs: SHORT_MS,
   });
@@ -66,9 +73,10 @@ test(
   "ExecHandle.start() that gave up on a guest leaves no program there when it wakes up",
   async () => {
     await using host = await FakeHost.start();
+    const sandbox = await connected(host);
     host.stopGuest();
     const start = script("echo $$; exec sleep 600");
-    await assert.rejects(ExecHandle.start(host, request(start, { timeoutMs: SHORT_MS })), {
+    await assert.rejects(ExecHandle.start(sandbox, request(start, { timeoutMs: SHORT_MS })), {
       code: "execTimeout",
     });
     host.continueGuest();
@@ -106,7 +114,7 @@ test("ExecHandle.start() that gave up does not keep its process alive", async ()
 
 test("connect() rejects after its timeoutMs, or when its signal fires, though nobody answers", async () => {
   await using host = await SilentHost.listen();
-  for (const sandbox of [host, unreachable]) {
+  for (const sandbox of [await connected(host), unreachable]) {
     const late = { code: "connectFailed", errno: ETIMEDOUT, port: 80 };
     await assert.rejects(connectPort(sandbox, 80, { timeoutMs: SHORT_MS }), late);
     const signal = AbortSignal.timeout(SHORT_MS);
