@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
+import type { AgentClient } from "../../../src/agent/client.ts";
 import { type ExecEvent, ExecHandle } from "../../../src/sandbox/exec.ts";
 import { request, run } from "../../support/exec_sessions.ts";
 import { execStart, FakeHost, script } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
+import { HeldTimer } from "../../support/held_timer.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { eventually } from "../../support/processes.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;
+/** A limit that a test lets come to its end: see {@linkcode HeldTimer}. */
+const LIMIT_MS = 12_345;
 
 function summary(events: readonly ExecEvent[]): string[] {
   const words: string[] = [];
@@ -18,10 +23,54 @@ function summary(events: readonly ExecEvent[]): string[] {
   return words;
 }
 
+/** Writes a line to a program that may be gone. */
+function go(handle: ExecHandle): void {
+  const input = handle.stdin.getWriter();
+  input.write(new TextEncoder().encode("\n")).catch(() => {});
+  input.releaseLock();
+}
+
 async function eventsOf(handle: ExecHandle): Promise<ExecEvent[]> {
   const events: ExecEvent[] = [];
   for await (const event of handle) events.push(event);
   return events;
+}
+
+/** A program whose time is over when the test says so. */
+class LimitedProgram implements Disposable {
+  readonly handle: ExecHandle;
+  readonly limit: HeldTimer;
+  readonly #host: FakeHost;
+  readonly #client: AgentClient;
+
+  static async start(host: FakeHost, text: string): Promise<LimitedProgram> {
+    const limit = new HeldTimer(LIMIT_MS);
+    const client = await host.connect();
+    const start = request(script(text, { stdin: true }), { timeoutMs: LIMIT_MS });
+    const handle = await ExecHandle.start({ connect: async () => client }, start);
+    return new LimitedProgram(host, client, handle, limit);
+  }
+
+  private constructor(host: FakeHost, client: AgentClient, handle: ExecHandle, limit: HeldTimer) {
+    this.#host = host;
+    this.#client = client;
+    this.handle = handle;
+    this.limit = limit;
+  }
+
+  /** Returns once the program has written this to its standard error, and its readers have it: `undefined` is its end. */
+  async hasWritten(line: RegExp | undefined): Promise<void> {
+    await eventually(() => {
+      const texts = this.#host.logged.filter(({ source }) => source === "stderr").map(({ text }) => text);
+      assert.ok(line === undefined ? texts.includes(undefined) : line.test(texts.join("")), texts.join(""));
+    });
+    await this.#client.ping(); // answered behind what went before
+    await new Promise(setImmediate);
+  }
+
+  [Symbol.dispose](): void {
+    this.limit[Symbol.dispose]();
+  }
 }
 
 async function waitUntilGone(host: FakeHost, pid: number): Promise<void> {
@@ -33,14 +82,15 @@ test(
   "ExecHandle yields started first, output in order, and exited last",
   async () => {
     await using host = await FakeHost.start();
-    const handle = await run(host, script("echo a; sleep 0.1; echo b >&2; sleep 0.1; echo c; exit 7"));
-    assert.deepEqual(summary(await eventsOf(handle)), [
-      "started",
-      "stdout a\n",
-      "stderr b\n",
-      "stdout c\n",
-      "exited 7",
-    ]);
+    const lines = "echo a; read go; echo b >&2; read go; echo c; exit 7";
+    const handle = await run(host, script(lines, { stdin: true }));
+    const events: ExecEvent[] = [];
+    for await (const event of handle) {
+      events.push(event);
+      // Channels are ordered among themselves only by what the one waits for before it goes on with the other.
+      if (event.kind === "stdout" || event.kind === "stderr") go(handle);
+    }
+    assert.deepEqual(summary(events), ["started", "stdout a\n", "stderr b\n", "stdout c\n", "exited 7"]);
     assert.equal(await handle.recv(), null);
   },
   options,
@@ -143,13 +193,18 @@ test(
   "ExecHandle.collect() rejects after timeoutMs with what was written, and kills the group",
   async () => {
     await using host = await FakeHost.start();
-    const handle = await run(host, script("echo some; echo bad >&2; sleep 600 & echo $! >&2; wait"), {
-      timeoutMs: 300,
-    });
-    const error = await handle.collect().then(
+    using program = await LimitedProgram.start(
+      host,
+      "echo some; echo bad >&2; sleep 600 & echo $! >&2; wait",
+    );
+    const { handle, limit } = program;
+    const failed = handle.collect().then(
       () => assert.fail("it resolved"),
       (reason: unknown) => reason,
     );
+    await program.hasWritten(/^bad\n\d+\n$/);
+    limit.fire();
+    const error = await failed;
     assert(error instanceof Error && "code" in error && "stdout" in error && "stderr" in error);
     assert.equal(error.code, "execTimeout");
     assert(error.stdout instanceof Uint8Array && error.stderr instanceof Uint8Array);
@@ -166,8 +221,11 @@ test(
   "ExecHandle.collect() rejects after timeoutMs though the program has closed its output",
   async () => {
     await using host = await FakeHost.start();
-    const handle = await run(host, script("exec >&- 2>&-; sleep 600"), { timeoutMs: 100 });
-    await assert.rejects(handle.collect(), { code: "execTimeout" });
+    using program = await LimitedProgram.start(host, "exec >&- 2>&-; sleep 600");
+    const failed = assert.rejects(program.handle.collect(), { code: "execTimeout" });
+    await program.hasWritten(undefined);
+    program.limit.fire();
+    await failed;
   },
   options,
 );
@@ -176,10 +234,13 @@ test(
   "ExecHandle is not ended by a timeout that comes after the exit",
   async () => {
     await using host = await FakeHost.start();
-    const handle = await run(host, script("echo done"), { timeoutMs: 150 });
-    await handle.wait();
-    await (await run(host, script("sleep 0.3"))).wait();
-    assert.equal((await handle.collect()).stdout(), "done\n");
+    using program = await LimitedProgram.start(host, "read go; echo done");
+    assert.equal(program.limit.waiting, 1);
+    go(program.handle);
+    await program.handle.wait();
+    program.limit.fire();
+    assert.equal((await program.handle.collect()).stdout(), "done\n");
+    assert.equal(program.limit.waiting, 0);
   },
   options,
 );
