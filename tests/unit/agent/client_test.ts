@@ -119,7 +119,9 @@ test("AgentClient is used up while it has numbers for those who hold it, and end
   const second = client.startExec(script("true")); // by somebody who got it just before
   await host.hears(2);
   first.disconnect(new Error("done"));
-  await client.ping(1).catch(() => {});
+  const ping = client.ping(1).catch(() => {}); // which nobody answers
+  await host.hears(3);
+  await ping;
   await client.holding(Promise.resolve());
   assert.deepEqual(host.heard, ["execStart", "execStart", "ping"], "it is open");
   second.disconnect(new Error("done"));
