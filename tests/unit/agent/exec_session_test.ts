@@ -4,6 +4,7 @@ import { countBytes, readText, stdoutOf } from "../../support/exec_sessions.ts";
 import { execStart, FakeHost, script } from "../../support/fake_host.ts";
 import { test } from "../../support/harness.ts";
 import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { eventually } from "../../support/processes.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;
@@ -162,12 +163,9 @@ test(
     await session.started;
     let size = 0;
     let chunks = 0;
-    // The window is used up when two answers in a row brought nothing new.
-    for (let before = -1; before !== session.arrivals; ) {
-      before = session.arrivals;
-      await client.ping();
-      await client.startExec(script("sleep 0.05")).finished;
-    }
+    const passedBytes = () => host.logged.reduce((sum, { text = "" }) => sum + text.length, 0);
+    await eventually(() => assert.ok(passedBytes() >= STREAM_WINDOW_BYTES, `${passedBytes()} bytes`));
+    await client.startExec(script("sleep 0.05")).finished; // time for more, if there were more to come
     for (let data = stdoutOf(session).take(); data !== undefined; data = stdoutOf(session).take()) {
       size += data.length;
       chunks++;
@@ -185,15 +183,16 @@ test(
     await using host = await FakeHost.start();
     const client = await host.connect();
     const gate = client.startExec(script("kill -STOP $$; wc -c", { stdin: true }));
-    await gate.started;
+    const pid = await gate.started;
     let isDone = false;
     const written = gate.stdin.write(new Uint8Array(2 * MiB)).then((isWhole) => {
       isDone = true;
       gate.stdin.end();
       return isWhole;
     });
+    const isStopped = `grep -q '^State:.T' /proc/${pid}/status`; // or it would stop once it was woken
+    await client.startExec(script(`until ${isStopped}; do sleep 0.02; done`)).finished;
     assert.ok((await client.ping()) >= 0);
-    await client.startExec(script("sleep 0.1")).finished;
     assert.equal(isDone, false, "2 MiB went into a program that does not read");
     gate.signal(18); // SIGCONT
     assert.equal(await written, true);
