@@ -67,10 +67,11 @@ test(
   "identifyProcess() holds a zombie for gone",
   async () => {
     // The child of a program that never waits for it.
-    const { child, firstLine, exited } = await start("sleep 0.05 & echo $!; exec sleep 600");
+    const { child, firstLine, exited } = await start("sleep 600 & echo $!; exec sleep 600");
     const pid = Number(firstLine);
     const identity = identifyProcess(pid);
     assert.notEqual(identity, undefined);
+    process.kill(pid, "SIGKILL");
     await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
     assert.equal(identifyProcess(pid), undefined);
     assert.equal(isSameProcess(identity!), false);
