@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
 import { BODY_ATTEMPTS_MAX } from "../../../src/image/oci/registry_http.ts";
 import { test } from "../../support/harness.ts";
-import { clientOf } from "../../support/registry_client.ts";
+import { clientOf, HASTY } from "../../support/registry_client.ts";
 import { TestRegistry } from "../../support/registry_server.ts";
 
 const MANIFEST = { schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json" };
 
-test("fetchManifest() asks again for a manifest that was cut or stalled on the way", async () => {
+test("fetchManifest() asks again for a manifest that was cut on the way", async () => {
   await using registry = await TestRegistry.start();
   const digest = registry.addManifest(MANIFEST, "v1");
-  registry.faults.push(
-    { path: "/manifests/", cutAfterBytes: 20, times: 2 },
-    { path: "/manifests/", hang: true },
-  );
-  const client = clientOf(registry);
-  assert.equal((await client.fetchManifest("app", "v1")).digest, digest);
-  assert.equal(registry.count("/manifests/"), 4);
+  registry.faults.push({ path: "/manifests/", cutAfterBytes: 20, times: 2 });
+  assert.equal((await clientOf(registry).fetchManifest("app", "v1")).digest, digest);
+  assert.equal(registry.count("/manifests/"), 3);
+});
+
+test("fetchManifest() asks again for a manifest that stalled on the way", async () => {
+  await using registry = await TestRegistry.start();
+  const digest = registry.addManifest(MANIFEST, "v1");
+  registry.faults.push({ path: "/manifests/", hang: true });
+  assert.equal((await clientOf(registry, { http: HASTY }).fetchManifest("app", "v1")).digest, digest);
+  assert.ok(registry.count("/manifests/") >= 2);
 });
 
 test("fetchManifest() gives up on a manifest that is always cut", async () => {

@@ -13,7 +13,7 @@ import {
   RETRY_AFTER_MS_MAX,
 } from "../../../src/image/oci/registry_http.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { clientOf } from "../../support/registry_client.ts";
+import { clientOf, HASTY } from "../../support/registry_client.ts";
 import { digestOf, TestRegistry } from "../../support/registry_server.ts";
 
 const BLOB = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 31) & 0xff);
@@ -56,7 +56,7 @@ test("readBlob() goes on after a server that stops sending", async () => {
   await using registry = await TestRegistry.start();
   const digest = registry.addBlob(BLOB);
   registry.faults.push({ path: "/blobs/", hang: true });
-  assert.deepEqual(await download(clientOf(registry), digest), Buffer.from(BLOB));
+  assert.deepEqual(await download(clientOf(registry, { http: HASTY }), digest), Buffer.from(BLOB));
 });
 
 test("readBlob() gives up on a server that sends a byte and hangs, each time", async () => {
