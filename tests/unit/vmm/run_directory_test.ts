@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess, ownProcess } from "../../../src/platform/process_identity.ts";
@@ -12,6 +13,16 @@ import {
   removeRunDirectory,
 } from "../../../src/vmm/run_directory.ts";
 import { test } from "../../support/harness.ts";
+import { runRoot } from "../../support/processes.ts";
+
+/** A home that is not there, whose run root is nobody else's: other runs of these tests may be under way. */
+class RunHome implements Disposable {
+  readonly path = `/home/${randomUUID()}`;
+
+  [Symbol.dispose](): void {
+    rmSync(runRoot(this.path), { recursive: true, force: true });
+  }
+}
 
 /** A process to be ended. */
 async function victim(): Promise<{ pid: number; exited: Promise<unknown>; kill(): void }> {
@@ -22,20 +33,17 @@ async function victim(): Promise<{ pid: number; exited: Promise<unknown>; kill()
 }
 
 test("createRunDirectory() makes directories for this user only, each another", () => {
-  const [first, second] = [createRunDirectory("/home/run-test"), createRunDirectory("/home/run-test")];
-  try {
-    assert.notEqual(first, second);
-    assert.equal(statSync(first).mode & 0o777, 0o700);
-    for (const name of Object.values(RunFile))
-      assert.ok(Buffer.byteLength(join(first, name)) <= SOCKET_PATH_BYTES_MAX, name);
-  } finally {
-    forgetRunDirectory(first);
-    forgetRunDirectory(second);
-  }
+  using home = new RunHome();
+  const [first, second] = [createRunDirectory(home.path), createRunDirectory(home.path)];
+  assert.notEqual(first, second);
+  assert.equal(statSync(first).mode & 0o777, 0o700);
+  for (const name of Object.values(RunFile))
+    assert.ok(Buffer.byteLength(join(first, name)) <= SOCKET_PATH_BYTES_MAX, name);
 });
 
 test("removeRunDirectory() ends the engine's process that is noted there", async () => {
-  const directory = createRunDirectory("/home/run-test");
+  using home = new RunHome();
+  const directory = createRunDirectory(home.path);
   const process = await victim();
   recordMachine(directory, identifyProcess(process.pid)!);
   assert.equal(statSync(join(directory, RunFile.machine)).mode & 0o777, 0o600);
@@ -46,6 +54,7 @@ test("removeRunDirectory() ends the engine's process that is noted there", async
 });
 
 test("removeRunDirectory() spares a process that only has the same pid, and a note that makes no sense", async () => {
+  using home = new RunHome();
   const process = await victim();
   const notes = [
     JSON.stringify({ pid: process.pid, startTime: "1.another" }),
@@ -56,7 +65,7 @@ test("removeRunDirectory() spares a process that only has the same pid, and a no
     "null",
   ];
   for (const note of notes) {
-    const directory = createRunDirectory("/home/run-test");
+    const directory = createRunDirectory(home.path);
     writeFileSync(join(directory, RunFile.machine), note);
     removeRunDirectory(directory);
     assert.equal(existsSync(directory), false, note);
@@ -66,7 +75,8 @@ test("removeRunDirectory() spares a process that only has the same pid, and a no
 });
 
 test("forgetRunDirectory() leaves the engine's process alone", async () => {
-  const directory = createRunDirectory("/home/run-test");
+  using home = new RunHome();
+  const directory = createRunDirectory(home.path);
   const process = await victim();
   recordMachine(directory, identifyProcess(process.pid)!);
   forgetRunDirectory(directory);
@@ -76,57 +86,45 @@ test("forgetRunDirectory() leaves the engine's process alone", async () => {
 });
 
 test("sweepRunDirectories() removes what a dead process made and nobody has claimed, and nothing else", () => {
-  const home = "/home/run-sweep-test";
-  const made = [1, 2, 3, 4, 5].map(() => createRunDirectory(home));
-  const [orphan, claimed, beingMade, unfinished, abandoned] = made;
+  using home = new RunHome();
+  const made = [1, 2, 3, 4, 5].map(() => createRunDirectory(home.path));
+  const [orphan, claimed, , unfinished, abandoned] = made; // the third is still being made
   const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
   for (const directory of [orphan!, claimed!]) writeFileSync(join(directory, RunFile.keeper), gone);
   rmSync(join(unfinished!, RunFile.keeper)); // a power cut took it, a moment ago
   rmSync(join(abandoned!, RunFile.keeper)); // and long ago
   const hourAgo = new Date(Date.now() - 3_600_000);
   utimesSync(abandoned!, hourAgo, hourAgo);
-  try {
-    sweepRunDirectories(home, () => new Set([claimed, undefined]));
-    assert.deepEqual(
-      made.map((directory) => existsSync(directory)),
-      [false, true, true, true, false],
-    );
-  } finally {
-    rmSync(join(beingMade!, ".."), { recursive: true });
-  }
+  sweepRunDirectories(home.path, () => new Set([claimed, undefined]));
+  assert.deepEqual(
+    made.map((directory) => existsSync(directory)),
+    [false, true, true, true, false],
+  );
 });
 
 test("sweepRunDirectories() asks for what is known only behind the look at what there is", () => {
-  const home = "/home/run-sweep-test";
-  const directory = createRunDirectory(home);
-  try {
-    sweepRunDirectories(home, () => assert.fail("nobody has died"));
-    const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
-    writeFileSync(join(directory, RunFile.keeper), gone);
-    let later = "";
-    sweepRunDirectories(home, () => {
-      later = createRunDirectory(home); // claimed by now, and unknown to who asked before
-      writeFileSync(join(later, RunFile.keeper), gone);
-      return new Set([directory]);
-    });
-    assert.deepEqual([existsSync(directory), existsSync(later)], [true, true]);
-  } finally {
-    rmSync(join(directory, ".."), { recursive: true });
-  }
+  using home = new RunHome();
+  const directory = createRunDirectory(home.path);
+  sweepRunDirectories(home.path, () => assert.fail("nobody has died"));
+  const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
+  writeFileSync(join(directory, RunFile.keeper), gone);
+  let later = "";
+  sweepRunDirectories(home.path, () => {
+    later = createRunDirectory(home.path); // claimed by now, and unknown to who asked before
+    writeFileSync(join(later, RunFile.keeper), gone);
+    return new Set([directory]);
+  });
+  assert.deepEqual([existsSync(directory), existsSync(later)], [true, true]);
 });
 
 test("sweepRunDirectories() removes at once what a kill left half made or half removed", () => {
-  const home = "/home/run-sweep-test";
-  const root = join(createRunDirectory(home), "..");
+  using home = new RunHome();
+  const root = join(createRunDirectory(home.path), "..");
   const own = ownProcess();
   const left = join(root, `${own.pid}-1.another-0`);
   const inWork = join(root, `${own.pid}-${own.startTime}-999999`);
   for (const directory of [left, inWork]) mkdirSync(directory);
   writeFileSync(join(left, RunFile.console), "half");
-  try {
-    sweepRunDirectories(home, () => new Set());
-    assert.deepEqual([existsSync(left), existsSync(inWork)], [false, true]);
-  } finally {
-    rmSync(root, { recursive: true });
-  }
+  sweepRunDirectories(home.path, () => new Set());
+  assert.deepEqual([existsSync(left), existsSync(inWork)], [false, true]);
 });
