@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import { CallLimit } from "../base/call_limit.ts";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
 import { Answers } from "./answers.ts";
@@ -76,46 +77,47 @@ export class AgentClient {
    * @throws {IoError} if nobody listens at `path`.
    * @throws {AgentHandshakeError} if whoever listens does not greet as expected.
    * @throws {TimeoutError} if it does not greet in time.
+   * @throws {AbortedError} if the signal fires before.
    */
   static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
-    const timeoutMs = options.timeoutMs ?? 10_000;
-    const deadline = timeoutMs === Number.POSITIVE_INFINITY ? undefined : AbortSignal.timeout(timeoutMs);
-    const signal = AbortSignal.any([options.signal, deadline].filter((end) => end !== undefined));
-    const connection = await connectUnix(path, signal);
+    const { timeoutMs = 10_000, signal } = options;
+    using limit = new CallLimit({
+      timeoutMs: timeoutMs === Number.POSITIVE_INFINITY ? undefined : timeoutMs,
+      signal,
+      late: (limitMs) => new TimeoutError("the VM host process to greet", limitMs),
+      aborted: (reason) => new AbortedError("connect to the sandbox", reason),
+    });
+    let connection: UnixConnection | undefined;
+    try {
+      connection = await connectUnix(path, limit.signal);
+      return await limit.race(AgentClient.#greeted(connection));
+    } catch (error) {
+      connection?.destroy();
+      throw limit.error ?? error;
+    }
+  }
+
+  static #greeted(connection: UnixConnection): Promise<AgentClient> {
     const decoder = new FrameDecoder();
     let client: AgentClient | undefined;
-    try {
-      return await new Promise<AgentClient>((resolve, reject) => {
-        const late = () => {
-          const slow = new TimeoutError("the VM host process to greet", timeoutMs);
-          reject(
-            deadline?.aborted ? slow : new AbortedError("connect to the sandbox", options.signal?.reason),
-          );
-        };
-        if (signal.aborted) late();
-        signal.addEventListener("abort", late, { once: true });
-        connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
-        connection.onData((chunk) => {
-          try {
-            for (const frame of decoder.feed(chunk)) {
-              const message = decodeMessage(frame);
-              if (client !== undefined) client.#receive(message);
-              else {
-                client = new AgentClient(connection, acceptWelcome(message));
-                signal.removeEventListener("abort", late);
-                resolve(client);
-              }
+    return new Promise<AgentClient>((resolve, reject) => {
+      connection.closed.then(() => reject(new AgentHandshakeError("The VM host process hung up")));
+      connection.onData((chunk) => {
+        try {
+          for (const frame of decoder.feed(chunk)) {
+            const message = decodeMessage(frame);
+            if (client !== undefined) client.#receive(message);
+            else {
+              client = new AgentClient(connection, acceptWelcome(message));
+              resolve(client);
             }
-          } catch (error) {
-            reject(error);
-            connection.destroy();
           }
-        });
+        } catch (error) {
+          reject(error);
+          connection.destroy();
+        }
       });
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
+    });
   }
 
   private constructor(connection: UnixConnection, welcome: MessageFields<"welcome">) {

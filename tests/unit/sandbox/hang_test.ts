@@ -18,6 +18,8 @@ import { eventually } from "../../support/processes.ts";
 import { SilentHost } from "../../support/silent_host.ts";
 
 const SHORT_MS = 20;
+/** Longer than a test may take: a process that waits for it does not end in time. */
+const LONG_MS = 600_000;
 const ETIMEDOUT = 110;
 const forever = script("exec sleep 600");
 
@@ -91,7 +93,6 @@ test(
 );
 
 test("ExecHandle.start() that gave up does not keep its process alive", async () => {
-  await using host = await SilentHost.listen();
   using directory = temporaryDirectory();
   const program = join(directory.path, "program.ts");
   const url = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href);
@@ -100,16 +101,21 @@ test("ExecHandle.start() that gave up does not keep its process alive", async ()
     `
     import { AgentClient } from ${url("agent/client.ts")};
     import { ExecHandle } from ${url("sandbox/exec.ts")};
-    const sandbox = { connect: (options) => AgentClient.connect(process.argv.at(-1), options) };
+    const connect = (options) => AgentClient.connect(process.argv.at(-1), { ...options, timeoutMs: ${LONG_MS} });
+    const client = process.argv.at(-2) === "connected" ? await connect() : undefined;
+    const sandbox = client === undefined ? { connect } : { connect: async () => client };
     const request = ${JSON.stringify(request(forever, { timeoutMs: SHORT_MS }))};
     await ExecHandle.start(sandbox, request).catch((error) => console.log(error.code));
   `,
   );
   const { file, args } = runtimeCommand(new URL(`file://${program}`));
-  const child = spawn(file, [...args, host.path], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "close");
-  assert.equal(await text(child.stdout), "execTimeout\n");
-  assert.deepEqual(await ended, [0, null]);
+  for (const state of ["connected", "connecting"]) {
+    await using host = await SilentHost.listen(state === "connected" ? {} : { welcome: "none" });
+    const child = spawn(file, [...args, state, host.path], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = once(child, "close");
+    assert.equal(await text(child.stdout), "execTimeout\n", state);
+    assert.deepEqual(await ended, [0, null], state);
+  }
 });
 
 test("connect() rejects after its timeoutMs, or when its signal fires, though nobody answers", async () => {
