@@ -16,7 +16,11 @@ const quiet = () => new Activity({ active: () => {}, busy: () => {}, idle: () =>
 
 /** A guest's server that says hello. */
 async function greeter() {
-  const server = createServer((socket) => socket.end("hello"));
+  const server = createServer((socket) => {
+    socket.on("error", () => {}); // a service that is closed breaks off what has not ended both ways
+    socket.resume();
+    socket.end("hello");
+  });
   server.listen(0, LOOPBACK);
   await once(server, "listening");
   return {
