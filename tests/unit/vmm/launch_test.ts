@@ -24,20 +24,33 @@ const REQUEST: Omit<BootRequest, "type"> = {
   ports: [],
 };
 
+/** Longer than a test may take. */
+const LONG_MS = 600_000;
+
+interface Hanging {
+  /** How long the process is waited for, beside the time that is for its own answers. */
+  readonly bootTimeoutMs: number;
+  readonly onHang?: () => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Launches a VM whose host process hangs once it has claimed its sandbox. */
-async function launchHanging(home: RegistryHome, onHang: () => void, signal?: AbortSignal): Promise<unknown> {
+async function launchHanging(
+  home: RegistryHome,
+  { bootTimeoutMs, onHang, signal }: Hanging,
+): Promise<unknown> {
   const id = randomUUID();
   const sandbox = { kind: "create", id, name: "x", configJson: "{}", imageDigest: "d", labels: {} } as const;
   const prepare = async () => {
     const pid = home.registry.findById(id)?.host?.pid;
     assert.ok(pid);
     process.kill(pid, "SIGSTOP");
-    onHang();
+    onHang?.();
     return REQUEST;
   };
   const claim = { home: home.path, sandbox, engine: "qemu", detached: false } as const;
   try {
-    return await launchVm({ name: "x", claim, libraries: {}, bootTimeoutMs: 1, prepare, signal });
+    return await launchVm({ name: "x", claim, libraries: {}, bootTimeoutMs, prepare, signal });
   } finally {
     home.registry.abandonCreate(
       { id, bootNumber: 1 },
@@ -48,22 +61,23 @@ async function launchHanging(home: RegistryHome, onHang: () => void, signal?: Ab
 
 test("launchVm() gives up on a host process that hangs, and leaves nothing of it", async () => {
   using home = new RegistryHome();
-  await assert.rejects(
-    launchHanging(home, () => {}),
-    (error) => {
-      assert.ok(error instanceof BootStartError);
-      assert.ok(error.cause instanceof TimeoutError);
-      assert.equal(error.step, "claim");
-      return true;
-    },
-  );
+  await assert.rejects(launchHanging(home, { bootTimeoutMs: 1 }), (error) => {
+    assert.ok(error instanceof BootStartError);
+    assert.ok(error.cause instanceof TimeoutError);
+    assert.equal(error.step, "claim");
+    return true;
+  });
   await assertNothingLeft(home.path);
 });
 
 test("launchVm() ends a host process that hangs when its signal fires", async () => {
   using home = new RegistryHome();
   const controller = new AbortController();
-  const launching = launchHanging(home, () => controller.abort("enough"), controller.signal);
+  const launching = launchHanging(home, {
+    bootTimeoutMs: LONG_MS,
+    onHang: () => controller.abort("enough"),
+    signal: controller.signal,
+  });
   await assert.rejects(launching, (error) => error instanceof AbortedError && error.cause === "enough");
   await assertNothingLeft(home.path);
 });
