@@ -242,10 +242,13 @@ test("resolveImage() makes a disk of a directory once, until something in it cha
 test("resolveImage() relies on a directory's key only after the changes have settled", async () => {
   using home = temporaryDirectory();
   using source = temporaryDirectory();
-  writeFileSync(join(source.path, "file"), "one");
   const sources = join(home.path, "cache", "sources");
+  const beganMs = Date.now();
+  writeFileSync(join(source.path, "file"), "one");
   await resolveImage(source.path, { home: home.path });
-  assert.equal(existsSync(sources), false);
+  // One of the runtimes knows of the status change no more than the second; and a machine may stand still meanwhile.
+  const mayHaveSettled = Date.now() - beganMs > SETTLING_MS - 1000;
+  assert.ok(mayHaveSettled || !existsSync(sources), "it was relied on at once");
   // There is no other way to an old status change time than to wait for it.
   await new Promise((done) => setTimeout(done, SETTLING_MS + 100));
   const { digest } = await resolveImage(source.path, { home: home.path });
