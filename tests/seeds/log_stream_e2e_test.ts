@@ -10,7 +10,7 @@ import { type LogEntry, Sandbox } from "../../mod.ts";
 import { discard, homeTest } from "../support/vm.ts";
 
 /** How long a follower may take to see what was written. */
-const FOLLOW_TIMEOUT_MS = 5_000;
+const FOLLOW_TIMEOUT_MS = 30_000;
 
 /** After exec has returned, `logs()` has what it wrote. */
 homeTest("logs_captures_exec_stdout_from_running_sandbox", async ({ image }) => {

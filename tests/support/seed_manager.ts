@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { type SandboxEvent, SandboxManager, type SandboxSpec } from "../../mod.ts";
 import { within } from "./within.ts";
 
-/** How long a sandbox may take to get as far as a test expects. */
-const EVENT_TIMEOUT_MS = 30_000;
+/** How long a sandbox may take to get as far as a test expects: two boot at once, perhaps by emulation on a busy machine. */
+const EVENT_TIMEOUT_MS = 120_000;
 
 /** A manager whose sandboxes have a TAP device, unless they ask for something else. */
 export function seedManager(image: string): SandboxManager {
