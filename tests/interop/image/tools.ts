@@ -5,13 +5,13 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import type { Readable } from "node:stream";
+import { within } from "../../support/within.ts";
 
 const TOOLS = ["docker-registry", "skopeo", "umoci", "fsck.erofs", "htpasswd", "openssl", "getfattr"];
 const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** Why these tests cannot run here; `undefined` where they can. */
 export const toolsProblem: string | undefined = findProblem();
@@ -53,13 +53,12 @@ export class RegistryProcess {
 
   static async start(directory: string, options: RegistryProcessOptions = {}): Promise<RegistryProcess> {
     mkdirSync(directory, { recursive: true });
-    const port = await freePort();
     const config: Record<string, unknown> = {
       version: 0.1,
-      log: { level: "error", accesslog: { disabled: true } },
+      log: { level: "info", accesslog: { disabled: true } }, // which tells the port
       storage: { filesystem: { rootdirectory: join(directory, "data") } },
       http: {
-        addr: `127.0.0.1:${port}`,
+        addr: "127.0.0.1:0",
         ...(options.tls === undefined
           ? {}
           : { tls: { certificate: options.tls.certificate, key: options.tls.key } }),
@@ -73,10 +72,11 @@ export class RegistryProcess {
     }
     const path = join(directory, "config.yml");
     writeFileSync(path, JSON.stringify(config)); // YAML has JSON in it
-    const child = spawn("docker-registry", ["serve", path], { stdio: "ignore" });
-    const registry = new RegistryProcess(`localhost:${port}`, child);
-    await waitForPort(port);
-    return registry;
+    const child = spawn("docker-registry", ["serve", path], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const port = await within(START_TIMEOUT_MS, "the start of a registry", () => portOf(child.stderr));
+    return new RegistryProcess(`localhost:${port}`, child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,28 +86,17 @@ export class RegistryProcess {
   }
 }
 
-function freePort(): Promise<number> {
+/** The port that a registry says it listens at. What it says later is nobody's business, but has to be taken. */
+function portOf(log: Readable): Promise<number> {
+  let text = "";
   return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    log.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+      const port = /listening on 127\.0\.0\.1:(\d+)/.exec(text)?.[1];
+      if (port !== undefined) resolve(Number(port));
     });
+    log.once("end", () => reject(new Error(`the registry ended:\n${text}`)));
   });
-}
-
-async function waitForPort(port: number): Promise<void> {
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (Date.now() < deadline) {
-    try {
-      await (await fetch(`http://127.0.0.1:${port}/v2/`)).body?.cancel();
-      return; // any answer will do, also "this is a TLS port"
-    } catch {
-      await delay(50);
-    }
-  }
-  throw new Error(`no registry on port ${port} after ${START_TIMEOUT_MS} ms`);
 }
 
 /** A private authority and a certificate for `localhost` that it has signed. */
