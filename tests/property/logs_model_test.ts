@@ -280,14 +280,9 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Fails instead of hanging when nothing comes; tells what came late, on a machine that stalls, from what never did. */
+/** Fails instead of hanging when nothing comes. A reader looks again each second: what is late is a machine that stalls. */
 async function withLimit<T>(promise: Promise<T>): Promise<T> {
-  const begin = performance.now();
-  if (!(await settlesWithin(promise, 10_000))) {
-    const came = await settlesWithin(promise, 20_000);
-    const seconds = Math.round((performance.now() - begin) / 1000);
-    throw new Error(`nothing came in 10 s; ${came ? `it came after ${seconds} s` : `nor in ${seconds} s`}`);
-  }
+  if (!(await settlesWithin(promise, 60_000))) throw new Error("nothing came in 60 s");
   return await promise;
 }
 
