@@ -94,10 +94,15 @@ homeTest("ExecHandle.stdin errors with EPIPE once the program reads no more", as
 
 homeTest("execStream() yields events in order: started, output, exited", async ({ create }) => {
   const sandbox = await create();
-  const script = "for i in 1 2 3; do echo out $i; sleep 0.05; echo err $i >&2; sleep 0.05; done; exit 3";
+  // Channels are ordered among themselves only by what the one waits for before it goes on with the other.
+  const script = "for i in 1 2 3; do echo out $i; read go; echo err $i >&2; read go; done; exit 3";
   const events: string[] = [];
   const run = await sandbox.execStream("sh", ["-c", script]);
-  for await (const event of run) events.push(describe(event));
+  const sink = await run.takeStdin();
+  for await (const event of run) {
+    events.push(describe(event));
+    if (event.kind === "stdout" || event.kind === "stderr") await sink?.write("\n");
+  }
   const outputs = [1, 2, 3].flatMap((number) => [`stdout out ${number}\n`, `stderr err ${number}\n`]);
   assert.deepEqual(events, [`started ${run.pid}`, ...outputs, "exited 3"]);
   assert.equal(await run.recv(), null, "nothing follows the last event");
