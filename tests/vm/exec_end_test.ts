@@ -12,30 +12,45 @@ import {
   Sandbox,
   SandboxNotRunningError,
 } from "../../mod.ts";
+import { HeldTimer } from "../support/held_timer.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
 import { homeTest } from "../support/vm.ts";
 
 /** A shell, two children in its group, and a grandchild: all of them `sleep`. */
 const FAMILY = "sleep 1000 & (sleep 1000 & wait) & echo up; sleep 1000";
+/** A limit that a test lets come to its end: see {@linkcode HeldTimer}. */
+const LIMIT_MS = 12_345;
 
 homeTest("exec() kills the group at its timeout, and hands over what was written", async ({ create }) => {
   const sandbox = await create();
   const script = `echo partial; echo problem >&2; ${FAMILY}`;
-  await assert.rejects(sandbox.shell(script, { timeoutMs: 5_000 }), (error: unknown) => {
+  using limit = new HeldTimer(LIMIT_MS);
+  const late = assert.rejects(sandbox.shell(script, { timeoutMs: LIMIT_MS }), (error: unknown) => {
     assert.ok(error instanceof ExecTimeoutError);
     assert.equal(error.code, "execTimeout");
-    assert.equal(error.timeoutMs, 5_000);
+    assert.equal(error.timeoutMs, LIMIT_MS);
     assert.equal(new TextDecoder().decode(error.stdout), "partial\nup\n");
     assert.equal(new TextDecoder().decode(error.stderr), "problem\n");
     return true;
   });
+  await eventually(async () => {
+    const texts = (await sandbox.logs()).map((entry) => entry.text()).join("");
+    assert.ok(texts.includes("up\n") && texts.includes("problem\n"), texts);
+  });
+  await sandbox.ping(); // answered behind what went before
+  await new Promise(setImmediate);
+  limit.fire();
+  await late;
   await noSleepIsLeft(sandbox);
 });
 
 homeTest("ExecHandle.wait() rejects at the timeout as well", async ({ create }) => {
   const sandbox = await create();
-  const run = await sandbox.execStream("sleep", ["1000"], { timeoutMs: 300 });
-  await assert.rejects(run.wait(), ExecTimeoutError);
+  using limit = new HeldTimer(LIMIT_MS);
+  const run = await sandbox.execStream("sleep", ["1000"], { timeoutMs: LIMIT_MS });
+  const late = assert.rejects(run.wait(), ExecTimeoutError);
+  limit.fire();
+  await late;
   await noSleepIsLeft(sandbox);
 });
 
