@@ -13,6 +13,9 @@ import { assertCleanDisk } from "../support/disks.ts";
 import { homeTest } from "../support/vm.ts";
 import { Peer } from "../support/vm_peer.ts";
 
+/** Longer than a test may take. */
+const LONG_MS = 600_000;
+
 homeTest(
   "kill() is a power cut: what was synced survives, and the disk recovers",
   async ({ home, create }) => {
@@ -51,13 +54,14 @@ homeTest("stop() is done once however often it is asked for, and takes no new wo
   const deaf = await sandbox.execStream("sh", ["-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"]);
   await deaf.stdout.getReader().read();
   const handle = await Sandbox.get(sandbox.name);
-  const stops = [sandbox.stopWithTimeout(3_000), handle.stop(), sandbox.stop()];
+  const stops = [sandbox.stopWithTimeout(LONG_MS), handle.stop(), sandbox.stop()];
   while ((await Sandbox.get(sandbox.name)).status === "running") await sandbox.ping();
   await assert.rejects(sandbox.exec("true"), (error: unknown) => {
     assert.ok(error instanceof ExecFailedError, String(error));
     assert.equal(error.kind, "shuttingDown");
     return true;
   });
+  await deaf.kill(); // which they have all waited for
   await Promise.all(stops);
   assert.equal((await handle.refresh()).status, "stopped");
   await sandbox.stop();
