@@ -17,6 +17,9 @@ import { eventually } from "../support/processes.ts";
 import { homeTest } from "../support/vm.ts";
 
 const LONG_MS = 600_000;
+const IDLE_SECONDS = 4;
+/** Ten times as long as between two touches: what a busy machine may need for one. */
+const IDLE_MS = IDLE_SECONDS * 1000;
 
 async function actions(name: string): Promise<string[]> {
   const found: string[] = [];
@@ -48,13 +51,13 @@ homeTest(
   "idleTimeoutMs spares a sandbox that is used or touched, not one that is only pinged",
   async ({ create }) => {
     const sandbox = await create({ name: "idle" });
-    await sandbox.setTimeLimits({ idleTimeoutMs: 1_500 });
+    await sandbox.setTimeLimits({ idleTimeoutMs: IDLE_MS });
     // A program that runs for longer than the limit is use.
-    assert.equal((await sandbox.exec("sleep", ["3"])).code, 0);
+    assert.equal((await sandbox.exec("sleep", [String(1.5 * IDLE_SECONDS)])).code, 0);
     const first = await sandbox.touch();
     assert.equal(first.name, "idle");
-    for (let i = 0; i < 4; i++) {
-      await delay(700);
+    for (const begin = performance.now(); performance.now() - begin < 1.5 * IDLE_MS; ) {
+      await delay(IDLE_MS / 10);
       assert.ok((await sandbox.touch()).activitySeq > first.activitySeq);
     }
     const handle = await Sandbox.get("idle");
