@@ -14,6 +14,9 @@ const engine = process.env["MSB_ONLY_IGNORED"] === "1" ? (await doctor({ trial: 
 const FREEZE_AGENT =
   "cd /sys/fs/cgroup && mkdir hung && echo 1 > hung/cgroup.procs && echo 1 > hung/cgroup.freeze && sleep 1000";
 
+/** For a guest that is busy on a host that is: the default is for hosts that are not. */
+const PATIENT_MS = 60_000;
+
 async function until(
   events: ReadableStream<SandboxEvent>,
   action: SandboxEvent["action"],
@@ -112,7 +115,7 @@ homeTest(
   async (test) => {
     const sandbox = await test.create({ name: "checked" });
     const busy = assert.rejects(sandbox.shell("while :; do :; done"), AgentDisconnectedError);
-    assert.equal(await sandbox.checkHealth(), true, "a busy guest still answers");
+    assert.equal(await sandbox.checkHealth(PATIENT_MS), true, "a busy guest still answers");
     assert.equal((await Sandbox.get("checked")).status, "running");
     // What stands still is the guest's agent: the host process goes on, and accepts connections.
     const hanging = assert.rejects(sandbox.shell(FREEZE_AGENT), AgentDisconnectedError);
@@ -133,7 +136,8 @@ homeTest("a guest whose agent hangs is crashed without anybody looking", async (
   const { status, reason } = await ended;
   assert.equal(status, "crashed");
   assert.match(reason ?? "", /^the guest's agent gave no sign of life for 2000 ms(; last seen:\n|$)/);
-  assert.deepEqual(processesOf(home), []);
+  // It is said before the machine is killed.
+  await eventually(() => assert.deepEqual(processesOf(home), []));
   const [last] = await sandbox.logs({ tail: 1, sources: ["system"] });
   assert.match(last?.text() ?? "", /crashed: the guest's agent gave no sign of life/);
   await using again = await (await Sandbox.get("hung")).start();
