@@ -54,6 +54,7 @@ export async function spawnCli(
     env: { ...process.env, NO_COLOR: "1", ...environment },
     stdio: [input === undefined && replies === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  child.stdin?.on("error", () => {}); // it may end before it has read all
   const shown = { stdout: "", stderr: "" };
   const waiting = [...(replies ?? [])];
   const answer = () => {

@@ -15,7 +15,7 @@ import { within } from "./within.ts";
 
 /** How one test is run. */
 export interface TestOptions {
-  /** Milliseconds until the test counts as failed. @default {30_000} for `test`, {180_000} for `vmTest` */
+  /** Milliseconds until the test counts as failed. @default {55_000} for `test`, {180_000} for `vmTest` */
   timeoutMs?: number;
   /** Why the test is not for this user or engine; `undefined` runs it. */
   skip?: string | undefined;
@@ -25,13 +25,16 @@ export interface TestOptions {
 
 type TestBody = () => void | Promise<void>;
 
+/** Less than the minute that some tests let somebody wait who is to be woken; many times what a test takes. */
+const TEST_TIMEOUT_MS = 55_000;
+
 const onlyIgnored = process.env["MSB_ONLY_IGNORED"] === "1";
 const register = "Bun" in globalThis ? await bunRegister() : denoRegister();
 
 /** A test that needs no VM. */
 export function test(name: string, body: TestBody, options: TestOptions = {}): void {
   if (onlyIgnored) return;
-  const { timeoutMs = 30_000, skip, missing } = options;
+  const { timeoutMs = TEST_TIMEOUT_MS, skip, missing } = options;
   register(name, () => withReplay(body), timeoutMs, skip ?? missing);
 }
 
