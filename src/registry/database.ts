@@ -80,6 +80,8 @@ const MIGRATIONS: readonly string[] = [
        AND action IN ('ready', 'running', 'idle') ORDER BY sequence DESC LIMIT 1), 0),
      (idle_at, idle_exit_code) = (SELECT timestamp, json_extract(attributes, '$.exitCode') FROM event
        WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
+  // A process may be creating several sandboxes of an image at once.
+  `ALTER TABLE image_claim ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;`,
 ];
 
 /** One row as SQLite gives it. */
