@@ -1,6 +1,9 @@
 /**
  * The snapshots of a home: a directory each, which appears whole or not at all.
  *
+ * One that makes room for another stands aside under a name that says for whom, until the other is there. A process that
+ * is killed in between leaves it so, and whoever looks next puts it back.
+ *
  * @module
  */
 import {
@@ -18,7 +21,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, IoError } from "../base/errors.ts";
-import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import { isSameProcess } from "../platform/process_identity.ts";
+import { stagingName, stagingOwner, stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   checkNameAndLabels,
   DESCRIPTOR_BYTES_MAX,
@@ -41,6 +45,9 @@ export interface StoredSnapshot {
 
 /** What rename(2) says where a directory that is not empty has the name. */
 const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
+
+/** In the name of one that stands aside: behind its own name, and before that of the process. No snapshot's name has it. */
+const ASIDE = "@";
 
 /** Other processes may take a name as often while we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
@@ -69,6 +76,7 @@ export class SnapshotStore {
 
   /** An empty directory to make a snapshot in, for {@linkcode publish}. Whoever asks for it removes it. */
   stage(): string {
+    this.#putBack();
     sweepStaging(this.home);
     const staged = stagingPath(this.home);
     mkdirSync(staged, { mode: 0o700 });
@@ -114,6 +122,7 @@ export class SnapshotStore {
         if (stored !== undefined) return stored;
       } catch (error) {
         if (errnoOf(error) !== "ENOENT") throw error;
+        this.#putBack();
         if (!this.has(name)) throw new SnapshotNotFoundError(name);
       }
     }
@@ -144,7 +153,9 @@ export class SnapshotStore {
 
   /** All snapshots by name; what is damaged is left out. */
   list(): StoredSnapshot[] {
-    return this.#names().flatMap((name) => {
+    this.#putBack();
+    const names = this.#entries().filter((entry) => !entry.includes(ASIDE));
+    return names.flatMap((name) => {
       try {
         return [this.get(name)];
       } catch (error) {
@@ -157,31 +168,55 @@ export class SnapshotStore {
   /** Removes a snapshot in one step, damaged ones too. @throws {SnapshotNotFoundError} */
   remove(name: string): void {
     const directory = this.directoryOf(name);
-    const trash = stagingPath(this.home);
-    try {
-      renameSync(directory, trash);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") throw new SnapshotNotFoundError(name);
-      throw new IoError(`remove ${directory}`, directory, error);
-    }
-    rmSync(trash, { recursive: true, force: true });
+    this.#putBack(); // else what stands aside would come back in its place
+    if (!this.#discard(directory)) throw new SnapshotNotFoundError(name);
   }
 
   /** Nobody sees half of either; for a moment there is none. What cannot be put in place leaves the one before there. */
   #replace(staged: string, directory: string): void {
     for (let attempt = 1; ; attempt++) {
-      const before = stagingPath(this.home);
+      const before = `${directory}${ASIDE}${stagingName()}`;
       const hasBefore = renameIfThere(directory, before);
       try {
-        return renameSync(staged, directory);
+        renameSync(staged, directory);
       } catch (error) {
         const isOvertaken = TAKEN.includes(errnoOf(error));
         if (hasBefore && !isOvertaken) renameSync(before, directory);
+        else this.#discard(before);
         if (!isOvertaken || attempt === REPLACE_ATTEMPTS_MAX) throw error;
-      } finally {
-        rmSync(before, { recursive: true, force: true });
+        continue;
+      }
+      this.#discard(before);
+      return;
+    }
+  }
+
+  /** What dead processes had moved aside goes back where it was, unless another is there by now. */
+  #putBack(): void {
+    for (const entry of this.#entries()) {
+      const [name = "", keeper = ""] = entry.split(ASIDE);
+      const owner = stagingOwner(keeper);
+      if (owner === undefined || isSameProcess(owner)) continue;
+      const aside = join(this.#directory, entry);
+      try {
+        renameIfThere(aside, join(this.#directory, name)); // not there: others look, too
+      } catch (error) {
+        if (!TAKEN.includes(errnoOf(error))) throw new IoError(`put ${aside} back`, aside, error);
+        this.#discard(aside);
       }
     }
+  }
+
+  /** Removes a directory, so that nobody sees half of it. Returns whether it was there. */
+  #discard(directory: string): boolean {
+    const trash = stagingPath(this.home);
+    try {
+      if (!renameIfThere(directory, trash)) return false;
+    } catch (error) {
+      throw new IoError(`remove ${directory}`, directory, error);
+    }
+    rmSync(trash, { recursive: true, force: true });
+    return true;
   }
 
   /** Digests of the images that snapshots need. */
@@ -189,7 +224,7 @@ export class SnapshotStore {
     return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
   }
 
-  #names(): string[] {
+  #entries(): string[] {
     try {
       return readdirSync(this.#directory).sort();
     } catch (error) {
