@@ -165,17 +165,40 @@ export class SnapshotStore {
     });
   }
 
-  /** Removes a snapshot in one step, damaged ones too. @throws {SnapshotNotFoundError} */
-  remove(name: string): void {
+  /**
+   * Removes a snapshot in one step, damaged ones too. With `digest` only that very one: a namesake that has taken its place,
+   * be it a moment ago, stays.
+   *
+   * @throws {SnapshotNotFoundError}
+   */
+  remove(name: string, digest?: string): void {
     const directory = this.directoryOf(name);
     this.#putBack(); // else what stands aside would come back in its place
-    if (!this.#discard(directory)) throw new SnapshotNotFoundError(name);
+    const aside = asideOf(directory);
+    try {
+      if (!renameIfThere(directory, aside)) throw new SnapshotNotFoundError(name);
+    } catch (error) {
+      throw error instanceof SnapshotNotFoundError
+        ? error
+        : new IoError(`remove ${directory}`, directory, error);
+    }
+    if (digest === undefined || this.#hasDigest(name, aside, digest)) return this.#discard(aside);
+    this.#restore(aside, directory);
+    throw new SnapshotNotFoundError(name);
+  }
+
+  #hasDigest(name: string, directory: string, digest: string): boolean {
+    try {
+      return this.#read(name, directory)?.digest === digest;
+    } catch {
+      return false; // damaged by now, or another that is
+    }
   }
 
   /** Nobody sees half of either; for a moment there is none. What cannot be put in place leaves the one before there. */
   #replace(staged: string, directory: string): void {
     for (let attempt = 1; ; attempt++) {
-      const before = `${directory}${ASIDE}${stagingName()}`;
+      const before = asideOf(directory);
       const hasBefore = renameIfThere(directory, before);
       try {
         renameSync(staged, directory);
@@ -197,26 +220,25 @@ export class SnapshotStore {
       const [name = "", keeper = ""] = entry.split(ASIDE);
       const owner = stagingOwner(keeper);
       if (owner === undefined || isSameProcess(owner)) continue;
-      const aside = join(this.#directory, entry);
-      try {
-        renameIfThere(aside, join(this.#directory, name)); // not there: others look, too
-      } catch (error) {
-        if (!TAKEN.includes(errnoOf(error))) throw new IoError(`put ${aside} back`, aside, error);
-        this.#discard(aside);
-      }
+      this.#restore(join(this.#directory, entry), join(this.#directory, name));
     }
   }
 
-  /** Removes a directory, so that nobody sees half of it. Returns whether it was there. */
-  #discard(directory: string): boolean {
-    const trash = stagingPath(this.home);
+  /** Moves one that stands aside to its place, unless another is there by now. That others were faster is as good. */
+  #restore(aside: string, directory: string): void {
     try {
-      if (!renameIfThere(directory, trash)) return false;
+      renameIfThere(aside, directory);
     } catch (error) {
-      throw new IoError(`remove ${directory}`, directory, error);
+      if (!TAKEN.includes(errnoOf(error))) throw new IoError(`put ${aside} back`, aside, error);
+      this.#discard(aside);
     }
+  }
+
+  /** Deletes one that stands aside, so that a kill leaves no half of it. */
+  #discard(aside: string): void {
+    const trash = stagingPath(this.home);
+    renameIfThere(aside, trash);
     rmSync(trash, { recursive: true, force: true });
-    return true;
   }
 
   /** Digests of the images that snapshots need. */
@@ -232,6 +254,11 @@ export class SnapshotStore {
       throw new IoError(`list ${this.#directory}`, this.#directory, error);
     }
   }
+}
+
+/** Where what is at `directory` stands while this process works on its place. */
+function asideOf(directory: string): string {
+  return `${directory}${ASIDE}${stagingName()}`;
 }
 
 /** Returns whether it was there. */

@@ -133,6 +133,19 @@ test("SnapshotStore.publish() with replace leaves what has the name if it cannot
   assert.deepEqual(store.list(), [first]);
 });
 
+test("SnapshotStore.remove() of one snapshot leaves another that has its name", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const first = await storeSnapshot(made.home, made.disk, "same");
+  store.remove("same");
+  const second = await storeSnapshot(made.home, made.disk, "same");
+  assert.throws(() => store.remove("same", first.digest), SnapshotNotFoundError);
+  assert.deepEqual(store.list(), [second]);
+  store.remove("same", second.digest);
+  assert.deepEqual(readdirSync(join(made.home, "snapshots")), []);
+  assert.deepEqual(readdirSync(join(made.home, "trash")), []);
+});
+
 test("SnapshotStore puts back what a process moved aside that was killed before it put another there", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
