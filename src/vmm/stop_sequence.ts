@@ -97,7 +97,7 @@ export class StopSequence {
     const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
     this.#finish("stopped", cause, clean === 1);
     await session.relay.close();
-    forgetRunDirectory(this.#runDirectory);
+    this.#forgetRunDirectory();
     session.link.go();
     setTimeout(() => this.#exit(), EXIT_TIMEOUT_MS);
   }
@@ -118,8 +118,13 @@ export class StopSequence {
   }
 
   #exit(): void {
-    forgetRunDirectory(this.#runDirectory); // first: with krun, kill() does not return
+    this.#forgetRunDirectory(); // first: with krun, kill() does not return
     this.machine?.kill();
     process.exit(0);
+  }
+
+  /** What cannot be moved away, for want of descriptors or on a full disk, is swept once its keeper is gone. */
+  #forgetRunDirectory(): void {
+    noteIfPossible(() => forgetRunDirectory(this.#runDirectory));
   }
 }

@@ -163,3 +163,17 @@ test(
   },
   options,
 );
+
+test(
+  "StopSequence ends though its run directory cannot be removed",
+  async () => {
+    const lines = withoutBegun(await play("stuckDirectory"));
+    assert.deepEqual(lines.slice(1, -2), FLUSHED);
+    assert.deepEqual(lines.slice(-2), ["machine killed", "exit 0: stopped, requested, run directory left"]);
+    assert.deepEqual(withoutBegun(await play("stuckDirectoryKilled")).slice(-2), [
+      "machine killed",
+      "exit 0: stopped, killed, run directory left",
+    ]);
+  },
+  options,
+);
