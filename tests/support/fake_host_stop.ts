@@ -21,6 +21,7 @@ export const STOP_SCENARIOS = [
   "killed",
   "killedWhileStopping",
   "booting",
+  "booted",
   "noFlush",
   "machineExits",
   "machineExitsAfterGo",
@@ -97,6 +98,7 @@ async function run(scenario: StopScenario): Promise<void> {
     stop.logs.ended = () => {
       throw new Error("ENOSPC");
     };
+  if (scenario === "booted") stop.begin("ownerGone", 1000);
   stop.open(host.link, host.relay, key);
   await cause(scenario, stop, host);
 }
@@ -126,6 +128,7 @@ async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost)
     case "guestDies":
       return await host.killGuest();
     case "booting":
+    case "booted":
   }
 }
 

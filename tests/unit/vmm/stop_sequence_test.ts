@@ -111,6 +111,16 @@ test(
 );
 
 test(
+  "StopSequence ends what has booted in the moment when its end was asked for",
+  async () => {
+    const lines = withoutBegun(await play("booted"));
+    assert.deepEqual(lines.slice(1, -2), FLUSHED);
+    assert.equal(lines.at(-1), "exit 0: stopped, ownerGone, run directory gone");
+  },
+  options,
+);
+
+test(
   "StopSequence says crashed of a guest that does not flush in time",
   async () => {
     const lines = withoutBegun(await play("noFlush"));
