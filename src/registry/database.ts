@@ -200,12 +200,12 @@ export class Database {
  * holds what the other needs: all but one fail at once, and come again.
  */
 function enterWalMode(database: DatabaseSync): void {
-  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+  const deadline = performance.now() + BUSY_TIMEOUT_MS;
   for (;;) {
     try {
       return database.exec("PRAGMA journal_mode = WAL");
     } catch (error) {
-      if (!messageOf(error).includes("locked") || Date.now() > deadline) throw error;
+      if (!messageOf(error).includes("locked") || performance.now() > deadline) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_RETRY_MS);
     }
   }

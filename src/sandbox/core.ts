@@ -281,9 +281,9 @@ export class SandboxCore {
    */
   async settle(record: SandboxRecord): Promise<void> {
     if (isLive(record.status)) return;
-    const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+    const deadline = performance.now() + SETTLE_TIMEOUT_MS;
     while (hasHost(record)) {
-      if (Date.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
+      if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
     clearRunDirectory(this.registry, record);
