@@ -1,12 +1,28 @@
 /** What those who write archives need of streams and files. @module */
 import { open } from "node:fs/promises";
 
-/** Resolves when the stream takes more. */
-export function drained(stream: NodeJS.EventEmitter): Promise<void> {
+/**
+ * An entry of an archive that is written. Its faults are the archive's, whose pipeline tells of them; untaken at the entry,
+ * they would end the program all the same.
+ */
+export function quietEntry<T extends NodeJS.EventEmitter>(entry: T): T {
+  return entry.on("error", () => {});
+}
+
+/** Resolves when the stream takes more; or never will, as it is destroyed: then its pipeline says why. */
+export function drained(stream: NodeJS.EventEmitter & { readonly destroyed: boolean }): Promise<void> {
+  if (stream.destroyed) return Promise.resolve(); // and nothing follows
   return new Promise((resolve, reject) => {
-    stream.once("drain", resolve);
-    stream.once("error", reject);
-    stream.once("close", resolve); // a destroyed archive drains no more: its pipeline says why
+    const settle = (outcome: () => void) => () => {
+      for (const [event, listener] of Object.entries(listeners)) stream.removeListener(event, listener);
+      outcome();
+    };
+    const listeners = {
+      drain: settle(resolve),
+      close: settle(resolve),
+      error: (error: unknown) => settle(() => reject(error))(),
+    };
+    for (const [event, listener] of Object.entries(listeners)) stream.on(event, listener);
   });
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { errnoOf, IoError } from "../base/errors.ts";
 
 /** A pid and when its process started. */
 export interface ProcessIdentity {
@@ -15,7 +16,14 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
-/** The identity of a process that runs now; `undefined` if there is none with that pid. */
+/** What opening a file says that is no word about the process: there are no descriptors left, or no memory. */
+const CANNOT_TELL: readonly (string | undefined)[] = ["EMFILE", "ENFILE", "ENOMEM"];
+
+/**
+ * The identity of a process that runs now; `undefined` if there is none with that pid.
+ *
+ * @throws {IoError} if it cannot be told: who took that for the end of a process would delete what is in use.
+ */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   if (process.platform !== "linux") return exists(pid) ? { pid, startTime: "" } : undefined;
   try {
@@ -25,7 +33,8 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
     const [state, startTime] = [fields[0], fields[19]];
     if (state === "Z" || startTime === undefined) return undefined;
     return { pid, startTime: `${startTime}.${machineBoot()}` };
-  } catch {
+  } catch (error) {
+    if (CANNOT_TELL.includes(errnoOf(error))) throw new IoError(`look at process ${pid}`, undefined, error);
     return undefined;
   }
 }
@@ -43,7 +52,7 @@ export function ownProcess(): ProcessIdentity {
   return identifyProcess(process.pid) ?? { pid: process.pid, startTime: "" };
 }
 
-/** Whether this very process still runs. A zombie does not. */
+/** Whether this very process still runs. A zombie does not. @throws {IoError} if it cannot be told. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startTime === identity.startTime;
 }

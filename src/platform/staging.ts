@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { randomInt } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "./home.ts";
@@ -13,8 +14,11 @@ import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_ident
 /** Of what {@linkcode removalPath} gives; no {@linkcode stagingName} begins so. */
 const REMOVED = "removed-";
 
+/** From where names are counted: a process has this module in each of its Workers, and none knows of the others. */
+const COUNT_BEGIN_MAX = 2 ** 47;
+
 const own = ownProcess();
-let count = 0;
+let count = randomInt(COUNT_BEGIN_MAX);
 
 /** A path in the staging directory of `home` that nobody else uses. Nothing is made there. */
 export function stagingPath(home: string): string {

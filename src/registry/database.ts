@@ -80,6 +80,8 @@ const MIGRATIONS: readonly string[] = [
        AND action IN ('ready', 'running', 'idle') ORDER BY sequence DESC LIMIT 1), 0),
      (idle_at, idle_exit_code) = (SELECT timestamp, json_extract(attributes, '$.exitCode') FROM event
        WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
+  // A process may be creating several sandboxes of an image at once.
+  `ALTER TABLE image_claim ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;`,
 ];
 
 /** One row as SQLite gives it. */
@@ -198,12 +200,12 @@ export class Database {
  * holds what the other needs: all but one fail at once, and come again.
  */
 function enterWalMode(database: DatabaseSync): void {
-  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+  const deadline = performance.now() + BUSY_TIMEOUT_MS;
   for (;;) {
     try {
       return database.exec("PRAGMA journal_mode = WAL");
     } catch (error) {
-      if (!messageOf(error).includes("locked") || Date.now() > deadline) throw error;
+      if (!messageOf(error).includes("locked") || performance.now() > deadline) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_RETRY_MS);
     }
   }

@@ -299,25 +299,24 @@ export class Registry {
   }
 
   /**
-   * Notes that a process is about to use an image, until the sandbox that it makes of it says so itself. The claim of a
-   * process that is gone counts no more.
+   * Notes that a process is about to use an image, until the sandbox that it makes of it says so itself. One that makes
+   * several sandboxes at once claims it for each. The claims of a process that is gone count no more.
    */
   claimImage(digest: string, { pid, startTime }: ProcessIdentity): void {
     this.#database.run(
-      "INSERT OR IGNORE INTO image_claim (digest, pid, start_time) VALUES (?, ?, ?)",
+      `INSERT INTO image_claim (digest, pid, start_time) VALUES (?, ?, ?)
+         ON CONFLICT (digest, pid, start_time) DO UPDATE SET uses = uses + 1`,
       digest,
       pid,
       startTime,
     );
   }
 
+  /** Takes back one claim. */
   releaseImage(digest: string, { pid, startTime }: ProcessIdentity): void {
-    this.#database.run(
-      "DELETE FROM image_claim WHERE digest = ? AND pid = ? AND start_time = ?",
-      digest,
-      pid,
-      startTime,
-    );
+    const where = "WHERE digest = ? AND pid = ? AND start_time = ?";
+    this.#database.run(`UPDATE image_claim SET uses = uses - 1 ${where}`, digest, pid, startTime);
+    this.#database.run(`DELETE FROM image_claim ${where} AND uses = 0`, digest, pid, startTime);
   }
 
   /** Content ids of the images that sandboxes use, or are about to. */
@@ -329,9 +328,13 @@ export class Registry {
         holder: { pid: number(row, "pid"), startTime: text(row, "start_time") },
       }));
       const alive = claims.filter(({ holder }) => isSameProcess(holder));
-      for (const { digest, holder } of claims) if (!isSameProcess(holder)) this.releaseImage(digest, holder);
+      for (const claim of claims) if (!alive.includes(claim)) this.#forgetClaims(claim.holder);
       return new Set([...used.map((row) => text(row, "digest")), ...alive.map(({ digest }) => digest)]);
     });
+  }
+
+  #forgetClaims({ pid, startTime }: ProcessIdentity): void {
+    this.#database.run("DELETE FROM image_claim WHERE pid = ? AND start_time = ?", pid, startTime);
   }
 
   #removeRow(record: SandboxRecord, action: string, attributes: Readonly<Record<string, unknown>>): void {

@@ -21,7 +21,7 @@ import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../vmm/de
 import { discard, discardCreation, finishRemovals, logDirectory } from "./directories.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_process.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./network_lease.ts";
-import { checkGrace, checkTimeout, parseStoredConfig } from "./options.ts";
+import { checkGrace, checkTimeout } from "./options.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
 /** Grace of `stop()`, in milliseconds. */
@@ -68,8 +68,9 @@ export async function reconcile(
   if (!isLive(record.status)) {
     if (hasHost(record)) return record;
     clearRunDirectory(registry, record);
-    if (!isRemovalBegun(registry.home, record.id)) return record;
-    discard(registry, record); // whoever began it was killed
+    if (!isRemovalBegun(registry.home, record.id) && !isEphemeral(record)) return record;
+    discard(registry, record); // whoever began it, or was about to, was killed
+    await settleNetwork(registry, record);
     return registry.findById(record.id);
   }
   if (await isAlive(record)) return record;
@@ -95,6 +96,12 @@ function clearRunDirectory(registry: Registry, { id, name, runDirectory }: Sandb
   const isStopped = registry.findById(id)?.status === "stopped"; // the record may be from before its end
   buryBoot(runDirectory, logs, isStopped ? "stopped" : "crashed");
   releaseEnded(registry, id);
+}
+
+/** Whether nothing is to be left of it once it has ended. Asked at each look, which no other field may keep from coming. */
+function isEphemeral({ configJson }: SandboxRecord): boolean {
+  const config: unknown = JSON.parse(configJson);
+  return typeof config === "object" && config !== null && "ephemeral" in config && config.ephemeral === true;
 }
 
 /** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
@@ -274,9 +281,9 @@ export class SandboxCore {
    */
   async settle(record: SandboxRecord): Promise<void> {
     if (isLive(record.status)) return;
-    const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+    const deadline = performance.now() + SETTLE_TIMEOUT_MS;
     while (hasHost(record)) {
-      if (Date.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
+      if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
     clearRunDirectory(this.registry, record);
@@ -329,7 +336,7 @@ export class SandboxCore {
   /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
   bury(record: SandboxRecord): void {
     clearRunDirectory(this.registry, record);
-    if (parseStoredConfig(record.configJson).ephemeral) discard(this.registry, this);
+    if (isEphemeral(record)) discard(this.registry, this);
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */

@@ -144,6 +144,7 @@ function obtainImage(
   claimed: Set<string>,
 ): Promise<SourceImage> {
   const claim = (digest: string) => {
+    if (claimed.has(digest)) return;
     registry.claimImage(digest, ownProcess());
     claimed.add(digest);
   };

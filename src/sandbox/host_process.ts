@@ -20,11 +20,11 @@ export type HostRecord = Pick<SandboxRecord, "runDirectory" | "host">;
  * is not, as Bun reports a queue that is full just like one that nobody serves. So the process has to be gone, too.
  */
 export async function isAlive(record: HostRecord): Promise<boolean> {
-  const deadline = Date.now() + EXIT_TIMEOUT_MS;
+  const deadline = performance.now() + EXIT_TIMEOUT_MS;
   for (;;) {
     if (await isBootAlive(record.runDirectory)) return true;
     if (!hasHost(record)) return false;
-    if (Date.now() > deadline) return true; // it is there and does not answer: for a person to judge
+    if (performance.now() > deadline) return true; // it is there and does not answer: for a person to judge
     await delay(POLL_MS);
   }
 }
@@ -46,15 +46,15 @@ export function killHost({ host }: HostRecord): void {
 
 /** Resolves when the process is gone, or after `timeoutMs`. */
 export async function hasEnded(record: HostRecord, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (hasHost(record) && Date.now() < deadline) await delay(POLL_MS);
+  const deadline = performance.now() + timeoutMs;
+  while (hasHost(record) && performance.now() < deadline) await delay(POLL_MS);
 }
 
 /** Whether nobody serves the boot any more, now or within `timeoutMs`. */
 export async function isDeadWithin({ runDirectory }: HostRecord, timeoutMs: number): Promise<boolean> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   while (await isBootAlive(runDirectory)) {
-    if (Date.now() > deadline) return false;
+    if (performance.now() > deadline) return false;
     await delay(POLL_MS);
   }
   return true;

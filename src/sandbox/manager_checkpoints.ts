@@ -31,7 +31,8 @@ export function list(home: string, sandboxId?: string): CheckpointInfo[] {
 
 /** @throws {SnapshotNotFoundError} */
 export function remove(home: string, snapshotId: string): void {
-  new SnapshotStore(home).remove(find(home, snapshotId).descriptor.name);
+  const { descriptor, digest } = find(home, snapshotId);
+  new SnapshotStore(home).remove(descriptor.name, digest);
 }
 
 /** What a sandbox that is made from a checkpoint is. @throws {SnapshotNotFoundError} */

@@ -108,13 +108,13 @@ export async function settleNetwork(
   registry: Registry,
   { id, host }: { readonly id: string; readonly host: ProcessIdentity | undefined },
 ): Promise<void> {
-  const deadline = Date.now() + DEVICE_TIMEOUT_MS;
+  const deadline = performance.now() + DEVICE_TIMEOUT_MS;
   for (;;) {
     const lease = registry.leases.find(id);
     if (lease === undefined || isOver(lease)) return releaseEnded(registry, id);
     const { pid, startTime } = lease.holder;
     if (pid !== host?.pid || startTime !== host.startTime) return; // that of a later boot
-    if (Date.now() > deadline) return; // whoever leases an address next looks again
+    if (performance.now() > deadline) return; // whoever leases an address next looks again
     await new Promise((resolve) => setTimeout(resolve, DEVICE_POLL_MS));
   }
 }

@@ -228,10 +228,10 @@ export class Snapshot {
     await writeArchive(this.#stored(), { path, compress: !plainTar, signal, onProgress });
   }
 
-  /** See `Snapshot.remove()`. */
+  /** Like `Snapshot.remove()`, but never another that has its name by now. */
   async remove(): Promise<void> {
     this.#stored();
-    this.#store.remove(this.name);
+    this.#store.remove(this.name, this.digest);
   }
 
   /** As it is on disk, if it is still this one. */

@@ -1,6 +1,9 @@
 /**
  * The snapshots of a home: a directory each, which appears whole or not at all.
  *
+ * One that makes room for another stands aside under a name that says for whom, until the other is there. A process that
+ * is killed in between leaves it so, and whoever looks next puts it back.
+ *
  * @module
  */
 import {
@@ -18,7 +21,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, IoError } from "../base/errors.ts";
-import { stagingPath, sweepStaging } from "../platform/staging.ts";
+import { isSameProcess } from "../platform/process_identity.ts";
+import { stagingName, stagingOwner, stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   checkNameAndLabels,
   DESCRIPTOR_BYTES_MAX,
@@ -41,6 +45,9 @@ export interface StoredSnapshot {
 
 /** What rename(2) says where a directory that is not empty has the name. */
 const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
+
+/** In the name of one that stands aside: behind its own name, and before that of the process. No snapshot's name has it. */
+const ASIDE = "@";
 
 /** Other processes may take a name as often while we make room for it. */
 const REPLACE_ATTEMPTS_MAX = 5;
@@ -69,6 +76,7 @@ export class SnapshotStore {
 
   /** An empty directory to make a snapshot in, for {@linkcode publish}. Whoever asks for it removes it. */
   stage(): string {
+    this.#putBack();
     sweepStaging(this.home);
     const staged = stagingPath(this.home);
     mkdirSync(staged, { mode: 0o700 });
@@ -114,6 +122,7 @@ export class SnapshotStore {
         if (stored !== undefined) return stored;
       } catch (error) {
         if (errnoOf(error) !== "ENOENT") throw error;
+        this.#putBack();
         if (!this.has(name)) throw new SnapshotNotFoundError(name);
       }
     }
@@ -144,7 +153,9 @@ export class SnapshotStore {
 
   /** All snapshots by name; what is damaged is left out. */
   list(): StoredSnapshot[] {
-    return this.#names().flatMap((name) => {
+    this.#putBack();
+    const names = this.#entries().filter((entry) => !entry.includes(ASIDE));
+    return names.flatMap((name) => {
       try {
         return [this.get(name)];
       } catch (error) {
@@ -154,34 +165,80 @@ export class SnapshotStore {
     });
   }
 
-  /** Removes a snapshot in one step, damaged ones too. @throws {SnapshotNotFoundError} */
-  remove(name: string): void {
+  /**
+   * Removes a snapshot in one step, damaged ones too. With `digest` only that very one: a namesake that has taken its place,
+   * be it a moment ago, stays.
+   *
+   * @throws {SnapshotNotFoundError}
+   */
+  remove(name: string, digest?: string): void {
     const directory = this.directoryOf(name);
-    const trash = stagingPath(this.home);
+    this.#putBack(); // else what stands aside would come back in its place
+    const aside = asideOf(directory);
     try {
-      renameSync(directory, trash);
+      if (!renameIfThere(directory, aside)) throw new SnapshotNotFoundError(name);
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") throw new SnapshotNotFoundError(name);
-      throw new IoError(`remove ${directory}`, directory, error);
+      throw error instanceof SnapshotNotFoundError
+        ? error
+        : new IoError(`remove ${directory}`, directory, error);
     }
-    rmSync(trash, { recursive: true, force: true });
+    if (digest === undefined || this.#hasDigest(name, aside, digest)) return this.#discard(aside);
+    this.#restore(aside, directory);
+    throw new SnapshotNotFoundError(name);
+  }
+
+  #hasDigest(name: string, directory: string, digest: string): boolean {
+    try {
+      return this.#read(name, directory)?.digest === digest;
+    } catch {
+      return false; // damaged by now, or another that is
+    }
   }
 
   /** Nobody sees half of either; for a moment there is none. What cannot be put in place leaves the one before there. */
   #replace(staged: string, directory: string): void {
     for (let attempt = 1; ; attempt++) {
-      const before = stagingPath(this.home);
+      const before = asideOf(directory);
       const hasBefore = renameIfThere(directory, before);
       try {
-        return renameSync(staged, directory);
+        renameSync(staged, directory);
       } catch (error) {
         const isOvertaken = TAKEN.includes(errnoOf(error));
         if (hasBefore && !isOvertaken) renameSync(before, directory);
+        else this.#discard(before);
         if (!isOvertaken || attempt === REPLACE_ATTEMPTS_MAX) throw error;
-      } finally {
-        rmSync(before, { recursive: true, force: true });
+        continue;
       }
+      this.#discard(before);
+      return;
     }
+  }
+
+  /** What dead processes had moved aside goes back where it was, unless another is there by now. */
+  #putBack(): void {
+    for (const entry of this.#entries()) {
+      const [name = "", keeper = ""] = entry.split(ASIDE);
+      const owner = stagingOwner(keeper);
+      if (owner === undefined || isSameProcess(owner)) continue;
+      this.#restore(join(this.#directory, entry), join(this.#directory, name));
+    }
+  }
+
+  /** Moves one that stands aside to its place, unless another is there by now. That others were faster is as good. */
+  #restore(aside: string, directory: string): void {
+    try {
+      renameIfThere(aside, directory);
+    } catch (error) {
+      if (!TAKEN.includes(errnoOf(error))) throw new IoError(`put ${aside} back`, aside, error);
+      this.#discard(aside);
+    }
+  }
+
+  /** Deletes one that stands aside, so that a kill leaves no half of it. */
+  #discard(aside: string): void {
+    const trash = stagingPath(this.home);
+    renameIfThere(aside, trash);
+    rmSync(trash, { recursive: true, force: true });
   }
 
   /** Digests of the images that snapshots need. */
@@ -189,7 +246,7 @@ export class SnapshotStore {
     return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
   }
 
-  #names(): string[] {
+  #entries(): string[] {
     try {
       return readdirSync(this.#directory).sort();
     } catch (error) {
@@ -197,6 +254,11 @@ export class SnapshotStore {
       throw new IoError(`list ${this.#directory}`, this.#directory, error);
     }
   }
+}
+
+/** Where what is at `directory` stands while this process works on its place. */
+function asideOf(directory: string): string {
+  return `${directory}${ASIDE}${stagingName()}`;
 }
 
 /** Returns whether it was there. */

@@ -45,13 +45,13 @@ export async function startPasst(plan: UserPlan, runDirectory: string): Promise<
   const output = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);
   try {
     const child = await spawnBound(program, passtArguments(plan, socketPath), output);
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = performance.now() + START_TIMEOUT_MS;
     while (!existsSync(socketPath)) {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error", {
           hint: 'network "user" needs a host with a route to the outside; ports and fetch() work with "none", too',
         });
-      if (Date.now() > deadline) {
+      if (performance.now() > deadline) {
         child.kill("SIGKILL");
         throw new TimeoutError("passt to listen", START_TIMEOUT_MS);
       }

@@ -114,8 +114,11 @@ export class UdpPorts {
   }
 }
 
+/** No port: a datagram from there wants no answer (RFC 768), and there is nowhere to send one. */
+const NO_PORT = 0;
+
 /** What goes back to the clients of one port. */
-class Answers {
+export class Answers {
   readonly #socket: Socket;
   #waiting = 0;
   #isClosed = false;
@@ -125,7 +128,7 @@ class Answers {
   }
 
   send(data: Uint8Array, port: number, address: string): void {
-    if (this.#isClosed || this.#waiting >= ANSWERS_MAX) return;
+    if (this.#isClosed || port === NO_PORT || this.#waiting >= ANSWERS_MAX) return;
     this.#waiting++;
     this.#socket.send(data, port, address, () => this.#waiting--); // one that was not sent is one that was lost
   }

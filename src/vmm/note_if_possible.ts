@@ -2,8 +2,8 @@
 import { messageOf } from "../base/errors.ts";
 
 /**
- * Writes something down about an end, or a drain on the way to it, which a full disk must not keep from coming: what is
- * missing in the registry is noted by whoever looks next.
+ * Writes something down about an end, or a drain on the way to it, or clears away behind it; a full disk must not keep the
+ * end from coming. What is missing in the registry, or left, is the business of whoever looks next.
  */
 export function noteIfPossible(write: () => unknown): void {
   try {

@@ -46,6 +46,8 @@ export class StopSequence {
   readonly #runDirectory: string;
   readonly #begun = Promise.withResolvers<StopCause>();
   #session: Session | undefined;
+  /** An end that was asked for before there was a session. */
+  #early: { readonly cause: StopCause; readonly graceMs: number } | undefined;
   #isStopping = false;
   #isFinal = false;
 
@@ -60,12 +62,18 @@ export class StopSequence {
     this.#session = { link, relay, key };
     this.#registry.transition(key, "ready");
     link.closed.then(() => setTimeout(() => this.crash("the guest's agent hung up"), EXIT_REASON_MS));
+    // boot() had all of its answers in the moment when it was to give up.
+    if (this.#early !== undefined) this.begin(this.#early.cause, this.#early.graceMs);
   }
 
   /** Starts the sequence; more causes of the same end change nothing. */
   begin(cause: StopCause, graceMs: number): void {
     this.#begun.resolve(cause);
-    if (this.#isStopping || this.#session === undefined) return; // still booting: boot() gives up by `begun`
+    if (this.#session === undefined) {
+      this.#early ??= { cause, graceMs }; // still booting: boot() gives up by `begun`, if it still waits for anything
+      return;
+    }
+    if (this.#isStopping) return;
     this.#isStopping = true;
     this.#run(this.#session, cause, graceMs).catch((error: unknown) => this.crash(messageOf(error)));
   }
@@ -97,7 +105,7 @@ export class StopSequence {
     const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
     this.#finish("stopped", cause, clean === 1);
     await session.relay.close();
-    forgetRunDirectory(this.#runDirectory);
+    this.#forgetRunDirectory();
     session.link.go();
     setTimeout(() => this.#exit(), EXIT_TIMEOUT_MS);
   }
@@ -118,8 +126,13 @@ export class StopSequence {
   }
 
   #exit(): void {
-    forgetRunDirectory(this.#runDirectory); // first: with krun, kill() does not return
+    this.#forgetRunDirectory(); // first: with krun, kill() does not return
     this.machine?.kill();
     process.exit(0);
+  }
+
+  /** What cannot be moved away, for want of descriptors or on a full disk, is swept once its keeper is gone. */
+  #forgetRunDirectory(): void {
+    noteIfPossible(() => forgetRunDirectory(this.#runDirectory));
   }
 }

@@ -21,11 +21,14 @@ export const STOP_SCENARIOS = [
   "killed",
   "killedWhileStopping",
   "booting",
+  "booted",
   "noFlush",
   "machineExits",
   "machineExitsAfterGo",
   "guestDies",
   "fullDisk",
+  "stuckDirectory",
+  "stuckDirectoryKilled",
 ] as const;
 export type StopScenario = (typeof STOP_SCENARIOS)[number];
 
@@ -69,7 +72,9 @@ async function run(scenario: StopScenario): Promise<void> {
     rmSync(home, { recursive: true });
   });
   const host = await FakeHost.start();
-  const stop = new StopSequence(registry, runDirectory);
+  const isStuck = scenario === "stuckDirectory" || scenario === "stuckDirectoryKilled";
+  // What is below a file can be neither moved nor removed.
+  const stop = new StopSequence(registry, isStuck ? join(runDirectory, "console", "x") : runDirectory);
   stop.begun.then((cause) => tell(`begun by ${cause}`));
   if (scenario === "booting") {
     stop.begin("requested", 1000);
@@ -93,6 +98,7 @@ async function run(scenario: StopScenario): Promise<void> {
     stop.logs.ended = () => {
       throw new Error("ENOSPC");
     };
+  if (scenario === "booted") stop.begin("ownerGone", 1000);
   stop.open(host.link, host.relay, key);
   await cause(scenario, stop, host);
 }
@@ -101,6 +107,7 @@ async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost)
   switch (scenario) {
     case "requested":
     case "fullDisk":
+    case "stuckDirectory":
     case "noFlush":
       return stop.begin("requested", 1000);
     case "twice":
@@ -108,6 +115,7 @@ async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost)
       stop.begin("requested", 1);
       return stop.begin("ownerGone", 0);
     case "killed":
+    case "stuckDirectoryKilled":
       return stop.kill("killed");
     case "killedWhileStopping":
       stop.begin("requested", 1000);
@@ -120,6 +128,7 @@ async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost)
     case "guestDies":
       return await host.killGuest();
     case "booting":
+    case "booted":
   }
 }
 

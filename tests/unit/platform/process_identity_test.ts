@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import {
   identifyProcess,
@@ -110,6 +110,36 @@ test(
     assert.ok(ticks >= Number(ownProcess().startTime.split(".")[0]), `${ticks}`);
     child.kill("SIGKILL");
     await exited;
+  },
+  options,
+);
+
+test(
+  "isSameProcess() takes no process for dead because there are no descriptors left to look",
+  () => {
+    const module = new URL("../../../src/platform/process_identity.ts", import.meta.url).href;
+    const program = `
+      const { openSync } = await import("node:fs");
+      const { isSameProcess, ownProcess } = await import(${JSON.stringify(module)});
+      const own = ownProcess();
+      const open = [];
+      try {
+        for (;;) open.push(openSync("/dev/null", "r"));
+      } catch {}
+      let said;
+      try {
+        said = isSameProcess(own);
+      } catch (error) {
+        said = error.code + " " + error.errno;
+      }
+      console.log(said);`;
+    const args = "Bun" in globalThis ? ["-e", program] : ["eval", "--no-check", program];
+    const { stdout, stderr } = spawnSync(
+      "/bin/sh",
+      ["-c", 'ulimit -n 100; exec "$0" "$@"', process.execPath, ...args],
+      { cwd: new URL("../../..", import.meta.url).pathname, encoding: "utf8" },
+    );
+    assert.equal(stdout.trim(), "io EMFILE", stderr);
   },
   options,
 );

@@ -3,7 +3,14 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { homePaths } from "../../../src/platform/home.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { begunRemovals, removalPath, stagingPath, sweepStaging } from "../../../src/platform/staging.ts";
+import {
+  begunRemovals,
+  removalPath,
+  stagingName,
+  stagingOwner,
+  stagingPath,
+  sweepStaging,
+} from "../../../src/platform/staging.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 test("stagingPath() gives a path that nobody else has, and makes nothing there", () => {
@@ -12,6 +19,24 @@ test("stagingPath() gives a path that nobody else has, and makes nothing there",
   assert.equal(new Set(paths).size, 50);
   for (const path of paths) assert.equal(existsSync(path), false);
   assert.equal(statSync(dirname(paths[0]!)).mode & 0o777, 0o700);
+});
+
+test("stagingName() gives no name twice in a process, its Workers included", async () => {
+  const module = new URL("../../../src/platform/staging.ts", import.meta.url).href;
+  const program = `
+    const { stagingName } = await import(${JSON.stringify(module)});
+    postMessage(Array.from({ length: 500 }, stagingName));`;
+  const worker = new Worker(URL.createObjectURL(new Blob([program], { type: "text/javascript" })), {
+    type: "module",
+  });
+  const names = await new Promise<string[]>((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(message));
+  });
+  worker.terminate();
+  names.push(...Array.from({ length: 500 }, stagingName));
+  assert.equal(new Set(names).size, 1_000);
+  for (const name of names) assert.deepEqual(stagingOwner(name), ownProcess());
 });
 
 test("sweepStaging() deletes what dead processes left, and nothing of living ones", () => {

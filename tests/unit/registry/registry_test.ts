@@ -316,11 +316,22 @@ test("Registry.imageDigestsInUse() knows sandboxes and claims of living processe
   const { registry } = home;
   registry.claimCreate(claimOf("x", { imageDigest: "used" }));
   registry.claimImage("claimed", ownProcess());
-  registry.claimImage("claimed", ownProcess());
+  registry.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
   registry.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
   assert.deepEqual([...registry.imageDigestsInUse()].sort(), ["claimed", "used"]);
   registry.releaseImage("claimed", ownProcess());
   assert.deepEqual([...registry.imageDigestsInUse()], ["used"]);
+});
+
+test("Registry.releaseImage() leaves the claims of the same process's other creations", () => {
+  using home = openHome();
+  const { registry } = home;
+  registry.claimImage("shared", ownProcess());
+  registry.claimImage("shared", ownProcess());
+  registry.releaseImage("shared", ownProcess()); // one of the two has failed, the other has no row yet
+  assert.deepEqual([...registry.imageDigestsInUse()], ["shared"]);
+  registry.releaseImage("shared", ownProcess());
+  assert.deepEqual([...registry.imageDigestsInUse()], []);
 });
 
 test("Registry keeps the last 100,000 events", () => {

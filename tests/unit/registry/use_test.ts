@@ -100,6 +100,7 @@ function makeOlder(home: string): void {
   raw.exec("DROP TRIGGER event_of_use");
   for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
     raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);
+  raw.exec("ALTER TABLE image_claim DROP COLUMN uses");
   raw.exec("PRAGMA user_version = 2");
   raw.close();
 }

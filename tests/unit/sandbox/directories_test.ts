@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { reconcile, SandboxCore, sweepLeftovers } from "../../../src/sandbox/core.ts";
 import { sandboxDirectory } from "../../../src/sandbox/directories.ts";
 import { test } from "../../support/harness.ts";
@@ -54,4 +55,21 @@ test("sweepLeftovers() goes on with such a removal, and with one that lacks the 
   mkdirSync(join(home.path, "trash", "removed-of-no-sandbox", "logs"), { recursive: true });
   sweepLeftovers(home.registry);
   assertRemovedOnce(home, id);
+});
+
+test("reconcile() removes what was ephemeral if whoever noted its end was killed before it could", async () => {
+  using home = new RegistryHome();
+  for (const [end, host] of [
+    ["stopped", { pid: 1, startTime: "1.gone" }],
+    ["crashed", { pid: 1, startTime: "1.gone" }],
+    ["stopped", ownProcess()],
+  ] as const) {
+    const key = home.create("x", { host, config: { ephemeral: true } });
+    mkdirSync(join(sandboxDirectory(home.path, "x"), "logs"), { recursive: true });
+    home.registry.transition(key, end);
+    const found = await reconcile(home.registry, home.registry.get("x"));
+    if (host.pid !== 1) assert.equal(found?.status, end, "its VM host process is about to");
+    else assertRemovedOnce(home, key.id);
+    assert.equal(existsSync(sandboxDirectory(home.path, "x")), found !== undefined);
+  }
 });

@@ -111,6 +111,32 @@ test("writeArchive() and readArchive() can be aborted; the archive that was ther
   await assert.rejects(readArchive({ path: `${path}.none`, directory: made.unpackInto() }), IoError);
 });
 
+test("writeArchive() can be aborted at any moment, and ends no program by that", async () => {
+  using made = await homeWithSnapshot();
+  const disk = join(made.path, "noise");
+  writeFileSync(disk, seededRandom("aborted archives").bytes(8 * MiB)); // so much that the archive has to be waited for
+  const snapshot = await storeSnapshot(join(made.path, "home"), disk, "noise");
+  const path = join(made.path, "archive");
+  let reports = 0;
+  await writeArchive(snapshot, { path, onProgress: () => void reports++ });
+  for (const compress of [true, false]) {
+    for (let last = 1; last <= reports; last++) {
+      const controller = new AbortController();
+      let count = 0;
+      const onProgress = () => {
+        if (++count === last) setTimeout(() => controller.abort("enough"), 0);
+      };
+      // One that is done before it hears of that is as good.
+      await writeArchive(snapshot, { path, compress, signal: controller.signal, onProgress }).catch((error) =>
+        assert.ok(error instanceof AbortedError, String(error)),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 1)); // what is thrown behind it ends the test's process
+    }
+  }
+  const left = readdirSync(made.path).filter((name) => name.includes(".tmp"));
+  assert.deepEqual(left, []);
+});
+
 test("readArchive() refuses an archive that is cut short or has one byte changed, wherever that is", async () => {
   using made = await homeWithSnapshot();
   const path = join(made.path, "archive");

@@ -14,6 +14,8 @@ import {
 import { join } from "node:path";
 import { MiB } from "../../../src/base/bytes.ts";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
+import { ownProcess } from "../../../src/platform/process_identity.ts";
+import { stagingName } from "../../../src/platform/staging.ts";
 import { decodeDescriptor, encodeDescriptor, UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
 import {
   SnapshotAlreadyExistsError,
@@ -35,6 +37,13 @@ async function homeWithDisk() {
   const home = join(directory.path, "home");
   mkdirSync(home);
   return { home, disk, [Symbol.dispose]: () => directory[Symbol.dispose]() };
+}
+
+/** Moves a snapshot aside as a process does that puts another in its place; that process is dead by now. */
+function leaveAside(store: SnapshotStore, name: string): void {
+  const directory = store.directoryOf(name);
+  const dead = stagingName().replace(String(ownProcess().pid), "999999999");
+  renameSync(directory, `${directory}@${dead}`);
 }
 
 test("encodeDescriptor() gives equal bytes for equal descriptors, whatever the order of their keys", async () => {
@@ -122,6 +131,55 @@ test("SnapshotStore.publish() with replace leaves what has the name if it cannot
   const descriptor = await describeDisk(made.disk, DISK_MIB * MiB, { name: "same" });
   assert.throws(() => store.publish(staged, descriptor, { replace: true }), { code: "io" }); // it has no disk
   assert.deepEqual(store.list(), [first]);
+});
+
+test("SnapshotStore.remove() of one snapshot leaves another that has its name", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const first = await storeSnapshot(made.home, made.disk, "same");
+  store.remove("same");
+  const second = await storeSnapshot(made.home, made.disk, "same");
+  assert.throws(() => store.remove("same", first.digest), SnapshotNotFoundError);
+  assert.deepEqual(store.list(), [second]);
+  store.remove("same", second.digest);
+  assert.deepEqual(readdirSync(join(made.home, "snapshots")), []);
+  assert.deepEqual(readdirSync(join(made.home, "trash")), []);
+});
+
+test("SnapshotStore puts back what a process moved aside that was killed before it put another there", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const first = await storeSnapshot(made.home, made.disk, "same");
+  for (const look of [
+    () => store.get("same"),
+    () => store.list()[0],
+    () => store.stage() && store.get("same"),
+  ]) {
+    leaveAside(store, "same");
+    assert.equal(store.has("same"), false);
+    assert.deepEqual(look(), first);
+  }
+});
+
+test("SnapshotStore removes what was moved aside by a process that was killed behind that", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  await storeSnapshot(made.home, made.disk, "same");
+  const other = await storeSnapshot(made.home, made.disk, "other");
+  leaveAside(store, "same");
+  renameSync(other.directory, store.directoryOf("same"));
+  store.remove("same");
+  assert.deepEqual(readdirSync(join(made.home, "snapshots")), [], "what was replaced does not come back");
+  assert.throws(() => store.remove("same"), SnapshotNotFoundError);
+});
+
+test("SnapshotStore lets alone what a living process has moved aside", async () => {
+  using made = await homeWithDisk();
+  const store = new SnapshotStore(made.home);
+  const { directory } = await storeSnapshot(made.home, made.disk, "same");
+  renameSync(directory, `${directory}@${stagingName()}`);
+  assert.deepEqual(store.list(), []);
+  assert.throws(() => store.get("same"), SnapshotNotFoundError);
 });
 
 test("SnapshotStore.get() sees that a snapshot is not what it was", async () => {

@@ -111,6 +111,16 @@ test(
 );
 
 test(
+  "StopSequence ends what has booted in the moment when its end was asked for",
+  async () => {
+    const lines = withoutBegun(await play("booted"));
+    assert.deepEqual(lines.slice(1, -2), FLUSHED);
+    assert.equal(lines.at(-1), "exit 0: stopped, ownerGone, run directory gone");
+  },
+  options,
+);
+
+test(
   "StopSequence says crashed of a guest that does not flush in time",
   async () => {
     const lines = withoutBegun(await play("noFlush"));
@@ -160,6 +170,20 @@ test(
     const lines = withoutBegun(await play("fullDisk"));
     assert.ok(lines.includes("guest go"), lines.join("; "));
     assert.equal(lines.at(-1), "exit 0: stopped, requested, run directory gone");
+  },
+  options,
+);
+
+test(
+  "StopSequence ends though its run directory cannot be removed",
+  async () => {
+    const lines = withoutBegun(await play("stuckDirectory"));
+    assert.deepEqual(lines.slice(1, -2), FLUSHED);
+    assert.deepEqual(lines.slice(-2), ["machine killed", "exit 0: stopped, requested, run directory left"]);
+    assert.deepEqual(withoutBegun(await play("stuckDirectoryKilled")).slice(-2), [
+      "machine killed",
+      "exit 0: stopped, killed, run directory left",
+    ]);
   },
   options,
 );
