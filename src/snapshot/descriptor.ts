@@ -103,6 +103,10 @@ export function decodeDescriptor(
   return { descriptor, digest: digestOf(bytes) };
 }
 
+export function isSnapshotName(text: string): boolean {
+  return name.safeParse(text).success;
+}
+
 /** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels, or `force` is no truth value. */
 export function checkNameAndLabels(given: {
   readonly name: string;

@@ -29,6 +29,7 @@ import {
   DESCRIPTOR_NAME,
   decodeDescriptor,
   encodeDescriptor,
+  isSnapshotName,
   type SnapshotDescriptor,
   UPPER_NAME,
 } from "./descriptor.ts";
@@ -151,18 +152,19 @@ export class SnapshotStore {
     }
   }
 
-  /** All snapshots by name; what is damaged is left out. */
+  /** All snapshots by name; what is damaged, or was put there by others, is left out. */
   list(): StoredSnapshot[] {
     this.#putBack();
-    const names = this.#entries().filter((entry) => !entry.includes(ASIDE));
-    return names.flatMap((name) => {
-      try {
-        return [this.get(name)];
-      } catch (error) {
-        if (error instanceof SnapshotIntegrityError || error instanceof SnapshotNotFoundError) return [];
-        throw error;
-      }
-    });
+    return this.#entries()
+      .filter(isSnapshotName)
+      .flatMap((name) => {
+        try {
+          return [this.get(name)];
+        } catch (error) {
+          if (error instanceof SnapshotIntegrityError || error instanceof SnapshotNotFoundError) return [];
+          throw error;
+        }
+      });
   }
 
   /**

@@ -81,6 +81,7 @@ test("SnapshotStore publishes, finds, lists by name, and removes", async () => {
   const store = new SnapshotStore(made.home);
   assert.deepEqual(store.list(), []);
   const second = await storeSnapshot(made.home, made.disk, "two");
+  mkdirSync(join(made.home, "snapshots", "lost + found")); // of a file system's or a person's making
   const first = await storeSnapshot(made.home, made.disk, "one");
   assert.deepEqual(store.get("one"), first);
   assert.deepEqual(store.list(), [first, second]);
