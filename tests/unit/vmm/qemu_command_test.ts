@@ -36,6 +36,13 @@ test("qemuArguments() tells the kernel the counter's speed, if it is known", () 
   assert.doesNotMatch(words(), /tsc/);
 });
 
+test("qemuArguments() keeps a kernel that is emulated from doubting its timer", () => {
+  const words = (kvm: boolean) =>
+    values(qemuArguments({ ...CONFIG, kvm }, "/kernel"), "-append")[0]?.split(" ");
+  assert.ok(words(false)?.includes("no_timer_check"));
+  assert.ok(!words(true)?.includes("no_timer_check"));
+});
+
 test("qemuArguments() attaches the disks in order, read-only where they are", () => {
   const args = qemuArguments(CONFIG, "/kernel");
   const [boot, upper] = values(args, "-drive");
