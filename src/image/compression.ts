@@ -7,7 +7,7 @@
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { MiB } from "../base/bytes.ts";
-import { withQuietErrors } from "../platform/decoder.ts";
+import { withQuietErrors } from "../platform/quiet_errors.ts";
 import { TarInvalidError } from "./errors.ts";
 import { isZstd, splitZstdFrames } from "./zstd_frames.ts";
 

@@ -1,14 +1,6 @@
 /** What those who write archives need of streams and files. @module */
 import { open } from "node:fs/promises";
 
-/**
- * An entry of an archive that is written. Its faults are the archive's, whose pipeline tells of them; untaken at the entry,
- * they would end the program all the same.
- */
-export function quietEntry<T extends NodeJS.EventEmitter>(entry: T): T {
-  return entry.on("error", () => {});
-}
-
 /** Resolves when the stream takes more; or never will, as it is destroyed: then its pipeline says why. */
 export function drained(stream: NodeJS.EventEmitter & { readonly destroyed: boolean }): Promise<void> {
   if (stream.destroyed) return Promise.resolve(); // and nothing follows

@@ -14,7 +14,7 @@ import { z } from "zod";
 import { assert } from "../base/assert.ts";
 import { concatBytes, decodeUtf8, MiB, roundUp } from "../base/bytes.ts";
 import { AbortedError, errnoOf, IoError, MicrosandboxError, messageOf } from "../base/errors.ts";
-import { withQuietErrors } from "../platform/decoder.ts";
+import { withQuietErrors } from "../platform/quiet_errors.ts";
 import {
   DESCRIPTOR_BYTES_MAX,
   DESCRIPTOR_NAME,

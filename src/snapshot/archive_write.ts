@@ -17,7 +17,8 @@ import { createZstdCompress } from "node:zlib";
 import { pack } from "tar-stream";
 import { encodeUtf8, KiB, roundUp } from "../base/bytes.ts";
 import { AbortedError, IoError, MicrosandboxError } from "../base/errors.ts";
-import { drained, quietEntry, syncFile } from "../platform/archive_file.ts";
+import { drained, syncFile } from "../platform/archive_file.ts";
+import { withQuietErrors } from "../platform/quiet_errors.ts";
 import { ContentDigest } from "./content_digest.ts";
 import { DESCRIPTOR_NAME, encodeDescriptor, UPPER_NAME } from "./descriptor.ts";
 import { type DiskProgressListener, readContent } from "./disk_content.ts";
@@ -100,7 +101,7 @@ async function writeTar(
   writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
   try {
     const { bytes } = encodeDescriptor(descriptor);
-    quietEntry(archive.entry({ name: DESCRIPTOR_NAME, mtime: EPOCH, mode: 0o600 }, Buffer.from(bytes)));
+    withQuietErrors(archive.entry({ name: DESCRIPTOR_NAME, mtime: EPOCH, mode: 0o600 }, Buffer.from(bytes)));
     const { sizeBytes } = descriptor.upper;
     const map = sparseMap(runs, sizeBytes);
     const written = Promise.withResolvers<void>();
@@ -120,7 +121,7 @@ async function writeTar(
       (error) => (error ? written.reject(error) : written.resolve()),
     );
     written.promise.catch(() => {}); // awaited below, unless reading fails first
-    quietEntry(entry);
+    withQuietErrors(entry);
     entry.write(Buffer.from(map));
     for await (const chunk of readContent(disk, sizeBytes, { signal, onProgress })) {
       for (const { begin, end } of dataRuns(chunk.bytes, GAP_BYTES)) {

@@ -16,7 +16,8 @@ import {
   MicrosandboxError,
   UnsupportedError,
 } from "../../base/errors.ts";
-import { drained, quietEntry, syncFile } from "../../platform/archive_file.ts";
+import { drained, syncFile } from "../../platform/archive_file.ts";
+import { withQuietErrors } from "../../platform/quiet_errors.ts";
 import { detectImageSource } from "../detect.ts";
 import { unpackArchive } from "../oci/archive.ts";
 import { type Digest, verified } from "../oci/digest.ts";
@@ -144,7 +145,7 @@ export async function saveImages(store: ImageStore, request: SaveRequest): Promi
     const writing = pipeline(archive, output, signal === undefined ? {} : { signal });
     writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
     for (const { name, bytes } of contents.documents)
-      quietEntry(archive.entry({ name, mtime: EPOCH }, Buffer.from(bytes)));
+      withQuietErrors(archive.entry({ name, mtime: EPOCH }, Buffer.from(bytes)));
     for (const blob of contents.blobs.values()) await addBlob(store, archive, blob, signal);
     archive.finalize();
     await writing;
@@ -234,7 +235,7 @@ async function addBlob(
     error ? done.reject(error) : done.resolve(),
   );
   done.promise.catch(() => {}); // awaited below, unless reading fails first
-  quietEntry(entry);
+  withQuietErrors(entry);
   for await (const chunk of verified(store.blobs.read(blob.digest), blob, `stored blob ${blob.digest}`)) {
     if (signal?.aborted) throw new AbortedError("saving images", signal.reason);
     // A copy: the reader uses its buffer again, and the archive may keep what it is given.

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGunzip, createZstdDecompress, gzipSync, zstdCompressSync } from "node:zlib";
-import { withQuietErrors } from "../../../src/platform/decoder.ts";
+import { withQuietErrors } from "../../../src/platform/quiet_errors.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 
