@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentDisconnectedError } from "../agent/errors.ts";
+import { CallLimit } from "../base/call_limit.ts";
 import { AbortedError, TimeoutError, UnsupportedError } from "../base/errors.ts";
 import type { SandboxRecord } from "../registry/registry.ts";
 import { isLive } from "../registry/status.ts";
@@ -133,32 +134,34 @@ async function copyFrozen(
   to: string,
   { signal, onProgress }: TakeSnapshotOptions,
 ): Promise<CopiedDisk | undefined> {
-  const deadline = AbortSignal.timeout(FREEZE_MS_MAX);
-  const end = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+  using limit = new CallLimit({
+    timeoutMs: FREEZE_MS_MAX,
+    signal,
+    late: (timeoutMs) => new TimeoutError(`copy the disk of ${core.name}`, timeoutMs),
+    aborted: (reason) => new AbortedError("take a snapshot", reason),
+  });
   let close = () => {};
   let renewal: ReturnType<typeof setInterval> | undefined;
   try {
     // A connection of its own: when it closes, for whatever reason, writes go on.
-    const client = await core.openConnection({ signal });
+    const client = await core.openConnection({ signal: limit.signal });
     close = () => client.close();
-    end.addEventListener("abort", close, { once: true });
+    limit.onReached(close);
     const held = await client.freeze(true, LEASE_MS);
     if (!held.on && held.errno === EOPNOTSUPP)
       throw new UnsupportedError(`Cannot hold back the writes of ${core.name}`, { hint: "stop it first" });
     if (!held.on) return undefined;
     renewal = setInterval(() => client.freeze(true, LEASE_MS).catch(() => {}), RENEWAL_MS); // the release tells
-    const copied = await copyDisk({ from: upperOf(core), to, signal: end, onProgress });
+    const copied = await copyDisk({ from: upperOf(core), to, signal: limit.signal, onProgress });
     clearInterval(renewal);
     const released = await client.freeze(false, 0);
     return released.errno === 0 ? copied : undefined; // else a write may have come in between
   } catch (error) {
-    if (signal?.aborted) throw new AbortedError("take a snapshot", signal.reason);
-    if (deadline.aborted) throw new TimeoutError(`copy the disk of ${core.name}`, FREEZE_MS_MAX);
+    if (limit.error !== undefined) throw limit.error;
     if (error instanceof AgentDisconnectedError) return undefined;
     throw error;
   } finally {
     clearInterval(renewal);
-    end.removeEventListener("abort", close);
     close();
   }
 }
