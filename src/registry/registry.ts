@@ -221,7 +221,8 @@ export class Registry {
       const record = this.findById(key.id);
       if (record === undefined || record.bootNumber !== key.bootNumber || key.bootNumber !== 1) return;
       moveDirectory(move);
-      this.#removeRow(record, "failed", { error: reason });
+      if (isLive(record.status)) this.#removeRow(record, "failed", { error: reason });
+      else this.#removeRow(record, "removed", {}); // it came up, and others ended it before its creator heard of it
     });
   }
 

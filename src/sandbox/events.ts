@@ -33,7 +33,8 @@ const PAGE_EVENTS = 256;
  * - `stopping`: the stop sequence has begun; `cause`.
  * - `stopped`: it has ended in order, or was killed on purpose; `reason`.
  * - `crashed`: it has ended by itself, or did not start; `reason`.
- * - `failed`: it could not be created; `error`. Nothing of it is left.
+ * - `failed`: it could not be created; `error`. Nothing of it is left. It may have been `ready`, if its creation was aborted
+ *   in that moment.
  * - `removed`: it is gone, with its disk and logs.
  * - `missed`: this reader was too slow: `count` events (of all sandboxes) were dropped before it came to them.
  */

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { EventRecord } from "../../src/registry/event_log.ts";
-import { type SandboxAction, type SandboxStatus, TRANSITIONS } from "../../src/registry/status.ts";
+import { isLive, type SandboxAction, type SandboxStatus, TRANSITIONS } from "../../src/registry/status.ts";
 
 export interface ModelSandbox {
   readonly name: string;
@@ -48,7 +48,8 @@ function apply(
       if (sandbox.boots > 1) move(sandbox, action, where);
       return;
     case "failed":
-      assert.deepEqual([sandbox.status, sandbox.boots], ["creating", 1], `${where}: only a creation fails`);
+      // Its creator may not have heard yet that it is ready.
+      assert.ok(isLive(sandbox.status) && sandbox.boots === 1, `${where}: only a creation fails`);
       sandboxes.delete(sandboxId);
       return;
     case "removed":

@@ -215,6 +215,23 @@ test("Registry.abandonCreate() takes back a creation and its directory, and tell
   assert.equal(registry.eventLog.latest(key.id, ["failed"])?.attributes["error"], "no kernel");
 });
 
+test("Registry.abandonCreate() removes a sandbox that came up and was ended by others: it did not fail", () => {
+  using home = openHome();
+  const { registry, path } = home;
+  for (const [end, action] of [
+    ["stopped", "removed"],
+    ["crashed", "removed"],
+    [undefined, "failed"], // nobody but its creator knows that its VM host process is gone
+  ] as const) {
+    const key = registry.claimCreate(claimOf("x"));
+    registry.transition(key, "ready");
+    if (end !== undefined) registry.transition(key, end);
+    registry.abandonCreate(key, { reason: "late", move: { from: join(path, "x"), to: join(path, "trash") } });
+    assert.equal(registry.find("x"), undefined);
+    assert.equal(registry.eventLog.latest(key.id, ["failed", "removed"])?.action, action);
+  }
+});
+
 test("Registry.abandonCreate() leaves a sandbox that has been booted again, and a namesake", () => {
   using home = openHome();
   const { registry, path } = home;
