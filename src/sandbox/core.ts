@@ -90,11 +90,10 @@ export async function reconcile(
 }
 
 /** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
-function clearRunDirectory(registry: Registry, { id, name, runDirectory }: SandboxRecord): void {
+function clearRunDirectory(registry: Registry, { id, name, status, runDirectory }: SandboxRecord): void {
   if (runDirectory === undefined) return;
   const logs = { directory: logDirectory(registry.home, name), sandboxId: id };
-  const isStopped = registry.findById(id)?.status === "stopped"; // the record may be from before its end
-  buryBoot(runDirectory, logs, isStopped ? "stopped" : "crashed");
+  buryBoot(runDirectory, logs, status === "stopped" ? "stopped" : "crashed");
   releaseEnded(registry, id);
 }
 
@@ -272,7 +271,7 @@ export class SandboxCore {
     const now = this.registry.findById(this.id);
     if (now === undefined || (now.status === "creating" && bootNumber === 1)) return undefined; // see reconcile()
     const isNoted = this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
-    return isNoted ? now : undefined;
+    return isNoted ? this.registry.findById(this.id) : undefined;
   }
 
   /**

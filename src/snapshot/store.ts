@@ -177,13 +177,13 @@ export class SnapshotStore {
     const directory = this.directoryOf(name);
     this.#putBack(); // else what stands aside would come back in its place
     const aside = asideOf(directory);
+    let isThere: boolean;
     try {
-      if (!renameIfThere(directory, aside)) throw new SnapshotNotFoundError(name);
+      isThere = renameIfThere(directory, aside);
     } catch (error) {
-      throw error instanceof SnapshotNotFoundError
-        ? error
-        : new IoError(`remove ${directory}`, directory, error);
+      throw new IoError(`remove ${directory}`, directory, error);
     }
+    if (!isThere) throw new SnapshotNotFoundError(name);
     if (digest === undefined || this.#hasDigest(name, aside, digest)) return this.#discard(aside);
     this.#restore(aside, directory);
     throw new SnapshotNotFoundError(name);
