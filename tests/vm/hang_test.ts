@@ -44,11 +44,15 @@ for (const at of ["kernel", "engine"] satisfies CreateStep[]) {
   homeTest(
     `create() of a sandbox whose host hangs at step ${at} rejects, and leaves nothing`,
     async (test) => {
+      let isStopped = false;
       const onStep = (step: CreateStep) => {
-        if (step === at) stopHost(test.home);
+        if (step !== at) return;
+        stopHost(test.home);
+        isStopped = true;
       };
       const options = { name: NAME, image: test.image, bootTimeoutMs: BOOT_TIMEOUT_MS };
       await assert.rejects(Sandbox.create(options, { onStep }), BootStartError);
+      assert.ok(isStopped, "it came as far as that step");
       await assert.rejects(Sandbox.get(NAME), SandboxNotFoundError);
       await assertNothingLeft(test.home);
     },
