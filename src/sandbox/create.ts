@@ -108,10 +108,12 @@ export async function createSandbox(
       request.fromSnapshot === undefined
         ? undefined
         : openSource(registry.home, request.fromSnapshot, snapshotId);
-    const [bootDisk, image] = await Promise.all([
+    const making = [
       ensureBootDisk(homePaths(registry.home).bootDisks),
       obtainImage(registry, request, snapshot, call, claimed),
-    ]);
+    ] as const;
+    await Promise.allSettled(making); // a creation that is refused leaves nothing at work
+    const [bootDisk, image] = await Promise.all(making);
     call.onStep?.("image", performance.now() - begin);
     const config: SandboxConfig = {
       ...request.config,

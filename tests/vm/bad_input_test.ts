@@ -117,6 +117,12 @@ homeTest("create() tells a missing image from one that is none", async (test) =>
   const missing = await rejection(test, { image: absent });
   assert.ok(missing instanceof ImageNotFoundError, String(missing));
   assert.ok(missing.message.includes(absent), missing.message);
+  // What it made meanwhile is made to the end: nothing of it goes on behind its back.
+  const bootDisks = readdirSync(join(test.home, "cache", "boot"));
+  assert.ok(
+    bootDisks.length === 1 && bootDisks.every((name) => name.endsWith(".erofs")),
+    bootDisks.join(" "),
+  );
 
   const text = join(test.scratch, "text");
   writeFileSync(text, "not an image\n".repeat(100));
