@@ -22,6 +22,16 @@ export {
   ExecTimeoutError,
   ProtocolError,
 } from "./src/agent/errors.ts";
+export type { BootCallOptions, CreateStep } from "./src/backend/local/create.ts";
+export type {
+  ConnectOrStartOptions,
+  DestroyOptions,
+  EndOptions,
+  RestartOptions,
+  SandboxStopResult,
+  TimeLimitChanges,
+  WaitOptions,
+} from "./src/backend/local/lifecycle.ts";
 export {
   AbortedError,
   type ConfigIssue,
@@ -95,22 +105,29 @@ export {
 export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
-export {
-  DatabaseError,
-  SandboxAlreadyExistsError,
-  SandboxNotFoundError,
-  SandboxNotRunningError,
-  SandboxReplacedError,
-  SandboxStillRunningError,
-} from "./src/registry/errors.ts";
-export type { SandboxStatus } from "./src/registry/status.ts";
+export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
+export type {
+  ImageDefaults,
+  RlimitOptions,
+  SandboxConfig,
+  SandboxOptions,
+} from "./src/options/sandbox_options.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
-export type { BootCallOptions, CreateStep } from "./src/sandbox/create.ts";
-export { NoDefaultCommandError, SandboxBusyError } from "./src/sandbox/errors.ts";
+export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
-export { type ExecEvent, ExecHandle, ExecOutput, ExecSink, type ExitStatus } from "./src/sandbox/exec.ts";
-export { type ExecOptions, ExecOptionsBuilder, Stdin, type StdinMode } from "./src/sandbox/exec_options.ts";
-export type { SandboxFetchInit } from "./src/sandbox/fetch.ts";
+export {
+  type ExecEvent,
+  ExecHandle,
+  ExecOutput,
+  ExecSink,
+  type ExitStatus,
+} from "./src/sandbox/exec/exec_handle.ts";
+export {
+  type ExecOptions,
+  ExecOptionsBuilder,
+  Stdin,
+  type StdinMode,
+} from "./src/sandbox/exec/exec_options.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {
   Image,
@@ -127,15 +144,6 @@ export {
   type ImageRemoveOptions,
   type ImageSaveOptions,
 } from "./src/sandbox/image.ts";
-export type {
-  ConnectOrStartOptions,
-  DestroyOptions,
-  EndOptions,
-  RestartOptions,
-  SandboxStopResult,
-  TimeLimitChanges,
-  WaitOptions,
-} from "./src/sandbox/lifecycle.ts";
 export {
   SandboxListBuilder,
   SandboxListing,
@@ -143,7 +151,7 @@ export {
   type SandboxPage,
 } from "./src/sandbox/list.ts";
 export { logStream, readLogs, readLogsSnapshot } from "./src/sandbox/logs.ts";
-export { SandboxManager } from "./src/sandbox/manager.ts";
+export { SandboxManager } from "./src/sandbox/manager/manager.ts";
 export type {
   CheckpointInfo,
   CheckpointOptions,
@@ -157,22 +165,17 @@ export type {
   SandboxManagerConfig,
   SandboxSpec,
   SandboxSummary,
-} from "./src/sandbox/manager_types.ts";
+} from "./src/sandbox/manager/types.ts";
+export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
+export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
 export {
   type NetworkInfo,
   type PortAddressOptions,
   SandboxNetwork,
   SandboxPorts,
-} from "./src/sandbox/network.ts";
-export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network_connection.ts";
-export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/sandbox/network_options.ts";
-export type {
-  ImageDefaults,
-  RlimitOptions,
-  SandboxConfig,
-  SandboxOptions,
-} from "./src/sandbox/options.ts";
-export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool.ts";
+} from "./src/sandbox/network/published_ports.ts";
+export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool/sandbox_pool.ts";
+export type { ClaimOptions } from "./src/sandbox/pool/warm_pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
 export {
@@ -184,11 +187,25 @@ export {
   type SnapshotSource,
   type SnapshotVerifyReport,
 } from "./src/sandbox/snapshot.ts";
-export type { ClaimOptions } from "./src/sandbox/warm_pool.ts";
 export {
   SnapshotAlreadyExistsError,
   SnapshotIntegrityError,
   SnapshotNotFoundError,
 } from "./src/snapshot/errors.ts";
-export { type DoctorProblem, type DoctorReport, doctor, type EngineOptions } from "./src/vmm/doctor.ts";
+export {
+  DatabaseError,
+  SandboxAlreadyExistsError,
+  SandboxBusyError,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "./src/state/errors.ts";
+export type { SandboxStatus } from "./src/state/status.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
+export {
+  type DoctorProblem,
+  type DoctorReport,
+  doctor,
+  type EngineOptions,
+} from "./src/vmm/launch/doctor.ts";

@@ -16,7 +16,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveImage } from "../src/image/store/resolve_image.ts";
-import { TestRegistry } from "../tests/support/registry_server.ts";
+import { TestRegistry } from "../tests/support/oci/server.ts";
 import { addLargeImage, FILES_BYTES_MIN } from "./image/large_image.ts";
 import { temporaryBenchDirectory } from "./support/directories.ts";
 import { describeMachine, type Figure, formatTable, isMet, sample } from "./support/figures.ts";

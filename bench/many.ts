@@ -14,8 +14,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Sandbox } from "../mod.ts";
 import { KiB } from "../src/base/bytes.ts";
-import { makeRootfs } from "../tests/support/images.ts";
 import { processesOf } from "../tests/support/processes.ts";
+import { makeRootfs } from "../tests/support/vm/images.ts";
 import { temporaryBenchDirectory } from "./support/directories.ts";
 import { describeMachine, type Figure, formatTable, sample } from "./support/figures.ts";
 

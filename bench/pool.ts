@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { SandboxPool } from "../mod.ts";
-import { makeRootfs } from "../tests/support/images.ts";
+import { makeRootfs } from "../tests/support/vm/images.ts";
 import { temporaryBenchDirectory } from "./support/directories.ts";
 import { describeMachine, type Figure, formatTable, sample } from "./support/figures.ts";
 

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { createGzip } from "node:zlib";
-import type { TestRegistry } from "../../tests/support/registry_server.ts";
+import type { TestRegistry } from "../../tests/support/oci/server.ts";
 import { buildMember, END_MARK, type TarBuilderMember } from "../../tests/unit/image/tar_builder.ts";
 
 /** Regular files that the image has in the end. */

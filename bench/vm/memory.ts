@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { Sandbox } from "../../mod.ts";
 import { KiB, MiB } from "../../src/base/bytes.ts";
 import { homeDirectory } from "../../src/platform/home.ts";
-import { Registry } from "../../src/registry/registry.ts";
+import { Registry } from "../../src/state/state_store.ts";
 import type { Figure } from "../support/figures.ts";
 
 const RESIDENT_MB_MAX = 45;

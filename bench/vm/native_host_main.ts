@@ -11,10 +11,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openExecLogWriter } from "../../src/logs/exec_log_writer.ts";
 import { listenUnix, type UnixConnection } from "../../src/platform/unix_socket.ts";
-import { Activity } from "../../src/vmm/activity.ts";
-import { AgentLink } from "../../src/vmm/agent_link.ts";
-import { LogTap, type TapTarget } from "../../src/vmm/log_tap.ts";
-import { Relay } from "../../src/vmm/relay.ts";
+import { Activity } from "../../src/vmm/host/activity.ts";
+import { AgentLink } from "../../src/vmm/host/agent_link.ts";
+import { LogTap, type TapTarget } from "../../src/vmm/host/log_tap.ts";
+import { Relay } from "../../src/vmm/host/relay.ts";
 
 const SANDBOX_ID = "bench";
 const NO_LOG: TapTarget = { append() {}, endOfStream() {} };

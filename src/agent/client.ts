@@ -7,7 +7,6 @@ import type { Bytes } from "../base/bytes.ts";
 import { CallLimit } from "../base/call_limit.ts";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
 import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
-import { Answers } from "./answers.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import {
   AgentDisconnectedError,
@@ -19,6 +18,7 @@ import {
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
 import { logSessionId } from "./log_session.ts";
+import { Answers } from "./pending_answers.ts";
 import {
   type Message,
   type MessageFields,

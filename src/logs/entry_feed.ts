@@ -8,8 +8,8 @@ import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { EntryReader } from "./entry_reader.ts";
 import { LogsUnavailableError } from "./errors.ts";
-import { pathStatus } from "./files.ts";
 import { FOLLOW_POLL_MS, STOPPED_POLL_MS } from "./limits.ts";
+import { pathStatus } from "./read_file.ts";
 
 /** How a feed waits for more. */
 export interface FollowConfig {

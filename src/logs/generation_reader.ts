@@ -11,11 +11,11 @@
  */
 import type { LogPosition } from "./cursor.ts";
 import { InvalidCursorError, LogsUnavailableError, MissedRotationError } from "./errors.ts";
-import { closeQuietly, isSameFile, readAt, readInto } from "./files.ts";
 import { type GenerationFile, type Generations, liveStatus, openGenerations } from "./generations.ts";
 import { READ_BACK_BYTES, READ_CHUNK_BYTES, READ_LIVE_BYTES } from "./limits.ts";
 import type { LogFileSpec } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
+import { closeQuietly, isSameFile, readAt, readInto } from "./read_file.ts";
 import { seekTime } from "./seek.ts";
 import type { LogCursor } from "./types.ts";
 

@@ -6,6 +6,10 @@
  * @module
  */
 import { LogsUnavailableError } from "./errors.ts";
+import { foreignGeneration, parseHeader } from "./header.ts";
+import { HEADER_BYTES_MAX, ROTATED_FILES_MAX } from "./limits.ts";
+import type { LogFileSpec } from "./log_files.ts";
+import type { LogDirectory } from "./log_source.ts";
 import {
   closeQuietly,
   descriptorStatus,
@@ -14,11 +18,7 @@ import {
   openForReading,
   pathStatus,
   readAt,
-} from "./files.ts";
-import { foreignGeneration, parseHeader } from "./header.ts";
-import { HEADER_BYTES_MAX, ROTATED_FILES_MAX } from "./limits.ts";
-import type { LogFileSpec } from "./log_files.ts";
-import type { LogDirectory } from "./log_source.ts";
+} from "./read_file.ts";
 import { logPath } from "./rotating_file.ts";
 
 /** One file of a log, open. */

@@ -1,6 +1,6 @@
 /** Where the low-level readers find the logs of one sandbox. @module */
 import { LogsUnavailableError } from "./errors.ts";
-import { pathStatus } from "./files.ts";
+import { pathStatus } from "./read_file.ts";
 
 /** The logs of one sandbox on disk. */
 export interface LogDirectory {

@@ -5,11 +5,11 @@
  * @module
  */
 import { KiB } from "../base/bytes.ts";
-import { readAt } from "./files.ts";
 import type { GenerationFile } from "./generations.ts";
 import { lastLineTime, lineTime } from "./header.ts";
 import { READ_BACK_BYTES, READ_CHUNK_BYTES, SEEK_PROBE_BYTES } from "./limits.ts";
 import type { LogFormat } from "./log_files.ts";
+import { readAt } from "./read_file.ts";
 
 const LINE_FEED = 0x0a;
 /** Reading this much is cheaper than looking further. */

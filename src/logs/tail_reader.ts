@@ -7,7 +7,6 @@
 import { concatBytes } from "../base/bytes.ts";
 import type { LogPosition } from "./cursor.ts";
 import type { EntryOrigin, StoredEntry } from "./entry.ts";
-import { readAt } from "./files.ts";
 import { lastLineEnd } from "./generation_reader.ts";
 import { type GenerationFile, openGenerations } from "./generations.ts";
 import { lineTime } from "./header.ts";
@@ -15,6 +14,7 @@ import { READ_BACK_BYTES } from "./limits.ts";
 import { type EntryFilter, newLineParser } from "./line_parser.ts";
 import type { LogFileSpec } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
+import { readAt } from "./read_file.ts";
 
 /** What one log contributes to a reading. */
 export interface LogPart {

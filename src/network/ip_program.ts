@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { messageOf, UnsupportedError } from "../base/errors.ts";
 import { boundCommand } from "../platform/bound_child.ts";
-import { findProgram } from "../platform/program.ts";
+import { findProgram } from "../platform/find_program.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 
 /** `ip` needs milliseconds; the kernel's lock on the network may be held by others for longer. */

@@ -1,6 +1,6 @@
 /** Where passt is, the program behind network mode `user`. @module */
 import { UnsupportedError } from "../base/errors.ts";
-import { findProgram } from "../platform/program.ts";
+import { findProgram } from "../platform/find_program.ts";
 
 /** @throws {UnsupportedError} if it is not installed. */
 export function findPasst(): string {

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { IoError } from "../base/errors.ts";
-import { findProgram } from "./program.ts";
+import { findProgram } from "./find_program.ts";
 
 /**
  * The command by which a program runs that the kernel kills when this process ends, however it ends; without util-linux's

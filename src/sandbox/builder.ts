@@ -3,11 +3,12 @@
  *
  * @module
  */
+
+import type { BootCallOptions } from "../backend/local/create.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
-import type { BootCallOptions } from "./create.ts";
-import type { NetworkOptions, PortOptions } from "./network_options.ts";
-import type { RlimitOptions, SandboxOptions } from "./options.ts";
+import type { NetworkOptions, PortOptions } from "../options/network_options.ts";
+import type { RlimitOptions, SandboxOptions } from "../options/sandbox_options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import { Sandbox } from "./sandbox.ts";
 

@@ -12,13 +12,3 @@ export class NoDefaultCommandError extends MicrosandboxError {
     this.sandbox = sandbox;
   }
 }
-
-/** Something else is going on with the sandbox all the time. */
-export class SandboxBusyError extends MicrosandboxError {
-  readonly sandbox: string;
-
-  constructor(sandbox: string, action: string) {
-    super("sandboxBusy", `Cannot ${action} ${JSON.stringify(sandbox)}: it starts and stops all the time`);
-    this.sandbox = sandbox;
-  }
-}

@@ -8,14 +8,14 @@
  * @module
  */
 import { z } from "zod";
+import { LOOK_INTERVAL_MS } from "../backend/local/lifecycle.ts";
+import { openRegistry, reconcileLive } from "../backend/local/local_sandbox.ts";
 import { AbortedError, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
-import type { EventFilter } from "../registry/event_log.ts";
-import type { Registry } from "../registry/registry.ts";
-import type { SandboxAction, SandboxNote } from "../registry/status.ts";
-import { openRegistry, reconcileLive } from "./core.ts";
-import { LOOK_INTERVAL_MS } from "./lifecycle.ts";
+import type { EventFilter } from "../state/event_log.ts";
+import type { Registry } from "../state/state_store.ts";
+import type { SandboxAction, SandboxNote } from "../state/status.ts";
 
 /** Events that are read from the registry at a time. */
 const PAGE_EVENTS = 256;

@@ -3,10 +3,8 @@
  *
  * @module
  */
-import type { SandboxRecord } from "../registry/registry.ts";
-import type { SandboxStatus } from "../registry/status.ts";
-import type { SandboxCore } from "./core.ts";
-import { type BootCallOptions, startCore } from "./create.ts";
+
+import { type BootCallOptions, startCore } from "../backend/local/create.ts";
 import {
   type ConnectOrStartOptions,
   connectOrStart,
@@ -14,8 +12,11 @@ import {
   restart,
   type WaitOptions,
   waitForStatus,
-} from "./lifecycle.ts";
-import { checkTimeout, parseStoredConfig, type SandboxConfig } from "./options.ts";
+} from "../backend/local/lifecycle.ts";
+import type { SandboxCore } from "../backend/local/local_sandbox.ts";
+import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
+import type { SandboxRecord } from "../state/state_store.ts";
+import type { SandboxStatus } from "../state/status.ts";
 import { Sandbox } from "./sandbox.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 

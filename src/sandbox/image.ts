@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import { registryOf } from "../backend/local/local_sandbox.ts";
 import { registerImageUsage } from "../image/store/image.ts";
 import { SnapshotStore } from "../snapshot/store.ts";
-import { registryOf } from "./core.ts";
 
 registerImageUsage((home) => ({
   digestsInUse: async () =>

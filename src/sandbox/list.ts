@@ -4,13 +4,13 @@
  * @module
  */
 import { z } from "zod";
+import { openRegistry, reconcile, reconcileLive, SandboxCore } from "../backend/local/local_sandbox.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
-import type { ListPosition } from "../registry/registry.ts";
-import { isSandboxStatus, type SandboxStatus } from "../registry/status.ts";
-import { openRegistry, reconcile, reconcileLive, SandboxCore } from "./core.ts";
+import { wantedLabelsSchema } from "../options/labels.ts";
+import type { ListPosition } from "../state/state_store.ts";
+import { isSandboxStatus, type SandboxStatus } from "../state/status.ts";
 import { SandboxHandle } from "./handle.ts";
-import { wantedLabelsSchema } from "./labels.ts";
 
 const PAGE_DEFAULT = 20;
 const PAGE_MAX = 100;

@@ -3,6 +3,9 @@
  *
  * @module
  */
+
+import { SandboxCore } from "../backend/local/local_sandbox.ts";
+import { logDirectory } from "../backend/local/sandbox_directories.ts";
 import {
   type LogDirectory,
   type LogEntry,
@@ -13,10 +16,8 @@ import {
   openLogStream,
   readLogDirectorySnapshot,
 } from "../logs/mod.ts";
-import { isLive } from "../registry/status.ts";
-import { SandboxCore } from "./core.ts";
-import { logDirectory } from "./directories.ts";
-import { checkSandboxName } from "./options.ts";
+import { checkSandboxName } from "../options/sandbox_options.ts";
+import { isLive } from "../state/status.ts";
 
 /**
  * All entries that `options` ask for, in the order of time.

@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import type { SandboxCore } from "../backend/local/local_sandbox.ts";
 import { TimeoutError, UnsupportedError } from "../base/errors.ts";
-import { SandboxNotRunningError } from "../registry/errors.ts";
-import type { SandboxCore } from "./core.ts";
+import { SandboxNotRunningError } from "../state/errors.ts";
 
 /** How long the guest's programs may take to stand still: as in the agent (`guest/limits.h`). */
 const PAUSE_WAIT_MS = 10_000;

@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import type { BootCallOptions } from "../backend/local/create.ts";
 import { type PullProgress, type PullProgressEvents, PullProgressStream } from "../image/progress.ts";
-import type { BootCallOptions } from "./create.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /**

@@ -3,17 +3,13 @@
  *
  * @module
  */
-import { isGone } from "../registry/errors.ts";
-import type { SandboxStatus } from "../registry/status.ts";
-import { SandboxBuilder } from "./builder.ts";
-import type { SandboxCore } from "./core.ts";
-import { SandboxCore as Core } from "./core.ts";
-import { type BootCallOptions, type BootedSandbox, createSandbox, startSandbox } from "./create.ts";
-import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
-import { ExecHandle, type ExecOutput } from "./exec.ts";
-import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec_options.ts";
-import { fetchPort, type SandboxFetchInit } from "./fetch.ts";
-import { SandboxHandle } from "./handle.ts";
+
+import {
+  type BootCallOptions,
+  type BootedSandbox,
+  createSandbox,
+  startSandbox,
+} from "../backend/local/create.ts";
 import {
   connectOrCreate,
   type Obtained,
@@ -21,13 +17,28 @@ import {
   restart,
   type WaitOptions,
   waitForStatus,
-} from "./lifecycle.ts";
+} from "../backend/local/lifecycle.ts";
+import type { SandboxCore } from "../backend/local/local_sandbox.ts";
+import { SandboxCore as Core } from "../backend/local/local_sandbox.ts";
+import {
+  checkSandboxName,
+  parseStoredConfig,
+  type SandboxConfig,
+  type SandboxOptions,
+} from "../options/sandbox_options.ts";
+import { isGone } from "../state/errors.ts";
+import type { SandboxStatus } from "../state/status.ts";
+import { SandboxBuilder } from "./builder.ts";
+import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
+import { ExecHandle, type ExecOutput } from "./exec/exec_handle.ts";
+import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec/exec_options.ts";
+import { SandboxHandle } from "./handle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
-import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network_connection.ts";
-import { checkSandboxName, parseStoredConfig, type SandboxConfig, type SandboxOptions } from "./options.ts";
+import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
+import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
-export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
+export type { SandboxPingResult, SandboxTouchResult } from "../backend/local/lifecycle.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
-import { type SandboxCore, STOP_GRACE_MS } from "./core.ts";
+
 import {
   type DestroyOptions,
   destroy,
@@ -17,9 +16,11 @@ import {
   type TimeLimitChanges,
   type WaitOptions,
   waitUntilStopped,
-} from "./lifecycle.ts";
+} from "../backend/local/lifecycle.ts";
+import { type SandboxCore, STOP_GRACE_MS } from "../backend/local/local_sandbox.ts";
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
-import { SandboxNetwork } from "./network.ts";
+import { SandboxNetwork } from "./network/published_ports.ts";
 import { setPaused } from "./pause.ts";
 import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
 

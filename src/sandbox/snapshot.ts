@@ -5,7 +5,11 @@
  */
 
 import { rmSync } from "node:fs";
+import { openRegistry, SandboxCore } from "../backend/local/local_sandbox.ts";
+import { takeSnapshot } from "../backend/local/take_snapshot.ts";
 import { parseConfig } from "../base/parse_config.ts";
+import { hasLabels, wantedLabelsSchema } from "../options/labels.ts";
+import { checkSandboxName } from "../options/sandbox_options.ts";
 import { homeDirectory } from "../platform/home.ts";
 import { readArchive } from "../snapshot/archive_read.ts";
 import { writeArchive } from "../snapshot/archive_write.ts";
@@ -13,10 +17,6 @@ import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
 import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.ts";
 import { SnapshotIntegrityError } from "../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
-import { openRegistry, SandboxCore } from "./core.ts";
-import { hasLabels, wantedLabelsSchema } from "./labels.ts";
-import { checkSandboxName } from "./options.ts";
-import { takeSnapshot } from "./snapshot_create.ts";
 
 /** A sandbox by its name, or a `Sandbox` or `SandboxHandle`, which stands for that very one. */
 export type SnapshotSource = string | { readonly name: string; readonly id: string };

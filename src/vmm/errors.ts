@@ -1,6 +1,6 @@
 /** Errors of starting a VM. @module */
 import { type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
-import type { BootStep } from "./config.ts";
+import type { BootStep } from "./host_protocol.ts";
 
 /**
  * The sandbox's VM did not come up. Where an error of this library is behind it, that is its `cause`, by whose `code` a full

@@ -18,21 +18,29 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   agent: ["platform", "base"],
   logs: ["platform", "base"],
   image: ["platform", "base"],
-  registry: ["platform", "base"],
+  state: ["platform", "base"],
   snapshot: ["platform", "base"],
   network: ["platform", "base"],
-  vmm: ["ffi", "agent", "logs", "network", "registry", "platform", "base"],
-  sandbox: ["vmm", "agent", "image", "logs", "network", "registry", "snapshot", "platform", "base"],
+  vmm: ["ffi", "agent", "logs", "network", "state", "platform", "base"],
+  options: ["agent", "image", "logs", "network", "state", "platform", "base"],
+  backend: ["options", "vmm", "agent", "image", "logs", "network", "state", "snapshot", "platform", "base"],
+  sandbox: [
+    "backend",
+    "options",
+    "vmm",
+    "agent",
+    "image",
+    "logs",
+    "network",
+    "state",
+    "snapshot",
+    "platform",
+    "base",
+  ],
 };
 
-/** What of `vmm` runs in the user's process; the rest belongs to the VM host process. */
-const VMM_USER_SIDE: ReadonlySet<string> = new Set([
-  "src/vmm/launch.ts",
-  "src/vmm/doctor.ts",
-  "src/vmm/dead_boot.ts",
-  "src/vmm/errors.ts",
-  "src/vmm/config.ts",
-]);
+/** The folders of `vmm` that run in the user's process; the rest belongs to the VM host process. */
+const VMM_USER_SIDE = /^src\/vmm\/(?:launch\/|run_directory\/|host_protocol\.ts$|errors\.ts$)/;
 
 /** Packages that a room may import; the command line tool's are its own, so that the library never loads them. */
 const PACKAGES: ReadonlySet<string> = new Set(["zod", "tar-stream"]);
@@ -52,7 +60,7 @@ const CYCLES: readonly (readonly string[])[] = [
 ];
 
 /** Modules that the VM host process starts from: its main thread, and the thread that becomes the VM. */
-const HOST_ENTRIES: readonly string[] = ["src/vmm/start.ts", "src/vmm/engine/krun_worker.ts"];
+const HOST_ENTRIES: readonly string[] = ["src/vmm/host/start.ts", "src/vmm/engine/krun_worker.ts"];
 
 const LINES_MAX = 400;
 
@@ -174,7 +182,7 @@ function isAllowed({ file, target, isOurs }: ImportSite): boolean {
   if (from === to) return true;
   if (from === "cli.ts") return to === "cli";
   if (from === "cli") return to === "mod.ts";
-  if (from === "sandbox" && to === "vmm") return VMM_USER_SIDE.has(target);
+  if ((from === "sandbox" || from === "backend") && to === "vmm") return VMM_USER_SIDE.test(target);
   return ARROWS[from]?.includes(to) ?? false;
 }
 

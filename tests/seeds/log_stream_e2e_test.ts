@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { type LogEntry, Sandbox } from "../../mod.ts";
-import { discard, homeTest } from "../support/vm.ts";
+import { discard, homeTest } from "../support/vm/vm.ts";
 
 /** How long a follower may take to see what was written. */
 const FOLLOW_TIMEOUT_MS = 30_000;

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { Sandbox, SandboxAlreadyExistsError, type SandboxBuilder } from "../../mod.ts";
-import { discard, homeTest } from "../support/vm.ts";
+import { discard, homeTest } from "../support/vm/vm.ts";
 import { within } from "../support/within.ts";
 
 /** Until a replacement is there, the end of the old sandbox and the boot of the new one included. */

@@ -6,9 +6,9 @@
  */
 import assert from "node:assert/strict";
 import { SandboxNotFoundError } from "../../mod.ts";
-import { collectChunks } from "../support/output_chunks.ts";
-import { NO_TAP, seedManager, waitForEvent } from "../support/seed_manager.ts";
-import { homeTest } from "../support/vm.ts";
+import { collectChunks } from "../support/guest/output_chunks.ts";
+import { NO_TAP, seedManager, waitForEvent } from "../support/vm/seed_manager.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 /** A sandbox becomes ready, is stopped, and is gone when it is removed. */
 homeTest("e2e_sandbox_basic_lifecycle", async ({ image }) => {

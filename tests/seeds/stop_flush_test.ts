@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { Sandbox } from "../../mod.ts";
-import { discard, homeTest } from "../support/vm.ts";
+import { discard, homeTest } from "../support/vm/vm.ts";
 
 const MARKER_PATH = "/root/test-marker";
 const MARKER_VALUE = "hello-705";

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { hasNetworkInterface } from "../../src/platform/network_interface.ts";
-import { namespaceTest, networkLeft } from "../support/network_namespace.ts";
-import { seedManager, waitForEvent } from "../support/seed_manager.ts";
+import { namespaceTest, networkLeft } from "../support/vm/network_namespace.ts";
+import { seedManager, waitForEvent } from "../support/vm/seed_manager.ts";
 
 /** Two sandboxes get different addresses, and both become ready. */
 namespaceTest(import.meta.url, "e2e_two_sandboxes_distinct_ips", async ({ image }) => {

@@ -1,5 +1,5 @@
 /** A clock that stands still until it is told. @module */
-import type { Clock } from "../../src/vmm/time_limits.ts";
+import type { Clock } from "../../src/vmm/host/time_limits.ts";
 
 export class FakeClock implements Clock {
   #nowMs = 1_000;

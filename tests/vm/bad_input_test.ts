@@ -19,7 +19,7 @@ import {
   TarInvalidError,
 } from "../../mod.ts";
 import { assertNothingLeft } from "../support/processes.ts";
-import { homeTest, type TestHome } from "../support/vm.ts";
+import { homeTest, type TestHome } from "../support/vm/vm.ts";
 import { buildMember, buildTar, type TarBuilderMember } from "../unit/image/tar_builder.ts";
 
 const HOST_MEMORY_MIB = Math.floor(totalmem() / 1024 / 1024);

@@ -18,7 +18,7 @@ import {
 import { buildErofsImage } from "../../src/image/build.ts";
 import { copyDisk } from "../../src/snapshot/disk_copy.ts";
 import { assertNothingLeft } from "../support/processes.ts";
-import { discard, homeTest, type TestHome } from "../support/vm.ts";
+import { discard, homeTest, type TestHome } from "../support/vm/vm.ts";
 
 const NAME = "subject";
 const GARBAGE = new Uint8Array(64 * 1024).fill(0xa5);

@@ -6,8 +6,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Sandbox } from "../../mod.ts";
-import { type CliProcessOptions, type CliResult, spawnCli, terminalProblem } from "../support/cli_process.ts";
-import { homeTest, MEMORY_MIB } from "../support/vm.ts";
+import {
+  type CliProcessOptions,
+  type CliResult,
+  spawnCli,
+  terminalProblem,
+} from "../support/cli/cli_process.ts";
+import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const MEMORY = `--memory=${MEMORY_MIB}M`;
 const TERMINAL = { columns: 100, rows: 30 };

@@ -13,8 +13,8 @@ import { Sandbox } from "../../mod.ts";
 import { countFrom } from "../support/count.ts";
 import { vmTest } from "../support/harness.ts";
 import { eventually, hostProcesses } from "../support/processes.ts";
-import { withTestHome } from "../support/vm.ts";
-import { Peer, PeerError } from "../support/vm_peer.ts";
+import { Peer, PeerError } from "../support/vm/peer.ts";
+import { withTestHome } from "../support/vm/vm.ts";
 
 const TRIES = countFrom("MSB_RACE_TRIES", 100);
 const TRY_TIMEOUT_MS = 20_000;

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { doctor, IoError, MicrosandboxError, Sandbox, SandboxNotFoundError } from "../../mod.ts";
 import { temporaryDirectory } from "../support/harness.ts";
 import { assertNothingLeft, eventually } from "../support/processes.ts";
-import { homeTest, type TestHome, withTestHome } from "../support/vm.ts";
+import { homeTest, type TestHome, withTestHome } from "../support/vm/vm.ts";
 
 const MiB = 1024 * 1024;
 /** Enough for kernel, image, registry and a sandbox that writes nothing. */

@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { AgentDisconnectedError, doctor, Sandbox, type SandboxEvent } from "../../mod.ts";
 import { eventually, hostProcesses, kill, processesOf } from "../support/processes.ts";
-import { homeTest } from "../support/vm.ts";
-import { Peer } from "../support/vm_peer.ts";
+import { Peer } from "../support/vm/peer.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const engine = process.env["MSB_ONLY_IGNORED"] === "1" ? (await doctor({ trial: false })).engine : undefined;
 /** What a guest's root can do to its agent; the kernel lets nobody stop PID 1 by a signal. */

@@ -14,7 +14,7 @@ import {
 } from "../../mod.ts";
 import { HeldTimer } from "../support/held_timer.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 /** A shell, two children in its group, and a grandchild: all of them `sleep`. */
 const FAMILY = "sleep 1000 & (sleep 1000 & wait) & echo up; sleep 1000";

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { type ExecEvent, type ExecHandle, Stdin } from "../../mod.ts";
 import { eventually } from "../support/processes.ts";
 import { seededRandom } from "../support/random.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const INPUT_BYTES = 10 * 1024 * 1024;
 const OUTPUT_BYTES = 8 * 1024 * 1024;

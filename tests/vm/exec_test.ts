@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExecFailedError, type ExecFailureKind, NoDefaultCommandError } from "../../mod.ts";
-import { TEST_USER } from "../support/images.ts";
-import { homeTest } from "../support/vm.ts";
+import { TEST_USER } from "../support/vm/images.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 /** More than one start may carry. */
 const ARGUMENTS_TOO_LARGE_BYTES = 2 * 1024 * 1024;

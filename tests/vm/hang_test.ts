@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { BootStartError, type CreateStep, Sandbox, SandboxNotFoundError } from "../../mod.ts";
 import { assertNothingLeft, hostProcesses } from "../support/processes.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const NAME = "subject";
 const SHORT_MS = 500;

@@ -11,7 +11,7 @@ import { Image, Sandbox } from "../../mod.ts";
 import { directory, file, LAYERS, writeLayout } from "../interop/image/sample_layout.ts";
 import { makeSteppedLayout } from "../interop/image/stepped_layout.ts";
 import { run, toolsProblem } from "../interop/image/tools.ts";
-import { homeTest, MEMORY_MIB } from "../support/vm.ts";
+import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 import { buildTar } from "../unit/image/tar_builder.ts";
 
 const OPTIONS = { missing: toolsProblem };

@@ -16,11 +16,11 @@ import {
   SandboxNotRunningError,
   type SandboxStatus,
 } from "../../mod.ts";
-import { openRegistry, sweepLeftovers } from "../../src/sandbox/core.ts";
+import { openRegistry, sweepLeftovers } from "../../src/backend/local/local_sandbox.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
-import { discard, homeTest, MEMORY_MIB, type TestHome } from "../support/vm.ts";
-import { Peer } from "../support/vm_peer.ts";
+import { Peer } from "../support/vm/peer.ts";
+import { discard, homeTest, MEMORY_MIB, type TestHome } from "../support/vm/vm.ts";
 
 const NAME = "victim";
 /** Moments of each kind; 20 for each victim. */

@@ -15,8 +15,8 @@ import {
   SandboxStillRunningError,
 } from "../../mod.ts";
 import { eventually, hostProcesses } from "../support/processes.ts";
-import { discard, homeTest, MEMORY_MIB } from "../support/vm.ts";
-import { Peer, PeerError } from "../support/vm_peer.ts";
+import { Peer, PeerError } from "../support/vm/peer.ts";
+import { discard, homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const NAME = "subject";
 /** A program that says so when it is asked to end. */

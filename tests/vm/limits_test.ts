@@ -14,7 +14,7 @@ import {
   SandboxNotRunningError,
 } from "../../mod.ts";
 import { eventually } from "../support/processes.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const LONG_MS = 600_000;
 const IDLE_SECONDS = 4;

@@ -15,9 +15,9 @@ import {
   SandboxNotRunningError,
   SandboxStillRunningError,
 } from "../../mod.ts";
-import { collectChunks } from "../support/output_chunks.ts";
+import { collectChunks } from "../support/guest/output_chunks.ts";
 import { eventually, hostProcesses } from "../support/processes.ts";
-import { homeTest, MEMORY_MIB } from "../support/vm.ts";
+import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const NO_ID = "00000000-0000-4000-8000-000000000000";
 

@@ -6,9 +6,9 @@
 import assert from "node:assert/strict";
 import { type SandboxEvent, SandboxManager } from "../../mod.ts";
 import { countFrom } from "../support/count.ts";
-import { collectChunks } from "../support/output_chunks.ts";
+import { collectChunks } from "../support/guest/output_chunks.ts";
 import { hostProcesses, processesOf } from "../support/processes.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const COUNT = countFrom("MSB_MANY_COUNT", 8);
 const MEMORY_MIB = 64;

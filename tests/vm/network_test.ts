@@ -1,8 +1,8 @@
 /** Network modes in a real guest. @module */
 import assert from "node:assert/strict";
-import { GREETING, startGreeter } from "../support/greeter.ts";
-import { ownAddress, userNetworkProblem } from "../support/user_network.ts";
-import { homeTest } from "../support/vm.ts";
+import { GREETING, startGreeter } from "../support/vm/greeter.ts";
+import { ownAddress, userNetworkProblem } from "../support/vm/user_network.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 homeTest("network none gives the guest no device", async ({ create }) => {
   const sandbox = await create();

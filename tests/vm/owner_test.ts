@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { Sandbox } from "../../mod.ts";
 import { eventually } from "../support/processes.ts";
-import { discard, homeTest, MEMORY_MIB } from "../support/vm.ts";
-import { Peer, PeerError } from "../support/vm_peer.ts";
+import { Peer, PeerError } from "../support/vm/peer.ts";
+import { discard, homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const NAME = "owned";
 /** Until a sandbox whose owner has gone is stopped. */

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { ExecFailedError, Sandbox, SandboxNotRunningError } from "../../mod.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 /** Far from now: 2001-09-09. */
 const WRONG_SECONDS = 1_000_000_000;

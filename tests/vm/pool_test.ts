@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { Sandbox, SandboxPool } from "../../mod.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
-import { homeTest, MEMORY_MIB } from "../support/vm.ts";
+import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const BOOTS_TIMEOUT_MS = 120_000;
 

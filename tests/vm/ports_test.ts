@@ -9,7 +9,7 @@ import {
   Sandbox,
   SandboxNotFoundError,
 } from "../../mod.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const PORT = 8080;
 const ATTEMPTS_MAX = 200;

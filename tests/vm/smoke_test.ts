@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { doctor, Sandbox, SandboxNotFoundError, SandboxNotRunningError } from "../../mod.ts";
 import { vmTest } from "../support/harness.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 vmTest("doctor() names the engine that runs the following tests", async () => {
   const report = await doctor();

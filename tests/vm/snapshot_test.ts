@@ -15,7 +15,7 @@ import {
   SnapshotAlreadyExistsError,
   SnapshotNotFoundError,
 } from "../../mod.ts";
-import { discard, homeTest, MEMORY_MIB } from "../support/vm.ts";
+import { discard, homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 /** Appends records to two files in turn: in a disk of one moment they differ by at most one. */
 const WRITER =

@@ -9,9 +9,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Sandbox, Stdin } from "../../mod.ts";
 import { countFrom } from "../support/count.ts";
-import { assertCleanDisk } from "../support/disks.ts";
+import { assertCleanDisk } from "../support/home/disks.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
-import { homeTest } from "../support/vm.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 const CYCLES = countFrom("MSB_STOP_CYCLES", 20);
 const CYCLE_TIMEOUT_MS = 60_000;

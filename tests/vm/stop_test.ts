@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { ExecFailedError, Sandbox } from "../../mod.ts";
 import { AgentClient } from "../../src/agent/client.ts";
 import { RELAY_CLIENTS_MAX } from "../../src/agent/protocol.ts";
-import { Registry } from "../../src/registry/registry.ts";
-import { relayPath } from "../../src/vmm/dead_boot.ts";
-import { assertCleanDisk } from "../support/disks.ts";
-import { homeTest } from "../support/vm.ts";
-import { Peer } from "../support/vm_peer.ts";
+import { Registry } from "../../src/state/state_store.ts";
+import { relayPath } from "../../src/vmm/run_directory/dead_boot.ts";
+import { assertCleanDisk } from "../support/home/disks.ts";
+import { Peer } from "../support/vm/peer.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
 /** Longer than a test may take. */
 const LONG_MS = 600_000;

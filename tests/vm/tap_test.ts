@@ -9,9 +9,9 @@ import {
   type TapNetworkOptions,
 } from "../../mod.ts";
 import { hasNetworkInterface } from "../../src/platform/network_interface.ts";
-import { GREETING, startGreeter } from "../support/greeter.ts";
-import { ip, namespaceTest, networkLeft } from "../support/network_namespace.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
+import { GREETING, startGreeter } from "../support/vm/greeter.ts";
+import { ip, namespaceTest, networkLeft } from "../support/vm/network_namespace.ts";
 
 const NETWORK: TapNetworkOptions = { mode: "tap", cidr: "10.9.0.0/24" };
 const GATEWAY = "10.9.0.1";

@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NetworkError, PortInUseError, Sandbox } from "../../mod.ts";
-import { findProgram } from "../../src/platform/program.ts";
+import { findProgram } from "../../src/platform/find_program.ts";
 import { seededRandom } from "../support/random.ts";
-import { userNetworkProblem } from "../support/user_network.ts";
-import { homeTest } from "../support/vm.ts";
+import { userNetworkProblem } from "../support/vm/user_network.ts";
+import { homeTest } from "../support/vm/vm.ts";
 
-const SOURCE = fileURLToPath(new URL("../support/udp_echo.c", import.meta.url));
+const SOURCE = fileURLToPath(new URL("../support/guest/udp_echo.c", import.meta.url));
 const COMPILER = findProgram("musl-gcc") ?? findProgram("cc");
 const missing = COMPILER === undefined ? "no C compiler for the guest's server" : undefined;
 const PORT = 5353;

@@ -1,10 +1,10 @@
 /** `msb exec`: a program in a sandbox that runs. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox } from "../../../mod.ts";
+import { attachProgram, wantsTerminal } from "../attach.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { collect, parseDurationMs, parsePair, parseRlimit } from "../parse.ts";
-import { attachProgram, wantsTerminal } from "../program.ts";
 import { toRecord } from "../sandbox_flags.ts";
 
 export function execCommand(cli: CliContext): CommandUnknownOpts {

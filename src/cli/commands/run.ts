@@ -1,11 +1,11 @@
 /** `msb run`: a new sandbox, one program in it, and the end of both. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { type ExecHandle, type ExecOptions, MicrosandboxError, Sandbox } from "../../../mod.ts";
+import { attachProgram, wantsTerminal } from "../attach.ts";
 import { withBootProgress } from "../boot.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { parseDurationMs } from "../parse.ts";
-import { attachProgram, wantsTerminal } from "../program.ts";
 import { type SandboxFlags, toSandboxOptions, withSandboxFlags } from "../sandbox_flags.ts";
 
 interface RunFlags extends SandboxFlags {

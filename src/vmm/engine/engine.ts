@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DiskConfig, EngineName } from "../config.ts";
+import type { DiskConfig, EngineName } from "../host_protocol.ts";
 
 /** A virtio-net device, by its other end. */
 export type NetworkDevice =

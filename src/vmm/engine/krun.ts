@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { MicrosandboxError } from "../../base/errors.ts";
 import type { LibkrunOptions } from "../../ffi/libkrun.ts";
-import { RunFile } from "../run_directory.ts";
+import { RunFile } from "../run_directory/run_directory.ts";
 import type { Engine, Machine, MachineConfig } from "./engine.ts";
 import { krunThread } from "./krun_thread.ts";
 

@@ -10,9 +10,9 @@ import { UnsupportedError } from "../../base/errors.ts";
 import { extractKernel } from "../../ffi/kernel_extract.ts";
 import { TscMeasurement } from "../../ffi/tsc.ts";
 import { spawnBound } from "../../platform/bound_child.ts";
+import { findProgram } from "../../platform/find_program.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
-import { findProgram } from "../../platform/program.ts";
-import { RunFile, recordMachine } from "../run_directory.ts";
+import { RunFile, recordMachine } from "../run_directory/run_directory.ts";
 import type { Engine, Machine, MachineConfig } from "./engine.ts";
 import { QEMU_PROGRAM, qemuArguments } from "./qemu_command.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { RunFile } from "../run_directory.ts";
+import { RunFile } from "../run_directory/run_directory.ts";
 import { KERNEL_WORDS, type MachineConfig } from "./engine.ts";
 
 /** Debian's package is qemu-system-x86. */

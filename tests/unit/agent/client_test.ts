@@ -6,10 +6,10 @@ import { encodeMessage } from "../../../src/agent/codec.ts";
 import { PROTOCOL_VERSION, SESSIONS_MAX } from "../../../src/agent/protocol.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { listenUnix, type UnixConnection } from "../../../src/platform/unix_socket.ts";
-import { FakeHost, script } from "../../support/fake_host.ts";
+import { nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { nativeAgentProblem } from "../../support/native_agent.ts";
-import { SilentHost } from "../../support/silent_host.ts";
+import { FakeHost, script } from "../../support/host/in_process_host.ts";
+import { SilentHost } from "../../support/host/silent_host.ts";
 
 const options = { skip: nativeAgentProblem };
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { STREAM_WINDOW_BYTES } from "../../../src/agent/protocol.ts";
-import { countBytes, readText, stdoutOf } from "../../support/exec_sessions.ts";
-import { FakeHost, script } from "../../support/fake_host.ts";
+import { countBytes, readText, stdoutOf } from "../../support/guest/exec_sessions.ts";
+import { nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { nativeAgentProblem } from "../../support/native_agent.ts";
+import { FakeHost, script } from "../../support/host/in_process_host.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;

@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { SandboxNotFoundError } from "../../../mod.ts";
+import { logDirectory } from "../../../src/backend/local/sandbox_directories.ts";
 import { logsCommand } from "../../../src/cli/commands/logs.ts";
 import { CliContext } from "../../../src/cli/context.ts";
 import { Interrupt } from "../../../src/cli/interrupt.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { Warnings } from "../../../src/cli/warnings.ts";
 import { openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
-import { logDirectory } from "../../../src/sandbox/directories.ts";
-import { MemoryStream } from "../../support/cli.ts";
+import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/registry_home.ts";
+import { RegistryHome } from "../../support/home/state_home.ts";
 
 function contextOf() {
   const [out, err] = [new MemoryStream(), new MemoryStream()];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { formatAge, formatBytes, formatMiB, shortDigest } from "../../../src/cli/format.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { type Column, formatPairs, formatTable } from "../../../src/cli/table.ts";
-import { MemoryStream } from "../../support/cli.ts";
+import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
 
 const TERMINAL = new Output(new MemoryStream({ isTTY: true }));

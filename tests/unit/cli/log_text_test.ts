@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { LogEntry, LogSource } from "../../../mod.ts";
 import { formatLogEntry, formatLogJson } from "../../../src/cli/log_text.ts";
 import { Output } from "../../../src/cli/output.ts";
-import { MemoryStream } from "../../support/cli.ts";
+import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
 
 const PIPE = new Output(new MemoryStream());

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { VERSION } from "../../../src/cli/version.ts";
-import { runCli } from "../../support/cli.ts";
+import { runCli } from "../../support/cli/cli.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 /** Runs `body` in a home with nothing in it. */

@@ -1,7 +1,7 @@
 /** Back-pressure, colour, and readers that go away. @module */
 import assert from "node:assert/strict";
 import { BrokenPipeError, Output } from "../../../src/cli/output.ts";
-import { MemoryStream } from "../../support/cli.ts";
+import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
 
 test("Output has colour on a terminal that has not refused it", () => {

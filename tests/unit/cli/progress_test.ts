@@ -4,7 +4,7 @@ import type { PullProgress } from "../../../mod.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { formatStage, showProgress } from "../../../src/cli/progress.ts";
 import { PullMeter } from "../../../src/cli/pull_meter.ts";
-import { MemoryStream } from "../../support/cli.ts";
+import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
 
 const reference = "registry.test/app:1";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { CLI_COMMAND, spawnCli, terminalProblem } from "../../support/cli_process.ts";
+import { CLI_COMMAND, spawnCli, terminalProblem } from "../../support/cli/cli_process.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { TestRegistry } from "../../support/registry_server.ts";
+import { TestRegistry } from "../../support/oci/server.ts";
 import { buildTar } from "../image/tar_builder.ts";
 
 const NOISE_BYTES = 3_000_000;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { GUEST_DIRECTORY } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { GUEST_DIRECTORY } from "../../support/native_agent.ts";
 
 const PREBUILT_BYTES_MAX = 120 * 1024;
 

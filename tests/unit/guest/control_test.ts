@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PROTOCOL_VERSION, WireError } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 

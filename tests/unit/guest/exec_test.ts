@@ -8,8 +8,8 @@ import {
   SESSIONS_MAX,
   WireError,
 } from "../../../src/agent/protocol.ts";
+import { NativeAgent, type NativeExecOptions, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { NativeAgent, type NativeExecOptions, nativeAgentProblem } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 const isRoot = process.getuid?.() === 0;

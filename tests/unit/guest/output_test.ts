@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FrameFlag, MESSAGES, STREAM_WINDOW_BYTES, WireError } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 const STDOUT = MESSAGES.stdout.type;

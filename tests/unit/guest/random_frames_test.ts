@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ExecFlag, FrameFlag, MESSAGES } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
 import { type SeededRandom, seededRandom } from "../../support/random.ts";
 
 const ROUNDS = 20;

@@ -6,8 +6,8 @@ import {
   STREAM_WINDOW_BYTES,
   WireError,
 } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem, processEnd } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 /** As in `guest/limits.h`. */

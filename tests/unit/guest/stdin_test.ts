@@ -6,8 +6,8 @@ import {
   STREAM_WINDOW_BYTES,
   WireError,
 } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
 
 const skip = nativeAgentProblem;
 const PIPE = { flags: ExecFlag.stdinPipe };

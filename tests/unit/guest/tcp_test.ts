@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { FrameFlag, MESSAGES, SESSIONS_MAX, STREAM_WINDOW_BYTES } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const options = { skip: nativeAgentProblem };

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { MESSAGES } from "../../../src/agent/protocol.ts";
+import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
-import { NativeAgent, nativeAgentProblem } from "../../support/native_agent.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const options = { skip: nativeAgentProblem };

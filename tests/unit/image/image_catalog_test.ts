@@ -7,7 +7,7 @@ import { MicrosandboxError } from "../../../src/base/errors.ts";
 import { Image, registerImageUsage } from "../../../src/image/store/image.ts";
 import { resolveImage } from "../../../src/image/store/resolve_image.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { digestOf, TestRegistry } from "../../support/registry_server.ts";
+import { digestOf, TestRegistry } from "../../support/oci/server.ts";
 import { addApp, assertClean, BASE, CONFIG, hasCode, resolve, TOP } from "./store_fixture.ts";
 import { buildTar } from "./tar_builder.ts";
 import { showImage } from "./trees.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { BODY_ATTEMPTS_MAX } from "../../../src/image/oci/registry_http.ts";
 import { test } from "../../support/harness.ts";
-import { clientOf, HASTY } from "../../support/registry_client.ts";
-import { TestRegistry } from "../../support/registry_server.ts";
+import { clientOf, HASTY } from "../../support/oci/client.ts";
+import { TestRegistry } from "../../support/oci/server.ts";
 
 const MANIFEST = { schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json" };
 

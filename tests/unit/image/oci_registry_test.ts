@@ -13,8 +13,8 @@ import {
   RETRY_AFTER_MS_MAX,
 } from "../../../src/image/oci/registry_http.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { clientOf, HASTY } from "../../support/registry_client.ts";
-import { digestOf, TestRegistry } from "../../support/registry_server.ts";
+import { clientOf, HASTY } from "../../support/oci/client.ts";
+import { digestOf, TestRegistry } from "../../support/oci/server.ts";
 
 const BLOB = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 31) & 0xff);
 

@@ -8,7 +8,7 @@ import {
   type ResolveImageOptions,
   resolveImage,
 } from "../../../src/image/store/resolve_image.ts";
-import type { TestRegistry } from "../../support/registry_server.ts";
+import type { TestRegistry } from "../../support/oci/server.ts";
 import { buildTar, type TarBuilderMember } from "./tar_builder.ts";
 
 export const BASE: TarBuilderMember[] = [

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { resolveImage } from "../../../src/image/store/resolve_image.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { TestRegistry } from "../../support/registry_server.ts";
+import { TestRegistry } from "../../support/oci/server.ts";
 import { buildTar } from "./tar_builder.ts";
 
-const SCRIPT = new URL("../../support/pull_image.ts", import.meta.url);
+const SCRIPT = new URL("../../support/oci/pull_image.ts", import.meta.url);
 const LAYER = buildTar({ name: "file", data: new Uint8Array(100_000) });
 
 function startPull(home: string, reference: string): ChildProcess {

@@ -20,7 +20,7 @@ import { ImageStore } from "../../../src/image/store/image_store.ts";
 import { isLocalImage, resolveImage } from "../../../src/image/store/resolve_image.ts";
 import { SETTLING_MS } from "../../../src/image/store/source_key.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { digestOf, TestRegistry } from "../../support/registry_server.ts";
+import { digestOf, TestRegistry } from "../../support/oci/server.ts";
 import { addApp, assertClean, BASE, hasCode, resolve, TOP } from "./store_fixture.ts";
 import { buildTar } from "./tar_builder.ts";
 import { showImage } from "./trees.ts";

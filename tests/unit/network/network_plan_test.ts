@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { macBytes } from "../../../src/network/mac_address.ts";
 import { macOf, planTapNetwork, planUserNetwork, tapNameOf } from "../../../src/network/network_plan.ts";
-import { passtArguments } from "../../../src/vmm/network_passt.ts";
+import { passtArguments } from "../../../src/vmm/network/passt.ts";
 import { test } from "../../support/harness.ts";
 
 test("macOf() gives a locally administered unicast address, the same for the same sandbox only", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { findProgram } from "../../../src/platform/program.ts";
+import { findProgram } from "../../../src/platform/find_program.ts";
 import { test } from "../../support/harness.ts";
 
 const MODULE = new URL("../../../src/network/tap_checks.ts", import.meta.url).href;

@@ -9,10 +9,10 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { NetworkError, NetworkPrivilegeError } from "../../../src/network/errors.ts";
 import { lowerTap } from "../../../src/network/tap_device.ts";
-import { findProgram } from "../../../src/platform/program.ts";
+import { findProgram } from "../../../src/platform/find_program.ts";
 import { FakeProgram } from "../../support/fake_program.ts";
 import { test } from "../../support/harness.ts";
-import { namespaceProblem } from "../../support/network_namespace.ts";
+import { namespaceProblem } from "../../support/vm/network_namespace.ts";
 
 const DEVICE_MODULE = new URL("../../../src/network/tap_device.ts", import.meta.url).href;
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { SandboxCore } from "../../../src/sandbox/core.ts";
-import { destroy } from "../../../src/sandbox/lifecycle.ts";
+import { destroy } from "../../../src/backend/local/lifecycle.ts";
+import { SandboxCore } from "../../../src/backend/local/local_sandbox.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/registry_home.ts";
+import { RegistryHome } from "../../support/home/state_home.ts";
 
 /** A sandbox that does not run, and what somebody else does once its destruction has begun. */
 function stopped(home: RegistryHome, meanwhile: (core: SandboxCore) => Promise<void>): SandboxCore {

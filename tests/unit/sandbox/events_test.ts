@@ -7,9 +7,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AbortedError, InvalidConfigError, Sandbox, type SandboxEvent } from "../../../mod.ts";
-import { Registry } from "../../../src/registry/registry.ts";
+import { Registry } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/registry_home.ts";
+import { RegistryHome } from "../../support/home/state_home.ts";
 
 /** More than any pid that Linux gives. */
 const NO_PROCESS = { pid: 2 ** 30, startTime: "1.none" };

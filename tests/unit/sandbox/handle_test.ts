@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Sandbox, type SandboxStatus } from "../../../mod.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/registry_home.ts";
+import { RegistryHome } from "../../support/home/state_home.ts";
 
 test("SandboxHandle.connectWithTimeout() refuses times that no timer can wait", async () => {
   using home = new RegistryHome();

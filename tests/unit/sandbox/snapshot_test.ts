@@ -10,12 +10,12 @@ import {
   SnapshotIntegrityError,
   SnapshotNotFoundError,
 } from "../../../mod.ts";
-import { sandboxDirectory } from "../../../src/sandbox/directories.ts";
-import { copySourceDisk, openSource } from "../../../src/sandbox/snapshot_source.ts";
+import { sandboxDirectory } from "../../../src/backend/local/sandbox_directories.ts";
+import { copySourceDisk, openSource } from "../../../src/backend/local/snapshot_source.ts";
 import { UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
 import type { StoredSnapshot } from "../../../src/snapshot/store.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/registry_home.ts";
+import { RegistryHome } from "../../support/home/state_home.ts";
 import { makeDisk } from "../snapshot/disks.ts";
 
 const DISK_MIB = 64;

@@ -1,0 +1,72 @@
+/**
+ * What a VM host process is told to boot: a stored config, with the files and programs of this machine.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { MiB } from "../../base/bytes.ts";
+import type { NetworkPlan } from "../../network/network_plan.ts";
+import type { SandboxConfig } from "../../options/sandbox_options.ts";
+import { removalPath } from "../../platform/staging.ts";
+import type { Registry } from "../../state/state_store.ts";
+import type { BootRequest } from "../../vmm/host_protocol.ts";
+import type { ChosenEngine } from "./choose_engine.ts";
+import { logDirectory, sandboxDirectory } from "./sandbox_directories.ts";
+import { UPPER_NAME } from "./staged_disk.ts";
+
+/** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
+const OWN_STOP_GRACE_MS = 10_000;
+
+/** Where everything of a boot comes from. */
+export interface BootSources {
+  readonly registry: Registry;
+  readonly config: SandboxConfig;
+  readonly engine: ChosenEngine;
+  /** Paths of disks that sandboxes share. */
+  readonly bootDisk: string;
+  readonly imagePath: string;
+}
+
+/** What to boot for the sandbox `id`, whose config is stored. */
+export function bootRequest(
+  { registry, config, engine, bootDisk, imagePath }: BootSources,
+  id: string,
+  network: NetworkPlan | undefined,
+): Omit<BootRequest, "type"> {
+  const { name, hostname } = config;
+  return {
+    cpus: config.cpus,
+    memoryMiB: config.memoryMiB,
+    kvm: engine.kvm,
+    disks: [
+      { id: "boot", path: bootDisk, readOnly: true },
+      { id: "image", path: imagePath, readOnly: true },
+      {
+        id: "upper",
+        path: join(sandboxDirectory(registry.home, name), UPPER_NAME),
+        readOnly: false,
+        sizeBytes: config.diskMiB * MiB,
+      },
+    ],
+    guest: {
+      imageDevice: "/dev/vdb",
+      imageType: "erofs",
+      upperDevice: "/dev/vdc",
+      hostname,
+      hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
+      resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
+    },
+    logDirectory: logDirectory(registry.home, name),
+    bootTimeoutMs: config.bootTimeoutMs,
+    stopGraceMs: OWN_STOP_GRACE_MS,
+    limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
+    hangTimeoutMs: config.hangTimeoutMs,
+    network,
+    ports: config.ports,
+    removeAtEnd: config.ephemeral
+      ? { from: sandboxDirectory(registry.home, name), to: removalPath(registry.home, id) }
+      : undefined,
+    libkrunfwPath: engine.libkrunfw,
+    qemuPath: engine.qemu,
+  };
+}

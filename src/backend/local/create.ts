@@ -1,0 +1,350 @@
+/**
+ * From options to a running VM: creating a sandbox, and starting one that exists.
+ *
+ * Everything that can be refused is refused before anything is made; what is made on the way is taken back if a later
+ * step fails.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { MiB } from "../../base/bytes.ts";
+import { ensureBootDisk } from "../../image/boot_disk.ts";
+import { formatExt4 } from "../../image/ext4.ts";
+import type { RegistryOptions } from "../../image/oci/registry_client.ts";
+import type { PullProgressListener } from "../../image/progress.ts";
+import type { ImageBuildLimits } from "../../image/store/image_builder.ts";
+import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
+import { withImageLabels } from "../../options/labels.ts";
+import {
+  type CreateRequest,
+  checkSandboxName,
+  parseSandboxOptions,
+  parseStoredConfig,
+  type SandboxConfig,
+  type SandboxOptions,
+} from "../../options/sandbox_options.ts";
+import { homePaths } from "../../platform/home.ts";
+import { ownProcess } from "../../platform/process_identity.ts";
+import type { StoredSnapshot } from "../../snapshot/store.ts";
+import {
+  isGone,
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxStillRunningError,
+} from "../../state/errors.ts";
+import type { BootKey, Registry, SandboxRecord } from "../../state/state_store.ts";
+import { isLive } from "../../state/status.ts";
+import type { BootStep, ClaimRequest } from "../../vmm/host_protocol.ts";
+import { type LaunchedVm, launchVm } from "../../vmm/launch/launch_vm.ts";
+import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
+import { type BootSources, bootRequest } from "./boot_request.ts";
+import { chooseEngine } from "./choose_engine.ts";
+import { openRegistry, reconcile, SandboxCore, sweepLeftovers } from "./local_sandbox.ts";
+import { discardCreation } from "./sandbox_directories.ts";
+import {
+  copySourceDisk,
+  openSource,
+  resolveSourceImage,
+  type SourceImage,
+  sourceConfig,
+} from "./snapshot_source.ts";
+import { StagedDisk } from "./staged_disk.ts";
+
+/** How one call to create or start a sandbox behaves. */
+export interface BootCallOptions extends ImageBuildLimits {
+  /** Aborting undoes what was begun. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each step that is reached. Milliseconds count from the call. */
+  readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
+  /** Told how the pull or the conversion of the image gets on. */
+  readonly onPullProgress?: PullProgressListener | undefined;
+  /** How to reach the image's registry. Not stored with the sandbox, as it may hold secrets. */
+  readonly registry?: RegistryOptions | undefined;
+  /** Platform of the image, e.g. `"linux/amd64"`. @default Linux on this machine's processor */
+  readonly platform?: string | undefined;
+}
+
+/** The steps of a creation, in order. */
+export type CreateStep = "image" | BootStep;
+
+/** A sandbox that was just booted. */
+export interface BootedSandbox {
+  readonly core: SandboxCore;
+  readonly config: SandboxConfig;
+  readonly vm: LaunchedVm;
+  readonly detached: boolean;
+}
+
+/** Other processes may create the same name as often as we make room for it. */
+const REPLACE_ATTEMPTS_MAX = 5;
+
+/** Other processes may start and stop a sandbox as often while we are about to. */
+const START_ATTEMPTS_MAX = 5;
+
+/** What a creation is told by a caller of ours. */
+export interface CreationKey {
+  /** Nobody else's. */
+  readonly id?: string | undefined;
+  /** The id of the snapshot that `fromSnapshot` stands for: another may have its name by now. */
+  readonly snapshotId?: string | undefined;
+}
+
+/** See `Sandbox.create()`. */
+export async function createSandbox(
+  options: SandboxOptions,
+  call: BootCallOptions = {},
+  { id = randomUUID(), snapshotId }: CreationKey = {},
+): Promise<BootedSandbox> {
+  const begin = performance.now();
+  const request = parseSandboxOptions(options);
+  const registry = openRegistry();
+  if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
+  checkNetworkHost(registry, request.config.network);
+  const engine = await chooseEngine(request.config.engine);
+  sweepLeftovers(registry);
+  const claimed = new Set<string>();
+  try {
+    const snapshot =
+      request.fromSnapshot === undefined
+        ? undefined
+        : openSource(registry.home, request.fromSnapshot, snapshotId);
+    const making = [
+      ensureBootDisk(homePaths(registry.home).bootDisks),
+      obtainImage(registry, request, snapshot, call, claimed),
+    ] as const;
+    await Promise.allSettled(making); // a creation that is refused leaves nothing at work
+    const [bootDisk, image] = await Promise.all(making);
+    call.onStep?.("image", performance.now() - begin);
+    const config: SandboxConfig = {
+      ...request.config,
+      ...(snapshot === undefined ? {} : sourceConfig(snapshot)),
+      imageConfig: imageDefaults(image),
+      labels: withImageLabels(request.config.labels, image.config.labels ?? {}),
+    };
+    const boot: BootInputs = {
+      registry,
+      config,
+      engine,
+      bootDisk,
+      imagePath: image.erofsPath,
+      snapshot,
+      call,
+      begin,
+    };
+    return await bootInFreeName(boot, request, { id, imageDigest: image.digest });
+  } finally {
+    for (const digest of claimed) registry.releaseImage(digest, ownProcess());
+  }
+}
+
+/** The image's disk. Digests that are noted as used on the way are added to `claimed`. */
+function obtainImage(
+  registry: Registry,
+  { config, pullPolicy }: CreateRequest,
+  snapshot: StoredSnapshot | undefined,
+  call: BootCallOptions,
+  claimed: Set<string>,
+): Promise<SourceImage> {
+  const claim = (digest: string) => {
+    if (claimed.has(digest)) return;
+    registry.claimImage(digest, ownProcess());
+    claimed.add(digest);
+  };
+  const resolve = (reference: string) =>
+    resolveImage(reference, {
+      home: registry.home,
+      pullPolicy,
+      platform: call.platform,
+      registry: call.registry,
+      parallelDownloads: call.parallelDownloads,
+      maxUnpackedBytes: call.maxUnpackedBytes,
+      signal: call.signal,
+      onProgress: call.onPullProgress,
+      claim,
+    });
+  if (snapshot === undefined) return resolve(config.image);
+  claim(snapshot.descriptor.image.digest); // the snapshot may be removed, and what only it used be pruned
+  return resolveSourceImage(registry.home, snapshot, resolve);
+}
+
+/** Boots under a name that is free, or is made so if the caller wants to replace what has it. */
+async function bootInFreeName(
+  boot: BootInputs,
+  request: CreateRequest,
+  key: NewSandboxKey,
+): Promise<BootedSandbox> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if (request.replaceGraceMs !== undefined)
+        await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
+      return await bootNew(boot, request, key);
+    } catch (error) {
+      const isRaceLost = request.replaceGraceMs !== undefined && isOthersDoing(error);
+      if (!isRaceLost || attempt === REPLACE_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Somebody else has created, replaced, started or removed a sandbox of that name at the same moment. */
+function isOthersDoing(error: unknown): boolean {
+  return (
+    error instanceof SandboxAlreadyExistsError || error instanceof SandboxStillRunningError || isGone(error)
+  );
+}
+
+function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
+  const { entrypoint, cmd, env, workingDir, user, labels = {} } = config;
+  return { entrypoint, cmd, env, workingDir, user, labels: withImageLabels({}, labels) };
+}
+
+/** How a sandbox that exists is booted. */
+export interface StartOptions extends BootCallOptions {
+  /** Whether it outlives this process. @default {false} */
+  readonly detached?: boolean | undefined;
+}
+
+/** Boots the sandbox of that name, which is stopped or has crashed. */
+export async function startSandbox(name: string, options: StartOptions = {}): Promise<BootedSandbox> {
+  checkSandboxName(name);
+  return await startCore((await SandboxCore.get(name)).core, options);
+}
+
+/** Boots this very sandbox, which is stopped or has crashed. */
+export async function startCore(core: SandboxCore, options: StartOptions = {}): Promise<BootedSandbox> {
+  const begin = performance.now();
+  for (let attempt = 1; ; attempt++) {
+    const record = await core.record();
+    if (isLive(record.status)) throw new SandboxStillRunningError(core.name, "start");
+    await core.settle(record); // two VMs must never have the same disk
+    try {
+      return await bootAgain(core, record, options, begin);
+    } catch (error) {
+      if (!(error instanceof SandboxStillRunningError)) throw error;
+      const { status, bootNumber } = await core.record(); // if it is gone by now, that says more
+      const isOthersOver = !isLive(status) && bootNumber !== record.bootNumber;
+      if (!isOthersOver || attempt === START_ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+async function bootAgain(
+  core: SandboxCore,
+  record: SandboxRecord,
+  options: StartOptions,
+  begin: number,
+): Promise<BootedSandbox> {
+  const { registry } = core;
+  const config = parseStoredConfig(record.configJson);
+  checkNetworkHost(registry, config.network);
+  const engine = await chooseEngine(config.engine);
+  const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
+  const imagePath = findStoredDisk(registry.home, record.imageDigest);
+  const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
+  const detached = options.detached ?? false;
+  const last = { id: record.id, bootNumber: record.bootNumber };
+  const vm = await launch(boot, { kind: "start", last }, detached, async () => {});
+  return { core, config, vm, detached };
+}
+
+interface BootInputs extends BootSources {
+  /** What the disk of a new sandbox is a copy of; without, it is empty. */
+  readonly snapshot?: StoredSnapshot | undefined;
+  readonly call: BootCallOptions;
+  readonly begin: number;
+}
+
+/** What a new sandbox is, beside its config. */
+interface NewSandboxKey {
+  readonly id: string;
+  readonly imageDigest: string;
+}
+
+async function bootNew(
+  boot: BootInputs,
+  request: CreateRequest,
+  { id, imageDigest }: NewSandboxKey,
+): Promise<BootedSandbox> {
+  const { registry, config } = boot;
+  const sandbox = {
+    kind: "create",
+    id,
+    name: config.name,
+    configJson: JSON.stringify(config),
+    imageDigest,
+    labels: config.labels,
+  } as const;
+  // The disk is made while the VM host process starts: neither needs the other.
+  await using disk = new StagedDisk(registry, (path) => makeUpper(boot, path));
+  try {
+    const vm = await launch(boot, sandbox, request.detached, (key) => disk.place(key, config.name));
+    return {
+      core: new SandboxCore(registry, { id, name: config.name }),
+      config,
+      vm,
+      detached: request.detached,
+    };
+  } catch (error) {
+    const host = registry.findById(id)?.host;
+    discardCreation(registry, { id, name: config.name }, String(error));
+    await settleNetwork(registry, { id, host });
+    throw error;
+  }
+}
+
+function launch(
+  boot: BootInputs,
+  sandbox: ClaimRequest["sandbox"],
+  detached: boolean,
+  placeDisks: (key: BootKey) => Promise<void>,
+): Promise<LaunchedVm> {
+  const { registry, config, engine, call, begin } = boot;
+  const spawnedAt = performance.now();
+  return launchVm({
+    name: config.name,
+    claim: { home: registry.home, sandbox, engine: engine.engine, detached },
+    libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
+    bootTimeoutMs: config.bootTimeoutMs,
+    prepare: async (key) => {
+      await placeDisks(key);
+      const holder = registry.findById(key.id)?.host;
+      if (holder === undefined) throw new SandboxNotFoundError(config.name); // its host was killed, and somebody has looked
+      // Held by the VM host process, so that it ends with that.
+      return bootRequest(boot, key.id, planNetwork(registry, config.network, key.id, holder));
+    },
+    signal: call.signal,
+    onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
+  });
+}
+
+/** The disk of a new sandbox: empty, or a copy. */
+async function makeUpper({ registry, config, call, snapshot }: BootInputs, path: string): Promise<void> {
+  if (snapshot === undefined) await formatUpper(path, config.diskMiB, call.signal);
+  else await copySourceDisk(registry.home, snapshot, path, call.signal);
+}
+
+async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | undefined): Promise<void> {
+  await formatExt4({
+    path,
+    sizeBytes: sizeMiB * MiB,
+    label: "msb-upper",
+    directories: [{ path: "upper" }, { path: "work" }],
+    timestampSeconds: Math.floor(Date.now() / 1000),
+    signal,
+  });
+}
+
+async function refuseExisting(registry: Registry, name: string): Promise<void> {
+  const found = registry.find(name);
+  if (found !== undefined && (await reconcile(registry, found)) !== undefined)
+    throw new SandboxAlreadyExistsError(name);
+}
+
+/** Makes room for a new sandbox of that name. */
+async function vacate(registry: Registry, name: string, graceMs: number): Promise<void> {
+  const found = registry.find(name);
+  const record = found === undefined ? undefined : await reconcile(registry, found);
+  if (record === undefined) return;
+  const core = new SandboxCore(registry, record);
+  await core.stop(graceMs);
+  await core.removeIfThere();
+}

@@ -1,0 +1,370 @@
+/**
+ * One sandbox by its identity: what `Sandbox` and `SandboxHandle` have in common. Every look at the registry is checked
+ * against the VM host process, so that a row never says `running` of a VM that is gone.
+ *
+ * @module
+ */
+import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
+import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
+import { settlesWithin } from "../../base/settles_within.ts";
+import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
+import { homeDirectory } from "../../platform/home.ts";
+import { isRemovalBegun, sweepStaging } from "../../platform/staging.ts";
+import {
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "../../state/errors.ts";
+import { Registry, type SandboxRecord } from "../../state/state_store.ts";
+import { isLive, LIVE_STATUSES } from "../../state/status.ts";
+import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../../vmm/run_directory/dead_boot.ts";
+import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
+import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_liveness.ts";
+import { discard, discardCreation, finishRemovals, logDirectory } from "./sandbox_directories.ts";
+import { SharedConnection } from "./shared_connection.ts";
+
+/** Grace of `stop()`, in milliseconds. */
+export const STOP_GRACE_MS = 10_000;
+/** What a stop may take beyond its grace before the VM is killed: the flush, and the end of the VM. */
+const STOP_OVERHEAD_MS = 15_000;
+/** How long a kill may take: the kernel has to end a process. */
+const KILL_TIMEOUT_MS = 5_000;
+/** What of that a VM host process gets for its last records, before it is ended from outside. */
+const LAST_RECORDS_MS = 1_000;
+/** How long a VM host process may take to greet who wants a stop, before it gets a signal instead. */
+const GREET_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** What a VM may need to disappear after its sandbox is `stopped`. */
+const SETTLE_TIMEOUT_MS = 10_000;
+const EXIT_POLL_MS = 10;
+
+const registries = new Map<string, Registry>();
+/**
+ * By sandbox and home. However many handles a program has of a sandbox, it takes one of the few connections that a VM host
+ * process serves.
+ */
+const connections = new Map<string, SharedConnection<AgentClient>>();
+
+/** The registry of the home in use. */
+export function openRegistry(): Registry {
+  return registryOf(homeDirectory());
+}
+
+export function registryOf(home: string): Registry {
+  let registry = registries.get(home);
+  if (registry === undefined) {
+    registry = new Registry(home);
+    registries.set(home, registry);
+  }
+  return registry;
+}
+
+/** A sandbox's record as it truly is; `undefined` if nothing is left of it. */
+export async function reconcile(
+  registry: Registry,
+  record: SandboxRecord,
+): Promise<SandboxRecord | undefined> {
+  if (!isLive(record.status)) {
+    if (hasHost(record)) return record;
+    clearRunDirectory(registry, record);
+    if (!isRemovalBegun(registry.home, record.id) && !isEphemeral(record)) return record;
+    discard(registry, record); // whoever began it, or was about to, was killed
+    await settleNetwork(registry, record);
+    return registry.findById(record.id);
+  }
+  if (await isAlive(record)) return record;
+  const now = registry.findById(record.id);
+  // It may have ended in order, or been started again, while we looked.
+  if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
+  if (now.status === "creating" && now.bootNumber === 1) {
+    // Never finished: as if it had never been.
+    discardCreation(registry, now, "the process that created it ended");
+  } else {
+    const reason = crashReason("the VM ended without a word", now.runDirectory ?? "");
+    registry.transition(now, "crashed", { reason });
+  }
+  new SandboxCore(registry, now).bury(now);
+  await settleNetwork(registry, now); // of an ephemeral sandbox nobody looks again
+  return registry.findById(record.id);
+}
+
+/** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
+function clearRunDirectory(registry: Registry, { id, name, status, runDirectory }: SandboxRecord): void {
+  if (runDirectory === undefined) return;
+  const logs = { directory: logDirectory(registry.home, name), sandboxId: id };
+  buryBoot(runDirectory, logs, status === "stopped" ? "stopped" : "crashed");
+  releaseEnded(registry, id);
+}
+
+/** Whether nothing is to be left of it once it has ended. Asked at each look, which no other field may keep from coming. */
+function isEphemeral({ configJson }: SandboxRecord): boolean {
+  const config: unknown = JSON.parse(configJson);
+  return typeof config === "object" && config !== null && "ephemeral" in config && config.ephemeral === true;
+}
+
+/** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
+export async function reconcileLive(registry: Registry): Promise<void> {
+  const live = registry.list({ statuses: LIVE_STATUSES });
+  // A process that is there is enough here: whoever wants to use it connects, and then sees more.
+  const suspects = live.filter((record) => !hasHost(record));
+  await Promise.all(suspects.map((record) => reconcile(registry, record)));
+}
+
+/** Clears away what processes had begun that were killed on the way. */
+export function sweepLeftovers(registry: Registry): void {
+  sweepStaging(registry.home);
+  finishRemovals(registry);
+  sweepLeases(registry);
+  sweepRunDirectories(
+    registry.home,
+    () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),
+  );
+}
+
+/** One sandbox, for good: a namesake that replaces it is another. */
+export class SandboxCore {
+  readonly registry: Registry;
+  readonly id: string;
+  readonly name: string;
+  constructor(registry: Registry, record: { readonly id: string; readonly name: string }) {
+    this.registry = registry;
+    this.id = record.id;
+    this.name = record.name;
+  }
+
+  /** @throws {SandboxNotFoundError} if no sandbox has that name. */
+  static async get(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
+    const found = await SandboxCore.find(name);
+    if (found === undefined) throw new SandboxNotFoundError(name);
+    return found;
+  }
+
+  /** Like {@linkcode get}, with `undefined` if no sandbox has that name. */
+  static async find(name: string): Promise<{ core: SandboxCore; record: SandboxRecord } | undefined> {
+    const registry = openRegistry();
+    const found = registry.find(name);
+    const record = found === undefined ? undefined : await reconcile(registry, found);
+    return record === undefined ? undefined : { core: new SandboxCore(registry, record), record };
+  }
+
+  /**
+   * The record as it is now.
+   *
+   * @throws {SandboxReplacedError} if another sandbox has the name now.
+   * @throws {SandboxNotFoundError} if it was removed.
+   */
+  async record(): Promise<SandboxRecord> {
+    const record = await this.find();
+    if (record !== undefined) return record;
+    if (this.registry.find(this.name) !== undefined) throw new SandboxReplacedError(this.name);
+    throw new SandboxNotFoundError(this.name);
+  }
+
+  /** The record as it is now; `undefined` if this sandbox is gone. */
+  async find(): Promise<SandboxRecord | undefined> {
+    const found = this.registry.findById(this.id);
+    return found === undefined ? undefined : await reconcile(this.registry, found);
+  }
+
+  /** The connection to the running VM: one for all of this process, kept while it lasts. */
+  async connect({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {}): Promise<AgentClient> {
+    const key = `${this.id} ${this.registry.home}`;
+    let shared = connections.get(key);
+    if (shared === undefined) {
+      shared = new SharedConnection(
+        (attempt) => this.openConnection({ timeoutMs: Number.POSITIVE_INFINITY, signal: attempt }),
+        () => connections.delete(key),
+      );
+      connections.set(key, shared);
+    }
+    return await shared.get({ timeoutMs, signal });
+  }
+
+  /** A connection of the caller's own, for the caller to close. */
+  async openConnection({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions): Promise<AgentClient> {
+    const record = await this.record();
+    if (!isLive(record.status) || record.runDirectory === undefined) {
+      const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };
+      throw new SandboxNotRunningError(this.name, record.status, reason);
+    }
+    const client = await this.#greet(record.runDirectory, timeoutMs, signal);
+    if (client.sandboxId === this.id) return client;
+    client.close();
+    throw new SandboxReplacedError(this.name);
+  }
+
+  /** Connects; a sandbox that ended while we did is one that does not run, not one that cannot be spoken to. */
+  async #greet(
+    runDirectory: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<AgentClient> {
+    try {
+      return await AgentClient.connect(relayPath(runDirectory), { timeoutMs, signal });
+    } catch (cause) {
+      const { status } = await this.record();
+      throw isLive(status) ? cause : new SandboxNotRunningError(this.name, status, { cause });
+    }
+  }
+
+  /**
+   * Ends the sandbox in order; after `graceMs` and what flushing needs, by force. Resolves when the VM is gone. A
+   * sandbox that does not run is left as it is.
+   */
+  async stop(graceMs: number): Promise<void> {
+    checkGrace(graceMs);
+    if (graceMs === 0) return await this.kill();
+    const record = await this.record();
+    if (!isLive(record.status)) return;
+    const deadline = performance.now() + graceMs + STOP_OVERHEAD_MS;
+    const client = await this.#connectToEnd(GREET_TIMEOUT_MS);
+    client?.requestStop(graceMs);
+    if (client === undefined) terminateHost(record);
+    const restMs = deadline - performance.now();
+    const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, restMs), restMs);
+    if (!gone || (await isAlive(record))) await this.kill();
+    await this.find(); // if it ended without a word, it is noted as crashed now
+    await settleNetwork(this.registry, record);
+  }
+
+  /** Ends the VM at once. Resolves when it is gone. */
+  async kill(timeoutMs: number = KILL_TIMEOUT_MS): Promise<void> {
+    checkTimeout(timeoutMs);
+    const ended = await this.#beginKill(timeoutMs);
+    await ended?.();
+  }
+
+  /**
+   * Asks the VM host process to write its last records and end the VM at once; one that does not greet is killed. What
+   * comes back waits for the end, and kills one that hangs.
+   */
+  async #beginKill(timeoutMs: number): Promise<(() => Promise<void>) | undefined> {
+    const record = await this.record();
+    if (!isLive(record.status)) return undefined;
+    const begin = performance.now();
+    const patienceMs = Math.min(LAST_RECORDS_MS, timeoutMs / 2);
+    // One that boots greets nobody yet, and has nothing to lose.
+    const client = record.status === "creating" ? undefined : await this.#connectToEnd(patienceMs);
+    let noted: SandboxRecord | undefined;
+    const killNow = () => {
+      noted ??= this.#noteKilled(record);
+      killHost(record);
+    };
+    if (client === undefined) killNow();
+    else client.requestKill();
+    return async () => {
+      if (client !== undefined) {
+        const restMs = begin + patienceMs - performance.now();
+        const gone = await settlesWithin(client.holding(client.closed), restMs);
+        if (!gone || (await isAlive(record))) killNow();
+      }
+      if (!(await isDeadWithin(record, timeoutMs - patienceMs))) throw this.#hostIsThere(timeoutMs);
+      if (noted !== undefined) this.bury(noted);
+      await this.find();
+      await settleNetwork(this.registry, record);
+    };
+  }
+
+  /** A host process that is killed from outside says nothing: it is on purpose, which has to be said before it is seen. */
+  #noteKilled({ bootNumber }: SandboxRecord): SandboxRecord | undefined {
+    const now = this.registry.findById(this.id);
+    if (now === undefined || (now.status === "creating" && bootNumber === 1)) return undefined; // see reconcile()
+    const isNoted = this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
+    return isNoted ? this.registry.findById(this.id) : undefined;
+  }
+
+  /**
+   * Waits until nothing is left of the last boot of a sandbox that has ended. It is `stopped` a moment before its VM is
+   * gone, and lets go of its disk only then.
+   */
+  async settle(record: SandboxRecord): Promise<void> {
+    if (isLive(record.status)) return;
+    const deadline = performance.now() + SETTLE_TIMEOUT_MS;
+    while (hasHost(record)) {
+      if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
+      await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
+    }
+    clearRunDirectory(this.registry, record);
+    await settleNetwork(this.registry, record);
+  }
+
+  /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
+  async requestStop(graceMs: number): Promise<void> {
+    checkGrace(graceMs);
+    if (graceMs === 0) return await this.#requestKill();
+    const record = await this.record();
+    if (!isLive(record.status)) return;
+    const client = await this.#connectToEnd(GREET_TIMEOUT_MS);
+    if (client === undefined) terminateHost(record);
+    else client.requestStop(graceMs);
+  }
+
+  async #requestKill(): Promise<void> {
+    const ended = await this.#beginKill(KILL_TIMEOUT_MS);
+    ended?.().catch(() => {}); // nobody waits for it: whoever looks next sees what came of it
+  }
+
+  /**
+   * Asks the guest's agent of a running sandbox for a sign of life. If there is none in time, the sandbox is ended and
+   * noted as crashed.
+   *
+   * @returns Whether it answered.
+   */
+  async checkHealth(timeoutMs: number): Promise<boolean> {
+    checkTimeout(timeoutMs);
+    // An answer is a better sign of life than record() looks for; that is asked where there is none.
+    const record = this.registry.findById(this.id) ?? (await this.record());
+    if (record.status !== "running") return false;
+    try {
+      await (await this.connect({ timeoutMs })).ping(timeoutMs);
+      return true;
+    } catch (error) {
+      if ((await this.record()).status !== "running") return false; // it ended meanwhile
+      if (!(error instanceof TimeoutError)) throw error;
+    }
+    const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
+    this.registry.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
+    killHost(record);
+    if (!(await isDeadWithin(record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
+    this.bury(record);
+    await settleNetwork(this.registry, record);
+    return false;
+  }
+
+  /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
+  bury(record: SandboxRecord): void {
+    clearRunDirectory(this.registry, record);
+    if (isEphemeral(record)) discard(this.registry, this);
+  }
+
+  /** Deletes a sandbox that does not run, its disk and its logs included. */
+  async remove(): Promise<void> {
+    await this.#remove(await this.record());
+  }
+
+  /** Like {@linkcode remove}; a sandbox that is gone, as an ephemeral one is once it has ended, is what is wanted. */
+  async removeIfThere(): Promise<void> {
+    const record = await this.find();
+    if (record !== undefined) await this.#remove(record);
+  }
+
+  async #remove(record: SandboxRecord): Promise<void> {
+    await this.settle(record);
+    if (discard(this.registry, this) === "live") throw new SandboxStillRunningError(this.name, "remove");
+  }
+
+  /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */
+  async #connectToEnd(timeoutMs: number): Promise<AgentClient | undefined> {
+    try {
+      return await this.connect({ timeoutMs });
+    } catch (error) {
+      if (MicrosandboxError.is(error)) return undefined; // it does not greet: the caller takes other means
+      throw error;
+    }
+  }
+
+  #hostIsThere(timeoutMs: number): TimeoutError {
+    return new TimeoutError(`the VM host process of ${this.name} to end`, timeoutMs);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * One connection for many callers: made when the first asks, kept while it lasts and is good for more. Each waits for it
+ * in his own way, and whoever leaves disturbs nobody; when all have left, the attempt is given up.
+ *
+ * @module
+ */
+import { AbortedError, TimeoutError } from "../../base/errors.ts";
+
+/** How one caller waits for a connection. */
+export interface ConnectionWait {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What callers share. */
+export interface Shareable {
+  readonly closed: Promise<void>;
+  /** Whether it is so near its end that the next caller is to have another. */
+  readonly isUsedUp: boolean;
+  /** Ends it once nobody uses it any more. */
+  closeWhenIdle(): void;
+}
+
+interface Attempt<T> {
+  readonly connection: Promise<T>;
+  readonly abort: AbortController;
+  /** Once it is there. */
+  open: T | undefined;
+  waiting: number;
+}
+
+export class SharedConnection<T extends Shareable> {
+  readonly #open: (signal: AbortSignal) => Promise<T>;
+  readonly #onIdle: () => void;
+  #attempt: Attempt<T> | undefined;
+
+  /**
+   * `open` takes as long as it takes; aborting it is how it ends early. `onIdle` is told when there is no connection any
+   * more, and none is being made.
+   */
+  constructor(open: (signal: AbortSignal) => Promise<T>, onIdle: () => void = () => {}) {
+    this.#open = open;
+    this.#onIdle = onIdle;
+  }
+
+  /**
+   * @throws what kept the connection from being made.
+   * @throws {TimeoutError | AbortedError} for this caller alone.
+   */
+  async get(wait: ConnectionWait): Promise<T> {
+    if (wait.signal?.aborted) throw new AbortedError("connect to the sandbox", wait.signal.reason);
+    const attempt = this.#current() ?? this.#begin();
+    if (attempt.open !== undefined) return attempt.open;
+    attempt.waiting++;
+    try {
+      return await within(attempt.connection, wait);
+    } finally {
+      attempt.waiting--;
+      if (attempt.waiting === 0 && attempt.open === undefined) this.#giveUp(attempt);
+    }
+  }
+
+  #current(): Attempt<T> | undefined {
+    const open = this.#attempt?.open;
+    if (open?.isUsedUp !== true) return this.#attempt;
+    open.closeWhenIdle();
+    return undefined;
+  }
+
+  #begin(): Attempt<T> {
+    const abort = new AbortController();
+    const attempt: Attempt<T> = { connection: this.#open(abort.signal), abort, open: undefined, waiting: 0 };
+    this.#attempt = attempt;
+    const forget = () => this.#forget(attempt);
+    attempt.connection.then((connection) => {
+      attempt.open = connection;
+      return connection.closed.then(forget);
+    }, forget);
+    return attempt;
+  }
+
+  #giveUp(attempt: Attempt<T>): void {
+    attempt.abort.abort();
+    this.#forget(attempt);
+  }
+
+  #forget(attempt: Attempt<T>): void {
+    if (this.#attempt !== attempt) return;
+    this.#attempt = undefined;
+    this.#onIdle();
+  }
+}
+
+/** What `promise` comes to, if it does so in time. */
+async function within<T>(promise: Promise<T>, { timeoutMs, signal }: ConnectionWait): Promise<T> {
+  const left = Promise.withResolvers<never>();
+  const abort = () => left.reject(new AbortedError("connect to the sandbox", signal?.reason));
+  const late = () => left.reject(new TimeoutError("the VM host process to greet", timeoutMs));
+  const timer = setTimeout(late, timeoutMs);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, left.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The directory of a sandbox to come, with its writable disk: made while the VM host process starts, put in place in
+ * one step once the name is ours.
+ *
+ * @module
+ */
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { homePaths } from "../../platform/home.ts";
+import { stagingPath } from "../../platform/staging.ts";
+import type { BootKey, Registry } from "../../state/state_store.ts";
+import { sandboxDirectory } from "./sandbox_directories.ts";
+
+/** Name of the writable disk in a sandbox's directory. */
+export const UPPER_NAME = "upper.ext4";
+
+export class StagedDisk implements AsyncDisposable {
+  readonly #registry: Registry;
+  readonly #path: string;
+  readonly #made: Promise<void>;
+
+  /** Begins at once; what `make` throws is thrown by {@linkcode place}. */
+  constructor(registry: Registry, make: (path: string) => Promise<void>) {
+    this.#registry = registry;
+    this.#path = stagingPath(registry.home);
+    mkdirSync(this.#path, { mode: 0o700 });
+    this.#made = make(join(this.#path, UPPER_NAME));
+    this.#made.catch(() => {}); // place() shows it, if it comes to that
+  }
+
+  /** Moves the directory to where the sandbox called `name` has it. @throws {SandboxNotFoundError} if it is not ours. */
+  async place(key: BootKey, name: string): Promise<void> {
+    await this.#made;
+    const place = sandboxDirectory(this.#registry.home, name);
+    mkdirSync(homePaths(this.#registry.home).sandboxes, { recursive: true, mode: 0o700 });
+    this.#registry.whileClaimed(key, () => {
+      rmSync(place, { recursive: true, force: true }); // nobody's: the name was free
+      renameSync(this.#path, place);
+    });
+  }
+
+  /** Removes what was not put in place. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#made.catch(() => {});
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+}

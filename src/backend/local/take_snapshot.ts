@@ -1,0 +1,171 @@
+/**
+ * Taking a snapshot of a sandbox's disk: of one that runs while its writes are held back, of one that does not as it is.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { AgentDisconnectedError } from "../../agent/errors.ts";
+import { CallLimit } from "../../base/call_limit.ts";
+import { AbortedError, TimeoutError, UnsupportedError } from "../../base/errors.ts";
+import { parseStoredConfig } from "../../options/sandbox_options.ts";
+import { CONTENT_ALGORITHM } from "../../snapshot/content_digest.ts";
+import { checkNameAndLabels, type SnapshotDescriptor, UPPER_NAME } from "../../snapshot/descriptor.ts";
+import { type DiskProgressListener, digestDisk } from "../../snapshot/disk_content.ts";
+import { type CopiedDisk, copyDisk } from "../../snapshot/disk_copy.ts";
+import { SnapshotAlreadyExistsError } from "../../snapshot/errors.ts";
+import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
+import { SandboxBusyError } from "../../state/errors.ts";
+import type { SandboxRecord } from "../../state/state_store.ts";
+import { isLive } from "../../state/status.ts";
+import { waitForStatus } from "./lifecycle.ts";
+import type { SandboxCore } from "./local_sandbox.ts";
+import { sandboxDirectory } from "./sandbox_directories.ts";
+
+/** How long the guest holds writes back without hearing from us, and how often it does. */
+const LEASE_MS = 30_000;
+const RENEWAL_MS = 10_000;
+/** How long writes may be held back in all. */
+const FREEZE_MS_MAX = 10 * 60_000;
+/** How long a sandbox may take to start or to stop before its disk can be copied. */
+const SETTLE_TIMEOUT_MS = 3 * 60_000;
+/** The sandbox may start or stop as often during a copy. */
+const ATTEMPTS_MAX = 5;
+/** errno(3) of the guest. */
+const EOPNOTSUPP = 95;
+
+/** What a snapshot is to be. */
+export interface TakeSnapshotOptions {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Whether it takes the place of a snapshot of the same name. @default {false} */
+  readonly force?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told how much of the disk has been copied. */
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/**
+ * @throws {InvalidConfigError | SnapshotAlreadyExistsError}
+ * @throws {SandboxNotFoundError | SandboxReplacedError} if the sandbox is gone.
+ * @throws {SandboxBusyError} if it was started and stopped all the time.
+ * @throws {TimeoutError | AbortedError | IoError}
+ */
+export async function takeSnapshot(core: SandboxCore, options: TakeSnapshotOptions): Promise<StoredSnapshot> {
+  checkNameAndLabels(options);
+  const { force = false } = options;
+  const store = new SnapshotStore(core.registry.home);
+  if (!force && store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
+  const staged = store.stage();
+  try {
+    const upper = join(staged, UPPER_NAME);
+    const { record, copied } = await copyUpper(core, upper, options);
+    const contentDigest = copied.contentDigest ?? (await digestDisk(upper, { signal: options.signal }));
+    const config = parseStoredConfig(record.configJson);
+    const descriptor: SnapshotDescriptor = {
+      version: 1,
+      name: options.name,
+      id: randomUUID(),
+      createdAt: new Date().toISOString(),
+      source: { name: core.name, id: core.id },
+      image: { digest: record.imageDigest, reference: config.image, config: config.imageConfig },
+      machine: { cpus: config.cpus, memoryMiB: config.memoryMiB },
+      upper: {
+        file: UPPER_NAME,
+        format: "raw",
+        fileSystem: "ext4",
+        sizeBytes: copied.sizeBytes,
+        integrity: { algorithm: CONTENT_ALGORITHM, digest: contentDigest },
+      },
+      labels: { ...options.labels },
+      parent: config.snapshotDigest ?? null,
+    };
+    return store.publish(staged, descriptor, { replace: force });
+  } finally {
+    rmSync(staged, { recursive: true, force: true }); // unless it is the snapshot by now
+  }
+}
+
+interface CopiedUpper {
+  readonly record: SandboxRecord;
+  readonly copied: CopiedDisk;
+}
+
+/** Copies the disk as it was at one moment. */
+async function copyUpper(core: SandboxCore, to: string, options: TakeSnapshotOptions): Promise<CopiedUpper> {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    const record = await waitForStatus(core, ["running", "paused", "stopped", "crashed"], {
+      timeoutMs: SETTLE_TIMEOUT_MS,
+      signal: options.signal,
+    });
+    const copied = isLive(record.status)
+      ? await copyFrozen(core, to, options)
+      : await copyAtRest(core, record, to, options);
+    if (copied !== undefined) return { record, copied };
+    rmSync(to, { force: true });
+  }
+  throw new SandboxBusyError(core.name, "take a snapshot of");
+}
+
+/** Of a sandbox that does not run. `undefined` if it was started meanwhile. */
+async function copyAtRest(
+  core: SandboxCore,
+  record: SandboxRecord,
+  to: string,
+  options: TakeSnapshotOptions,
+): Promise<CopiedDisk | undefined> {
+  await core.settle(record); // a VM that is being killed may still write
+  let copied: CopiedDisk;
+  try {
+    copied = await copyDisk({ ...options, from: upperOf(core), to });
+  } catch (error) {
+    await core.record(); // if it is gone by now, that says more
+    throw error;
+  }
+  // A start claims its boot number before the disk is touched.
+  const now = await core.record();
+  return now.bootNumber === record.bootNumber ? copied : undefined;
+}
+
+/** Of a running sandbox, whose writes wait meanwhile. `undefined` if it stopped. */
+async function copyFrozen(
+  core: SandboxCore,
+  to: string,
+  { signal, onProgress }: TakeSnapshotOptions,
+): Promise<CopiedDisk | undefined> {
+  using limit = new CallLimit({
+    timeoutMs: FREEZE_MS_MAX,
+    signal,
+    late: (timeoutMs) => new TimeoutError(`copy the disk of ${core.name}`, timeoutMs),
+    aborted: (reason) => new AbortedError("take a snapshot", reason),
+  });
+  let close = () => {};
+  let renewal: ReturnType<typeof setInterval> | undefined;
+  try {
+    // A connection of its own: when it closes, for whatever reason, writes go on.
+    const client = await core.openConnection({ signal: limit.signal });
+    close = () => client.close();
+    limit.onReached(close);
+    const held = await client.freeze(true, LEASE_MS);
+    if (!held.on && held.errno === EOPNOTSUPP)
+      throw new UnsupportedError(`Cannot hold back the writes of ${core.name}`, { hint: "stop it first" });
+    if (!held.on) return undefined;
+    renewal = setInterval(() => client.freeze(true, LEASE_MS).catch(() => {}), RENEWAL_MS); // the release tells
+    const copied = await copyDisk({ from: upperOf(core), to, signal: limit.signal, onProgress });
+    clearInterval(renewal);
+    const released = await client.freeze(false, 0);
+    return released.errno === 0 ? copied : undefined; // else a write may have come in between
+  } catch (error) {
+    if (limit.error !== undefined) throw limit.error;
+    if (error instanceof AgentDisconnectedError) return undefined;
+    throw error;
+  } finally {
+    clearInterval(renewal);
+    close();
+  }
+}
+
+function upperOf(core: SandboxCore): string {
+  return join(sandboxDirectory(core.registry.home, core.name), UPPER_NAME);
+}

@@ -1,0 +1,396 @@
+/**
+ * Many sandboxes, by id: for programs that hand them out, such as servers. It is a thin layer over what `Sandbox` uses,
+ * and keeps nothing of its own but the creations that are under way or have failed: all else is in the registry, where
+ * every other manager, process and `Sandbox` sees it.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { presentPlan, reserveAddress } from "../../backend/local/address_lease.ts";
+import { type CreationKey, createSandbox } from "../../backend/local/create.ts";
+import { destroy, setTimeLimits } from "../../backend/local/lifecycle.ts";
+import { openRegistry, reconcile, SandboxCore, STOP_GRACE_MS } from "../../backend/local/local_sandbox.ts";
+import { InvalidConfigError, messageOf } from "../../base/errors.ts";
+import { parseConfig } from "../../base/parse_config.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import type { NetworkConfig } from "../../network/network_plan.ts";
+import { hasLabels } from "../../options/labels.ts";
+import {
+  parseSandboxOptions,
+  parseStoredConfig,
+  type SandboxOptions,
+} from "../../options/sandbox_options.ts";
+import { ownProcess } from "../../platform/process_identity.ts";
+import {
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxStillRunningError,
+} from "../../state/errors.ts";
+import type { Registry, SandboxRecord } from "../../state/state_store.ts";
+import { isLive } from "../../state/status.ts";
+import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "../events.ts";
+import { Sandbox } from "../sandbox.ts";
+import { checkId, checkListing, checkRun } from "./check_input.ts";
+import * as checkpoints from "./checkpoints.ts";
+import { type Creation, summaryOf, warnOfFailure } from "./creation.ts";
+import { managedExec, outputChunks, startManaged } from "./output_chunks.ts";
+import { SandboxMap, stopAll } from "./sandbox_map.ts";
+import { type SpecDefaults, withDefaults } from "./spec_defaults.ts";
+import {
+  type CheckpointInfo,
+  type CheckpointOptions,
+  type ManagedExec,
+  type ManagedNetwork,
+  type ManagedRunOptions,
+  type ManagedState,
+  type OutputChunk,
+  type RestoreSpec,
+  type SandboxInfo,
+  type SandboxManagerConfig,
+  type SandboxSpec,
+  type SandboxSummary,
+  STATES,
+} from "./types.ts";
+
+/** Failed creations that are remembered; of more, the oldest are forgotten. */
+const FAILED_MAX = 1_000;
+
+const configSchema = z.strictObject({
+  defaults: z.record(z.string(), z.unknown()).optional(),
+  detached: z.boolean().default(true),
+  bootsMax: z.int().min(1).max(64).default(4),
+});
+
+/**
+ * Creates, watches and removes sandboxes, and runs programs in them.
+ *
+ * Sandboxes go on when the manager's process ends (unless `detached` is false), and a new manager finds all of them.
+ *
+ * @example
+ * ```ts
+ * await using manager = new SandboxManager({ defaults: { image: "alpine", memoryMiB: 256 } });
+ * const { id } = await manager.createSandbox({ labels: { job: "42" } });
+ * for await (const chunk of await manager.runInSandbox(id, { cmd: ["echo", "hello"] })) {
+ *   if (chunk.stream === "exit") console.log("exit code", chunk.exitCode);
+ * }
+ * await manager.removeSandbox(id, true);
+ * ```
+ */
+export class SandboxManager implements AsyncDisposable {
+  readonly #registry: Registry;
+  readonly #defaults: SpecDefaults;
+  readonly #detached: boolean;
+  readonly #boots: Semaphore;
+  readonly #creations = new Map<string, Creation>();
+  /** Those that end with this process. */
+  readonly #owned = new SandboxMap<Sandbox>((id) => isLive(this.#registry.findById(id)?.status ?? "stopped"));
+  /** One for each sandbox that was used, for its connection. */
+  readonly #cores = new SandboxMap<SandboxCore>((id) => this.#registry.findById(id) !== undefined);
+
+  /** @throws {InvalidConfigError} */
+  constructor(config: SandboxManagerConfig = {}) {
+    const { detached, bootsMax } = parseConfig(configSchema, config, "config");
+    this.#registry = openRegistry();
+    this.#defaults = config.defaults ?? {};
+    this.#detached = detached;
+    this.#boots = new Semaphore(bootsMax);
+  }
+
+  /**
+   * Begins to create a sandbox and returns at once: it is `starting`, and an event tells when it is `ready` or has
+   * `failed`. What can be refused without trying is refused here.
+   *
+   * @returns Its `id`, and the address of its network interface as `inspectSandbox()` tells it; `""` without one.
+   * @throws {InvalidConfigError}
+   * @throws {SandboxAlreadyExistsError} if the name is taken.
+   * @throws {NetworkExhaustedError} if no address is free in its network.
+   * @throws {NetworkPrivilegeError} if it asks for network mode `tap` and this process must not make network devices.
+   */
+  createSandbox(spec: SandboxSpec = {}): Promise<{ readonly id: string; readonly ip: string }> {
+    return this.#begin(spec);
+  }
+
+  async #begin(
+    spec: SandboxSpec,
+    snapshotId?: string,
+  ): Promise<{ readonly id: string; readonly ip: string }> {
+    const id = randomUUID();
+    const options = this.#options(id, spec);
+    const { config } = parseSandboxOptions(options);
+    const found = await SandboxCore.find(config.name);
+    // From here to the note of the creation nothing waits: of two calls with a name, one sees the other.
+    if (found !== undefined || this.#isBeingCreated(config.name))
+      throw new SandboxAlreadyExistsError(config.name);
+    const ip = reserveAddress(this.#registry, config.network, id);
+    const abort = new AbortController();
+    const creation: Creation = {
+      id,
+      ip,
+      config,
+      createdAt: new Date(),
+      abort,
+      settled: this.#boots
+        .run(() => this.#boot({ id, snapshotId }, options, abort.signal), abort.signal)
+        .catch((error: unknown) => this.#fail(id, error)),
+    };
+    this.#creations.set(id, creation);
+    return { id, ip };
+  }
+
+  /** @throws {SandboxNotFoundError | InvalidConfigError} */
+  async inspectSandbox(id: string): Promise<SandboxInfo> {
+    const record = await this.#find(id);
+    if (record !== undefined) return this.#infoOf(record);
+    const creation = this.#creations.get(id);
+    if (creation === undefined) throw new SandboxNotFoundError(id);
+    return {
+      ...summaryOf(creation),
+      image: creation.config.image,
+      cpus: creation.config.cpus,
+      memoryMiB: creation.config.memoryMiB,
+      network: this.#networkOf(id, creation.config.network),
+      readyAt: undefined,
+      lastExitedAt: undefined,
+      lastExitCode: undefined,
+      error: creation.error?.message,
+    };
+  }
+
+  /**
+   * All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`.
+   *
+   * @throws {InvalidConfigError} if there is no such state, or if that are no labels, or more than 64.
+   */
+  async listSandboxes(
+    state?: ManagedState,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<SandboxSummary[]> {
+    checkListing(state, labels);
+    const records = this.#registry.list({ labels });
+    const looked = await Promise.all(records.map((record) => reconcile(this.#registry, record)));
+    const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
+    const ids = new Set(known.map(({ id }) => id));
+    const others = [...this.#creations.values()]
+      .filter(({ id, config }) => !ids.has(id) && hasLabels(config.labels, labels))
+      .map(summaryOf);
+    return [...known, ...others]
+      .filter((summary) => state === undefined || summary.state === state)
+      .toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
+  }
+
+  /**
+   * Ends a sandbox in order, and by force after `timeoutMs`; 0 kills at once. One that is still booting is ended when it
+   * has booted. One that has ended is left as it is.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxNotRunningError} if it could not be created.
+   */
+  async stopSandbox(id: string, timeoutMs: number = STOP_GRACE_MS): Promise<void> {
+    const core = await this.#core(id);
+    await core.stop(timeoutMs);
+    this.#owned.delete(id);
+  }
+
+  /**
+   * Deletes a sandbox, its disk and logs included. With `force` it may run or be booting; it is killed.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxStillRunningError} if it runs, or is booting, without `force`.
+   */
+  async removeSandbox(id: string, force = false): Promise<void> {
+    const creation = this.#creations.get(id);
+    if (creation !== undefined && creation.error === undefined) {
+      if (!force) throw new SandboxStillRunningError(creation.config.name, "remove");
+      creation.abort.abort();
+      await creation.settled;
+    }
+    const record = await this.#find(id);
+    const failure = this.#creations.get(id);
+    if (record === undefined) {
+      if (failure === undefined) throw new SandboxNotFoundError(id);
+      this.#tell(failure, "removed", {}); // before it is forgotten: what throws here can be called again
+    } else {
+      const core = this.#coreOf(record);
+      if (force) await destroy(core, { force });
+      else await core.remove();
+    }
+    this.#creations.delete(id);
+    this.#forget(id);
+  }
+
+  /**
+   * Runs a program that reads nothing; waits for the sandbox if it is booting. The last chunk is `exit`. Cancelling the
+   * stream kills the program.
+   *
+   * @throws {SandboxNotFoundError}
+   * @throws {SandboxNotRunningError}
+   * @throws {InvalidConfigError}
+   * @throws {ExecFailedError} if it cannot be started.
+   */
+  async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
+    checkRun(options);
+    return outputChunks(await startManaged(await this.#core(id), options, "null"));
+  }
+
+  /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
+  async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
+    checkRun(options);
+    return managedExec(await startManaged(await this.#core(id), options, "pipe"));
+  }
+
+  /** How much longer a running sandbox may live, in milliseconds from now; `null`: without limit. */
+  async setTtl(id: string, ttlMs: number | null): Promise<void> {
+    await setTimeLimits(await this.#core(id), { maxDurationMs: ttlMs });
+  }
+
+  /**
+   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait meanwhile. Its memory is
+   * not kept.
+   *
+   * @param name Unique among the snapshots of the home. @default a name that nobody has
+   * @throws {SandboxNotFoundError | SnapshotAlreadyExistsError | InvalidConfigError}
+   * @throws {TimeoutError | AbortedError | IoError}
+   */
+  async checkpoint(id: string, name?: string, options?: CheckpointOptions): Promise<CheckpointInfo> {
+    return await checkpoints.take(await this.#core(id), name, options);
+  }
+
+  /**
+   * Begins to create a sandbox with a copy of a checkpoint's disk; any number of them may have the same. Returns at once,
+   * as {@linkcode createSandbox} does.
+   *
+   * @throws {SnapshotNotFoundError} if there is no such checkpoint.
+   * @throws {InvalidConfigError | SandboxAlreadyExistsError}
+   */
+  async restore(spec: RestoreSpec): Promise<{ readonly id: string; readonly ip: string }> {
+    return await this.#begin(checkpoints.restoredSpec(this.#registry.home, spec), spec.snapshotId);
+  }
+
+  /** The checkpoints of this home, those of `sandboxId` if given; the oldest first. The sandbox may be gone. */
+  async listCheckpoints(sandboxId?: string): Promise<CheckpointInfo[]> {
+    return checkpoints.list(this.#registry.home, sandboxId);
+  }
+
+  /** Deletes a checkpoint, its disk included. Sandboxes that were made from it stay. @throws {SnapshotNotFoundError} */
+  async deleteCheckpoint(snapshotId: string): Promise<void> {
+    checkpoints.remove(this.#registry.home, snapshotId);
+  }
+
+  /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
+  subscribeEvents(options: Omit<SandboxEventOptions, "follow"> = {}): ReadableStream<SandboxEvent> {
+    return sandboxEvents({ ...options, follow: true });
+  }
+
+  /** Takes back creations that are under way, and stops the sandboxes that are not detached. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const creations = [...this.#creations.values()];
+    for (const { abort } of creations) abort.abort();
+    await Promise.all(creations.map(({ settled }) => settled));
+    const owned = [...this.#owned.values()];
+    this.#owned.clear();
+    await stopAll(owned);
+  }
+
+  #options(id: string, spec: SandboxSpec): SandboxOptions {
+    const { ttlMs, name, image = "", ...options } = withDefaults(this.#defaults, spec);
+    if (ttlMs !== undefined && options.maxDurationMs !== undefined)
+      throw new InvalidConfigError([{ field: "ttlMs", problem: "must not be set beside maxDurationMs" }]);
+    const limit = ttlMs === undefined ? {} : { maxDurationMs: ttlMs, ephemeral: true };
+    return { ...options, ...limit, name: name ?? `sandbox-${id}`, image, detached: this.#detached };
+  }
+
+  #isBeingCreated(name: string): boolean {
+    return [...this.#creations.values()].some(
+      ({ config, error }) => config.name === name && error === undefined,
+    );
+  }
+
+  async #boot(
+    key: CreationKey & { readonly id: string },
+    options: SandboxOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
+    if (!this.#detached) this.#owned.set(key.id, sandbox);
+    this.#creations.delete(key.id);
+  }
+
+  #fail(id: string, error: unknown): void {
+    const creation = this.#creations.get(id);
+    const failure = error instanceof Error ? error : new Error(messageOf(error));
+    if (creation !== undefined) creation.error = failure; // first: what follows needs a registry that can be written
+    warnOfFailure("give an address back", () => this.#registry.leases.release(id, ownProcess()));
+    if (creation === undefined) return;
+    warnOfFailure("record that a creation failed", () => {
+      // If it got as far as the registry, that has told of it.
+      if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
+        this.#tell(creation, "failed", { error: failure.message });
+    });
+    const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
+    for (const { id: old } of failed.slice(0, -FAILED_MAX)) this.#creations.delete(old);
+  }
+
+  #tell({ id, config }: Creation, action: "failed" | "removed", attributes: Record<string, unknown>): void {
+    this.#registry.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
+  }
+
+  /** The sandbox, once it is in the registry. */
+  async #core(id: string): Promise<SandboxCore> {
+    const creation = this.#creations.get(id);
+    await creation?.settled;
+    const record = await this.#find(id);
+    if (record !== undefined) return this.#coreOf(record);
+    if (creation?.error === undefined) throw new SandboxNotFoundError(id);
+    throw new SandboxNotRunningError(creation.config.name, "failed", { cause: creation.error });
+  }
+
+  #coreOf(record: SandboxRecord): SandboxCore {
+    const core = this.#cores.get(record.id) ?? new SandboxCore(this.#registry, record);
+    this.#cores.set(record.id, core);
+    return core;
+  }
+
+  async #find(id: string): Promise<SandboxRecord | undefined> {
+    checkId(id);
+    const found = this.#registry.findById(id);
+    const record = found === undefined ? undefined : await reconcile(this.#registry, found);
+    if (record === undefined) this.#forget(id);
+    return record;
+  }
+
+  #forget(id: string): void {
+    this.#owned.delete(id);
+    this.#cores.delete(id);
+  }
+
+  #infoOf(record: SandboxRecord): SandboxInfo {
+    const { image, cpus, memoryMiB, network } = parseStoredConfig(record.configJson);
+    return {
+      ...this.#summaryOf(record),
+      image,
+      cpus,
+      memoryMiB,
+      network: this.#networkOf(record.id, network),
+      readyAt: record.readyAt,
+      lastExitedAt: record.idleAt,
+      lastExitCode: record.idleExitCode,
+      error: record.status === "crashed" ? record.statusReason : undefined,
+    };
+  }
+
+  #networkOf(id: string, network: NetworkConfig): ManagedNetwork | undefined {
+    const plan = presentPlan(this.#registry, network, id);
+    if (plan === undefined) return undefined;
+    const { mode, address: ipAddress, gateway, mac } = plan;
+    return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };
+  }
+
+  #summaryOf({ id, name, status, isBusy, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
+    const { network } = parseStoredConfig(configJson);
+    const state = status === "running" && isBusy ? "running" : STATES[status];
+    const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
+    return { id, name, state, labels, ipAddress, createdAt };
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * The VM host process's end of the guest's byte stream: the handshake, the control messages, and a way in and out for
+ * the frames of exec streams.
+ *
+ * @module
+ */
+import { decodeMessage, encodeMessage } from "../../agent/codec.ts";
+import { AgentHandshakeError } from "../../agent/errors.ts";
+import { type DecodedFrame, encodeFrame, type Frame, FrameDecoder } from "../../agent/frame.ts";
+import {
+  BootStage,
+  type Message,
+  type MessageFields,
+  PROTOCOL_VERSION,
+  type StandstillState,
+} from "../../agent/protocol.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import { TimeoutError } from "../../base/errors.ts";
+import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { NetworkError } from "../../network/errors.ts";
+import type { NetworkPlan } from "../../network/network_plan.ts";
+import type { UnixConnection } from "../../platform/unix_socket.ts";
+import type { GuestConfig } from "../host_protocol.ts";
+
+/** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** Token of the pings of this process's own: clients' have others. */
+export const WATCH_PING = 0xffff_ffff;
+
+/** The agent could not assemble the guest's root. */
+export class GuestBootError extends Error {
+  readonly stage: string;
+  readonly errno: number;
+
+  constructor({ stage, errno, message }: MessageFields<"bootFailed">) {
+    const name = Object.entries(BootStage).find(([, value]) => value === stage)?.[0] ?? String(stage);
+    super(`the guest's agent failed at ${name}: ${message} (errno ${errno})`);
+    this.stage = name;
+    this.errno = errno;
+  }
+}
+
+/** The connection to the agent of one VM. */
+export class AgentLink {
+  /** Resolves when the guest's end is gone. */
+  readonly closed: Promise<void>;
+  /** Frames of exec streams, and answers that no one here waits for. The payload is a view: copy it to keep it. */
+  onFrame: (frame: DecodedFrame) => void = () => {};
+  #signsOfLife = 0;
+  readonly #connection: UnixConnection;
+  readonly #decoder = new FrameDecoder();
+  readonly #waiting = new Map<Message["name"], (message: Message) => void>();
+  /** Those who wait for a `paused` or `frozen`, by the token of their question. */
+  readonly #answers = new Map<number, (answer: StandstillState) => void>();
+  #nextToken = 1;
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(connection: UnixConnection) {
+    this.#connection = connection;
+    this.closed = connection.closed;
+    this.#failed.promise.catch(() => {}); // seen by whoever waits for a message
+    connection.closed.then(() => this.#failed.reject(new AgentHandshakeError("The guest's agent hung up")));
+    connection.onData((chunk) => this.#receive(chunk));
+  }
+
+  /** Waits for the agent's first frame. */
+  async hello(): Promise<MessageFields<"hello">> {
+    const hello = await this.#next("hello");
+    if (hello.version !== PROTOCOL_VERSION) {
+      throw new AgentHandshakeError(
+        `The guest's agent speaks protocol ${hello.version}, not ${PROTOCOL_VERSION}`,
+      );
+    }
+    return hello;
+  }
+
+  /** Has the agent assemble the root and waits until exec works. @throws {GuestBootError} */
+  async boot(guest: GuestConfig): Promise<MessageFields<"ready">> {
+    const ready = this.#next("ready");
+    const failed = this.#next("bootFailed").then((fields) => Promise.reject(new GuestBootError(fields)));
+    this.#connection.send(encodeMessage("boot", 0, { ...guest, ...clockFields() }));
+    return await Promise.race([ready, failed]);
+  }
+
+  /** Gives the guest's network interface its address. @throws {NetworkError} */
+  async configureNetwork({ address, prefixBits, gateway, mtu }: NetworkPlan): Promise<void> {
+    const done = this.#next("netifDone");
+    this.#connection.send(encodeMessage("netif", 0, { address, prefixBits, gateway, mtu }));
+    const { errno, message } = await done;
+    if (errno !== 0) throw new NetworkError(`The guest cannot ${message} (errno ${errno})`);
+  }
+
+  /** Sets the guest's wall clock to the host's. */
+  syncClock(): void {
+    const { clockSeconds: seconds, clockNanoseconds: nanoseconds } = clockFields();
+    this.#connection.send(encodeMessage("clock", 0, { seconds, nanoseconds }));
+  }
+
+  /** Runs the guest's part of a stop; resolves when everything is on disk. */
+  async shutdown(graceMs: number, timeoutMs: number): Promise<MessageFields<"flushed">> {
+    this.#connection.send(encodeMessage("shutdown", 0, { graceMs }));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new TimeoutError("the guest to flush its writes", timeoutMs)),
+        Math.min(timeoutMs, TIMER_MS_MAX),
+      );
+    });
+    try {
+      return await Promise.race([this.#next("flushed"), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Stops all programs where they are, or lets them go on. Rejects if there is no answer in time. */
+  pause(on: boolean): Promise<StandstillState> {
+    return this.#ask((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
+  }
+
+  /** Brings all writes to the upper disk and holds new ones back, for `leaseMs`; or lets them go on. */
+  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+    return this.#ask((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+  }
+
+  /** See `WatchedAgent`. */
+  get signsOfLife(): number {
+    return this.#signsOfLife;
+  }
+
+  /** Has the guest say something. */
+  ping(): void {
+    this.#connection.send(encodeMessage("ping", 0, { token: WATCH_PING }));
+  }
+
+  /** Has the guest end the VM. */
+  go(): void {
+    this.#connection.send(encodeMessage("go", 0, {}));
+  }
+
+  /** Kills the sessions of a client that has left. */
+  clientGone(firstStream: number, lastStream: number): void {
+    this.#connection.send(encodeMessage("clientGone", 0, { firstStream, lastStream }));
+  }
+
+  /** Sends a frame of a stream of this process's own. */
+  send(frame: Bytes): void {
+    this.#connection.send(frame);
+  }
+
+  forward(frame: Frame): void {
+    this.#connection.send(encodeFrame(frame));
+  }
+
+  /** Bytes that the guest has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#connection.bufferedBytes;
+  }
+
+  drained(): Promise<void> {
+    return this.#connection.drained();
+  }
+
+  async #ask(question: (token: number) => Uint8Array): Promise<StandstillState> {
+    const token = this.#nextToken;
+    this.#nextToken = (token % 0xffff_ffff) + 1;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const answer = new Promise<StandstillState>((resolve, reject) => {
+      this.#answers.set(token, resolve);
+      const late = () => reject(new TimeoutError("the guest to stand still or go on", ANSWER_TIMEOUT_MS));
+      timer = setTimeout(late, ANSWER_TIMEOUT_MS);
+    });
+    this.#connection.send(question(token));
+    try {
+      return await Promise.race([answer, this.#failed.promise]);
+    } finally {
+      clearTimeout(timer);
+      this.#answers.delete(token);
+    }
+  }
+
+  #next<N extends Message["name"]>(name: N): Promise<MessageFields<N>> {
+    const arrived = new Promise<MessageFields<N>>((resolve) => {
+      this.#waiting.set(name, (message) => resolve(message.fields as MessageFields<N>));
+    });
+    return Promise.race([arrived, this.#failed.promise]);
+  }
+
+  #receive(chunk: Uint8Array): void {
+    this.#signsOfLife++;
+    try {
+      for (const frame of this.#decoder.feed(chunk)) {
+        if (frame.stream !== 0) this.onFrame(frame);
+        else this.#control(frame);
+      }
+    } catch (error) {
+      // Out of step: nothing after this can be trusted.
+      this.#failed.reject(error);
+      this.#connection.destroy();
+    }
+  }
+
+  #control(frame: DecodedFrame): void {
+    const message = decodeMessage(frame);
+    if (message === undefined) return; // a later agent may say more
+    if (message.name === "paused" || message.name === "frozen") {
+      const { token, on, errno } = message.fields;
+      return this.#answers.get(token)?.({ on: on !== 0, errno });
+    }
+    const waiting = this.#waiting.get(message.name);
+    if (waiting === undefined) return this.onFrame(frame);
+    this.#waiting.delete(message.name);
+    waiting(message);
+  }
+}
+
+function clockFields(): { clockSeconds: number; clockNanoseconds: number } {
+  const now = Date.now();
+  return { clockSeconds: Math.floor(now / 1000), clockNanoseconds: (now % 1000) * 1_000_000 };
+}

@@ -1,0 +1,226 @@
+/**
+ * Starts a VM host process and sees its VM through to the moment when the guest answers. All that the user's process
+ * knows of a running VM is what comes back from here.
+ *
+ * @module
+ */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { CallLimit } from "../../base/call_limit.ts";
+import {
+  AbortedError,
+  InternalError,
+  IoError,
+  MicrosandboxError,
+  type MicrosandboxErrorOptions,
+  TimeoutError,
+} from "../../base/errors.ts";
+import { TIMER_MS_MAX } from "../../base/timer.ts";
+import type { LibkrunOptions } from "../../ffi/libkrun.ts";
+import { PortInUseError } from "../../network/errors.ts";
+import { LineChild } from "../../platform/child.ts";
+import { runtimeCommand, runtimeEnvironment } from "../../platform/runtime.ts";
+import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../../state/errors.ts";
+import type { BootKey } from "../../state/state_store.ts";
+import { BootStartError } from "../errors.ts";
+import {
+  type BootRequest,
+  type BootStep,
+  type ClaimRequest,
+  type GuestTimes,
+  type HostReport,
+  parseLine,
+} from "../host_protocol.ts";
+import { createRunDirectory } from "../run_directory/create_and_sweep.ts";
+import { RunFile, removeRunDirectory } from "../run_directory/run_directory.ts";
+import { spoolTail } from "../run_directory/spool.ts";
+
+/** How long an aborted or failed host process may take to clean up after itself. What it leaves, the next look finds. */
+const EXIT_TIMEOUT_MS = 2_000;
+/** What a host process may take beyond the time of a boot, which it keeps itself: to start, and to say what failed. */
+const HOST_SLACK_MS = 5_000;
+
+export interface LaunchOptions {
+  /** For messages. */
+  readonly name: string;
+  readonly claim: Omit<ClaimRequest, "type" | "runDirectory">;
+  /** What krun loads, which it does while the name is being claimed. */
+  readonly libraries: LibkrunOptions;
+  /** As in the request to boot. Without an answer for that long, and a little longer, the host process hangs. */
+  readonly bootTimeoutMs: number;
+  /** Called once the name is ours: puts the disks in place and says what to boot. */
+  readonly prepare: (key: BootKey) => Promise<Omit<BootRequest, "type">>;
+  /** Aborting ends the VM; nothing of this boot is left. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each step that is reached; `atMs` counts from the start of the host process. */
+  readonly onStep?: ((step: BootStep, atMs: number) => void) | undefined;
+}
+
+/** A VM whose guest answers. */
+export interface LaunchedVm {
+  readonly key: BootKey;
+  readonly runDirectory: string;
+  readonly guest: GuestTimes;
+  /** Lets the VM go on when this process ends. */
+  detach(): void;
+}
+
+/**
+ * @throws {SandboxAlreadyExistsError} if the name was taken in the meantime.
+ * @throws {SandboxStillRunningError} if the sandbox to start does run.
+ * @throws {PortInUseError} if a port that it is to publish is taken.
+ * @throws {BootStartError} if the VM does not come up.
+ * @throws {AbortedError} if `signal` fired.
+ */
+export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
+  if (options.signal?.aborted) throw new AbortedError("boot", options.signal.reason);
+  const runDirectory = createRunDirectory(options.claim.home);
+  let child: LineChild | undefined;
+  try {
+    child = await spawnHost(runDirectory, options);
+    return await converse(child, runDirectory, options);
+  } catch (error) {
+    if (child !== undefined) await endHost(child);
+    removeRunDirectory(runDirectory);
+    throw error;
+  }
+}
+
+async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptions): Promise<LineChild> {
+  const { file, args } = runtimeCommand(new URL("../host/start.ts", import.meta.url));
+  const { libkrunPath = "", libkrunfwPath = "" } = libraries;
+  const path = join(runDirectory, RunFile.diagnostics);
+  const stderr = openDiagnostics(path);
+  try {
+    // The working directory is ours: a bunfig.toml or .env of the caller's is not for this process.
+    return await LineChild.spawn({
+      file,
+      args: [...args, claim.engine, libkrunPath, libkrunfwPath],
+      env: runtimeEnvironment(),
+      cwd: claim.home,
+      stderr,
+    });
+  } finally {
+    closeSync(stderr);
+  }
+}
+
+/** Tells the host process what to be and what to boot, and waits until the guest answers. */
+async function converse(child: LineChild, runDirectory: string, options: LaunchOptions): Promise<LaunchedVm> {
+  const progress: Progress = { step: "claim" };
+  const next = (limit: CallLimit) => nextReport(child, runDirectory, options.name, progress, limit);
+  using claiming = limitOf(runDirectory, options, progress);
+  child.send({ type: "claim", ...options.claim, runDirectory } satisfies ClaimRequest);
+  const answer = await next(claiming);
+  if (answer.type === "refused") throw refusal(options.name, answer.reason);
+  if (answer.type !== "claimed") throw new InternalError(`Unexpected answer to a claim: ${answer.type}`);
+
+  child.send({ type: "boot", ...(await options.prepare(answer.key)) } satisfies BootRequest);
+  using booting = limitOf(runDirectory, options, progress);
+  for (;;) {
+    const report = await next(booting);
+    if (report.type === "ready") {
+      child.release();
+      const detach = () => {
+        child.send({ type: "detach" });
+        child.endInput();
+      };
+      return { key: answer.key, runDirectory, guest: report.guest, detach };
+    }
+    if (report.type === "step") {
+      progress.step = report.step;
+      options.onStep?.(report.step, report.atMs);
+    }
+  }
+}
+
+/** How far a boot has got. */
+interface Progress {
+  step: BootStep;
+}
+
+/** How long to wait for reports: one that hangs makes none, and a boot that hangs is its to report. */
+function limitOf(
+  runDirectory: string,
+  { name, bootTimeoutMs, signal }: LaunchOptions,
+  progress: Progress,
+): CallLimit {
+  const late = (limitMs: number) => {
+    const cause = new TimeoutError("the VM host process to answer", limitMs);
+    return bootError(name, progress.step, cause.summary, runDirectory, { cause });
+  };
+  return new CallLimit({
+    timeoutMs: Math.min(bootTimeoutMs + HOST_SLACK_MS, TIMER_MS_MAX),
+    signal,
+    late,
+    aborted: (reason) => new AbortedError("boot", reason),
+  });
+}
+
+/** The next report that is not bad news; bad news are thrown, with the last words of the guest's kernel. */
+async function nextReport(
+  child: LineChild,
+  runDirectory: string,
+  name: string,
+  progress: Progress,
+  limit: CallLimit,
+): Promise<HostReport> {
+  const line = await limit.race(child.nextLine());
+  if (line === undefined) {
+    const { code, signal } = await limit.race(child.exited);
+    // libkrun ends the process along with the guest, with status 0 and without a word; an end of ours has another.
+    const reason = code === 0 ? "the VM ended" : `the VM host process ended (${signal ?? `status ${code}`})`;
+    throw bootError(name, progress.step, reason, runDirectory);
+  }
+  const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
+  if (report.type === "failed") {
+    const { code, message, hint, portInUse } = report;
+    if (portInUse !== undefined) throw new PortInUseError(portInUse);
+    const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
+    throw bootError(name, report.step, message, runDirectory, { cause, hint });
+  }
+  return report;
+}
+
+function bootError(
+  name: string,
+  step: BootStep,
+  reason: string,
+  runDirectory: string,
+  options?: MicrosandboxErrorOptions,
+): BootStartError {
+  const tails = {
+    console: spoolTail(join(runDirectory, RunFile.console)),
+    diagnostics: spoolTail(join(runDirectory, RunFile.diagnostics)),
+  };
+  return new BootStartError(name, step, reason, tails, options);
+}
+
+function refusal(name: string, reason: "exists" | "notStartable"): Error {
+  return reason === "exists"
+    ? new SandboxAlreadyExistsError(name)
+    : new SandboxStillRunningError(name, "start");
+}
+
+/** The host process ends by itself when its input does; if it does not, it is killed. */
+async function endHost(child: LineChild): Promise<void> {
+  child.endInput();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      child.kill();
+      resolve();
+    }, EXIT_TIMEOUT_MS);
+  });
+  await Promise.race([child.exited, late]);
+  clearTimeout(timer);
+  await child.exited;
+}
+
+function openDiagnostics(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (error) {
+    throw new IoError(`open ${path}`, path, error);
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * A VM host process without its VM, inside the test: the real relay, agent link and log tap, and the guest agent as an
+ * ordinary process at the other end of a unix socket.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { AgentClient, type ConnectOptions } from "../../../src/agent/client.ts";
+import type { ExecStart } from "../../../src/agent/exec_session.ts";
+import { Libc } from "../../../src/ffi/libc.ts";
+import { listenUnix, type UnixConnection } from "../../../src/platform/unix_socket.ts";
+import { Activity } from "../../../src/vmm/host/activity.ts";
+import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
+import { DiskFreeze } from "../../../src/vmm/host/hold_writes.ts";
+import { LogTap, type TappedSource } from "../../../src/vmm/host/log_tap.ts";
+import { Relay, type RelayHandlers } from "../../../src/vmm/host/relay.ts";
+import { nativeAgentPath } from "../guest/native_agent.ts";
+import { temporaryDirectory } from "../harness.ts";
+
+/** What the relay was asked to do, or what was logged, in order. */
+export type HostCall =
+  | { readonly name: "stop"; readonly graceMs: number }
+  | { readonly name: "kill" }
+  | { readonly name: "limits" }
+  | { readonly name: "drain" }
+  | { readonly name: "pause"; readonly on: boolean };
+
+/** One call of the log tap. */
+export interface LoggedBytes {
+  readonly source: TappedSource;
+  readonly sessionId: number;
+  /** `undefined` is the end of the stream. */
+  readonly text: string | undefined;
+}
+
+const NO_GUEST = { imageDevice: "", imageType: "", upperDevice: "", hostname: "", hosts: "", resolvConf: "" };
+
+/** What `ExecStart` needs, with defaults. */
+export function execStart(argv: readonly string[], options: Partial<ExecStart> = {}): ExecStart {
+  return { argv, env: ["PATH=/usr/bin:/bin"], cwd: "/", user: "", rlimits: [], stdin: false, ...options };
+}
+
+/** A shell script to run. */
+export function script(text: string, options: Partial<ExecStart> = {}): ExecStart {
+  return execStart(["sh", "-c", text], options);
+}
+
+/** A relay with a guest, or (after `listen`) without one yet. */
+export class FakeHost implements AsyncDisposable {
+  readonly path: string;
+  readonly calls: HostCall[] = [];
+  readonly logged: LoggedBytes[] = [];
+  readonly relay: Relay;
+  readonly diskFreeze = new DiskFreeze();
+  readonly #directory: ReturnType<typeof temporaryDirectory>;
+  readonly #clients: AgentClient[] = [];
+  #agent: ChildProcess | undefined;
+  #link: AgentLink | undefined;
+  #wake: () => void = () => {};
+
+  /** Starts a relay and boots a guest behind it. */
+  static async start(): Promise<FakeHost> {
+    const host = await FakeHost.listen();
+    await host.bootGuest();
+    return host;
+  }
+
+  /** Starts a relay only: what a client meets while the VM boots. */
+  static async listen(): Promise<FakeHost> {
+    const host = new FakeHost();
+    await host.relay.listen(host.path);
+    return host;
+  }
+
+  private constructor() {
+    this.#directory = temporaryDirectory();
+    this.path = join(this.#directory.path, "relay.sock");
+    const called = (call: HostCall) => {
+      this.calls.push(call);
+      this.#wake();
+    };
+    const handlers: RelayHandlers = {
+      stop: (graceMs) => called({ name: "stop", graceMs }),
+      kill: () => called({ name: "kill" }),
+      limits: () => called({ name: "limits" }),
+      drain: () => called({ name: "drain" }),
+      pause: async (on) => {
+        called({ name: "pause", on });
+        return { on, errno: 0 };
+      },
+      freeze: (client, on, leaseMs) =>
+        on ? this.diskFreeze.hold(client, leaseMs) : this.diskFreeze.release(client),
+      left: (client) => this.diskFreeze.left(client),
+    };
+    this.relay = new Relay(handlers, new Activity({ active: () => {}, busy: () => {}, idle: () => {} }));
+  }
+
+  async bootGuest(): Promise<void> {
+    const path = join(this.#directory.path, "agent.sock");
+    const connected = Promise.withResolvers<UnixConnection>();
+    const listener = await listenUnix(path, connected.resolve);
+    this.#agent = await spawnAgent(path);
+    const link = new AgentLink(await connected.promise);
+    await listener.close();
+    await link.hello();
+    await link.boot(NO_GUEST);
+    this.#link = link;
+    this.diskFreeze.open(link);
+    const decoder = new TextDecoder();
+    const target = {
+      append: (source: TappedSource, sessionId: number, bytes: Uint8Array) =>
+        void this.logged.push({ source, sessionId, text: decoder.decode(bytes) }),
+      endOfStream: (source: TappedSource, sessionId: number) =>
+        void this.logged.push({ source, sessionId, text: undefined }),
+    };
+    this.relay.open(link, new LogTap(target, 1), { sandboxId: "test", bootNumber: 1 });
+  }
+
+  get link(): AgentLink {
+    if (this.#link === undefined) throw new Error("the guest is not booted");
+    return this.#link;
+  }
+
+  /** A client, closed with this host. */
+  async connect(options?: ConnectOptions): Promise<AgentClient> {
+    const client = await AgentClient.connect(this.path, options);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Resolves at the next call of a handler. */
+  nextCall(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** Stops the guest where it is: it hangs. */
+  stopGuest(): void {
+    this.#signalGuest("SIGSTOP");
+  }
+
+  continueGuest(): void {
+    this.#signalGuest("SIGCONT");
+  }
+
+  /** Deno's `ChildProcess.kill()` sends one signal in its life. */
+  #signalGuest(signal: "SIGSTOP" | "SIGCONT"): void {
+    if (this.#agent?.pid === undefined) throw new Error("the guest is not booted");
+    process.kill(this.#agent.pid, signal);
+  }
+
+  /** Ends the guest as a crash would. */
+  async killGuest(): Promise<void> {
+    if (this.#agent === undefined || this.#agent.exitCode !== null || this.#agent.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#agent?.once("exit", resolve));
+    this.#agent.kill("SIGKILL");
+    await ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close();
+    await this.relay.close();
+    this.#link?.go(); // the agent takes its programs with it
+    if (this.#link !== undefined) await this.#link.closed;
+    await this.killGuest();
+    this.#directory[Symbol.dispose]();
+  }
+}
+
+let libc: Promise<Libc> | undefined;
+
+/** The agent speaks on a descriptor that it is given: one that is connected to `path`. */
+async function spawnAgent(path: string): Promise<ChildProcess> {
+  libc ??= Libc.load();
+  const library = await libc;
+  const fd = library.connectUnixSocket(path);
+  const child = spawn(nativeAgentPath(), ["--fd", "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  library.closeFile(fd);
+  return child;
+}

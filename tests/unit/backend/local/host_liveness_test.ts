@@ -1,0 +1,61 @@
+/** The VM host process of a record, seen from outside; a child that sleeps stands in for it. @module */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { dirname } from "node:path";
+import { hasEnded, isDeadWithin } from "../../../../src/backend/local/host_liveness.ts";
+import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { identifyProcess } from "../../../../src/platform/process_identity.ts";
+import { test } from "../../../support/harness.ts";
+import { RegistryHome } from "../../../support/home/state_home.ts";
+import { FakeHost } from "../../../support/host/in_process_host.ts";
+
+const HOUR_MS = 3_600_000;
+const SHORT_MS = 100;
+
+/** The wall clock is an hour ahead from its second reading on, as when it was set meanwhile. */
+function setClock(): Disposable {
+  const { now } = Date;
+  let readings = 0;
+  Date.now = () => now() + (readings++ === 0 ? 0 : HOUR_MS);
+  return {
+    [Symbol.dispose]() {
+      Date.now = now;
+    },
+  };
+}
+
+async function startSleeper(): Promise<ChildProcess & Disposable> {
+  const child = spawn("sleep", ["600"], { stdio: "ignore" });
+  await once(child, "spawn");
+  return Object.assign(child, { [Symbol.dispose]: () => void child.kill("SIGKILL") });
+}
+
+test("SandboxCore.settle() waits for the end of a VM host process though the clock is set", async () => {
+  using home = new RegistryHome();
+  using sleeper = await startSleeper();
+  const host = identifyProcess(sleeper.pid ?? 0);
+  assert.ok(host);
+  const key = home.create("x", { host });
+  home.registry.transition(key, "stopped");
+  const record = home.registry.get("x");
+  using _ = setClock();
+  const settled = new SandboxCore(home.registry, record).settle(record);
+  setTimeout(() => sleeper.kill("SIGKILL"), SHORT_MS);
+  await settled;
+});
+
+test("hasEnded() and isDeadWithin() wait for as long as they are told though the clock is set", async () => {
+  await using host = await FakeHost.listen();
+  using sleeper = await startSleeper();
+  const runDirectory = dirname(host.path);
+  for (const wait of [
+    () => hasEnded({ runDirectory, host: identifyProcess(sleeper.pid ?? 0) }, SHORT_MS),
+    () => isDeadWithin({ runDirectory, host: undefined }, SHORT_MS),
+  ]) {
+    using _ = setClock();
+    const begin = performance.now();
+    await wait();
+    assert.ok(performance.now() - begin >= SHORT_MS);
+  }
+});

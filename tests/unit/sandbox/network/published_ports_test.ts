@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { SandboxNotRunningError } from "../../../../mod.ts";
+import type { AgentClient } from "../../../../src/agent/client.ts";
+import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { SandboxNetwork } from "../../../../src/sandbox/network/published_ports.ts";
+import { test } from "../../../support/harness.ts";
+import { RegistryHome } from "../../../support/home/state_home.ts";
+
+/** A sandbox to which nobody can connect. */
+class UnreachableCore extends SandboxCore {
+  attempts = 0;
+  /** What happens to it while somebody tries. */
+  meanwhile: () => void = () => {};
+
+  override async connect(): Promise<AgentClient> {
+    this.attempts++;
+    this.meanwhile();
+    throw new SandboxNotRunningError(this.name, "unreachable");
+  }
+}
+
+test("SandboxNetwork.info() tells no ports of a sandbox that boots, or that ends meanwhile", async () => {
+  using home = new RegistryHome();
+  const key = home.create("web");
+  const core = new UnreachableCore(home.registry, { id: key.id, name: "web" });
+  const network = new SandboxNetwork(core);
+  assert.deepEqual((await network.info()).ports, []);
+  assert.equal(core.attempts, 0, "who boots greets nobody");
+
+  home.registry.transition(key, "ready");
+  await assert.rejects(network.info(), SandboxNotRunningError, "it should answer");
+  core.meanwhile = () => home.registry.transition(key, "stopped");
+  assert.deepEqual((await network.info()).ports, []);
+  assert.equal(core.attempts, 2);
+});

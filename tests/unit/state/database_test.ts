@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Database } from "../../../src/state/database.ts";
+import { Registry } from "../../../src/state/state_store.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import { openHome } from "../../support/home/open_home.ts";
+
+test("Database refuses a registry that a newer release wrote, and leaves it as it is", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "registry.sqlite");
+  const raw = new DatabaseSync(path);
+  raw.exec("CREATE TABLE future (x); PRAGMA user_version = 999");
+  raw.close();
+  assert.throws(() => new Registry(directory.path), {
+    code: "database",
+    message: /version 999/,
+    hint: /MSB_HOME/,
+  });
+  const after = new DatabaseSync(path);
+  assert.equal(after.prepare("PRAGMA user_version").get()?.["user_version"], 999);
+  assert.deepEqual(
+    after
+      .prepare("SELECT name FROM sqlite_schema")
+      .all()
+      .map(({ name }) => name),
+    ["future"],
+  );
+  after.close();
+});
+
+test("Database refuses a file that is none, and a place where it cannot be made", () => {
+  using directory = temporaryDirectory();
+  writeFileSync(
+    join(directory.path, "registry.sqlite"),
+    "this is not a database, and long enough to tell".repeat(20),
+  );
+  assert.throws(() => new Registry(directory.path), { code: "database" });
+  writeFileSync(join(directory.path, "file"), "");
+  assert.throws(() => new Registry(join(directory.path, "file", "home")), { code: "database" });
+});
+
+test("Database reports faults of statements as DatabaseError", () => {
+  using directory = temporaryDirectory();
+  const database = new Database(join(directory.path, "x.sqlite"));
+  const fault = { code: "database" };
+  assert.throws(() => database.run("INSERT INTO absent VALUES (1)"), fault);
+  assert.throws(() => database.get("SELECT * FROM absent"), fault);
+  assert.throws(() => database.all("SELECT * FROM absent"), fault);
+  assert.throws(() => database.transaction(() => database.run("INSERT INTO absent VALUES (1)")), fault);
+  database.close();
+  assert.throws(() => database.transaction(() => {}), fault);
+});
+
+test("Database.transaction() leaves no trace of a body that throws", () => {
+  using home = openHome();
+  const database = new Database(join(home.path, "registry.sqlite"));
+  assert.throws(
+    () =>
+      database.transaction(() => {
+        database.run("INSERT INTO image_claim (digest, pid, start_time) VALUES ('d', 1, 's')");
+        throw new RangeError("no");
+      }),
+    RangeError,
+  );
+  assert.deepEqual(database.all("SELECT * FROM image_claim"), []);
+  database.close();
+});
+
+test("Database.transaction() waits for others as long as it is told, and the next as long as ever", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "x.sqlite");
+  const database = new Database(path);
+  const other = new Database(path);
+  other.transaction(() => {
+    const fault = { code: "database", message: /locked/ };
+    assert.throws(() => database.transaction(() => assert.fail("it began"), { busyTimeoutMs: 1 }), fault);
+  });
+  assert.deepEqual(Object.values(database.get("PRAGMA busy_timeout") ?? {}), [10_000]);
+  assert.equal(
+    database.transaction(() => "its turn", { busyTimeoutMs: 1 }),
+    "its turn",
+  );
+  other.close();
+  database.close();
+});
+
+test("Database makes its directory for this user only", () => {
+  using directory = temporaryDirectory();
+  const home = join(directory.path, "home");
+  new Registry(home).close();
+  assert.equal(statSync(home).mode & 0o777, 0o700);
+});

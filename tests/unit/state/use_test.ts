@@ -1,0 +1,106 @@
+/** What a sandbox's row says of its use, for longer than its events are kept. @module */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { EVENTS_MAX } from "../../../src/state/event_log.ts";
+import { Registry, type SandboxRecord } from "../../../src/state/state_store.ts";
+import { test } from "../../support/harness.ts";
+import { BOOT, claimOf } from "../../support/home/claims.ts";
+import { openHome } from "../../support/home/open_home.ts";
+
+type Use = Pick<SandboxRecord, "readyAt" | "isBusy" | "idleAt" | "idleExitCode">;
+
+function useOf(registry: Registry, name: string): Use {
+  const { readyAt, isBusy, idleAt, idleExitCode } = registry.get(name);
+  return { readyAt, isBusy, idleAt, idleExitCode };
+}
+
+/** Lets as many events of others come as push out all that were there. */
+function pushOut(registry: Registry, home: string): void {
+  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  raw.exec(`UPDATE sqlite_sequence SET seq = seq + ${EVENTS_MAX} WHERE name = 'event'`);
+  raw.close();
+  registry.claimCreate(claimOf(`other-${crypto.randomUUID()}`));
+}
+
+test("Registry knows of a sandbox's use when its events are not kept any more", () => {
+  using home = openHome();
+  const { registry, path } = home;
+  const key = registry.claimCreate(claimOf("x"));
+  const neighbour = registry.claimCreate(claimOf("neighbour"));
+  registry.transition(key, "ready");
+  const readyAt = registry.eventLog.latest(key.id, ["ready"])?.timestamp;
+  const [startedAt, idleAt] = [new Date(5_000), new Date(7_000)];
+  registry.note(key, [{ action: "running", attributes: {}, timestamp: startedAt }]);
+  pushOut(registry, path);
+  assert.equal(registry.eventLog.latest(key.id, ["ready", "running"]), undefined);
+  assert.ok(readyAt !== undefined);
+  assert.deepEqual(useOf(registry, "x"), {
+    readyAt,
+    isBusy: true,
+    idleAt: undefined,
+    idleExitCode: undefined,
+  });
+  registry.note(key, [{ action: "idle", attributes: { exitCode: 3 }, timestamp: idleAt }]);
+  pushOut(registry, path);
+  assert.deepEqual(useOf(registry, "x"), { readyAt, isBusy: false, idleAt, idleExitCode: 3 });
+  registry.note(key, [{ action: "idle", attributes: {}, timestamp: idleAt }]);
+  assert.equal(registry.get("x").idleExitCode, undefined, "it never started");
+  assert.equal(registry.findById(neighbour.id)?.readyAt, undefined);
+});
+
+test("Registry takes a sandbox for idle that is booted again", () => {
+  using home = openHome();
+  const { registry } = home;
+  const key = registry.claimCreate(claimOf("x"));
+  registry.transition(key, "ready");
+  registry.note(key, [{ action: "running", attributes: {} }]);
+  registry.transition(key, "crashed");
+  const next = registry.claimStart(key, BOOT);
+  assert.ok(next !== undefined);
+  registry.transition(next, "ready");
+  assert.equal(registry.get("x").isBusy, false);
+});
+
+test("Registry finds in the events of an older registry how its sandboxes are used", () => {
+  using home = openHome();
+  const { registry, path } = home;
+  const actions = { idle: ["ready", "running", "idle"], busy: ["ready", "idle", "running"], fresh: [] };
+  for (const [name, events] of Object.entries(actions)) {
+    const key = registry.claimCreate(claimOf(name));
+    for (const [index, action] of events.entries()) {
+      const attributes = action === "idle" ? { exitCode: 9 } : {};
+      registry.eventLog.append({
+        sandboxId: key.id,
+        name,
+        action,
+        attributes,
+        timestamp: new Date(index + 1),
+      });
+    }
+  }
+  makeOlder(path);
+  const migrated = new Registry(path);
+  const time = (milliseconds: number) => new Date(milliseconds);
+  const of = (name: string) => useOf(migrated, name);
+  assert.deepEqual(of("idle"), { readyAt: time(1), isBusy: false, idleAt: time(3), idleExitCode: 9 });
+  assert.deepEqual(of("busy"), { readyAt: time(1), isBusy: true, idleAt: time(2), idleExitCode: 9 });
+  assert.deepEqual(of("fresh"), {
+    readyAt: undefined,
+    isBusy: false,
+    idleAt: undefined,
+    idleExitCode: undefined,
+  });
+  migrated.close();
+});
+
+/** Makes of a registry what it was in version 2 of its schema. */
+function makeOlder(home: string): void {
+  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  raw.exec("DROP TRIGGER event_of_use");
+  for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
+    raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);
+  raw.exec("ALTER TABLE image_claim DROP COLUMN uses");
+  raw.exec("PRAGMA user_version = 2");
+  raw.close();
+}

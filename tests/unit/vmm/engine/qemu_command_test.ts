@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import type { MachineConfig } from "../../../../src/vmm/engine/engine.ts";
+import { qemuArguments } from "../../../../src/vmm/engine/qemu_command.ts";
+import { test } from "../../../support/harness.ts";
+
+const CONFIG: MachineConfig = {
+  home: "/home",
+  runDirectory: "/run/x",
+  cpus: 2,
+  memoryMiB: 256,
+  disks: [
+    { id: "boot", path: "/boot.erofs", readOnly: true },
+    { id: "upper", path: "/upper.ext4", readOnly: false },
+  ],
+  kvm: false,
+  onStarting: () => {},
+};
+
+/** The values of an option that may come several times. */
+function values(args: readonly string[], option: string): string[] {
+  return args.flatMap((arg, index) => (args[index - 1] === option ? [arg] : []));
+}
+
+test("qemuArguments() gives processors, memory, and the accelerator that there is", () => {
+  const emulated = qemuArguments(CONFIG, "/kernel");
+  assert.deepEqual([values(emulated, "-smp"), values(emulated, "-m")], [["2"], ["256"]]);
+  assert.match(values(emulated, "-accel")[0]!, /^tcg/);
+  const accelerated = qemuArguments({ ...CONFIG, kvm: true }, "/kernel");
+  assert.deepEqual([values(accelerated, "-accel"), values(accelerated, "-cpu")], [["kvm"], ["host"]]);
+});
+
+test("qemuArguments() tells the kernel the counter's speed, if it is known", () => {
+  const words = (counterKHz?: number) =>
+    values(qemuArguments(CONFIG, "/kernel", counterKHz), "-append")[0] ?? "";
+  assert.match(words(2_596_148), / tsc_early_khz=2596148 tsc=reliable$/);
+  assert.doesNotMatch(words(), /tsc/);
+});
+
+test("qemuArguments() keeps a kernel that is emulated from doubting its timer", () => {
+  const words = (kvm: boolean) =>
+    values(qemuArguments({ ...CONFIG, kvm }, "/kernel"), "-append")[0]?.split(" ");
+  assert.ok(words(false)?.includes("no_timer_check"));
+  assert.ok(!words(true)?.includes("no_timer_check"));
+});
+
+test("qemuArguments() attaches the disks in order, read-only where they are", () => {
+  const args = qemuArguments(CONFIG, "/kernel");
+  const [boot, upper] = values(args, "-drive");
+  assert.match(boot!, /^id=boot,file=\/boot\.erofs,.*readonly=on/);
+  assert.match(upper!, /^id=upper,file=\/upper\.ext4,.*readonly=off/);
+  const drives = values(args, "-device").filter((device) => device.startsWith("virtio-blk"));
+  assert.deepEqual(drives, ["virtio-blk-device,drive=boot", "virtio-blk-device,drive=upper"]);
+});
+
+test("qemuArguments() doubles commas in paths, so that none becomes an option", () => {
+  const path = "/a,readonly=off,b";
+  const args = qemuArguments(
+    { ...CONFIG, runDirectory: "/run,x", disks: [{ id: "d", path, readOnly: true }] },
+    "/k",
+  );
+  assert.match(values(args, "-drive")[0]!, /^id=d,file=\/a,,readonly=off,,b,readonly=on,/);
+  const paths = values(args, "-chardev").map(
+    (value) => /path=(?<path>(?:[^,]|,,)*)/.exec(value)?.groups?.["path"],
+  );
+  assert.deepEqual(paths, ["/run,,x/console", "/run,,x/agent.sock"]);
+});
+
+test("qemuArguments() joins the network device to a socket, or to a TAP device that it makes itself", () => {
+  const networkOf = (networkDevice: MachineConfig["networkDevice"]) => {
+    const args = qemuArguments({ ...CONFIG, networkDevice }, "/kernel");
+    return [values(args, "-netdev"), values(args, "-device").filter((device) => device.includes("net"))];
+  };
+  const [mac, device] = ["02:00:00:00:00:01", "virtio-net-device,netdev=network,mac=02:00:00:00:00:01"];
+  assert.deepEqual(networkOf(undefined), [[], []]);
+  assert.deepEqual(networkOf({ kind: "stream", socketPath: "/a,b", mac }), [
+    ["stream,id=network,server=off,addr.type=unix,addr.path=/a,,b"],
+    [device],
+  ]);
+  assert.deepEqual(networkOf({ kind: "tap", tapName: "msb0", mac }), [
+    ["tap,id=network,ifname=msb0,script=no,downscript=no"],
+    [device],
+  ]);
+});
+
+test("qemuArguments() boots the agent from the first disk, and restarts nothing", () => {
+  const args = qemuArguments(CONFIG, "/kernel");
+  assert.deepEqual(values(args, "-kernel"), ["/kernel"]);
+  const words = values(args, "-append")[0]!.split(" ");
+  for (const word of ["root=/dev/vda", "init=/agent", "rootfstype=erofs", "ro", "panic=-1"])
+    assert.ok(words.includes(word), word);
+  assert.ok(args.includes("-no-reboot"));
+  assert.ok(args.includes("-no-user-config"));
+});

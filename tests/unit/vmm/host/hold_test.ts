@@ -1,0 +1,223 @@
+import assert from "node:assert/strict";
+import { AgentDisconnectedError } from "../../../../src/agent/errors.ts";
+import type { StandstillState } from "../../../../src/agent/protocol.ts";
+import { DatabaseError } from "../../../../src/state/errors.ts";
+import { Registry } from "../../../../src/state/state_store.ts";
+import type { AgentLink } from "../../../../src/vmm/host/agent_link.ts";
+import { Pause } from "../../../../src/vmm/host/guest_pause.ts";
+import { DiskFreeze } from "../../../../src/vmm/host/hold_writes.ts";
+import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
+import { temporaryDirectory, test } from "../../../support/harness.ts";
+import { failEvents } from "../../../support/home/fail_events.ts";
+import { FakeHost } from "../../../support/host/in_process_host.ts";
+
+const native = { skip: nativeAgentProblem };
+const EBUSY = 16;
+const ETIMEDOUT = 110;
+
+/** A guest whose answers a test gives by hand. */
+class FakeGuest {
+  readonly asked: { readonly question: string; readonly answer: (state: StandstillState) => void }[] = [];
+  /** All that it was told, in order. */
+  readonly told: string[] = [];
+  #changed = Promise.withResolvers<void>();
+
+  get link(): AgentLink {
+    const ask = (question: string) =>
+      new Promise<StandstillState>((answer) => {
+        this.told.push(question);
+        this.asked.push({ question, answer });
+        this.#changed.resolve();
+        this.#changed = Promise.withResolvers<void>();
+      });
+    const link: Pick<AgentLink, "pause" | "freeze" | "syncClock"> = {
+      pause: (on) => ask(on ? "pause" : "resume"),
+      freeze: (on) => ask(on ? "freeze" : "thaw"),
+      syncClock: () => void this.told.push("clock"),
+    };
+    return link as AgentLink;
+  }
+
+  /** Answers the next question, which must be this one. */
+  async expect(question: string, state: StandstillState): Promise<void> {
+    while (this.asked.length === 0) await this.#changed.promise;
+    const next = this.asked.shift();
+    assert.equal(next?.question, question);
+    next?.answer(state);
+  }
+}
+
+const ON = { on: true, errno: 0 };
+const OFF = { on: false, errno: 0 };
+
+function runningSandbox(home: string) {
+  const registry = new Registry(home);
+  const key = registry.claimCreate({
+    id: "one",
+    name: "one",
+    configJson: "{}",
+    imageDigest: "sha256:0",
+    labels: {},
+    runDirectory: home,
+    host: { pid: process.pid, startTime: "0" },
+  });
+  registry.transition(key, "ready");
+  return { registry, key, status: () => registry.get("one").status };
+}
+
+test("Pause.set() moves the sandbox to paused and back, and records each once", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  assert.deepEqual(await pause.set(true), { on: false, errno: EBUSY }); // no guest yet
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const answers = [pause.set(true), pause.set(true), pause.set(false), pause.set(false)];
+  await guest.expect("pause", ON);
+  await answers[0];
+  assert.equal(status(), "paused");
+  await guest.expect("pause", ON);
+  await guest.expect("resume", OFF);
+  await guest.expect("resume", OFF);
+  assert.deepEqual(await Promise.all(answers), [ON, ON, OFF, OFF]);
+  // The clock is right before any program goes on.
+  assert.deepEqual(guest.told, ["pause", "pause", "clock", "resume", "clock", "resume"]);
+  assert.equal(status(), "running");
+  const actions = registry.eventLog.read({ after: 0, limit: 100 }).events.map(({ action }) => action);
+  assert.deepEqual(actions.slice(-2), ["paused", "resumed"]);
+  assert.equal(actions.filter((action) => action === "paused").length, 1);
+  registry.close();
+});
+
+test("Pause.set() changes nothing if the guest cannot stand still", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const answer = pause.set(true);
+  await guest.expect("pause", { on: false, errno: ETIMEDOUT });
+  assert.deepEqual(await answer, { on: false, errno: ETIMEDOUT });
+  assert.equal(status(), "running");
+  registry.close();
+});
+
+test("Pause.set() resumes the guest of a sandbox that began to stop meanwhile", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const answer = pause.set(true);
+  registry.transition(key, "stopping");
+  await guest.expect("pause", ON);
+  await guest.expect("resume", OFF);
+  assert.deepEqual(await answer, { on: false, errno: EBUSY });
+  assert.equal(status(), "draining");
+  registry.close();
+});
+
+test("Pause.set() lets the guest go on if the registry cannot say that it is paused", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const repair = failEvents(home.path);
+  const answer = pause.set(true);
+  await guest.expect("pause", ON);
+  await guest.expect("resume", OFF);
+  await assert.rejects(answer, DatabaseError);
+  assert.equal(status(), "running");
+  repair();
+  const again = pause.set(true);
+  await guest.expect("pause", ON);
+  assert.deepEqual(await again, ON);
+  assert.equal(status(), "paused");
+  registry.close();
+});
+
+test("Pause.set() can be asked again to resume what the registry could not say", async () => {
+  using home = temporaryDirectory();
+  const { registry, key, status } = runningSandbox(home.path);
+  const pause = new Pause(registry);
+  const guest = new FakeGuest();
+  pause.open(guest.link, key);
+  const paused = pause.set(true);
+  await guest.expect("pause", ON);
+  await paused;
+  const repair = failEvents(home.path);
+  const answer = pause.set(false);
+  await guest.expect("resume", OFF);
+  await assert.rejects(answer, DatabaseError);
+  repair();
+  const again = pause.set(false);
+  await guest.expect("resume", OFF);
+  assert.deepEqual(await again, OFF);
+  assert.equal(status(), "running");
+  registry.close();
+});
+
+test("DiskFreeze gives clients their turns, one after the other", async () => {
+  const freeze = new DiskFreeze();
+  const guest = new FakeGuest();
+  freeze.open(guest.link);
+  const [first, second] = [{}, {}];
+  const held = freeze.hold(first, 1000);
+  await guest.expect("freeze", ON);
+  assert.deepEqual(await held, ON);
+  const waiting = freeze.hold(second, 1000);
+  assert.deepEqual(await freeze.release(second), { on: false, errno: ETIMEDOUT }); // not its own
+  const renewed = freeze.hold(first, 1000);
+  await guest.expect("freeze", ON);
+  await renewed;
+  const released = freeze.release(first);
+  await guest.expect("thaw", OFF);
+  assert.deepEqual(await released, OFF);
+  await guest.expect("freeze", ON);
+  assert.deepEqual(await waiting, ON);
+});
+
+test("DiskFreeze takes the turn back from a client that leaves, and from one that the guest refuses", async () => {
+  const freeze = new DiskFreeze();
+  const guest = new FakeGuest();
+  freeze.open(guest.link);
+  const [first, second, third] = [{}, {}, {}];
+  const held = freeze.hold(first, 1000);
+  const gone = freeze.hold(second, 1000);
+  const last = freeze.hold(third, 1000);
+  freeze.left(second);
+  assert.deepEqual(await gone, { on: false, errno: EBUSY });
+  freeze.left(first); // while the guest is still at it
+  await guest.expect("freeze", ON);
+  await held;
+  await guest.expect("thaw", OFF);
+  await guest.expect("freeze", { on: false, errno: 5 });
+  assert.deepEqual(await last, { on: false, errno: 5 });
+  const again = freeze.hold(first, 1000);
+  await guest.expect("freeze", ON);
+  assert.deepEqual(await again, ON);
+});
+
+test(
+  "AgentClient.pause() and freeze() are answered through the relay",
+  async () => {
+    await using host = await FakeHost.start();
+    const client = await host.connect();
+    assert.deepEqual(await client.pause(true), ON);
+    assert.deepEqual(await client.pause(false), OFF);
+    assert.deepEqual(
+      host.calls.filter(({ name }) => name === "pause"),
+      [
+        { name: "pause", on: true },
+        { name: "pause", on: false },
+      ],
+    );
+    assert.deepEqual(await client.freeze(true, 1000), { on: false, errno: 95 }); // a guest without a disk
+    assert.deepEqual(await client.freeze(false, 0), { on: false, errno: ETIMEDOUT });
+    client.close();
+    await client.closed;
+    await assert.rejects(client.pause(true), AgentDisconnectedError);
+  },
+  native,
+);

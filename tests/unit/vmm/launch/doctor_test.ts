@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  chooseEngine,
+  type DoctorProblem,
+  type DoctorReport,
+  doctor,
+} from "../../../../src/vmm/launch/doctor.ts";
+import { temporaryDirectory, test } from "../../../support/harness.ts";
+
+type Found = Omit<DoctorReport, "engine" | "reason">;
+
+const ALL: Found = {
+  kvm: true,
+  libkrun: "/lib/libkrun.so",
+  libkrunfw: "/lib/libkrunfw.so",
+  qemu: "/bin/qemu",
+  problems: [],
+};
+
+function problem(engine: "krun" | "qemu", kind: DoctorProblem["kind"]): DoctorProblem {
+  return { engine, kind, message: `${kind}!`, hint: `fix ${kind}` };
+}
+
+const NO_KVM: Found = { ...ALL, kvm: false, problems: [problem("krun", "kvmMissing")] };
+const NO_LIBKRUN: Found = { ...ALL, libkrun: undefined, problems: [problem("krun", "libkrunMissing")] };
+const NO_QEMU: Found = { ...ALL, qemu: undefined, problems: [problem("qemu", "qemuMissing")] };
+const NO_KERNEL: Found = {
+  ...ALL,
+  libkrunfw: undefined,
+  problems: [problem("krun", "libkrunfwMissing"), problem("qemu", "libkrunfwMissing")],
+};
+const NOTHING: Found = {
+  kvm: false,
+  libkrun: undefined,
+  libkrunfw: undefined,
+  qemu: undefined,
+  problems: [
+    problem("krun", "libkrunMissing"),
+    problem("krun", "libkrunfwMissing"),
+    problem("qemu", "libkrunfwMissing"),
+    problem("krun", "noVirtualization"),
+    problem("qemu", "qemuMissing"),
+  ],
+};
+
+type Row = readonly [name: string, found: Found, auto: string, krun: string, qemu: string];
+
+/** What is there, and the engine for each wish. */
+const DECISIONS: readonly Row[] = [
+  ["everything", ALL, "krun", "krun", "qemu"],
+  ["no KVM", NO_KVM, "qemu", "none", "qemu"],
+  ["no libkrun", NO_LIBKRUN, "qemu", "none", "qemu"],
+  ["no QEMU", NO_QEMU, "krun", "krun", "none"],
+  ["no kernel", NO_KERNEL, "none", "none", "none"],
+  ["nothing", NOTHING, "none", "none", "none"],
+];
+
+for (const [name, found, auto, krun, qemu] of DECISIONS) {
+  test(`chooseEngine() with ${name} is ${auto} by itself, ${krun} for krun, ${qemu} for qemu`, () => {
+    const chosen = (["auto", "krun", "qemu"] as const).map(
+      (wanted) => chooseEngine(wanted, found).engine ?? "none",
+    );
+    assert.deepEqual(chosen, [auto, krun, qemu]);
+  });
+}
+
+test("chooseEngine() says why, with every problem of the engines that are out", () => {
+  assert.equal(chooseEngine("auto", ALL).reason, "krun: KVM and libkrun are there");
+  assert.equal(chooseEngine("auto", NO_KVM).reason, "qemu by emulation, which is slow, as kvmMissing!");
+  assert.equal(chooseEngine("auto", NO_LIBKRUN).reason, "qemu with KVM, as libkrunMissing!");
+  assert.equal(chooseEngine("qemu", NO_KVM).reason, "qemu was asked for: by emulation, which is slow");
+  assert.equal(chooseEngine("krun", NO_KVM).reason, "krun was asked for, but kvmMissing!");
+  const { reason } = chooseEngine("auto", NOTHING);
+  for (const { kind } of NOTHING.problems) assert.ok(reason.includes(kind), `${kind} is not in: ${reason}`);
+});
+
+test("doctor() names what is missing, each with a way to mend it", async () => {
+  using directory = temporaryDirectory();
+  const none = join(directory.path, "none");
+  const report = await doctor({
+    engine: "krun",
+    libkrunPath: none,
+    libkrunfwPath: none,
+    qemuPath: none,
+    trial: false,
+  });
+  assert.equal(report.engine, undefined);
+  assert.deepEqual([report.libkrun, report.libkrunfw, report.qemu], [undefined, undefined, undefined]);
+  const kinds = report.problems.map(({ engine, kind }) => `${engine} ${kind}`);
+  for (const expected of [
+    "krun libkrunMissing",
+    "krun libkrunfwMissing",
+    "qemu libkrunfwMissing",
+    "qemu qemuMissing",
+  ])
+    assert.ok(kinds.includes(expected), kinds.join());
+  for (const { hint, message } of report.problems)
+    assert.ok(hint.length > 0 && !message.includes("\n"), message);
+});
+
+test("doctor() takes a program for QEMU, and no directory", async () => {
+  using directory = temporaryDirectory();
+  const at = (name: string) => join(directory.path, name);
+  mkdirSync(at("directory"));
+  writeFileSync(at("qemu"), "", { mode: 0o755 });
+  assert.equal((await doctor({ qemuPath: at("qemu"), trial: false })).qemu, at("qemu"));
+  assert.equal((await doctor({ qemuPath: at("directory"), trial: false })).qemu, undefined);
+});
+
+test("doctor() refuses an engine that is none, and holds an empty variable for none", async () => {
+  const before = process.env["MSB_ENGINE"];
+  try {
+    process.env["MSB_ENGINE"] = "xen";
+    await assert.rejects(doctor({ trial: false }), { code: "invalidConfig", message: /engine: .*xen/ });
+    process.env["MSB_ENGINE"] = "";
+    await doctor({ trial: false });
+  } finally {
+    if (before === undefined) delete process.env["MSB_ENGINE"];
+    else process.env["MSB_ENGINE"] = before;
+  }
+});
