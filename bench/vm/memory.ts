@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { Sandbox } from "../../mod.ts";
 import { KiB, MiB } from "../../src/base/bytes.ts";
 import { homeDirectory } from "../../src/platform/home.ts";
-import { Registry } from "../../src/state/state_store.ts";
+import { StateStore } from "../../src/state/state_store.ts";
 import type { Figure } from "../support/figures.ts";
 
 const RESIDENT_MB_MAX = 45;
@@ -36,8 +36,8 @@ export async function measureMemory(engine: "krun" | "qemu", image: string): Pro
   const sandbox = await Sandbox.create({ name, image, memoryMiB: GUEST_MEMORY_MIB, engine, replace: true });
   try {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-    using registry = openRegistry();
-    const pid = registry.get(name).host?.pid;
+    using state = openState();
+    const pid = state.get(name).host?.pid;
     if (pid === undefined) throw new Error("the sandbox has no VM host process");
     const mappings = readMappings(pid);
     const own = mappings.filter((mapping) => !isGuestMemory(mapping) && !mapping.path.includes("libkrunfw"));
@@ -70,9 +70,9 @@ export async function measureMemory(engine: "krun" | "qemu", image: string): Pro
   }
 }
 
-function openRegistry(): Registry & Disposable {
-  const registry = new Registry(homeDirectory());
-  return Object.assign(registry, { [Symbol.dispose]: () => registry.close() });
+function openState(): StateStore & Disposable {
+  const state = new StateStore(homeDirectory());
+  return Object.assign(state, { [Symbol.dispose]: () => state.close() });
 }
 
 function isGuestMemory({ path, sizeBytes }: Mapping): boolean {

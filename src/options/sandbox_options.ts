@@ -126,7 +126,7 @@ export interface RlimitOptions {
   readonly hard?: number | "unlimited" | undefined;
 }
 
-/** What a sandbox was created with: stored in the registry, and used again at each start. */
+/** What a sandbox was created with: stored in the state database, and used again at each start. */
 export interface SandboxConfig {
   readonly version: 1;
   readonly name: string;
@@ -345,7 +345,7 @@ const storedSchema = z.object({
   }),
 });
 
-/** Reads a config back from the registry. @throws {InvalidConfigError} if it is not one. */
+/** Reads a config back from the state database. @throws {InvalidConfigError} if it is not one. */
 export function parseStoredConfig(json: string): SandboxConfig {
   const stored = parseConfig(storedSchema, parseJson(json), "options");
   const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = stored;

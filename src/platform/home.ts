@@ -1,5 +1,5 @@
 /**
- * Where things are kept: the home (images, sandboxes, registry).
+ * Where things are kept: the home (images, sandboxes, state database).
  *
  * @module
  */
@@ -15,14 +15,14 @@ export function homeDirectory(): string {
 
 /** The paths inside a home. */
 export function homePaths(home: string): {
-  readonly registry: string;
+  readonly state: string;
   readonly sandboxes: string;
   readonly trash: string;
   readonly kernels: string;
   readonly bootDisks: string;
 } {
   return {
-    registry: join(home, "registry.sqlite"),
+    state: join(home, "registry.sqlite"),
     sandboxes: join(home, "sandboxes"),
     trash: join(home, "trash"),
     kernels: join(home, "cache", "kernels"),

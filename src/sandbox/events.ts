@@ -2,22 +2,22 @@
  * What happens to sandboxes, as a stream: of one or of all, from now on or from some time ago, in whichever process it
  * happened.
  *
- * Events lie in the registry, and each stream reads on from where it is: nobody waits for a reader. One that is so slow
+ * Events lie in the state database, and each stream reads on from where it is: nobody waits for a reader. One that is so slow
  * that events were dropped before it came to them is told how many those were.
  *
  * @module
  */
 import { z } from "zod";
 import { LOOK_INTERVAL_MS } from "../backend/local/lifecycle.ts";
-import { openRegistry, reconcileLive } from "../backend/local/local_sandbox.ts";
+import { openState, reconcileLive } from "../backend/local/local_sandbox.ts";
 import { AbortedError, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { EventFilter } from "../state/event_log.ts";
-import type { Registry } from "../state/state_store.ts";
+import type { StateStore } from "../state/state_store.ts";
 import type { SandboxAction, SandboxNote } from "../state/status.ts";
 
-/** Events that are read from the registry at a time. */
+/** Events that are read from the state database at a time. */
 const PAGE_EVENTS = 256;
 
 /**
@@ -94,8 +94,8 @@ const schema = z.strictObject({
 export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream<SandboxEvent> {
   const { follow, since, id: sandboxId, name } = parseConfig(schema, options, "options");
   const { signal } = options; // as it came: zod's type of it is not every runtime's
-  const registry = openRegistry();
-  const reader = new EventReader(registry, firstPosition(registry, since, follow), { sandboxId, name });
+  const state = openState();
+  const reader = new EventReader(state, firstPosition(state, since, follow), { sandboxId, name });
   const left = new AbortController();
   const ended = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
   return new ReadableStream<SandboxEvent>(
@@ -116,9 +116,9 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
 }
 
 /** The sequence number behind which to begin. */
-function firstPosition(registry: Registry, since: number | Date | undefined, follow: boolean): number {
-  if (since instanceof Date) return registry.eventLog.before(since);
-  const { oldest, newest } = registry.eventLog.range();
+function firstPosition(state: StateStore, since: number | Date | undefined, follow: boolean): number {
+  if (since instanceof Date) return state.eventLog.before(since);
+  const { oldest, newest } = state.eventLog.range();
   if (since === undefined) return follow ? newest : oldest - 1;
   if (since <= newest) return since;
   // Nobody has seen that event, or it was another home's: what comes until then would be left out without a word.
@@ -129,17 +129,17 @@ function firstPosition(registry: Registry, since: number | Date | undefined, fol
 
 /** Reads on from one position. */
 class EventReader {
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #filter: EventFilter;
   readonly #watch: DirectoryWatch;
   #after: number;
   #page: SandboxEvent[] = [];
 
-  constructor(registry: Registry, after: number, filter: EventFilter) {
-    this.#registry = registry;
+  constructor(state: StateStore, after: number, filter: EventFilter) {
+    this.#state = state;
     this.#after = after;
     this.#filter = filter;
-    this.#watch = watchDirectory(registry.home);
+    this.#watch = watchDirectory(state.home);
   }
 
   /** The next event; `undefined` at the end, which with `follow` is only when `ended` aborts. */
@@ -158,7 +158,7 @@ class EventReader {
       const event = this.#page.shift();
       if (event !== undefined) return event;
       const { version } = this.#watch;
-      await lookAround(this.#registry);
+      await lookAround(this.#state);
       this.#read();
       if (this.#page.length > 0) continue;
       if (!follow) return undefined;
@@ -173,7 +173,7 @@ class EventReader {
 
   #read(): void {
     const after = this.#after;
-    const { kept, events } = this.#registry.eventLog.read({ ...this.#filter, after, limit: PAGE_EVENTS });
+    const { kept, events } = this.#state.eventLog.read({ ...this.#filter, after, limit: PAGE_EVENTS });
     const missed = kept.oldest - 1 - after;
     if (missed > 0) this.#page.push(missedEvent(kept.oldest - 1, missed));
     // The table of actions is ours alone: what is in the database is one of them.
@@ -198,11 +198,11 @@ function missedEvent(sequence: number, count: number): SandboxEvent {
 const looks = new Map<string, { readonly at: number; readonly done: Promise<void> }>();
 
 /** Notes sandboxes that have crashed, of which no event would tell; at most once in a while for each home. */
-function lookAround(registry: Registry): Promise<void> {
+function lookAround(state: StateStore): Promise<void> {
   const now = performance.now();
-  const last = looks.get(registry.home);
+  const last = looks.get(state.home);
   if (last !== undefined && now - last.at < LOOK_INTERVAL_MS) return last.done;
-  const done = reconcileLive(registry);
-  looks.set(registry.home, { at: now, done });
+  const done = reconcileLive(state);
+  looks.set(state.home, { at: now, done });
   return done;
 }

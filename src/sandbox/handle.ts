@@ -13,7 +13,7 @@ import {
   type WaitOptions,
   waitForStatus,
 } from "../backend/local/lifecycle.ts";
-import type { SandboxCore } from "../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
 import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
 import type { SandboxRecord } from "../state/state_store.ts";
 import type { SandboxStatus } from "../state/status.ts";
@@ -40,10 +40,10 @@ export class SandboxHandle extends SandboxCalls {
   readonly updatedAt: Date;
   /** What it was created with, as JSON. */
   readonly configJson: string;
-  readonly #core: SandboxCore;
+  readonly #core: LocalSandbox;
 
   /** Use `Sandbox.get()` or `Sandbox.list()`. */
-  constructor(core: SandboxCore, record: SandboxRecord) {
+  constructor(core: LocalSandbox, record: SandboxRecord) {
     super(core);
     this.#core = core;
     this.status = record.status;

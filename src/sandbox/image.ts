@@ -4,13 +4,12 @@
  * @module
  */
 
-import { registryOf } from "../backend/local/local_sandbox.ts";
+import { stateOf } from "../backend/local/local_sandbox.ts";
 import { registerImageUsage } from "../image/store/image.ts";
 import { SnapshotStore } from "../snapshot/store.ts";
 
 registerImageUsage((home) => ({
-  digestsInUse: async () =>
-    registryOf(home).imageDigestsInUse().union(new SnapshotStore(home).imageDigests()),
+  digestsInUse: async () => stateOf(home).imageDigestsInUse().union(new SnapshotStore(home).imageDigests()),
 }));
 
 export {

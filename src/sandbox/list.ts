@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { openRegistry, reconcile, reconcileLive, SandboxCore } from "../backend/local/local_sandbox.ts";
+import { LocalSandbox, openState, reconcile, reconcileLive } from "../backend/local/local_sandbox.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { wantedLabelsSchema } from "../options/labels.ts";
@@ -128,17 +128,17 @@ export class SandboxListBuilder {
 
 async function readPage(options: SandboxListOptions): Promise<SandboxPage> {
   const { limit, cursor, labels, status } = parse(options);
-  const registry = openRegistry();
+  const state = openState();
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
   const wanted = status === undefined ? undefined : [status].flat();
-  if (wanted !== undefined) await reconcileLive(registry); // before a status decides who is on the page
-  const records = registry.list({ limit, after, labels, statuses: wanted });
-  const found = await Promise.all(records.map((record) => reconcile(registry, record)));
+  if (wanted !== undefined) await reconcileLive(state); // before a status decides who is on the page
+  const records = state.list({ limit, after, labels, statuses: wanted });
+  const found = await Promise.all(records.map((record) => reconcile(state, record)));
   const sandboxes = found.flatMap((record) =>
     // A look may have shown that it crashed, or that nothing is left of it.
     record === undefined || wanted?.includes(record.status) === false
       ? []
-      : [new SandboxHandle(new SandboxCore(registry, record), record)],
+      : [new SandboxHandle(new LocalSandbox(state, record), record)],
   );
   const last = records.at(-1);
   if (last === undefined || records.length < limit) return { sandboxes };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SandboxCore } from "../backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../backend/local/local_sandbox.ts";
 import { logDirectory } from "../backend/local/sandbox_directories.ts";
 import {
   type LogDirectory,
@@ -41,7 +41,7 @@ export async function readLogs(name: string, options: LogReadOptions = {}): Prom
  */
 export async function readLogsSnapshot(name: string, options: LogReadOptions = {}): Promise<LogSnapshot> {
   checkSandboxName(name);
-  return await readCoreLogs((await SandboxCore.get(name)).core, options);
+  return await readCoreLogs((await LocalSandbox.get(name)).core, options);
 }
 
 /**
@@ -58,17 +58,17 @@ export async function readLogsSnapshot(name: string, options: LogReadOptions = {
  */
 export async function logStream(name: string, options: LogStreamOptions = {}): Promise<LogStream> {
   checkSandboxName(name);
-  return await streamCoreLogs((await SandboxCore.get(name)).core, options);
+  return await streamCoreLogs((await LocalSandbox.get(name)).core, options);
 }
 
 /** {@linkcode readLogsSnapshot} of one sandbox by identity. */
-export async function readCoreLogs(core: SandboxCore, options: LogReadOptions): Promise<LogSnapshot> {
+export async function readCoreLogs(core: LocalSandbox, options: LogReadOptions): Promise<LogSnapshot> {
   await core.record();
   return await readLogDirectorySnapshot(placeOf(core), options);
 }
 
 /** {@linkcode logStream} of one sandbox by identity. */
-export async function streamCoreLogs(core: SandboxCore, options: LogStreamOptions): Promise<LogStream> {
+export async function streamCoreLogs(core: LocalSandbox, options: LogStreamOptions): Promise<LogStream> {
   await core.record();
   const isTerminal = async () => {
     const record = await core.find();
@@ -77,6 +77,6 @@ export async function streamCoreLogs(core: SandboxCore, options: LogStreamOption
   return await openLogStream({ ...placeOf(core), isTerminal }, options);
 }
 
-function placeOf(core: SandboxCore): LogDirectory {
-  return { directory: logDirectory(core.registry.home, core.name), sandboxId: core.id };
+function placeOf(core: LocalSandbox): LogDirectory {
+  return { directory: logDirectory(core.state.home, core.name), sandboxId: core.id };
 }

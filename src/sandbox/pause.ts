@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SandboxCore } from "../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
 import { TimeoutError, UnsupportedError } from "../base/errors.ts";
 import { SandboxNotRunningError } from "../state/errors.ts";
 
@@ -17,10 +17,10 @@ const Errno = { EOPNOTSUPP: 95, ETIMEDOUT: 110 } as const;
  * Stops all programs of the sandbox where they are, or lets them go on. Resolves when that is so; at once if it is.
  *
  * @throws {SandboxNotRunningError} if it does not run, or is about to stop.
- * @throws {TimeoutError} if a program could not be stopped, or the registry not be written; all go on then.
+ * @throws {TimeoutError} if a program could not be stopped, or the state database not be written; all go on then.
  * @throws {UnsupportedError} if the guest's kernel cannot.
  */
-export async function setPaused(core: SandboxCore, on: boolean): Promise<void> {
+export async function setPaused(core: LocalSandbox, on: boolean): Promise<void> {
   const state = await (await core.connect()).pause(on);
   if (state.on === on) return;
   const action = `${on ? "pause" : "resume"} ${core.name}`;

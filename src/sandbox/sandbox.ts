@@ -18,8 +18,8 @@ import {
   type WaitOptions,
   waitForStatus,
 } from "../backend/local/lifecycle.ts";
-import type { SandboxCore } from "../backend/local/local_sandbox.ts";
-import { SandboxCore as Core } from "../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
+import { LocalSandbox as Core } from "../backend/local/local_sandbox.ts";
 import {
   checkSandboxName,
   parseStoredConfig,
@@ -64,12 +64,12 @@ interface OwnedBoot {
  * ```
  */
 export class Sandbox extends SandboxCalls implements AsyncDisposable {
-  readonly #core: SandboxCore;
+  readonly #core: LocalSandbox;
   readonly #config: SandboxConfig;
   #owned: OwnedBoot | undefined;
 
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
-  private constructor(core: SandboxCore, config: SandboxConfig, owned: OwnedBoot | undefined) {
+  private constructor(core: LocalSandbox, config: SandboxConfig, owned: OwnedBoot | undefined) {
     super(core);
     this.#core = core;
     this.#config = config;
@@ -165,7 +165,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   }
 
   /** @internal */
-  static async connect(core: SandboxCore, timeoutMs?: number): Promise<Sandbox> {
+  static async connect(core: LocalSandbox, timeoutMs?: number): Promise<Sandbox> {
     await core.connect({ timeoutMs });
     return new Sandbox(core, parseStoredConfig((await core.record()).configJson), undefined);
   }
@@ -173,7 +173,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   /** Whether the sandbox ends with this process: not if it was detached, or if somebody has started it anew. */
   get ownsLifecycle(): boolean {
     if (this.#owned === undefined) return false;
-    return this.#core.registry.findById(this.id)?.bootNumber === this.#owned.bootNumber;
+    return this.#core.state.findById(this.id)?.bootNumber === this.#owned.bootNumber;
   }
 
   /** What the sandbox was created with. */

@@ -17,7 +17,7 @@ import {
   type WaitOptions,
   waitUntilStopped,
 } from "../backend/local/lifecycle.ts";
-import { type SandboxCore, STOP_GRACE_MS } from "../backend/local/local_sandbox.ts";
+import { type LocalSandbox, STOP_GRACE_MS } from "../backend/local/local_sandbox.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import { readCoreLogs, streamCoreLogs } from "./logs.ts";
 import { SandboxNetwork } from "./network/published_ports.ts";
@@ -31,9 +31,9 @@ export abstract class SandboxCalls {
   readonly id: string;
   /** Its published ports, while it runs. */
   readonly network: SandboxNetwork;
-  readonly #core: SandboxCore;
+  readonly #core: LocalSandbox;
 
-  protected constructor(core: SandboxCore) {
+  protected constructor(core: LocalSandbox) {
     this.#core = core;
     this.name = core.name;
     this.id = core.id;

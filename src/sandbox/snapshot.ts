@@ -5,7 +5,7 @@
  */
 
 import { rmSync } from "node:fs";
-import { openRegistry, SandboxCore } from "../backend/local/local_sandbox.ts";
+import { LocalSandbox, openState } from "../backend/local/local_sandbox.ts";
 import { takeSnapshot } from "../backend/local/take_snapshot.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { hasLabels, wantedLabelsSchema } from "../options/labels.ts";
@@ -138,7 +138,7 @@ export class Snapshot {
    */
   static async create({ from, ...options }: SnapshotCreateOptions): Promise<Snapshot> {
     const core = await coreOf(from);
-    return new Snapshot(new SnapshotStore(core.registry.home), await takeSnapshot(core, options));
+    return new Snapshot(new SnapshotStore(core.state.home), await takeSnapshot(core, options));
   }
 
   /**
@@ -291,8 +291,8 @@ export class SnapshotBuilder {
   }
 }
 
-async function coreOf(from: SnapshotSource): Promise<SandboxCore> {
-  if (typeof from !== "string") return new SandboxCore(openRegistry(), from);
+async function coreOf(from: SnapshotSource): Promise<LocalSandbox> {
+  if (typeof from !== "string") return new LocalSandbox(openState(), from);
   checkSandboxName(from);
-  return (await SandboxCore.get(from)).core;
+  return (await LocalSandbox.get(from)).core;
 }

@@ -1,5 +1,5 @@
 /**
- * The SQLite file that holds the registry, through `node:sqlite`, which both runtimes have built in.
+ * The SQLite file that holds the state of all sandboxes, through `node:sqlite`, which both runtimes have built in.
  *
  * @module
  */
@@ -95,7 +95,7 @@ export interface TransactionOptions {
   readonly busyTimeoutMs?: number;
 }
 
-/** An open registry file: statements, and transactions that several processes may race for. */
+/** The open state database: statements, and transactions that several processes may race for. */
 export class Database {
   readonly #database: DatabaseSync;
 
@@ -114,7 +114,7 @@ export class Database {
     } catch (cause) {
       database?.close();
       if (cause instanceof DatabaseError) throw cause;
-      throw new DatabaseError(`Cannot open the registry ${path}: ${messageOf(cause)}`, { cause });
+      throw new DatabaseError(`Cannot open the state database ${path}: ${messageOf(cause)}`, { cause });
     }
   }
 
@@ -179,7 +179,7 @@ export class Database {
       const version = this.#version(); // again: another process may have migrated while we waited
       if (version > MIGRATIONS.length) {
         throw new DatabaseError(
-          `Cannot use the registry ${path}: a newer release has written it (version ${version})`,
+          `Cannot use the state database ${path}: a newer release has written it (version ${version})`,
           {
             hint: "update microsandbox, or choose another home with MSB_HOME",
           },
@@ -216,6 +216,6 @@ function attempt<T>(statement: () => T): T {
   try {
     return statement();
   } catch (cause) {
-    throw new DatabaseError(`The registry failed: ${messageOf(cause)}`, { cause });
+    throw new DatabaseError(`The sandbox database failed: ${messageOf(cause)}`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-/** Errors of the registry. @module */
+/** Errors of the state database. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 
 /** No sandbox of that name. */
@@ -79,7 +79,7 @@ export class SandboxBusyError extends MicrosandboxError {
   }
 }
 
-/** The registry's database cannot be used. */
+/** The state database cannot be used. */
 export class DatabaseError extends MicrosandboxError {
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("database", message, options);

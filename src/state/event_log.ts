@@ -50,7 +50,7 @@ export interface EventFilter {
 
 const KEPT = "SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event";
 
-/** The events in the registry's database. */
+/** The events in the state database. */
 export class EventLog {
   readonly #database: Database;
 

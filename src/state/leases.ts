@@ -46,7 +46,7 @@ export type LeaseOutcome =
  */
 export type Unroute = (lease: Lease) => boolean;
 
-/** The leases in the registry's database. */
+/** The leases in the state database. */
 export class Leases {
   readonly #database: Database;
 

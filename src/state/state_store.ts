@@ -21,7 +21,7 @@ import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSI
 /** Sandboxes that one list holds at most. */
 const LIST_MAX = 100_000;
 
-/** One sandbox as the registry knows it. */
+/** One sandbox as the state database knows it. */
 export interface SandboxRecord {
   /** Unique to this creation: a sandbox of the same name that replaces it has another. */
   readonly id: string;
@@ -85,8 +85,8 @@ export interface CreateClaim extends BootClaim {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The registry of one home. */
-export class Registry {
+/** The state database of one home. */
+export class StateStore {
   readonly home: string;
   /** What happened to the sandboxes. */
   readonly eventLog: EventLog;
@@ -96,7 +96,7 @@ export class Registry {
 
   constructor(home: string) {
     this.home = home;
-    this.#database = new Database(homePaths(home).registry);
+    this.#database = new Database(homePaths(home).state);
     this.eventLog = new EventLog(this.#database);
     this.leases = new Leases(this.#database);
   }

@@ -64,7 +64,7 @@ export function runDirectories(home: string): string[] {
   });
 }
 
-/** Asserts that no process, socket, run directory or half-made thing of `home` is left, and that its registry is empty. */
+/** Asserts that no process, socket, run directory or half-made thing of `home` is left, and that its state database is empty. */
 export async function assertNothingLeft(home: string): Promise<void> {
   const left = () => ({
     processes: processesOf(home).map(({ commandLine }) => commandLine.slice(0, 200)),

@@ -60,7 +60,7 @@ homeTest("create() names every option that is wrong, all at once", async (test) 
     assert.deepEqual([...new Set(named.map((field) => field.replace(/^replace\..*/, "replace")))], fields);
     for (const { problem } of error.issues) assert.notEqual(problem, "");
   }
-  assert.deepEqual(readdirSync(test.home), [], "nothing was made, not even a registry");
+  assert.deepEqual(readdirSync(test.home), [], "nothing was made, not even a state");
 });
 
 homeTest("create() refuses options that it does not know", async (test) => {

@@ -13,9 +13,9 @@ import { assertNothingLeft, eventually } from "../support/processes.ts";
 import { homeTest, type TestHome, withTestHome } from "../support/vm/vm.ts";
 
 const MiB = 1024 * 1024;
-/** Enough for kernel, image, registry and a sandbox that writes nothing. */
+/** Enough for kernel, image, state database and a sandbox that writes nothing. */
 const ROOMY_MIB = 48;
-/** Where a creation runs out of room: in the registry, in the image, and in the kernel's file, which only QEMU needs. */
+/** Where a creation runs out of room: in the state database, in the image, and in the kernel's file, which only QEMU needs. */
 const TIGHT_KIB = { krun: [32, 512, 1024], qemu: [32, 512, 1024, 3 * 1024, 12 * 1024] };
 
 /** Mounting needs privileges. */
@@ -42,8 +42,8 @@ homeTest(
         assert.ok(MicrosandboxError.is(error), `${sizeKiB} KiB: ${String(error)}`);
         assert.match(codesOf(error), /diskFull|database/, `${sizeKiB} KiB: ${error.message}`);
         await assertNothingLeft(home);
-        const registry = await Sandbox.get("full").catch((reason) => reason);
-        assert.ok(registry instanceof SandboxNotFoundError || registry.code === "database", String(registry));
+        const state = await Sandbox.get("full").catch((reason) => reason);
+        assert.ok(state instanceof SandboxNotFoundError || state.code === "database", String(state));
       });
     }
   },

@@ -16,7 +16,7 @@ import {
   SandboxNotRunningError,
   type SandboxStatus,
 } from "../../mod.ts";
-import { openRegistry, sweepLeftovers } from "../../src/backend/local/local_sandbox.ts";
+import { openState, sweepLeftovers } from "../../src/backend/local/local_sandbox.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { Peer } from "../support/vm/peer.ts";
@@ -159,7 +159,7 @@ async function assertUsable(
 async function settledStatus(home: string): Promise<SandboxStatus | undefined> {
   await eventually(async () => {
     await presentStatus(); // whoever looks clears away what was left of the sandbox
-    sweepLeftovers(openRegistry()); // and whoever creates one next, what did not come to be one
+    sweepLeftovers(openState()); // and whoever creates one next, what did not come to be one
     assert.deepEqual({ processes: processesOf(home), run: runDirectories(home) }, { processes: [], run: [] });
   }, 60_000);
   return await presentStatus(); // not the one before: its process may have ended since

@@ -1,7 +1,7 @@
 /**
  * Random lives of sandboxes against a model of them.
  *
- * Most steps use VMs without a machine (`fake_qemu.ts`): the library, the registry, the sockets, the network devices, the
+ * Most steps use VMs without a machine (`fake_qemu.ts`): the library, the state database, the sockets, the network devices, the
  * processes and their ends are real; several processes take steps at the same time (`model_driver.ts`), and are killed
  * themselves now and then. Fewer steps boot VMs. Where there are network namespaces, both have one of their own, and
  * some of the sandboxes have TAP devices in it.
@@ -14,7 +14,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Sandbox, SandboxNotFoundError, Snapshot, type TapNetworkOptions } from "../../mod.ts";
-import { openRegistry } from "../../src/backend/local/local_sandbox.ts";
+import { openState } from "../../src/backend/local/local_sandbox.ts";
 import { countFrom } from "../support/count.ts";
 import { FakeQemu, fakeQemuProblem } from "../support/guest/fake_qemu.ts";
 import { assertConsistent, recentHistory } from "../support/model/check.ts";
@@ -43,7 +43,7 @@ namespaceOrHomeTest(
     using _qemu = new FakeQemu(scratch, BOOTS_PER_HANG);
     const world = { image: makeImage(scratch), hasNetworks: isNamespaced };
     const random = seededRandom("state machine");
-    const registry = openRegistry();
+    const state = openState();
     const drivers: Driver[] = [];
     try {
       let kills = 0;
@@ -58,17 +58,17 @@ namespaceOrHomeTest(
         for (const count of await Promise.all(rounds)) done += count;
         if (victim !== undefined) drivers.splice(victim, 1);
         if (victim !== undefined) kills++;
-        await eventually(() => assertConsistent(registry, isNamespaced)); // who has lost his owner is about to end
+        await eventually(() => assertConsistent(state, isNamespaced)); // who has lost his owner is about to end
       }
       console.log(`${kills} drivers were killed`);
       for await (const handle of Sandbox.list()) await tolerantly(() => handle.destroy({ force: true }));
       for (const snapshot of await Snapshot.list()) await snapshot.remove();
-      await eventually(() => assertConsistent(registry, isNamespaced));
-      assert.deepEqual(registry.list({}), []);
+      await eventually(() => assertConsistent(state, isNamespaced));
+      assert.deepEqual(state.list({}), []);
       assert.deepEqual(processesOf(home), []);
       assert.deepEqual(readdirSync(runRoot(home)), []);
     } catch (error) {
-      console.error(recentHistory(registry));
+      console.error(recentHistory(state));
       throw error;
     } finally {
       await Promise.all(drivers.map((driver) => driver.kill()));

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { ExecFailedError, Sandbox } from "../../mod.ts";
 import { AgentClient } from "../../src/agent/client.ts";
 import { RELAY_CLIENTS_MAX } from "../../src/agent/protocol.ts";
-import { Registry } from "../../src/state/state_store.ts";
+import { StateStore } from "../../src/state/state_store.ts";
 import { relayPath } from "../../src/vmm/run_directory/dead_boot.ts";
 import { assertCleanDisk } from "../support/home/disks.ts";
 import { Peer } from "../support/vm/peer.ts";
@@ -85,9 +85,9 @@ homeTest("stop() is in order though the sandbox has no connection to spare", asy
   const sandbox = await create();
   await using peer = new Peer();
   await sandbox.shell("echo kept > /root/kept");
-  const registry = new Registry(home);
-  const relay = relayPath(registry.get(sandbox.name).runDirectory ?? "");
-  registry.close();
+  const state = new StateStore(home);
+  const relay = relayPath(state.get(sandbox.name).runDirectory ?? "");
+  state.close();
   const clients: AgentClient[] = [];
   for (;;) {
     const client = await AgentClient.connect(relay).catch(() => undefined);

@@ -19,12 +19,12 @@ import { hostRange, rangeOf, type TapConfig } from "../../network/tap_config.ts"
 import { lowerTap } from "../../network/tap_device.ts";
 import { ownProcess, type ProcessIdentity } from "../../platform/process_identity.ts";
 import { isOver, type Lease } from "../../state/leases.ts";
-import type { Registry } from "../../state/state_store.ts";
+import type { StateStore } from "../../state/state_store.ts";
 
 /** What an engine may need to end after its VM host process has: the kernel ends it, and its device with it. */
 const DEVICE_TIMEOUT_MS = 5_000;
 const DEVICE_POLL_MS = 10;
-/** How long routing rules may take to go, each time, while the registry is locked: others wait for that for 10 s. */
+/** How long routing rules may take to go, each time, while the state database is locked: others wait for that for 10 s. */
 const UNROUTE_TIMEOUT_MS = 1_000;
 /**
  * A VM host process that was killed while it made its rules took its `ip` along; but what that was waiting for in the
@@ -39,11 +39,11 @@ const UNROUTE_PASSES = 2;
  * @throws {NetworkPrivilegeError} if it takes more rights than this process has.
  * @throws {NetworkError} if the host has routes to addresses of the network.
  */
-export function checkNetworkHost(registry: Registry, network: NetworkConfig): void {
+export function checkNetworkHost(state: StateStore, network: NetworkConfig): void {
   if (network.mode === "user") findPasst();
   if (network.mode !== "tap") return;
   checkTapHost(network, () => {
-    const leases = registry.leases.sweep(unroute).filter((lease) => lease.network === keyOf(network));
+    const leases = state.leases.sweep(unroute).filter((lease) => lease.network === keyOf(network));
     return new Set(leases.map(({ device }) => device));
   });
 }
@@ -56,14 +56,14 @@ export function checkNetworkHost(registry: Registry, network: NetworkConfig): vo
  * @throws {NetworkError} if running sandboxes have addresses of a network that overlaps.
  */
 export function planNetwork(
-  registry: Registry,
+  state: StateStore,
   network: NetworkConfig,
   sandboxId: string,
   holder: ProcessIdentity,
 ): NetworkPlan | undefined {
   if (network.mode === "none") return undefined;
   if (network.mode === "user") return planUserNetwork(sandboxId);
-  return planTapNetwork(network, sandboxId, takeAddress(registry, network, sandboxId, holder));
+  return planTapNetwork(network, sandboxId, takeAddress(state, network, sandboxId, holder));
 }
 
 /**
@@ -72,46 +72,46 @@ export function planNetwork(
  * @returns `""` without a network.
  * @throws as {@linkcode planNetwork} and {@linkcode checkNetworkHost} do
  */
-export function reserveAddress(registry: Registry, network: NetworkConfig, sandboxId: string): string {
+export function reserveAddress(state: StateStore, network: NetworkConfig, sandboxId: string): string {
   if (network.mode === "none") return "";
   if (network.mode === "user") return planUserNetwork(sandboxId).address;
-  checkNetworkHost(registry, network);
-  return takeAddress(registry, network, sandboxId, ownProcess());
+  checkNetworkHost(state, network);
+  return takeAddress(state, network, sandboxId, ownProcess());
 }
 
 /** The network device that a sandbox has now; in mode `tap` none while it does not run. */
 export function presentPlan(
-  registry: Registry,
+  state: StateStore,
   network: NetworkConfig,
   sandboxId: string,
 ): NetworkPlan | undefined {
   if (network.mode === "none") return undefined;
   if (network.mode === "user") return planUserNetwork(sandboxId);
-  const lease = registry.leases.find(sandboxId);
+  const lease = state.leases.find(sandboxId);
   if (lease === undefined || isOver(lease)) return undefined;
   return planTapNetwork(network, sandboxId, formatIpv4(lease.address));
 }
 
 /** Strikes out the lease of a boot that has ended, unless its engine is still about to. */
-export function releaseEnded(registry: Registry, sandboxId: string): void {
-  const lease = registry.leases.find(sandboxId);
-  if (lease !== undefined && isOver(lease)) registry.leases.sweep(unroute);
+export function releaseEnded(state: StateStore, sandboxId: string): void {
+  const lease = state.leases.find(sandboxId);
+  if (lease !== undefined && isOver(lease)) state.leases.sweep(unroute);
 }
 
 /** Strikes out the leases of boots that ended without anybody seeing it. */
-export function sweepLeases(registry: Registry): void {
-  if (registry.leases.hasEnded()) registry.leases.sweep(unroute);
+export function sweepLeases(state: StateStore): void {
+  if (state.leases.hasEnded()) state.leases.sweep(unroute);
 }
 
 /** Waits until nothing is left of the network of a boot that has ended. */
 export async function settleNetwork(
-  registry: Registry,
+  state: StateStore,
   { id, host }: { readonly id: string; readonly host: ProcessIdentity | undefined },
 ): Promise<void> {
   const deadline = performance.now() + DEVICE_TIMEOUT_MS;
   for (;;) {
-    const lease = registry.leases.find(id);
-    if (lease === undefined || isOver(lease)) return releaseEnded(registry, id);
+    const lease = state.leases.find(id);
+    if (lease === undefined || isOver(lease)) return releaseEnded(state, id);
     const { pid, startTime } = lease.holder;
     if (pid !== host?.pid || startTime !== host.startTime) return; // that of a later boot
     if (performance.now() > deadline) return; // whoever leases an address next looks again
@@ -120,13 +120,13 @@ export async function settleNetwork(
 }
 
 function takeAddress(
-  registry: Registry,
+  state: StateStore,
   network: TapConfig,
   sandboxId: string,
   holder: ProcessIdentity,
 ): string {
   const { cidr, gateway } = network;
-  const outcome = registry.leases.take(
+  const outcome = state.leases.take(
     {
       sandboxId,
       holder,

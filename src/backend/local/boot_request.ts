@@ -8,7 +8,7 @@ import { MiB } from "../../base/bytes.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
-import type { Registry } from "../../state/state_store.ts";
+import type { StateStore } from "../../state/state_store.ts";
 import type { BootRequest } from "../../vmm/host_protocol.ts";
 import type { ChosenEngine } from "./choose_engine.ts";
 import { logDirectory, sandboxDirectory } from "./sandbox_directories.ts";
@@ -19,7 +19,7 @@ const OWN_STOP_GRACE_MS = 10_000;
 
 /** Where everything of a boot comes from. */
 export interface BootSources {
-  readonly registry: Registry;
+  readonly state: StateStore;
   readonly config: SandboxConfig;
   readonly engine: ChosenEngine;
   /** Paths of disks that sandboxes share. */
@@ -29,7 +29,7 @@ export interface BootSources {
 
 /** What to boot for the sandbox `id`, whose config is stored. */
 export function bootRequest(
-  { registry, config, engine, bootDisk, imagePath }: BootSources,
+  { state, config, engine, bootDisk, imagePath }: BootSources,
   id: string,
   network: NetworkPlan | undefined,
 ): Omit<BootRequest, "type"> {
@@ -43,7 +43,7 @@ export function bootRequest(
       { id: "image", path: imagePath, readOnly: true },
       {
         id: "upper",
-        path: join(sandboxDirectory(registry.home, name), UPPER_NAME),
+        path: join(sandboxDirectory(state.home, name), UPPER_NAME),
         readOnly: false,
         sizeBytes: config.diskMiB * MiB,
       },
@@ -56,7 +56,7 @@ export function bootRequest(
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
       resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
     },
-    logDirectory: logDirectory(registry.home, name),
+    logDirectory: logDirectory(state.home, name),
     bootTimeoutMs: config.bootTimeoutMs,
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
@@ -64,7 +64,7 @@ export function bootRequest(
     network,
     ports: config.ports,
     removeAtEnd: config.ephemeral
-      ? { from: sandboxDirectory(registry.home, name), to: removalPath(registry.home, id) }
+      ? { from: sandboxDirectory(state.home, name), to: removalPath(state.home, id) }
       : undefined,
     libkrunfwPath: engine.libkrunfw,
     qemuPath: engine.qemu,

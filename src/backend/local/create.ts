@@ -32,14 +32,14 @@ import {
   SandboxNotFoundError,
   SandboxStillRunningError,
 } from "../../state/errors.ts";
-import type { BootKey, Registry, SandboxRecord } from "../../state/state_store.ts";
+import type { BootKey, SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
 import type { BootStep, ClaimRequest } from "../../vmm/host_protocol.ts";
 import { type LaunchedVm, launchVm } from "../../vmm/launch/launch_vm.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
 import { type BootSources, bootRequest } from "./boot_request.ts";
 import { chooseEngine } from "./choose_engine.ts";
-import { openRegistry, reconcile, SandboxCore, sweepLeftovers } from "./local_sandbox.ts";
+import { LocalSandbox, openState, reconcile, sweepLeftovers } from "./local_sandbox.ts";
 import { discardCreation } from "./sandbox_directories.ts";
 import {
   copySourceDisk,
@@ -69,7 +69,7 @@ export type CreateStep = "image" | BootStep;
 
 /** A sandbox that was just booted. */
 export interface BootedSandbox {
-  readonly core: SandboxCore;
+  readonly core: LocalSandbox;
   readonly config: SandboxConfig;
   readonly vm: LaunchedVm;
   readonly detached: boolean;
@@ -97,20 +97,20 @@ export async function createSandbox(
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   const request = parseSandboxOptions(options);
-  const registry = openRegistry();
-  if (request.replaceGraceMs === undefined) await refuseExisting(registry, request.config.name);
-  checkNetworkHost(registry, request.config.network);
+  const state = openState();
+  if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
+  checkNetworkHost(state, request.config.network);
   const engine = await chooseEngine(request.config.engine);
-  sweepLeftovers(registry);
+  sweepLeftovers(state);
   const claimed = new Set<string>();
   try {
     const snapshot =
       request.fromSnapshot === undefined
         ? undefined
-        : openSource(registry.home, request.fromSnapshot, snapshotId);
+        : openSource(state.home, request.fromSnapshot, snapshotId);
     const making = [
-      ensureBootDisk(homePaths(registry.home).bootDisks),
-      obtainImage(registry, request, snapshot, call, claimed),
+      ensureBootDisk(homePaths(state.home).bootDisks),
+      obtainImage(state, request, snapshot, call, claimed),
     ] as const;
     await Promise.allSettled(making); // a creation that is refused leaves nothing at work
     const [bootDisk, image] = await Promise.all(making);
@@ -122,7 +122,7 @@ export async function createSandbox(
       labels: withImageLabels(request.config.labels, image.config.labels ?? {}),
     };
     const boot: BootInputs = {
-      registry,
+      state,
       config,
       engine,
       bootDisk,
@@ -133,13 +133,13 @@ export async function createSandbox(
     };
     return await bootInFreeName(boot, request, { id, imageDigest: image.digest });
   } finally {
-    for (const digest of claimed) registry.releaseImage(digest, ownProcess());
+    for (const digest of claimed) state.releaseImage(digest, ownProcess());
   }
 }
 
 /** The image's disk. Digests that are noted as used on the way are added to `claimed`. */
 function obtainImage(
-  registry: Registry,
+  state: StateStore,
   { config, pullPolicy }: CreateRequest,
   snapshot: StoredSnapshot | undefined,
   call: BootCallOptions,
@@ -147,12 +147,12 @@ function obtainImage(
 ): Promise<SourceImage> {
   const claim = (digest: string) => {
     if (claimed.has(digest)) return;
-    registry.claimImage(digest, ownProcess());
+    state.claimImage(digest, ownProcess());
     claimed.add(digest);
   };
   const resolve = (reference: string) =>
     resolveImage(reference, {
-      home: registry.home,
+      home: state.home,
       pullPolicy,
       platform: call.platform,
       registry: call.registry,
@@ -164,7 +164,7 @@ function obtainImage(
     });
   if (snapshot === undefined) return resolve(config.image);
   claim(snapshot.descriptor.image.digest); // the snapshot may be removed, and what only it used be pruned
-  return resolveSourceImage(registry.home, snapshot, resolve);
+  return resolveSourceImage(state.home, snapshot, resolve);
 }
 
 /** Boots under a name that is free, or is made so if the caller wants to replace what has it. */
@@ -176,7 +176,7 @@ async function bootInFreeName(
   for (let attempt = 1; ; attempt++) {
     try {
       if (request.replaceGraceMs !== undefined)
-        await vacate(boot.registry, boot.config.name, request.replaceGraceMs);
+        await vacate(boot.state, boot.config.name, request.replaceGraceMs);
       return await bootNew(boot, request, key);
     } catch (error) {
       const isRaceLost = request.replaceGraceMs !== undefined && isOthersDoing(error);
@@ -206,11 +206,11 @@ export interface StartOptions extends BootCallOptions {
 /** Boots the sandbox of that name, which is stopped or has crashed. */
 export async function startSandbox(name: string, options: StartOptions = {}): Promise<BootedSandbox> {
   checkSandboxName(name);
-  return await startCore((await SandboxCore.get(name)).core, options);
+  return await startCore((await LocalSandbox.get(name)).core, options);
 }
 
 /** Boots this very sandbox, which is stopped or has crashed. */
-export async function startCore(core: SandboxCore, options: StartOptions = {}): Promise<BootedSandbox> {
+export async function startCore(core: LocalSandbox, options: StartOptions = {}): Promise<BootedSandbox> {
   const begin = performance.now();
   for (let attempt = 1; ; attempt++) {
     const record = await core.record();
@@ -228,18 +228,18 @@ export async function startCore(core: SandboxCore, options: StartOptions = {}): 
 }
 
 async function bootAgain(
-  core: SandboxCore,
+  core: LocalSandbox,
   record: SandboxRecord,
   options: StartOptions,
   begin: number,
 ): Promise<BootedSandbox> {
-  const { registry } = core;
+  const { state } = core;
   const config = parseStoredConfig(record.configJson);
-  checkNetworkHost(registry, config.network);
+  checkNetworkHost(state, config.network);
   const engine = await chooseEngine(config.engine);
-  const bootDisk = await ensureBootDisk(homePaths(registry.home).bootDisks);
-  const imagePath = findStoredDisk(registry.home, record.imageDigest);
-  const boot: BootInputs = { registry, config, engine, bootDisk, imagePath, call: options, begin };
+  const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
+  const imagePath = findStoredDisk(state.home, record.imageDigest);
+  const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };
   const vm = await launch(boot, { kind: "start", last }, detached, async () => {});
@@ -264,7 +264,7 @@ async function bootNew(
   request: CreateRequest,
   { id, imageDigest }: NewSandboxKey,
 ): Promise<BootedSandbox> {
-  const { registry, config } = boot;
+  const { state, config } = boot;
   const sandbox = {
     kind: "create",
     id,
@@ -274,19 +274,19 @@ async function bootNew(
     labels: config.labels,
   } as const;
   // The disk is made while the VM host process starts: neither needs the other.
-  await using disk = new StagedDisk(registry, (path) => makeUpper(boot, path));
+  await using disk = new StagedDisk(state, (path) => makeUpper(boot, path));
   try {
     const vm = await launch(boot, sandbox, request.detached, (key) => disk.place(key, config.name));
     return {
-      core: new SandboxCore(registry, { id, name: config.name }),
+      core: new LocalSandbox(state, { id, name: config.name }),
       config,
       vm,
       detached: request.detached,
     };
   } catch (error) {
-    const host = registry.findById(id)?.host;
-    discardCreation(registry, { id, name: config.name }, String(error));
-    await settleNetwork(registry, { id, host });
+    const host = state.findById(id)?.host;
+    discardCreation(state, { id, name: config.name }, String(error));
+    await settleNetwork(state, { id, host });
     throw error;
   }
 }
@@ -297,19 +297,19 @@ function launch(
   detached: boolean,
   placeDisks: (key: BootKey) => Promise<void>,
 ): Promise<LaunchedVm> {
-  const { registry, config, engine, call, begin } = boot;
+  const { state, config, engine, call, begin } = boot;
   const spawnedAt = performance.now();
   return launchVm({
     name: config.name,
-    claim: { home: registry.home, sandbox, engine: engine.engine, detached },
+    claim: { home: state.home, sandbox, engine: engine.engine, detached },
     libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
     bootTimeoutMs: config.bootTimeoutMs,
     prepare: async (key) => {
       await placeDisks(key);
-      const holder = registry.findById(key.id)?.host;
+      const holder = state.findById(key.id)?.host;
       if (holder === undefined) throw new SandboxNotFoundError(config.name); // its host was killed, and somebody has looked
       // Held by the VM host process, so that it ends with that.
-      return bootRequest(boot, key.id, planNetwork(registry, config.network, key.id, holder));
+      return bootRequest(boot, key.id, planNetwork(state, config.network, key.id, holder));
     },
     signal: call.signal,
     onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
@@ -317,9 +317,9 @@ function launch(
 }
 
 /** The disk of a new sandbox: empty, or a copy. */
-async function makeUpper({ registry, config, call, snapshot }: BootInputs, path: string): Promise<void> {
+async function makeUpper({ state, config, call, snapshot }: BootInputs, path: string): Promise<void> {
   if (snapshot === undefined) await formatUpper(path, config.diskMiB, call.signal);
-  else await copySourceDisk(registry.home, snapshot, path, call.signal);
+  else await copySourceDisk(state.home, snapshot, path, call.signal);
 }
 
 async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | undefined): Promise<void> {
@@ -333,18 +333,18 @@ async function formatUpper(path: string, sizeMiB: number, signal: AbortSignal | 
   });
 }
 
-async function refuseExisting(registry: Registry, name: string): Promise<void> {
-  const found = registry.find(name);
-  if (found !== undefined && (await reconcile(registry, found)) !== undefined)
+async function refuseExisting(state: StateStore, name: string): Promise<void> {
+  const found = state.find(name);
+  if (found !== undefined && (await reconcile(state, found)) !== undefined)
     throw new SandboxAlreadyExistsError(name);
 }
 
 /** Makes room for a new sandbox of that name. */
-async function vacate(registry: Registry, name: string, graceMs: number): Promise<void> {
-  const found = registry.find(name);
-  const record = found === undefined ? undefined : await reconcile(registry, found);
+async function vacate(state: StateStore, name: string, graceMs: number): Promise<void> {
+  const found = state.find(name);
+  const record = found === undefined ? undefined : await reconcile(state, found);
   if (record === undefined) return;
-  const core = new SandboxCore(registry, record);
+  const core = new LocalSandbox(state, record);
   await core.stop(graceMs);
   await core.removeIfThere();
 }

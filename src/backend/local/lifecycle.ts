@@ -20,7 +20,7 @@ import type { EventRecord } from "../../state/event_log.ts";
 import type { SandboxRecord } from "../../state/state_store.ts";
 import { isLive, isSandboxStatus, type SandboxStatus, TRANSITIONS } from "../../state/status.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
-import { SandboxCore, STOP_GRACE_MS } from "./local_sandbox.ts";
+import { LocalSandbox, STOP_GRACE_MS } from "./local_sandbox.ts";
 
 /** How long a wait may go without a look: for a change that nobody wrote down, such as the end of a killed host. */
 export const LOOK_INTERVAL_MS = 1_000;
@@ -95,12 +95,12 @@ export interface ConnectOrStartOptions extends BootCallOptions {
 }
 
 /**
- * Repeats `look` after each change of the registry until it has a result.
+ * Repeats `look` after each change of the state database until it has a result.
  *
  * @throws {TimeoutError}
  * @throws {AbortedError}
  */
-export async function waitForRegistry<T>(
+export async function waitForState<T>(
   home: string,
   action: string,
   look: () => Promise<T | undefined>,
@@ -127,7 +127,7 @@ export async function waitForRegistry<T>(
  * @throws {InvalidConfigError} if one of them is none that a sandbox can have: it would never come.
  */
 export async function waitForStatus(
-  core: SandboxCore,
+  core: LocalSandbox,
   statuses: readonly SandboxStatus[],
   options?: WaitOptions,
 ): Promise<SandboxRecord> {
@@ -137,7 +137,7 @@ export async function waitForStatus(
     return statuses.includes(record.status) ? record : undefined;
   };
   const action = `wait until ${core.name} is ${statuses.join(" or ")}`;
-  return await waitForRegistry(core.registry.home, action, look, options);
+  return await waitForState(core.state.home, action, look, options);
 }
 
 function checkStatus(status: unknown): void {
@@ -151,19 +151,22 @@ function checkStatus(status: unknown): void {
  * Resolves when the sandbox has ended, with how it did. That it was started again or removed meanwhile changes nothing:
  * its events tell.
  */
-export async function waitUntilStopped(core: SandboxCore, options?: WaitOptions): Promise<SandboxStopResult> {
-  const seen = core.registry.eventLog.range().newest; // first: it may end and be started again while we look
+export async function waitUntilStopped(
+  core: LocalSandbox,
+  options?: WaitOptions,
+): Promise<SandboxStopResult> {
+  const seen = core.state.eventLog.range().newest; // first: it may end and be started again while we look
   const begin = await core.find();
   const look = async () => {
     const record = await core.find();
     const isSameBoot = record !== undefined && record.bootNumber === (begin ?? record).bootNumber;
     if (isSameBoot) return isLive(record.status) ? undefined : resultOfRecord(record);
-    const event = core.registry.eventLog.latest(core.id, ["stopped", "crashed", "failed"]);
+    const event = core.state.eventLog.latest(core.id, ["stopped", "crashed", "failed"]);
     if (event !== undefined && (event.sequence > seen || record === undefined)) return resultOfEvent(event);
     await core.record(); // gone without a trace: says how
     return undefined;
   };
-  return await waitForRegistry(core.registry.home, `wait until ${core.name} has ended`, look, options);
+  return await waitForState(core.state.home, `wait until ${core.name} has ended`, look, options);
 }
 
 function resultOfRecord({ name, status, statusReason, updatedAt }: SandboxRecord): SandboxStopResult {
@@ -194,12 +197,12 @@ function endOf(
 
 /** What `connectOrStart` came to: a sandbox that ran already, or one that was booted. */
 export type Obtained =
-  | { readonly kind: "running"; readonly core: SandboxCore }
+  | { readonly kind: "running"; readonly core: LocalSandbox }
   | { readonly kind: "booted"; readonly booted: BootedSandbox };
 
 /** Waits while the sandbox is starting or stopping; starts it if it does not run. */
 export async function connectOrStart(
-  core: SandboxCore,
+  core: LocalSandbox,
   options: ConnectOrStartOptions = {},
 ): Promise<Obtained> {
   for (let turn = 1; ; turn++) {
@@ -228,7 +231,7 @@ export async function connectOrCreate(
     throw new InvalidConfigError([{ field: "replace", problem: "must not be set for connectOrCreate()" }]);
   for (let turn = 1; ; turn++) {
     try {
-      const found = await SandboxCore.find(options.name);
+      const found = await LocalSandbox.find(options.name);
       if (found === undefined) return { kind: "booted", booted: await createSandbox(options, call) };
       return await connectOrStart(found.core, { ...call, detached: options.detached });
     } catch (error) {
@@ -242,13 +245,13 @@ export async function connectOrCreate(
 }
 
 /** Stops the sandbox if it runs, and boots it. */
-export async function restart(core: SandboxCore, options: RestartOptions = {}): Promise<BootedSandbox> {
+export async function restart(core: LocalSandbox, options: RestartOptions = {}): Promise<BootedSandbox> {
   await end(core, options);
   return await startCore(core, options);
 }
 
 /** Stops the sandbox if it runs, and removes it. That somebody else does so meanwhile is as good. */
-export async function destroy(core: SandboxCore, options: DestroyOptions = {}): Promise<void> {
+export async function destroy(core: LocalSandbox, options: DestroyOptions = {}): Promise<void> {
   await core.record();
   try {
     await end(core, options);
@@ -270,7 +273,7 @@ const limitMs = z.int().min(1).nullable().optional();
 const limitsSchema = z.strictObject({ maxDurationMs: limitMs, idleTimeoutMs: limitMs });
 
 /** @throws {InvalidConfigError} */
-export async function setTimeLimits(core: SandboxCore, changes: TimeLimitChanges): Promise<void> {
+export async function setTimeLimits(core: LocalSandbox, changes: TimeLimitChanges): Promise<void> {
   const limits = parseConfig(limitsSchema, changes, "limits");
   const zeroIfNull = (limit: number | null | undefined) => (limit === null ? 0 : limit);
   await (await core.connect()).setLimits({
@@ -280,13 +283,13 @@ export async function setTimeLimits(core: SandboxCore, changes: TimeLimitChanges
 }
 
 /** Has the sandbox refuse new programs and stop when those that run have ended. Resolves when that is in force. */
-export async function requestDrain(core: SandboxCore): Promise<void> {
+export async function requestDrain(core: LocalSandbox): Promise<void> {
   const record = await core.record();
   if (isLive(record.status)) await (await core.connect()).drain();
 }
 
 async function end(
-  core: SandboxCore,
+  core: LocalSandbox,
   { force = false, timeoutMs = STOP_GRACE_MS }: EndOptions,
 ): Promise<void> {
   if (force) await core.kill();

@@ -1,5 +1,5 @@
 /**
- * One sandbox by its identity: what `Sandbox` and `SandboxHandle` have in common. Every look at the registry is checked
+ * One sandbox by its identity: what `Sandbox` and `SandboxHandle` have in common. Every look at the state database is checked
  * against the VM host process, so that a row never says `running` of a VM that is gone.
  *
  * @module
@@ -16,7 +16,7 @@ import {
   SandboxReplacedError,
   SandboxStillRunningError,
 } from "../../state/errors.ts";
-import { Registry, type SandboxRecord } from "../../state/state_store.ts";
+import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive, LIVE_STATUSES } from "../../state/status.ts";
 import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../../vmm/run_directory/dead_boot.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
@@ -39,62 +39,62 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SETTLE_TIMEOUT_MS = 10_000;
 const EXIT_POLL_MS = 10;
 
-const registries = new Map<string, Registry>();
+const stores = new Map<string, StateStore>();
 /**
  * By sandbox and home. However many handles a program has of a sandbox, it takes one of the few connections that a VM host
  * process serves.
  */
 const connections = new Map<string, SharedConnection<AgentClient>>();
 
-/** The registry of the home in use. */
-export function openRegistry(): Registry {
-  return registryOf(homeDirectory());
+/** The state database of the home in use. */
+export function openState(): StateStore {
+  return stateOf(homeDirectory());
 }
 
-export function registryOf(home: string): Registry {
-  let registry = registries.get(home);
-  if (registry === undefined) {
-    registry = new Registry(home);
-    registries.set(home, registry);
+export function stateOf(home: string): StateStore {
+  let state = stores.get(home);
+  if (state === undefined) {
+    state = new StateStore(home);
+    stores.set(home, state);
   }
-  return registry;
+  return state;
 }
 
 /** A sandbox's record as it truly is; `undefined` if nothing is left of it. */
 export async function reconcile(
-  registry: Registry,
+  state: StateStore,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
   if (!isLive(record.status)) {
     if (hasHost(record)) return record;
-    clearRunDirectory(registry, record);
-    if (!isRemovalBegun(registry.home, record.id) && !isEphemeral(record)) return record;
-    discard(registry, record); // whoever began it, or was about to, was killed
-    await settleNetwork(registry, record);
-    return registry.findById(record.id);
+    clearRunDirectory(state, record);
+    if (!isRemovalBegun(state.home, record.id) && !isEphemeral(record)) return record;
+    discard(state, record); // whoever began it, or was about to, was killed
+    await settleNetwork(state, record);
+    return state.findById(record.id);
   }
   if (await isAlive(record)) return record;
-  const now = registry.findById(record.id);
+  const now = state.findById(record.id);
   // It may have ended in order, or been started again, while we looked.
   if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
   if (now.status === "creating" && now.bootNumber === 1) {
     // Never finished: as if it had never been.
-    discardCreation(registry, now, "the process that created it ended");
+    discardCreation(state, now, "the process that created it ended");
   } else {
     const reason = crashReason("the VM ended without a word", now.runDirectory ?? "");
-    registry.transition(now, "crashed", { reason });
+    state.transition(now, "crashed", { reason });
   }
-  new SandboxCore(registry, now).bury(now);
-  await settleNetwork(registry, now); // of an ephemeral sandbox nobody looks again
-  return registry.findById(record.id);
+  new LocalSandbox(state, now).bury(now);
+  await settleNetwork(state, now); // of an ephemeral sandbox nobody looks again
+  return state.findById(record.id);
 }
 
 /** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
-function clearRunDirectory(registry: Registry, { id, name, status, runDirectory }: SandboxRecord): void {
+function clearRunDirectory(state: StateStore, { id, name, status, runDirectory }: SandboxRecord): void {
   if (runDirectory === undefined) return;
-  const logs = { directory: logDirectory(registry.home, name), sandboxId: id };
+  const logs = { directory: logDirectory(state.home, name), sandboxId: id };
   buryBoot(runDirectory, logs, status === "stopped" ? "stopped" : "crashed");
-  releaseEnded(registry, id);
+  releaseEnded(state, id);
 }
 
 /** Whether nothing is to be left of it once it has ended. Asked at each look, which no other field may keep from coming. */
@@ -104,48 +104,45 @@ function isEphemeral({ configJson }: SandboxRecord): boolean {
 }
 
 /** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
-export async function reconcileLive(registry: Registry): Promise<void> {
-  const live = registry.list({ statuses: LIVE_STATUSES });
+export async function reconcileLive(state: StateStore): Promise<void> {
+  const live = state.list({ statuses: LIVE_STATUSES });
   // A process that is there is enough here: whoever wants to use it connects, and then sees more.
   const suspects = live.filter((record) => !hasHost(record));
-  await Promise.all(suspects.map((record) => reconcile(registry, record)));
+  await Promise.all(suspects.map((record) => reconcile(state, record)));
 }
 
 /** Clears away what processes had begun that were killed on the way. */
-export function sweepLeftovers(registry: Registry): void {
-  sweepStaging(registry.home);
-  finishRemovals(registry);
-  sweepLeases(registry);
-  sweepRunDirectories(
-    registry.home,
-    () => new Set(registry.list({}).map(({ runDirectory }) => runDirectory)),
-  );
+export function sweepLeftovers(state: StateStore): void {
+  sweepStaging(state.home);
+  finishRemovals(state);
+  sweepLeases(state);
+  sweepRunDirectories(state.home, () => new Set(state.list({}).map(({ runDirectory }) => runDirectory)));
 }
 
 /** One sandbox, for good: a namesake that replaces it is another. */
-export class SandboxCore {
-  readonly registry: Registry;
+export class LocalSandbox {
+  readonly state: StateStore;
   readonly id: string;
   readonly name: string;
-  constructor(registry: Registry, record: { readonly id: string; readonly name: string }) {
-    this.registry = registry;
+  constructor(state: StateStore, record: { readonly id: string; readonly name: string }) {
+    this.state = state;
     this.id = record.id;
     this.name = record.name;
   }
 
   /** @throws {SandboxNotFoundError} if no sandbox has that name. */
-  static async get(name: string): Promise<{ core: SandboxCore; record: SandboxRecord }> {
-    const found = await SandboxCore.find(name);
+  static async get(name: string): Promise<{ core: LocalSandbox; record: SandboxRecord }> {
+    const found = await LocalSandbox.find(name);
     if (found === undefined) throw new SandboxNotFoundError(name);
     return found;
   }
 
   /** Like {@linkcode get}, with `undefined` if no sandbox has that name. */
-  static async find(name: string): Promise<{ core: SandboxCore; record: SandboxRecord } | undefined> {
-    const registry = openRegistry();
-    const found = registry.find(name);
-    const record = found === undefined ? undefined : await reconcile(registry, found);
-    return record === undefined ? undefined : { core: new SandboxCore(registry, record), record };
+  static async find(name: string): Promise<{ core: LocalSandbox; record: SandboxRecord } | undefined> {
+    const state = openState();
+    const found = state.find(name);
+    const record = found === undefined ? undefined : await reconcile(state, found);
+    return record === undefined ? undefined : { core: new LocalSandbox(state, record), record };
   }
 
   /**
@@ -157,19 +154,19 @@ export class SandboxCore {
   async record(): Promise<SandboxRecord> {
     const record = await this.find();
     if (record !== undefined) return record;
-    if (this.registry.find(this.name) !== undefined) throw new SandboxReplacedError(this.name);
+    if (this.state.find(this.name) !== undefined) throw new SandboxReplacedError(this.name);
     throw new SandboxNotFoundError(this.name);
   }
 
   /** The record as it is now; `undefined` if this sandbox is gone. */
   async find(): Promise<SandboxRecord | undefined> {
-    const found = this.registry.findById(this.id);
-    return found === undefined ? undefined : await reconcile(this.registry, found);
+    const found = this.state.findById(this.id);
+    return found === undefined ? undefined : await reconcile(this.state, found);
   }
 
   /** The connection to the running VM: one for all of this process, kept while it lasts. */
   async connect({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {}): Promise<AgentClient> {
-    const key = `${this.id} ${this.registry.home}`;
+    const key = `${this.id} ${this.state.home}`;
     let shared = connections.get(key);
     if (shared === undefined) {
       shared = new SharedConnection(
@@ -225,7 +222,7 @@ export class SandboxCore {
     const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, restMs), restMs);
     if (!gone || (await isAlive(record))) await this.kill();
     await this.find(); // if it ended without a word, it is noted as crashed now
-    await settleNetwork(this.registry, record);
+    await settleNetwork(this.state, record);
   }
 
   /** Ends the VM at once. Resolves when it is gone. */
@@ -262,16 +259,16 @@ export class SandboxCore {
       if (!(await isDeadWithin(record, timeoutMs - patienceMs))) throw this.#hostIsThere(timeoutMs);
       if (noted !== undefined) this.bury(noted);
       await this.find();
-      await settleNetwork(this.registry, record);
+      await settleNetwork(this.state, record);
     };
   }
 
   /** A host process that is killed from outside says nothing: it is on purpose, which has to be said before it is seen. */
   #noteKilled({ bootNumber }: SandboxRecord): SandboxRecord | undefined {
-    const now = this.registry.findById(this.id);
+    const now = this.state.findById(this.id);
     if (now === undefined || (now.status === "creating" && bootNumber === 1)) return undefined; // see reconcile()
-    const isNoted = this.registry.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
-    return isNoted ? this.registry.findById(this.id) : undefined;
+    const isNoted = this.state.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
+    return isNoted ? this.state.findById(this.id) : undefined;
   }
 
   /**
@@ -285,8 +282,8 @@ export class SandboxCore {
       if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
-    clearRunDirectory(this.registry, record);
-    await settleNetwork(this.registry, record);
+    clearRunDirectory(this.state, record);
+    await settleNetwork(this.state, record);
   }
 
   /** Asks for the stop sequence, or for a kill if `graceMs` is 0; does not wait for it. */
@@ -314,7 +311,7 @@ export class SandboxCore {
   async checkHealth(timeoutMs: number): Promise<boolean> {
     checkTimeout(timeoutMs);
     // An answer is a better sign of life than record() looks for; that is asked where there is none.
-    const record = this.registry.findById(this.id) ?? (await this.record());
+    const record = this.state.findById(this.id) ?? (await this.record());
     if (record.status !== "running") return false;
     try {
       await (await this.connect({ timeoutMs })).ping(timeoutMs);
@@ -324,18 +321,18 @@ export class SandboxCore {
       if (!(error instanceof TimeoutError)) throw error;
     }
     const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
-    this.registry.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
+    this.state.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
     killHost(record);
     if (!(await isDeadWithin(record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
     this.bury(record);
-    await settleNetwork(this.registry, record);
+    await settleNetwork(this.state, record);
     return false;
   }
 
   /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
   bury(record: SandboxRecord): void {
-    clearRunDirectory(this.registry, record);
-    if (isEphemeral(record)) discard(this.registry, this);
+    clearRunDirectory(this.state, record);
+    if (isEphemeral(record)) discard(this.state, this);
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
@@ -351,7 +348,7 @@ export class SandboxCore {
 
   async #remove(record: SandboxRecord): Promise<void> {
     await this.settle(record);
-    if (discard(this.registry, this) === "live") throw new SandboxStillRunningError(this.name, "remove");
+    if (discard(this.state, this) === "live") throw new SandboxStillRunningError(this.name, "remove");
   }
 
   /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */

@@ -8,21 +8,21 @@ import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "../../platform/home.ts";
 import { stagingPath } from "../../platform/staging.ts";
-import type { BootKey, Registry } from "../../state/state_store.ts";
+import type { BootKey, StateStore } from "../../state/state_store.ts";
 import { sandboxDirectory } from "./sandbox_directories.ts";
 
 /** Name of the writable disk in a sandbox's directory. */
 export const UPPER_NAME = "upper.ext4";
 
 export class StagedDisk implements AsyncDisposable {
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #path: string;
   readonly #made: Promise<void>;
 
   /** Begins at once; what `make` throws is thrown by {@linkcode place}. */
-  constructor(registry: Registry, make: (path: string) => Promise<void>) {
-    this.#registry = registry;
-    this.#path = stagingPath(registry.home);
+  constructor(state: StateStore, make: (path: string) => Promise<void>) {
+    this.#state = state;
+    this.#path = stagingPath(state.home);
     mkdirSync(this.#path, { mode: 0o700 });
     this.#made = make(join(this.#path, UPPER_NAME));
     this.#made.catch(() => {}); // place() shows it, if it comes to that
@@ -31,9 +31,9 @@ export class StagedDisk implements AsyncDisposable {
   /** Moves the directory to where the sandbox called `name` has it. @throws {SandboxNotFoundError} if it is not ours. */
   async place(key: BootKey, name: string): Promise<void> {
     await this.#made;
-    const place = sandboxDirectory(this.#registry.home, name);
-    mkdirSync(homePaths(this.#registry.home).sandboxes, { recursive: true, mode: 0o700 });
-    this.#registry.whileClaimed(key, () => {
+    const place = sandboxDirectory(this.#state.home, name);
+    mkdirSync(homePaths(this.#state.home).sandboxes, { recursive: true, mode: 0o700 });
+    this.#state.whileClaimed(key, () => {
       rmSync(place, { recursive: true, force: true }); // nobody's: the name was free
       renameSync(this.#path, place);
     });

@@ -20,7 +20,7 @@ import { SandboxBusyError } from "../../state/errors.ts";
 import type { SandboxRecord } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
 import { waitForStatus } from "./lifecycle.ts";
-import type { SandboxCore } from "./local_sandbox.ts";
+import type { LocalSandbox } from "./local_sandbox.ts";
 import { sandboxDirectory } from "./sandbox_directories.ts";
 
 /** How long the guest holds writes back without hearing from us, and how often it does. */
@@ -52,10 +52,13 @@ export interface TakeSnapshotOptions {
  * @throws {SandboxBusyError} if it was started and stopped all the time.
  * @throws {TimeoutError | AbortedError | IoError}
  */
-export async function takeSnapshot(core: SandboxCore, options: TakeSnapshotOptions): Promise<StoredSnapshot> {
+export async function takeSnapshot(
+  core: LocalSandbox,
+  options: TakeSnapshotOptions,
+): Promise<StoredSnapshot> {
   checkNameAndLabels(options);
   const { force = false } = options;
-  const store = new SnapshotStore(core.registry.home);
+  const store = new SnapshotStore(core.state.home);
   if (!force && store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
   const staged = store.stage();
   try {
@@ -93,7 +96,7 @@ interface CopiedUpper {
 }
 
 /** Copies the disk as it was at one moment. */
-async function copyUpper(core: SandboxCore, to: string, options: TakeSnapshotOptions): Promise<CopiedUpper> {
+async function copyUpper(core: LocalSandbox, to: string, options: TakeSnapshotOptions): Promise<CopiedUpper> {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const record = await waitForStatus(core, ["running", "paused", "stopped", "crashed"], {
       timeoutMs: SETTLE_TIMEOUT_MS,
@@ -110,7 +113,7 @@ async function copyUpper(core: SandboxCore, to: string, options: TakeSnapshotOpt
 
 /** Of a sandbox that does not run. `undefined` if it was started meanwhile. */
 async function copyAtRest(
-  core: SandboxCore,
+  core: LocalSandbox,
   record: SandboxRecord,
   to: string,
   options: TakeSnapshotOptions,
@@ -130,7 +133,7 @@ async function copyAtRest(
 
 /** Of a running sandbox, whose writes wait meanwhile. `undefined` if it stopped. */
 async function copyFrozen(
-  core: SandboxCore,
+  core: LocalSandbox,
   to: string,
   { signal, onProgress }: TakeSnapshotOptions,
 ): Promise<CopiedDisk | undefined> {
@@ -166,6 +169,6 @@ async function copyFrozen(
   }
 }
 
-function upperOf(core: SandboxCore): string {
-  return join(sandboxDirectory(core.registry.home, core.name), UPPER_NAME);
+function upperOf(core: LocalSandbox): string {
+  return join(sandboxDirectory(core.state.home, core.name), UPPER_NAME);
 }

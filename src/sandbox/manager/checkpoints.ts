@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import type { SandboxCore } from "../../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
 import { takeSnapshot } from "../../backend/local/take_snapshot.ts";
 import { SnapshotNotFoundError } from "../../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
@@ -13,7 +13,7 @@ import type { CheckpointInfo, CheckpointOptions, RestoreSpec, SandboxSpec } from
 
 /** See `SandboxManager.checkpoint()`. */
 export async function take(
-  core: SandboxCore,
+  core: LocalSandbox,
   name: string = `checkpoint-${randomUUID()}`,
   options: CheckpointOptions = {},
 ): Promise<CheckpointInfo> {

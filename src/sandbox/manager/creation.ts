@@ -1,4 +1,4 @@
-/** What a manager knows of a sandbox before the registry does. @module */
+/** What a manager knows of a sandbox before the state database does. @module */
 import { messageOf } from "../../base/errors.ts";
 import type { CreateRequest } from "../../options/sandbox_options.ts";
 import type { SandboxSummary } from "./types.ts";

@@ -1,6 +1,6 @@
 /**
  * Many sandboxes, by id: for programs that hand them out, such as servers. It is a thin layer over what `Sandbox` uses,
- * and keeps nothing of its own but the creations that are under way or have failed: all else is in the registry, where
+ * and keeps nothing of its own but the creations that are under way or have failed: all else is in the state database, where
  * every other manager, process and `Sandbox` sees it.
  *
  * @module
@@ -10,7 +10,7 @@ import { z } from "zod";
 import { presentPlan, reserveAddress } from "../../backend/local/address_lease.ts";
 import { type CreationKey, createSandbox } from "../../backend/local/create.ts";
 import { destroy, setTimeLimits } from "../../backend/local/lifecycle.ts";
-import { openRegistry, reconcile, SandboxCore, STOP_GRACE_MS } from "../../backend/local/local_sandbox.ts";
+import { LocalSandbox, openState, reconcile, STOP_GRACE_MS } from "../../backend/local/local_sandbox.ts";
 import { InvalidConfigError, messageOf } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { Semaphore } from "../../base/semaphore.ts";
@@ -28,7 +28,7 @@ import {
   SandboxNotRunningError,
   SandboxStillRunningError,
 } from "../../state/errors.ts";
-import type { Registry, SandboxRecord } from "../../state/state_store.ts";
+import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "../events.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -79,20 +79,20 @@ const configSchema = z.strictObject({
  * ```
  */
 export class SandboxManager implements AsyncDisposable {
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #defaults: SpecDefaults;
   readonly #detached: boolean;
   readonly #boots: Semaphore;
   readonly #creations = new Map<string, Creation>();
   /** Those that end with this process. */
-  readonly #owned = new SandboxMap<Sandbox>((id) => isLive(this.#registry.findById(id)?.status ?? "stopped"));
+  readonly #owned = new SandboxMap<Sandbox>((id) => isLive(this.#state.findById(id)?.status ?? "stopped"));
   /** One for each sandbox that was used, for its connection. */
-  readonly #cores = new SandboxMap<SandboxCore>((id) => this.#registry.findById(id) !== undefined);
+  readonly #cores = new SandboxMap<LocalSandbox>((id) => this.#state.findById(id) !== undefined);
 
   /** @throws {InvalidConfigError} */
   constructor(config: SandboxManagerConfig = {}) {
     const { detached, bootsMax } = parseConfig(configSchema, config, "config");
-    this.#registry = openRegistry();
+    this.#state = openState();
     this.#defaults = config.defaults ?? {};
     this.#detached = detached;
     this.#boots = new Semaphore(bootsMax);
@@ -119,11 +119,11 @@ export class SandboxManager implements AsyncDisposable {
     const id = randomUUID();
     const options = this.#options(id, spec);
     const { config } = parseSandboxOptions(options);
-    const found = await SandboxCore.find(config.name);
+    const found = await LocalSandbox.find(config.name);
     // From here to the note of the creation nothing waits: of two calls with a name, one sees the other.
     if (found !== undefined || this.#isBeingCreated(config.name))
       throw new SandboxAlreadyExistsError(config.name);
-    const ip = reserveAddress(this.#registry, config.network, id);
+    const ip = reserveAddress(this.#state, config.network, id);
     const abort = new AbortController();
     const creation: Creation = {
       id,
@@ -168,8 +168,8 @@ export class SandboxManager implements AsyncDisposable {
     labels: Readonly<Record<string, string>> = {},
   ): Promise<SandboxSummary[]> {
     checkListing(state, labels);
-    const records = this.#registry.list({ labels });
-    const looked = await Promise.all(records.map((record) => reconcile(this.#registry, record)));
+    const records = this.#state.list({ labels });
+    const looked = await Promise.all(records.map((record) => reconcile(this.#state, record)));
     const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
     const ids = new Set(known.map(({ id }) => id));
     const others = [...this.#creations.values()]
@@ -265,17 +265,17 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {InvalidConfigError | SandboxAlreadyExistsError}
    */
   async restore(spec: RestoreSpec): Promise<{ readonly id: string; readonly ip: string }> {
-    return await this.#begin(checkpoints.restoredSpec(this.#registry.home, spec), spec.snapshotId);
+    return await this.#begin(checkpoints.restoredSpec(this.#state.home, spec), spec.snapshotId);
   }
 
   /** The checkpoints of this home, those of `sandboxId` if given; the oldest first. The sandbox may be gone. */
   async listCheckpoints(sandboxId?: string): Promise<CheckpointInfo[]> {
-    return checkpoints.list(this.#registry.home, sandboxId);
+    return checkpoints.list(this.#state.home, sandboxId);
   }
 
   /** Deletes a checkpoint, its disk included. Sandboxes that were made from it stay. @throws {SnapshotNotFoundError} */
   async deleteCheckpoint(snapshotId: string): Promise<void> {
-    checkpoints.remove(this.#registry.home, snapshotId);
+    checkpoints.remove(this.#state.home, snapshotId);
   }
 
   /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
@@ -320,12 +320,12 @@ export class SandboxManager implements AsyncDisposable {
   #fail(id: string, error: unknown): void {
     const creation = this.#creations.get(id);
     const failure = error instanceof Error ? error : new Error(messageOf(error));
-    if (creation !== undefined) creation.error = failure; // first: what follows needs a registry that can be written
-    warnOfFailure("give an address back", () => this.#registry.leases.release(id, ownProcess()));
+    if (creation !== undefined) creation.error = failure; // first: what follows needs a state database that can be written
+    warnOfFailure("give an address back", () => this.#state.leases.release(id, ownProcess()));
     if (creation === undefined) return;
     warnOfFailure("record that a creation failed", () => {
-      // If it got as far as the registry, that has told of it.
-      if (this.#registry.eventLog.latest(id, ["failed"]) === undefined)
+      // If it got as far as the state database, that has told of it.
+      if (this.#state.eventLog.latest(id, ["failed"]) === undefined)
         this.#tell(creation, "failed", { error: failure.message });
     });
     const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
@@ -333,11 +333,11 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #tell({ id, config }: Creation, action: "failed" | "removed", attributes: Record<string, unknown>): void {
-    this.#registry.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
+    this.#state.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
   }
 
-  /** The sandbox, once it is in the registry. */
-  async #core(id: string): Promise<SandboxCore> {
+  /** The sandbox, once it is in the state database. */
+  async #core(id: string): Promise<LocalSandbox> {
     const creation = this.#creations.get(id);
     await creation?.settled;
     const record = await this.#find(id);
@@ -346,16 +346,16 @@ export class SandboxManager implements AsyncDisposable {
     throw new SandboxNotRunningError(creation.config.name, "failed", { cause: creation.error });
   }
 
-  #coreOf(record: SandboxRecord): SandboxCore {
-    const core = this.#cores.get(record.id) ?? new SandboxCore(this.#registry, record);
+  #coreOf(record: SandboxRecord): LocalSandbox {
+    const core = this.#cores.get(record.id) ?? new LocalSandbox(this.#state, record);
     this.#cores.set(record.id, core);
     return core;
   }
 
   async #find(id: string): Promise<SandboxRecord | undefined> {
     checkId(id);
-    const found = this.#registry.findById(id);
-    const record = found === undefined ? undefined : await reconcile(this.#registry, found);
+    const found = this.#state.findById(id);
+    const record = found === undefined ? undefined : await reconcile(this.#state, found);
     if (record === undefined) this.#forget(id);
     return record;
   }
@@ -381,7 +381,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #networkOf(id: string, network: NetworkConfig): ManagedNetwork | undefined {
-    const plan = presentPlan(this.#registry, network, id);
+    const plan = presentPlan(this.#state, network, id);
     if (plan === undefined) return undefined;
     const { mode, address: ipAddress, gateway, mac } = plan;
     return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };

@@ -5,7 +5,7 @@
  */
 
 import { waitForStatus } from "../../backend/local/lifecycle.ts";
-import type { SandboxCore } from "../../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
 import type { SandboxStatus } from "../../state/status.ts";
 import { ExecHandle } from "../exec/exec_handle.ts";
@@ -19,7 +19,7 @@ const SETTLED: readonly SandboxStatus[] = ["running", "paused", "draining", "sto
 
 /** Starts a program, once the sandbox has booted. */
 export async function startManaged(
-  core: SandboxCore,
+  core: LocalSandbox,
   { cmd, ...options }: ManagedRunOptions,
   stdin: "null" | "pipe",
 ): Promise<ExecHandle> {

@@ -1,5 +1,5 @@
 /**
- * What a manager keeps of sandboxes besides the registry, and how it ends those that end with it.
+ * What a manager keeps of sandboxes besides the state database, and how it ends those that end with it.
  *
  * @module
  */

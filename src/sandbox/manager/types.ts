@@ -38,7 +38,7 @@ export interface SandboxManagerConfig {
  * - `starting`: created, and not ready yet.
  * - `ready`: the guest's agent answers, and no program runs.
  * - `running`: a program runs in it. This and `ready` may be told a fifth of a second late, and for as long as somebody
- *   keeps the registry locked.
+ *   keeps the state database locked.
  * - `paused`, `stopping`, `stopped`, `crashed`.
  * - `failed`: it could not be created; only the manager that tried knows it, until it is removed.
  */

@@ -5,7 +5,7 @@
  */
 import { PortAction, PortFailure, PortProtocol } from "../../agent/port_codes.ts";
 import { presentPlan } from "../../backend/local/address_lease.ts";
-import type { SandboxCore } from "../../backend/local/local_sandbox.ts";
+import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { NetworkError, PortInUseError } from "../../network/errors.ts";
 import type { NetworkMode } from "../../network/network_plan.ts";
@@ -46,10 +46,10 @@ export class SandboxNetwork {
   /** Ports of the host that lead to the sandbox. */
   readonly ports: SandboxPorts;
 
-  readonly #core: SandboxCore;
+  readonly #core: LocalSandbox;
 
   /** Use `Sandbox.network`. */
-  constructor(core: SandboxCore) {
+  constructor(core: LocalSandbox) {
     this.#core = core;
     this.ports = new SandboxPorts(core);
   }
@@ -58,7 +58,7 @@ export class SandboxNetwork {
   async info(): Promise<NetworkInfo> {
     const record = await this.#core.record();
     const { network } = parseStoredConfig(record.configJson);
-    const plan = presentPlan(this.#core.registry, network, this.#core.id);
+    const plan = presentPlan(this.#core.state, network, this.#core.id);
     return {
       mode: network.mode,
       ip: plan?.address,
@@ -92,10 +92,10 @@ export class SandboxNetwork {
  * ```
  */
 export class SandboxPorts {
-  readonly #core: SandboxCore;
+  readonly #core: LocalSandbox;
 
   /** Use `Sandbox.network.ports`. */
-  constructor(core: SandboxCore) {
+  constructor(core: LocalSandbox) {
     this.#core = core;
   }
 

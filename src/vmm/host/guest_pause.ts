@@ -8,7 +8,7 @@
  */
 import type { StandstillState } from "../../agent/protocol.ts";
 import { messageOf } from "../../base/errors.ts";
-import type { BootKey, Registry } from "../../state/state_store.ts";
+import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { AgentLink } from "./agent_link.ts";
 
 /** Requests that wait for those before them. */
@@ -17,14 +17,14 @@ const REQUESTS_MAX = 128;
 const EBUSY = 16;
 
 export class Pause {
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   #guest: { readonly link: AgentLink; readonly key: BootKey } | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #requests = 0;
   #isOn = false;
 
-  constructor(registry: Registry) {
-    this.#registry = registry;
+  constructor(state: StateStore) {
+    this.#state = state;
   }
 
   /** The guest answers. */
@@ -68,7 +68,7 @@ export class Pause {
   /** Nothing stands still of which nobody could know. */
   async #record(link: AgentLink, key: BootKey, on: boolean): Promise<boolean> {
     try {
-      return this.#registry.transition(key, on ? "paused" : "resumed");
+      return this.#state.transition(key, on ? "paused" : "resumed");
     } catch (error) {
       if (on) await link.pause(false);
       throw error;

@@ -1,7 +1,7 @@
 /**
  * The VM host process: one per running sandbox. Its life, top to bottom, is {@linkcode main}.
  *
- * It claims its sandbox in the registry while it already listens, so that there is never a live row without a process
+ * It claims its sandbox in the state database while it already listens, so that there is never a live row without a process
  * that answers for it; boots the VM; serves clients; and ends the VM by one stop sequence whatever the cause. With krun
  * the process ends with the VM, by libkrun's `_exit`: nothing here may depend on code that runs after `go`.
  *
@@ -17,7 +17,7 @@ import type { PortAddress } from "../../network/published_port.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
 import { listenUnix, type UnixConnection } from "../../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../../state/errors.ts";
-import { type BootKey, type DirectoryMove, Registry } from "../../state/state_store.ts";
+import { type BootKey, type DirectoryMove, StateStore } from "../../state/state_store.ts";
 import type { Engine, Machine } from "../engine/engine.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../host_protocol.ts";
 import { HostNetwork } from "../network/host_network.ts";
@@ -47,12 +47,12 @@ async function main(): Promise<void> {
   const owner = new Owner();
   const claim = await owner.next("claim");
   if (claim === undefined) process.exit(0); // the owner thought better of it; the engine's thread would keep us
-  const registry = new Registry(claim.home);
-  const stop = new StopSequence(registry, claim.runDirectory);
-  const supervision = new Supervision(registry, stop);
+  const state = new StateStore(claim.home);
+  const stop = new StopSequence(state, claim.runDirectory);
+  const supervision = new Supervision(state, stop);
   // Asked for without a connection, or by the machine that is shutting down.
   process.on("SIGTERM", () => stop.begin("requested", TERMINATE_GRACE_MS));
-  const pause = new Pause(registry);
+  const pause = new Pause(state);
   const diskFreeze = new DiskFreeze();
   const ports = new NetworkService(supervision.activity);
   const watch = new AgentWatch();
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   );
   await relay.listen(join(claim.runDirectory, RunFile.relay));
 
-  const key = claimBoot(registry, claim);
+  const key = claimBoot(state, claim);
   if (key === undefined) {
     owner.report({ type: "refused", reason: claim.sandbox.kind === "create" ? "exists" : "notStartable" });
     return end(owner, claim.runDirectory);
@@ -86,10 +86,10 @@ async function main(): Promise<void> {
   owner.report({ type: "claimed", key });
 
   const request = await owner.next("boot");
-  const network = new HostNetwork(registry, key, request?.network);
+  const network = new HostNetwork(state, key, request?.network);
   try {
     if (request === undefined) throw new Error("the process that was starting it ended");
-    const remove = request.removeAtEnd === undefined ? () => {} : removal(registry, key, request.removeAtEnd);
+    const remove = request.removeAtEnd === undefined ? () => {} : removal(state, key, request.removeAtEnd);
     stop.onEnded = () => {
       network.close();
       remove();
@@ -107,7 +107,7 @@ async function main(): Promise<void> {
   } catch (error) {
     network.close();
     reportFailure(owner, error);
-    forgetBoot(registry, claim, key, messageOf(error));
+    forgetBoot(state, claim, key, messageOf(error));
     return end(owner, claim.runDirectory, stop.machine);
   }
 }
@@ -183,10 +183,10 @@ async function boot(
 }
 
 /** What removes a sandbox that is not to outlive its VM. */
-function removal(registry: Registry, key: BootKey, move: DirectoryMove): () => void {
+function removal(state: StateStore, key: BootKey, move: DirectoryMove): () => void {
   return () => {
     try {
-      if (registry.remove(key.id, move) === "removed") rmSync(move.to, { recursive: true, force: true });
+      if (state.remove(key.id, move) === "removed") rmSync(move.to, { recursive: true, force: true });
     } catch (error) {
       console.error(`cannot remove the sandbox: ${messageOf(error)}`); // the VM has to end all the same
     }
@@ -196,13 +196,13 @@ function removal(registry: Registry, key: BootKey, move: DirectoryMove): () => v
 /** How far the boot has got. */
 let progress: BootStep = "claim";
 
-function claimBoot(registry: Registry, claim: ClaimRequest): BootKey | undefined {
+function claimBoot(state: StateStore, claim: ClaimRequest): BootKey | undefined {
   const host = identifyProcess(process.pid);
   if (host === undefined) throw new Error("this process cannot see itself");
   const { runDirectory, sandbox } = claim;
-  if (sandbox.kind === "start") return registry.claimStart(sandbox.last, { runDirectory, host });
+  if (sandbox.kind === "start") return state.claimStart(sandbox.last, { runDirectory, host });
   try {
-    return registry.claimCreate({ ...sandbox, runDirectory, host });
+    return state.claimCreate({ ...sandbox, runDirectory, host });
   } catch (error) {
     if (error instanceof SandboxAlreadyExistsError) return undefined;
     throw error;
@@ -255,9 +255,9 @@ function portAddressOf({ protocol, bind, hostPort }: PortAddress): PortAddress {
 }
 
 /** A start that failed leaves the sandbox crashed; a creation that failed is taken back by whoever looks next. */
-function forgetBoot(registry: Registry, claim: ClaimRequest, key: BootKey, reason: string): void {
+function forgetBoot(state: StateStore, claim: ClaimRequest, key: BootKey, reason: string): void {
   // Its directory is the creator's to take back, who alone knows whether it has put one there.
-  if (claim.sandbox.kind === "start") registry.transition(key, "crashed", { reason });
+  if (claim.sandbox.kind === "start") state.transition(key, "crashed", { reason });
 }
 
 /**

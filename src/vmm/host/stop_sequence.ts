@@ -1,13 +1,13 @@
 /**
  * How a VM ends: one sequence for every cause.
  *
- * The guest ends its programs, flushes and says so; the log gets its last record; the registry says `stopped`; clients
+ * The guest ends its programs, flushes and says so; the log gets its last record; the state database says `stopped`; clients
  * are told; and only then does the guest get leave to end the VM, which with krun ends this process in the same moment.
  *
  * @module
  */
 import { messageOf } from "../../base/errors.ts";
-import type { BootKey, Registry } from "../../state/state_store.ts";
+import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { Machine } from "../engine/engine.ts";
 import { crashReason } from "../run_directory/dead_boot.ts";
 import { forgetRunDirectory } from "../run_directory/run_directory.ts";
@@ -42,7 +42,7 @@ export class StopSequence {
   /** Called before the end is made known, and after. */
   onEnding: () => void = () => {};
   onEnded: () => void = () => {};
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #runDirectory: string;
   readonly #begun = Promise.withResolvers<StopCause>();
   #session: Session | undefined;
@@ -51,8 +51,8 @@ export class StopSequence {
   #isStopping = false;
   #isFinal = false;
 
-  constructor(registry: Registry, runDirectory: string) {
-    this.#registry = registry;
+  constructor(state: StateStore, runDirectory: string) {
+    this.#state = state;
     this.#runDirectory = runDirectory;
     this.begun = this.#begun.promise;
   }
@@ -60,7 +60,7 @@ export class StopSequence {
   /** The guest answers: from now on it takes part in its end. */
   open(link: AgentLink, relay: Relay, key: BootKey): void {
     this.#session = { link, relay, key };
-    this.#registry.transition(key, "ready");
+    this.#state.transition(key, "ready");
     link.closed.then(() => setTimeout(() => this.crash("the guest's agent hung up"), EXIT_REASON_MS));
     // boot() had all of its answers in the moment when it was to give up.
     if (this.#early !== undefined) this.begin(this.#early.cause, this.#early.graceMs);
@@ -101,7 +101,7 @@ export class StopSequence {
 
   async #run(session: Session, cause: StopCause, graceMs: number): Promise<void> {
     const { key } = session;
-    noteIfPossible(() => this.#registry.transition(key, "stopping", { attributes: { cause } }));
+    noteIfPossible(() => this.#state.transition(key, "stopping", { attributes: { cause } }));
     const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
     this.#finish("stopped", cause, clean === 1);
     await session.relay.close();
@@ -119,7 +119,7 @@ export class StopSequence {
     noteIfPossible(() => this.logs?.ended(action, reason));
     noteIfPossible(() => {
       const told = action === "crashed" ? crashReason(reason, this.#runDirectory) : reason;
-      this.#registry.transition(key, action, { reason: told });
+      this.#state.transition(key, action, { reason: told });
     });
     noteIfPossible(() => this.onEnded());
     if (action === "stopped") relay.announceStopped(clean);

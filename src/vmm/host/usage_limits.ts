@@ -7,7 +7,7 @@
 import type { MessageFields } from "../../agent/protocol.ts";
 import { TimeLimit } from "../../agent/protocol.ts";
 import { messageOf } from "../../base/errors.ts";
-import type { BootKey, Registry } from "../../state/state_store.ts";
+import type { BootKey, StateStore } from "../../state/state_store.ts";
 import { Activity } from "./activity.ts";
 import { type ActivityEvent, ActivityEvents } from "./activity_events.ts";
 import { noteIfPossible } from "./best_effort.ts";
@@ -21,14 +21,14 @@ export class Supervision {
   readonly activity: Activity;
   readonly #events: ActivityEvents;
   readonly #limits: TimeLimits;
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #stop: StopSequence;
   #key: BootKey | undefined;
   #graceMs = 0;
   #isRecordFailing = false;
 
-  constructor(registry: Registry, stop: StopSequence, clock: Clock = systemClock) {
-    this.#registry = registry;
+  constructor(state: StateStore, stop: StopSequence, clock: Clock = systemClock) {
+    this.#state = state;
     this.#stop = stop;
     this.#limits = new TimeLimits((limit) => stop.begin(limit, this.#graceMs), clock);
     this.#events = new ActivityEvents((events, isLast) => this.#record(events, isLast), clock);
@@ -67,7 +67,7 @@ export class Supervision {
     const key = this.#key;
     if (key === undefined || this.activity.isDraining) return;
     this.activity.isDraining = true;
-    noteIfPossible(() => this.#registry.transition(key, "stopping", { attributes: { cause: "drained" } }));
+    noteIfPossible(() => this.#state.transition(key, "stopping", { attributes: { cause: "drained" } }));
     this.#endIfDrained();
   }
 
@@ -76,11 +76,11 @@ export class Supervision {
     this.#events.flush();
   }
 
-  /** All clients of the sandbox wait meanwhile: whoever locks the registry must not keep them long. */
+  /** All clients of the sandbox wait meanwhile: whoever locks the state database must not keep them long. */
   #record(events: readonly ActivityEvent[], isLast: boolean): boolean {
     if (this.#key === undefined) return true;
     try {
-      this.#registry.note(this.#key, events, isLast ? {} : { busyTimeoutMs: RECORD_TIMEOUT_MS });
+      this.#state.note(this.#key, events, isLast ? {} : { busyTimeoutMs: RECORD_TIMEOUT_MS });
       this.#isRecordFailing = false;
       return true;
     } catch (error) {

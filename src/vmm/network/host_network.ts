@@ -7,17 +7,17 @@ import { messageOf } from "../../base/errors.ts";
 import { NetworkError } from "../../network/errors.ts";
 import type { NetworkPlan, TapPlan } from "../../network/network_plan.ts";
 import { hasNetworkInterface } from "../../platform/network_interface.ts";
-import type { BootKey, Registry } from "../../state/state_store.ts";
+import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { NetworkDevice } from "../engine/engine.ts";
 
 export class HostNetwork {
-  readonly #registry: Registry;
+  readonly #state: StateStore;
   readonly #key: BootKey;
   readonly #plan: NetworkPlan | undefined;
   #lower: (() => void) | undefined;
 
-  constructor(registry: Registry, key: BootKey, plan: NetworkPlan | undefined) {
-    this.#registry = registry;
+  constructor(state: StateStore, key: BootKey, plan: NetworkPlan | undefined) {
+    this.#state = state;
     this.#key = key;
     this.#plan = plan;
   }
@@ -46,7 +46,7 @@ export class HostNetwork {
 
   async #raiseTap(plan: TapPlan): Promise<void> {
     const { lowerTap, raiseTap } = await import("../../network/tap_device.ts");
-    const { leases } = this.#registry;
+    const { leases } = this.#state;
     // Noted first: if this process is killed in between, whoever looks next takes it back.
     leases.setRouted(this.#key.id, true);
     this.#lower = () => {

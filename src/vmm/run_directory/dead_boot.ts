@@ -36,7 +36,7 @@ export function crashReason(reason: string, runDirectory: string): string {
 
 /**
  * Moves what the engine had written last into the sandbox's logs, writes the boot's end there if nobody has, ends the
- * engine's process, and removes the run directory. `end` is how the boot ended as far as the registry knows.
+ * engine's process, and removes the run directory. `end` is how the boot ended as far as the state database knows.
  */
 export function buryBoot(
   runDirectory: string,

@@ -1,4 +1,4 @@
-/** What the tests of the registry claim. @module */
+/** What the tests of the state database claim. @module */
 import type { BootClaim, CreateClaim } from "../../../src/state/state_store.ts";
 
 export const BOOT: BootClaim = { runDirectory: "/run/x", host: { pid: 1, startTime: "1.boot" } };

@@ -1,4 +1,4 @@
-/** A registry that cannot be written, as on a full disk. @module */
+/** A state database that cannot be written, as on a full disk. @module */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 

@@ -1,16 +1,16 @@
-/** A registry in a directory of its own. @module */
-import { Registry } from "../../../src/state/state_store.ts";
+/** A state database in a directory of its own. @module */
+import { StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory } from "../harness.ts";
 
 /** Makes one; it ends with what disposes of it. */
-export function openHome(): Disposable & { registry: Registry; path: string } {
+export function openHome(): Disposable & { state: StateStore; path: string } {
   const directory = temporaryDirectory();
-  const registry = new Registry(directory.path);
+  const state = new StateStore(directory.path);
   return {
-    registry,
+    state,
     path: directory.path,
     [Symbol.dispose]() {
-      registry.close();
+      state.close();
       directory[Symbol.dispose]();
     },
   };

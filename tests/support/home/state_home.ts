@@ -1,5 +1,5 @@
 /**
- * A home with a registry in it and no VM: rows are written as a VM host process would.
+ * A home with a state database in it and no VM: rows are written as a VM host process would.
  *
  * @module
  */
@@ -7,14 +7,14 @@ import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { ownProcess, type ProcessIdentity } from "../../../src/platform/process_identity.ts";
-import { type BootKey, Registry } from "../../../src/state/state_store.ts";
+import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory } from "../harness.ts";
 import { runRoot } from "../processes.ts";
 import { storedConfig } from "./stored_config.ts";
 
 /** `MSB_HOME` while it lasts. */
-export class RegistryHome implements Disposable {
-  readonly registry: Registry;
+export class StateHome implements Disposable {
+  readonly state: StateStore;
   readonly path: string;
   readonly #directory = temporaryDirectory();
   readonly #before = process.env["MSB_HOME"];
@@ -22,7 +22,7 @@ export class RegistryHome implements Disposable {
   constructor() {
     this.path = join(this.#directory.path, "home");
     process.env["MSB_HOME"] = this.path;
-    this.registry = new Registry(this.path);
+    this.state = new StateStore(this.path);
   }
 
   /** Claims a name for a process that runs, so that nobody finds the sandbox crashed: this one, if not said. */
@@ -35,7 +35,7 @@ export class RegistryHome implements Disposable {
       readonly runDirectory?: string | undefined;
     } = {},
   ): BootKey {
-    return this.registry.claimCreate({
+    return this.state.claimCreate({
       id: randomUUID(),
       name,
       configJson: storedConfig(name, options.config),
@@ -47,7 +47,7 @@ export class RegistryHome implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.registry.close();
+    this.state.close();
     if (this.#before === undefined) delete process.env["MSB_HOME"];
     else process.env["MSB_HOME"] = this.#before;
     rmSync(runRoot(this.path), { recursive: true, force: true });

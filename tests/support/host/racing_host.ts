@@ -1,5 +1,5 @@
 /**
- * A process that does with a registry what VM host processes do, on command: one JSON text a line in, one out.
+ * A process that does with a state database what VM host processes do, on command: one JSON text a line in, one out.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { LineQueue } from "../../../src/platform/line_queue.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { SandboxAlreadyExistsError } from "../../../src/state/errors.ts";
-import { type BootKey, Registry } from "../../../src/state/state_store.ts";
+import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 
 export type RacerCommand =
-  /** Opens the registry of a home, which may not be there yet. */
+  /** Opens the state database of a home, which may not be there yet. */
   | { readonly type: "open"; readonly home: string }
   /** Claims the names `0` to `count - 1`; answers with those that it got. */
   | { readonly type: "claim"; readonly count: number }
@@ -53,45 +53,44 @@ export class Racer implements AsyncDisposable {
   }
 }
 
-function perform(registry: Registry, command: RacerCommand): unknown {
+function perform(state: StateStore, command: RacerCommand): unknown {
   const claim = { configJson: "{}", imageDigest: "d", labels: {}, runDirectory: "/r", host: ownProcess() };
   switch (command.type) {
     case "open":
-      return registry.list({}).length;
+      return state.list({}).length;
     case "claim": {
       const won: number[] = [];
       for (let name = 0; name < command.count; name++) {
-        if (unlessTaken(() => registry.claimCreate({ ...claim, id: randomUUID(), name: String(name) })))
+        if (unlessTaken(() => state.claimCreate({ ...claim, id: randomUUID(), name: String(name) })))
           won.push(name);
       }
       return won;
     }
     case "cycle":
-      return cycle(registry, command, claim);
+      return cycle(state, command, claim);
     case "start":
-      return registry.claimStart(command.last, claim)?.bootNumber ?? null;
+      return state.claimStart(command.last, claim)?.bootNumber ?? null;
   }
 }
 
 function cycle(
-  registry: Registry,
+  state: StateStore,
   { name, count }: { readonly name: string; readonly count: number },
-  claim: Omit<Parameters<Registry["claimCreate"]>[0], "id" | "name">,
+  claim: Omit<Parameters<StateStore["claimCreate"]>[0], "id" | "name">,
 ): number {
-  const place = `${registry.home}/${name}`;
+  const place = `${state.home}/${name}`;
   let tries = 0;
   for (let wins = 0; wins < count; tries++) {
     const id = randomUUID();
-    const key = unlessTaken(() => registry.claimCreate({ ...claim, id, name }));
+    const key = unlessTaken(() => state.claimCreate({ ...claim, id, name }));
     if (key === undefined) continue;
-    registry.whileClaimed(key, () => {
+    state.whileClaimed(key, () => {
       mkdirSync(place); // fails if a namesake's is there
       writeFileSync(`${place}/owner`, id);
     });
-    registry.transition(key, "stopped");
+    state.transition(key, "stopped");
     if (readFileSync(`${place}/owner`, "utf8") !== id) throw new Error("the directory became another's");
-    if (registry.remove(id, { from: place, to: `${place}-${id}` }) !== "removed")
-      throw new Error("not removed");
+    if (state.remove(id, { from: place, to: `${place}-${id}` }) !== "removed") throw new Error("not removed");
     if (readFileSync(`${place}-${id}/owner`, "utf8") !== id)
       throw new Error("another's directory was removed");
     rmSync(`${place}-${id}`, { recursive: true });
@@ -113,16 +112,16 @@ async function main(): Promise<void> {
   const lines = new LineQueue();
   process.stdin.on("data", (chunk: Uint8Array) => lines.push(chunk));
   process.stdin.on("end", () => lines.end());
-  let registry: Registry | undefined;
+  let state: StateStore | undefined;
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const command = JSON.parse(line) as RacerCommand;
     try {
       if (command.type === "open") {
-        registry?.close();
-        registry = new Registry(command.home);
+        state?.close();
+        state = new StateStore(command.home);
       }
-      if (registry === undefined) throw new Error("no registry is open");
-      process.stdout.write(`${JSON.stringify({ value: perform(registry, command) })}\n`);
+      if (state === undefined) throw new Error("no state is open");
+      process.stdout.write(`${JSON.stringify({ value: perform(state, command) })}\n`);
     } catch (error) {
       process.stdout.write(`${JSON.stringify({ error: messageOf(error) })}\n`);
     }

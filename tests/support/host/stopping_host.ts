@@ -1,5 +1,5 @@
 /**
- * A VM host process that ends, with a real registry, relay and guest agent, and a machine that only says what is done to
+ * A VM host process that ends, with a real state database, relay and guest agent, and a machine that only says what is done to
  * it. Started by the test of the stop sequence, which it tells in lines what happened, in order.
  *
  * @module
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TimeoutError } from "../../../src/base/errors.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { Registry } from "../../../src/state/state_store.ts";
+import { StateStore } from "../../../src/state/state_store.ts";
 import { SandboxLogs } from "../../../src/vmm/host/sandbox_logs.ts";
 import { StopSequence } from "../../../src/vmm/host/stop_sequence.ts";
 import { FakeHost } from "./in_process_host.ts";
@@ -54,8 +54,8 @@ function trace<K extends string>(
 async function run(scenario: StopScenario): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), "msb-test-stop-"));
   const runDirectory = mkdtempSync(join(tmpdir(), "msb-test-run-"));
-  const registry = new Registry(home);
-  const key = registry.claimCreate({
+  const state = new StateStore(home);
+  const key = state.claimCreate({
     id: "id",
     name: "x",
     configJson: "{}",
@@ -65,7 +65,7 @@ async function run(scenario: StopScenario): Promise<void> {
     host: ownProcess(),
   });
   process.on("exit", (code) => {
-    const { status, statusReason } = registry.findById("id")!;
+    const { status, statusReason } = state.findById("id")!;
     tell(
       `exit ${code}: ${status}, ${statusReason ?? "no reason"}, run directory ${existsSync(runDirectory) ? "left" : "gone"}`,
     );
@@ -74,7 +74,7 @@ async function run(scenario: StopScenario): Promise<void> {
   const host = await FakeHost.start();
   const isStuck = scenario === "stuckDirectory" || scenario === "stuckDirectoryKilled";
   // What is below a file can be neither moved nor removed.
-  const stop = new StopSequence(registry, isStuck ? join(runDirectory, "console", "x") : runDirectory);
+  const stop = new StopSequence(state, isStuck ? join(runDirectory, "console", "x") : runDirectory);
   stop.begun.then((cause) => tell(`begun by ${cause}`));
   if (scenario === "booting") {
     stop.begin("requested", 1000);
@@ -84,7 +84,7 @@ async function run(scenario: StopScenario): Promise<void> {
   }
   stop.machine = { exited: new Promise(() => {}), kill: () => tell("machine killed") };
   stop.logs = new SandboxLogs(join(home, "logs"), "id", runDirectory);
-  trace(registry, "transition", (_, action) => `registry ${String(action)}`);
+  trace(state, "transition", (_, action) => `state ${String(action)}`);
   trace(host.link, "shutdown", (graceMs) => `guest shutdown ${String(graceMs)}`);
   trace(host.link, "go", () => "guest go");
   trace(host.relay, "announceStopped", (clean) => `clients told, clean ${String(clean)}`);

@@ -1,5 +1,5 @@
 /**
- * A VM host process without a VM: the real registry, relay and stop sequence in a process of their own, with an agent
+ * A VM host process without a VM: the real state database, relay and stop sequence in a process of their own, with an agent
  * that has nothing to do. For tests of what is done to such a process from outside.
  *
  * Run as a program, it takes one {@linkcode HostOrder} as a line on its standard input, and answers once it serves.
@@ -12,7 +12,7 @@ import { LineQueue } from "../../../src/platform/line_queue.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { connectUnix, listenUnix, type UnixConnection } from "../../../src/platform/unix_socket.ts";
-import { type BootKey, Registry } from "../../../src/state/state_store.ts";
+import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
 import { LogTap } from "../../../src/vmm/host/log_tap.ts";
 import { Relay } from "../../../src/vmm/host/relay.ts";
@@ -45,9 +45,9 @@ export async function startVmlessHost(order: Omit<HostOrder, "runDirectory">): P
 }
 
 async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> {
-  const registry = new Registry(home);
-  const stop = new StopSequence(registry, runDirectory);
-  const supervision = new Supervision(registry, stop);
+  const state = new StateStore(home);
+  const stop = new StopSequence(state, runDirectory);
+  const supervision = new Supervision(state, stop);
   const relay = new Relay(
     {
       stop: (graceMs) => stop.begin("requested", graceMs),
@@ -65,7 +65,7 @@ async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> 
   const configJson = storedConfig(name);
   const host = ownProcess();
   const row = { id, name, configJson, imageDigest: "", labels: {}, runDirectory, host };
-  const key: BootKey = registry.claimCreate(row);
+  const key: BootKey = state.claimCreate(row);
   const link = await agentLink(join(runDirectory, RunFile.agent));
   relay.open(link, new LogTap({ append: () => {}, endOfStream: () => {} }, key.bootNumber), {
     sandboxId: key.id,

@@ -1,5 +1,5 @@
 /**
- * Everything that a home's sandboxes have of a machine, held against what its registry says of them: neither may have
+ * Everything that a home's sandboxes have of a machine, held against what its state database says of them: neither may have
  * more than the other. It is looked for where the kernel shows it, not where the code under test would look.
  *
  * @module
@@ -14,7 +14,7 @@ import { tapNameOf } from "../../../src/network/network_plan.ts";
 import { parseStoredConfig, type SandboxConfig } from "../../../src/options/sandbox_options.ts";
 import { isSameProcess } from "../../../src/platform/process_identity.ts";
 import { SnapshotStore } from "../../../src/snapshot/store.ts";
-import type { Registry, SandboxRecord } from "../../../src/state/state_store.ts";
+import type { SandboxRecord, StateStore } from "../../../src/state/state_store.ts";
 import { isLive } from "../../../src/state/status.ts";
 import { RunFile, readIdentity } from "../../../src/vmm/run_directory/run_directory.ts";
 import { mountsOf, processesOf, runRoot } from "../processes.ts";
@@ -31,25 +31,25 @@ interface LiveSandbox {
   readonly config: SandboxConfig;
 }
 
-/** Nothing goes on: registry, events, processes, directories, leases and, in a namespace, its devices must tell the same. */
-export async function assertConsistent(registry: Registry, hasNamespace: boolean): Promise<void> {
-  sweepLeftovers(registry);
-  await Promise.all(registry.list({}).map((record) => reconcile(registry, record)));
-  const records = registry.list({});
-  assertHistory(registry, records);
+/** Nothing goes on: state database, events, processes, directories, leases and, in a namespace, its devices must tell the same. */
+export async function assertConsistent(state: StateStore, hasNamespace: boolean): Promise<void> {
+  sweepLeftovers(state);
+  await Promise.all(state.list({}).map((record) => reconcile(state, record)));
+  const records = state.list({});
+  assertHistory(state, records);
   const live = records
     .filter(({ status }) => isLive(status))
     .map((record) => ({ record, config: parseStoredConfig(record.configJson) }));
-  assertProcesses(registry.home, live);
-  assertDirectories(registry.home, records);
-  assertLeases(registry.home, live);
-  if (hasNamespace) assertNamespace(registry, live);
+  assertProcesses(state.home, live);
+  assertDirectories(state.home, records);
+  assertLeases(state.home, live);
+  if (hasNamespace) assertNamespace(state, live);
 }
 
 /** The last that happened to the sandboxes: what to read first when they are not consistent. */
-export function recentHistory(registry: Registry): string {
-  const after = registry.eventLog.range().newest - HISTORY_EVENTS_MAX;
-  return registry.eventLog
+export function recentHistory(state: StateStore): string {
+  const after = state.eventLog.range().newest - HISTORY_EVENTS_MAX;
+  return state.eventLog
     .read({ after: Math.max(after, 0), limit: HISTORY_EVENTS_MAX })
     .events.map(({ timestamp, name, sandboxId, action, attributes }) =>
       [timestamp.toISOString(), name, sandboxId, action, JSON.stringify(attributes)].join(" "),
@@ -57,8 +57,8 @@ export function recentHistory(registry: Registry): string {
     .join("\n");
 }
 
-function assertHistory(registry: Registry, records: readonly SandboxRecord[]): void {
-  const model = replay(registry.eventLog.read({ after: 0, limit: 1_000_000 }).events);
+function assertHistory(state: StateStore, records: readonly SandboxRecord[]): void {
+  const model = replay(state.eventLog.read({ after: 0, limit: 1_000_000 }).events);
   assertSame(
     records.map(({ id, name, status, bootNumber }) => [id, name, status, bootNumber]),
     [...model].map(([id, { name, status, boots }]) => [id, name, status, boots]),
@@ -128,7 +128,7 @@ function assertLeases(home: string, live: readonly LiveSandbox[]): void {
 }
 
 /** The network namespace is the test's own: whatever is in it is the sandboxes'. */
-function assertNamespace({ home }: Registry, live: readonly LiveSandbox[]): void {
+function assertNamespace({ home }: StateStore, live: readonly LiveSandbox[]): void {
   const onTap = live.filter(({ config }) => config.network.mode === "tap");
   const devices = ip("-brief", "link").split("\n").map(firstWord);
   assertSame(

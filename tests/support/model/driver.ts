@@ -15,7 +15,7 @@ import {
   type SandboxOptions,
   Snapshot,
 } from "../../../mod.ts";
-import { openRegistry } from "../../../src/backend/local/local_sandbox.ts";
+import { openState } from "../../../src/backend/local/local_sandbox.ts";
 import { LineChild } from "../../../src/platform/child.ts";
 import { LineQueue } from "../../../src/platform/line_queue.ts";
 import { killProcess } from "../../../src/platform/process_identity.ts";
@@ -133,7 +133,7 @@ async function randomStep(world: ModelWorld, random: SeededRandom): Promise<void
       return await Snapshot.remove(random.pick(SNAPSHOTS));
     case "killHost":
     case "killEngine": {
-      const { host, runDirectory = "" } = openRegistry().get(name);
+      const { host, runDirectory = "" } = openState().get(name);
       const victim = action === "killHost" ? host : readIdentity(join(runDirectory, RunFile.machine));
       if (victim !== undefined) killProcess(victim);
       return;

@@ -12,7 +12,7 @@ import { Warnings } from "../../../src/cli/warnings.ts";
 import { openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
 import { MemoryStream } from "../../support/cli/cli.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/home/state_home.ts";
+import { StateHome } from "../../support/home/state_home.ts";
 
 function contextOf() {
   const [out, err] = [new MemoryStream(), new MemoryStream()];
@@ -64,9 +64,9 @@ test("CliContext.unlessInterrupted() gives what the work gives, or the interrupt
 });
 
 test("logsCommand() ends at a signal that comes while it prints to what takes all at once", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const key = home.create("web");
-  home.registry.transition(key, "stopped");
+  home.state.transition(key, "stopped");
   {
     using writer = openExecLogWriter({ directory: logDirectory(home.path, "web"), sandboxId: key.id });
     for (let line = 0; line < 100; line++) writer.append("stdout", 1, new TextEncoder().encode("line\n"));

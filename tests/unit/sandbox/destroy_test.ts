@@ -1,37 +1,37 @@
 import assert from "node:assert/strict";
 import { destroy } from "../../../src/backend/local/lifecycle.ts";
-import { SandboxCore } from "../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../src/backend/local/local_sandbox.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/home/state_home.ts";
+import { StateHome } from "../../support/home/state_home.ts";
 
 /** A sandbox that does not run, and what somebody else does once its destruction has begun. */
-function stopped(home: RegistryHome, meanwhile: (core: SandboxCore) => Promise<void>): SandboxCore {
+function stopped(home: StateHome, meanwhile: (core: LocalSandbox) => Promise<void>): LocalSandbox {
   const key = home.create("x", { host: { pid: 1, startTime: "1.gone" } });
-  home.registry.transition(key, "stopped", { reason: "requested" });
-  const core = new SandboxCore(home.registry, { id: key.id, name: "x" });
+  home.state.transition(key, "stopped", { reason: "requested" });
+  const core = new LocalSandbox(home.state, { id: key.id, name: "x" });
   const stop = core.stop.bind(core);
   core.stop = async (graceMs) => {
-    await meanwhile(new SandboxCore(home.registry, core));
+    await meanwhile(new LocalSandbox(home.state, core));
     await stop(graceMs);
   };
   return core;
 }
 
 test("destroy() is content if somebody else destroys the sandbox first", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const core = stopped(home, (other) => other.remove());
   await destroy(core);
-  assert.equal(home.registry.findById(core.id), undefined);
+  assert.equal(home.state.findById(core.id), undefined);
   await assert.rejects(destroy(core), { code: "sandboxNotFound" }, "it was gone from the start");
 });
 
 test("destroy() leaves a sandbox alone that has the name by now", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   let next = "";
   const core = stopped(home, async (other) => {
     await other.remove();
     next = home.create("x").id;
   });
   await destroy(core);
-  assert.equal(home.registry.get("x").id, next);
+  assert.equal(home.state.get("x").id, next);
 });

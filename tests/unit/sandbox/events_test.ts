@@ -1,5 +1,5 @@
 /**
- * Streams of events, with no VM: the registry is written as a VM host process would.
+ * Streams of events, with no VM: the state database is written as a VM host process would.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AbortedError, InvalidConfigError, Sandbox, type SandboxEvent } from "../../../mod.ts";
-import { Registry } from "../../../src/state/state_store.ts";
+import { StateStore } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/home/state_home.ts";
+import { StateHome } from "../../support/home/state_home.ts";
 
 /** More than any pid that Linux gives. */
 const NO_PROCESS = { pid: 2 ** 30, startTime: "1.none" };
@@ -38,11 +38,11 @@ async function take(reader: EventReader, count: number): Promise<SandboxEvent[]>
 const summary = (events: readonly SandboxEvent[]) => events.map(({ name, action }) => `${name} ${action}`);
 
 test("Sandbox.events() yields all events in order, and ends", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const first = home.create("one");
   home.create("two");
-  home.registry.transition(first, "ready");
-  home.registry.transition(first, "stopped", { reason: "requested" });
+  home.state.transition(first, "ready");
+  home.state.transition(first, "stopped", { reason: "requested" });
   const events = await collect(Sandbox.events());
   assert.deepEqual(summary(events), [
     "one created",
@@ -62,11 +62,11 @@ test("Sandbox.events() yields all events in order, and ends", async () => {
 });
 
 test("Sandbox.events() filters by id and by name, and begins where since says", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const one = home.create("one");
   home.create("two");
   const begin = Date.now();
-  home.registry.transition(one, "ready");
+  home.state.transition(one, "ready");
   assert.deepEqual(summary(await collect(Sandbox.events({ id: one.id }))), [
     "one created",
     "one starting",
@@ -82,13 +82,13 @@ test("Sandbox.events() filters by id and by name, and begins where since says", 
 });
 
 test("Sandbox.events() with follow yields what another connection writes after the call", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   home.create("before");
   const readers = [Sandbox.events({ follow: true }), Sandbox.events({ follow: true })].map((stream) =>
     stream.getReader(),
   );
   const reading = readers.map((reader) => take(reader, 3));
-  const other = new Registry(home.path);
+  const other = new StateStore(home.path);
   const key = other.claimCreate({
     id: "other-id",
     name: "after",
@@ -107,13 +107,13 @@ test("Sandbox.events() with follow yields what another connection writes after t
 });
 
 test("Sandbox.events() tells a slow reader how many events it missed, and goes on behind them", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const key = home.create("busy");
   const reader = Sandbox.events({ since: 0, follow: true }).getReader();
   assert.deepEqual(summary(await take(reader, 1)), ["busy created"]);
   const note = { action: "running", attributes: {} };
-  home.registry.note(key, Array(1000).fill(note));
-  // As the registry drops them itself, only earlier.
+  home.state.note(key, Array(1000).fill(note));
+  // As the state database drops them itself, only earlier.
   using database = new DatabaseSync(join(home.path, "registry.sqlite"));
   database.exec("DELETE FROM event WHERE sequence <= 600");
   const [second, missed, next] = await take(reader, 3);
@@ -126,26 +126,26 @@ test("Sandbox.events() tells a slow reader how many events it missed, and goes o
 });
 
 test("Sandbox.events() of one sandbox misses nothing when others' events are dropped", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const quiet = home.create("quiet");
   const busy = home.create("busy");
   const reader = Sandbox.events({ id: quiet.id, follow: true }).getReader();
   const next = take(reader, 1);
-  home.registry.note(busy, Array(50).fill({ action: "running", attributes: {} }));
-  home.registry.transition(quiet, "ready");
+  home.state.note(busy, Array(50).fill({ action: "running", attributes: {} }));
+  home.state.transition(quiet, "ready");
   assert.deepEqual(summary(await next), ["quiet ready"]);
   using database = new DatabaseSync(join(home.path, "registry.sqlite"));
   database.exec("DELETE FROM event WHERE sequence <= 54");
-  home.registry.transition(quiet, "stopped");
+  home.state.transition(quiet, "stopped");
   assert.deepEqual(summary(await take(reader, 1)), ["quiet stopped"]);
   await reader.cancel();
 });
 
 test("Sandbox.events() with follow tells of a crash that nobody wrote down", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const reader = Sandbox.events({ follow: true }).getReader();
   const key = home.create("victim", { host: NO_PROCESS });
-  home.registry.transition(key, "ready");
+  home.state.transition(key, "ready");
   const events = await take(reader, 4);
   assert.deepEqual(summary(events), ["victim created", "victim starting", "victim ready", "victim crashed"]);
   assert.match(String(events[3]?.attributes["reason"]), /ended without a word/);
@@ -154,7 +154,7 @@ test("Sandbox.events() with follow tells of a crash that nobody wrote down", asy
 });
 
 test("Sandbox.events() ends with AbortedError when its signal aborts, and quietly when it is cancelled", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   const abort = new AbortController();
   const reader = Sandbox.events({ follow: true, signal: abort.signal }).getReader();
   const read = reader.read();
@@ -171,7 +171,7 @@ test("Sandbox.events() ends with AbortedError when its signal aborts, and quietl
 });
 
 test("Sandbox.events() refuses options that it does not know or cannot use", () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   for (const options of [{ since: -1 }, { since: "yesterday" }, { id: "" }, { foo: 1 }, { follow: 1 }]) {
     // What a caller without types may pass.
     assert.throws(() => Sandbox.events(options as object), InvalidConfigError, JSON.stringify(options));
@@ -179,7 +179,7 @@ test("Sandbox.events() refuses options that it does not know or cannot use", () 
 });
 
 test("Sandbox.events() refuses to begin behind an event that there is not", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   assert.deepEqual(await collect(Sandbox.events({ since: 0 })), []);
   home.create("one");
   for (const follow of [false, true]) {

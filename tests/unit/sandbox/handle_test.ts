@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { Sandbox, type SandboxStatus } from "../../../mod.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/home/state_home.ts";
+import { StateHome } from "../../support/home/state_home.ts";
 
 test("SandboxHandle.connectWithTimeout() refuses times that no timer can wait", async () => {
-  using home = new RegistryHome();
-  home.registry.transition(home.create("x"), "stopped", { reason: "requested" });
+  using home = new StateHome();
+  home.state.transition(home.create("x"), "stopped", { reason: "requested" });
   const handle = await Sandbox.get("x");
   for (const timeoutMs of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "x"]) {
     const refused = { code: "invalidConfig", message: /^timeoutMs: / };
@@ -15,8 +15,8 @@ test("SandboxHandle.connectWithTimeout() refuses times that no timer can wait", 
 });
 
 test("SandboxHandle.waitForStatus() refuses what is no status of a sandbox", async () => {
-  using home = new RegistryHome();
-  home.registry.transition(home.create("x"), "stopped", { reason: "requested" });
+  using home = new StateHome();
+  home.state.transition(home.create("x"), "stopped", { reason: "requested" });
   const handle = await Sandbox.get("x");
   for (const status of ["starting", "toString", "", undefined]) {
     const refused = { code: "invalidConfig", message: /^status: must be one of creating, running, / };

@@ -15,16 +15,16 @@ import { copySourceDisk, openSource } from "../../../src/backend/local/snapshot_
 import { UPPER_NAME } from "../../../src/snapshot/descriptor.ts";
 import type { StoredSnapshot } from "../../../src/snapshot/store.ts";
 import { test } from "../../support/harness.ts";
-import { RegistryHome } from "../../support/home/state_home.ts";
+import { StateHome } from "../../support/home/state_home.ts";
 import { makeDisk } from "../snapshot/disks.ts";
 
 const DISK_MIB = 64;
 
 /** A home with the stopped sandbox `box`. */
-async function homeWithBox(): Promise<RegistryHome> {
-  const home = new RegistryHome();
+async function homeWithBox(): Promise<StateHome> {
+  const home = new StateHome();
   const key = home.create("box", { host: { pid: 1, startTime: "never" } });
-  home.registry.transition(key, "stopped");
+  home.state.transition(key, "stopped");
   const disk = join(sandboxDirectory(home.path, "box"), UPPER_NAME);
   mkdirSync(dirname(disk), { recursive: true });
   await makeDisk(disk, DISK_MIB);

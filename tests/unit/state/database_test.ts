@@ -3,17 +3,17 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Database } from "../../../src/state/database.ts";
-import { Registry } from "../../../src/state/state_store.ts";
+import { StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { openHome } from "../../support/home/open_home.ts";
 
-test("Database refuses a registry that a newer release wrote, and leaves it as it is", () => {
+test("Database refuses a state that a newer release wrote, and leaves it as it is", () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "registry.sqlite");
   const raw = new DatabaseSync(path);
   raw.exec("CREATE TABLE future (x); PRAGMA user_version = 999");
   raw.close();
-  assert.throws(() => new Registry(directory.path), {
+  assert.throws(() => new StateStore(directory.path), {
     code: "database",
     message: /version 999/,
     hint: /MSB_HOME/,
@@ -36,9 +36,9 @@ test("Database refuses a file that is none, and a place where it cannot be made"
     join(directory.path, "registry.sqlite"),
     "this is not a database, and long enough to tell".repeat(20),
   );
-  assert.throws(() => new Registry(directory.path), { code: "database" });
+  assert.throws(() => new StateStore(directory.path), { code: "database" });
   writeFileSync(join(directory.path, "file"), "");
-  assert.throws(() => new Registry(join(directory.path, "file", "home")), { code: "database" });
+  assert.throws(() => new StateStore(join(directory.path, "file", "home")), { code: "database" });
 });
 
 test("Database reports faults of statements as DatabaseError", () => {
@@ -89,6 +89,6 @@ test("Database.transaction() waits for others as long as it is told, and the nex
 test("Database makes its directory for this user only", () => {
   using directory = temporaryDirectory();
   const home = join(directory.path, "home");
-  new Registry(home).close();
+  new StateStore(home).close();
   assert.equal(statSync(home).mode & 0o777, 0o700);
 });

@@ -3,24 +3,24 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { identifyProcess, ownProcess, type ProcessIdentity } from "../../../src/platform/process_identity.ts";
 import type { Lease, LeaseRequest } from "../../../src/state/leases.ts";
-import { Registry } from "../../../src/state/state_store.ts";
+import { StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const GONE: ProcessIdentity = { pid: 1, startTime: "1.another boot" };
 const FIRST = 1001;
 
-/** A registry in a directory of its own; `lease` leases from ten addresses, of which 1001 is the gateway's. */
+/** A state database in a directory of its own; `lease` leases from ten addresses, of which 1001 is the gateway's. */
 class LeaseHome implements Disposable {
-  readonly registry: Registry;
+  readonly state: StateStore;
   readonly unrouted: number[] = [];
   readonly #directory = temporaryDirectory();
 
   constructor() {
-    this.registry = new Registry(this.#directory.path);
+    this.state = new StateStore(this.#directory.path);
   }
 
   take(sandboxId: string, more: Partial<LeaseRequest> = {}): number | string {
-    const outcome = this.registry.leases.take(
+    const outcome = this.state.leases.take(
       {
         sandboxId,
         device: `msb-${sandboxId}`,
@@ -44,11 +44,11 @@ class LeaseHome implements Disposable {
   };
 
   get addresses(): number[] {
-    return this.registry.leases.sweep(this.unroute).map(({ address }) => address);
+    return this.state.leases.sweep(this.unroute).map(({ address }) => address);
   }
 
   [Symbol.dispose](): void {
-    this.registry.close();
+    this.state.close();
     this.#directory[Symbol.dispose]();
   }
 }
@@ -65,7 +65,7 @@ async function startProcess(): Promise<{ child: ChildProcess; identity: ProcessI
 test("Leases.take() gives each sandbox the lowest free address, never the gateway's", () => {
   using home = new LeaseHome();
   assert.deepEqual([home.take("a"), home.take("b"), home.take("c")], [1002, 1003, 1004]);
-  home.registry.leases.release("b", ownProcess());
+  home.state.leases.release("b", ownProcess());
   assert.deepEqual([home.take("d"), home.take("e")], [1003, 1005]);
   assert.equal(home.take("f", { gateway: 1006 }), 1001, "another gateway leaves that address free");
 });
@@ -75,8 +75,8 @@ test("Leases.take() says that a network is exhausted, and allocates nothing then
   const taken = Array.from({ length: 9 }, (_, index) => home.take(`s${index}`));
   assert.deepEqual(taken, [1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010]);
   assert.equal(home.take("one more"), "exhausted");
-  assert.equal(home.registry.leases.find("one more"), undefined);
-  home.registry.leases.release("s4", ownProcess());
+  assert.equal(home.state.leases.find("one more"), undefined);
+  home.state.leases.release("s4", ownProcess());
   assert.equal(home.take("one more"), 1006);
 });
 
@@ -85,12 +85,8 @@ test("Leases.take() hands a sandbox's lease to its new holder, with the same add
   const { child, identity } = await startProcess();
   assert.equal(home.take("a"), 1002);
   assert.equal(home.take("a", { holder: identity }), 1002);
-  home.registry.leases.release("a", ownProcess());
-  assert.deepEqual(
-    home.registry.leases.find("a")?.holder,
-    identity,
-    "who holds it no more does not release it",
-  );
+  home.state.leases.release("a", ownProcess());
+  assert.deepEqual(home.state.leases.find("a")?.holder, identity, "who holds it no more does not release it");
   child.kill("SIGKILL");
   await once(child, "exit");
   assert.deepEqual(home.addresses, []);
@@ -106,12 +102,12 @@ test("Leases.sweep() keeps a lease while its device is there, though its holder 
 test("Leases.sweep() takes the route of an abandoned lease back, once", () => {
   using home = new LeaseHome();
   home.take("killed", { holder: GONE });
-  home.registry.leases.setRouted("killed", true);
+  home.state.leases.setRouted("killed", true);
   assert.deepEqual([home.addresses, home.addresses], [[], []]);
   assert.deepEqual(home.unrouted, [1002]);
   home.take("in order", { holder: GONE });
-  home.registry.leases.setRouted("in order", true);
-  home.registry.leases.setRouted("in order", false);
+  home.state.leases.setRouted("in order", true);
+  home.state.leases.setRouted("in order", false);
   assert.deepEqual([home.addresses, home.unrouted], [[], [1002]]);
 });
 
@@ -119,7 +115,7 @@ test("Leases.sweep() keeps a lease whose route cannot be taken back, and tries n
   using home = new LeaseHome();
   for (const id of ["a", "b", "c"]) {
     home.take(id);
-    home.registry.leases.setRouted(id, id !== "c");
+    home.state.leases.setRouted(id, id !== "c");
   }
   home.canUnroute = false;
   for (const id of ["a", "b", "c"]) home.take(id, { holder: GONE });
@@ -136,18 +132,18 @@ test("Leases.take() refuses a network that overlaps one in use, until that is us
   home.take("a");
   assert.equal(home.take("b", { network: "apart", first: 2001, last: 2009, overlaps: () => false }), 2001);
   assert.equal(home.take("c", { network: "other" }), "overlap");
-  assert.equal(home.registry.leases.find("c"), undefined);
-  home.registry.leases.release("a", ownProcess());
-  home.registry.leases.release("b", ownProcess());
+  assert.equal(home.state.leases.find("c"), undefined);
+  home.state.leases.release("a", ownProcess());
+  home.state.leases.release("b", ownProcess());
   assert.equal(home.take("c", { network: "other" }), 1002);
 });
 
-test("Leases.take() gives no address twice, by whichever connection to the registry", () => {
+test("Leases.take() gives no address twice, by whichever connection to the state", () => {
   using home = new LeaseHome();
-  const other = new Registry(home.registry.home);
+  const other = new StateStore(home.state.home);
   try {
-    const take = (registry: Registry, id: string) =>
-      registry.leases.take(
+    const take = (state: StateStore, id: string) =>
+      state.leases.take(
         {
           sandboxId: id,
           device: id,
@@ -161,7 +157,7 @@ test("Leases.take() gives no address twice, by whichever connection to the regis
         home.unroute,
       );
     const outcomes = Array.from({ length: 100 }, (_, index) => [
-      take(home.registry, `a${index}`),
+      take(home.state, `a${index}`),
       take(other, `b${index}`),
     ]).flat();
     const addresses = outcomes.map((outcome) => (outcome.kind === "leased" ? outcome.address : 0));

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Registry } from "../../../src/state/state_store.ts";
+import { StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { claimOf } from "../../support/home/claims.ts";
 import { Racer } from "../../support/host/racing_host.ts";
 
 test(
-  "Registry.claimCreate() gives each of 1,000 names to exactly one of two processes",
+  "StateStore.claimCreate() gives each of 1,000 names to exactly one of two processes",
   async () => {
     using directory = temporaryDirectory();
     await using first = await Racer.start();
@@ -19,16 +19,16 @@ test(
       names.sort((a, b) => a - b),
       Array.from({ length: 1000 }, (_, index) => index),
     );
-    const registry = new Registry(directory.path);
-    assert.equal(registry.list({}).length, 1000);
-    assert.equal(registry.eventLog.range().newest, 2000); // created and starting, once for each
-    registry.close();
+    const state = new StateStore(directory.path);
+    assert.equal(state.list({}).length, 1000);
+    assert.equal(state.eventLog.range().newest, 2000); // created and starting, once for each
+    state.close();
   },
   { timeoutMs: 60_000 },
 );
 
 test(
-  "Registry opens a home that four processes make at the same moment",
+  "StateStore opens a home that four processes make at the same moment",
   async () => {
     using directory = temporaryDirectory();
     await using racers = new AsyncDisposableStack();
@@ -44,7 +44,7 @@ test(
 );
 
 test(
-  "Registry.remove() never takes the directory of a namesake that is created at the same moment",
+  "StateStore.remove() never takes the directory of a namesake that is created at the same moment",
   async () => {
     using directory = temporaryDirectory();
     await using first = await Racer.start();
@@ -53,30 +53,30 @@ test(
     await Promise.all(racers.map((racer) => racer.ask({ type: "open", home: directory.path })));
     // Each checks at every turn that the directory is its own.
     await Promise.all(racers.map((racer) => racer.ask({ type: "cycle", name: "x", count: 150 })));
-    const registry = new Registry(directory.path);
-    assert.deepEqual(registry.list({}), []);
-    assert.equal(registry.eventLog.range().newest, 2 * 150 * 4); // created, starting, stopped, removed
-    registry.close();
+    const state = new StateStore(directory.path);
+    assert.deepEqual(state.list({}), []);
+    assert.equal(state.eventLog.range().newest, 2 * 150 * 4); // created, starting, stopped, removed
+    state.close();
   },
   { timeoutMs: 60_000 },
 );
 
 test(
-  "Registry.claimStart() gives a boot to exactly one of two processes",
+  "StateStore.claimStart() gives a boot to exactly one of two processes",
   async () => {
     using directory = temporaryDirectory();
     await using first = await Racer.start();
     await using second = await Racer.start();
     const racers = [first, second];
-    const registry = new Registry(directory.path);
+    const state = new StateStore(directory.path);
     await Promise.all(racers.map((racer) => racer.ask({ type: "open", home: directory.path })));
     for (let round = 0; round < 50; round++) {
-      const key = registry.claimCreate(claimOf(`sandbox-${round}`));
-      registry.transition(key, "stopped");
+      const key = state.claimCreate(claimOf(`sandbox-${round}`));
+      state.transition(key, "stopped");
       const boots = await Promise.all(racers.map((racer) => racer.ask({ type: "start", last: key })));
       assert.deepEqual(boots.sort(), [2, null]);
     }
-    registry.close();
+    state.close();
   },
   { timeoutMs: 60_000 },
 );

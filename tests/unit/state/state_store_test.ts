@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { EVENTS_MAX } from "../../../src/state/event_log.ts";
-import { type BootKey, Registry } from "../../../src/state/state_store.ts";
+import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { isLive, LIVE_STATUSES, type SandboxAction, type SandboxStatus } from "../../../src/state/status.ts";
 import { test } from "../../support/harness.ts";
 import { BOOT, claimOf } from "../../support/home/claims.ts";
@@ -35,15 +35,15 @@ const OUTCOMES: Readonly<Record<SandboxStatus, Readonly<Partial<Record<Step | "s
 
 const STEPS: readonly Step[] = ["ready", "paused", "resumed", "stopping", "stopped", "crashed"];
 
-function statusOf(registry: Registry, { id }: BootKey): SandboxStatus | undefined {
-  return registry.findById(id)?.status;
+function statusOf(state: StateStore, { id }: BootKey): SandboxStatus | undefined {
+  return state.findById(id)?.status;
 }
 
 /** A sandbox in `status`. */
-function sandboxIn(registry: Registry, status: SandboxStatus, name = `in-${status}`): BootKey {
-  const key = registry.claimCreate(claimOf(name));
-  for (const step of WAYS[status]) assert.equal(registry.transition(key, step), true);
-  assert.equal(statusOf(registry, key), status);
+function sandboxIn(state: StateStore, status: SandboxStatus, name = `in-${status}`): BootKey {
+  const key = state.claimCreate(claimOf(name));
+  for (const step of WAYS[status]) assert.equal(state.transition(key, step), true);
+  assert.equal(statusOf(state, key), status);
   return key;
 }
 
@@ -51,16 +51,16 @@ for (const [status, outcomes] of Object.entries(OUTCOMES) as [
   SandboxStatus,
   (typeof OUTCOMES)["running"],
 ][]) {
-  test(`Registry.transition() of a ${status} sandbox leads where the table says, and nowhere else`, () => {
+  test(`StateStore.transition() of a ${status} sandbox leads where the table says, and nowhere else`, () => {
     using home = openHome();
-    const { registry } = home;
+    const { state } = home;
     for (const step of STEPS) {
-      const key = sandboxIn(registry, status, `${status}-${step}`);
+      const key = sandboxIn(state, status, `${status}-${step}`);
       const expected = outcomes[step];
-      const before = registry.eventLog.range().newest;
-      assert.equal(registry.transition(key, step, { reason: "why" }), expected !== undefined, step);
-      assert.equal(statusOf(registry, key), expected ?? status, step);
-      const events = registry.eventLog.read({ after: before, limit: 10 }).events;
+      const before = state.eventLog.range().newest;
+      assert.equal(state.transition(key, step, { reason: "why" }), expected !== undefined, step);
+      assert.equal(statusOf(state, key), expected ?? status, step);
+      const events = state.eventLog.read({ after: before, limit: 10 }).events;
       assert.deepEqual(
         events.map(({ action, attributes }) => [action, attributes]),
         expected === undefined ? [] : [[step, { reason: "why" }]],
@@ -68,27 +68,27 @@ for (const [status, outcomes] of Object.entries(OUTCOMES) as [
     }
   });
 
-  test(`Registry.claimStart() of a ${status} sandbox ${outcomes.starting ? "makes its next boot" : "is refused"}`, () => {
+  test(`StateStore.claimStart() of a ${status} sandbox ${outcomes.starting ? "makes its next boot" : "is refused"}`, () => {
     using home = openHome();
-    const { registry } = home;
-    const key = sandboxIn(registry, status);
-    const next = registry.claimStart(key, { ...BOOT, runDirectory: "/run/next" });
+    const { state } = home;
+    const key = sandboxIn(state, status);
+    const next = state.claimStart(key, { ...BOOT, runDirectory: "/run/next" });
     assert.deepEqual(next, outcomes.starting ? { id: key.id, bootNumber: 2 } : undefined);
-    const record = registry.findById(key.id)!;
+    const record = state.findById(key.id)!;
     assert.equal(record.status, outcomes.starting ?? status);
     assert.equal(record.runDirectory, outcomes.starting ? "/run/next" : "/run/x");
   });
 
-  test(`Registry.remove() of a ${status} sandbox ${isLive(status) ? "is refused" : "removes it"}`, () => {
+  test(`StateStore.remove() of a ${status} sandbox ${isLive(status) ? "is refused" : "removes it"}`, () => {
     using home = openHome();
-    const { registry, path } = home;
-    const key = sandboxIn(registry, status);
+    const { state, path } = home;
+    const key = sandboxIn(state, status);
     const move = { from: join(path, "place"), to: join(path, "trash") };
     mkdirSync(move.from);
-    assert.equal(registry.remove(key.id, move), isLive(status) ? "live" : "removed");
+    assert.equal(state.remove(key.id, move), isLive(status) ? "live" : "removed");
     assert.equal(existsSync(move.from), isLive(status));
     assert.equal(existsSync(move.to), !isLive(status));
-    assert.equal(registry.remove("no such id", move), "absent");
+    assert.equal(state.remove("no such id", move), "absent");
   });
 }
 
@@ -100,9 +100,9 @@ test("LIVE_STATUSES are those that cannot be started", () => {
     assert.equal(LIVE_STATUSES.includes(status), outcomes.starting === undefined, status);
 });
 
-test("Registry.claimCreate() records everything that it was told", () => {
+test("StateStore.claimCreate() records everything that it was told", () => {
   using home = openHome();
-  const { registry } = home;
+  const { state } = home;
   const claim = claimOf("full", {
     configJson: '{"a":1}',
     imageDigest: "sha",
@@ -110,8 +110,8 @@ test("Registry.claimCreate() records everything that it was told", () => {
     host: { pid: 77, startTime: "5.x" },
   });
   const before = Date.now();
-  const key = registry.claimCreate(claim);
-  const record = registry.get("full");
+  const key = state.claimCreate(claim);
+  const record = state.get("full");
   assert.deepEqual(key, { id: claim.id, bootNumber: 1 });
   assert.ok(record.createdAt.getTime() >= before && record.createdAt.getTime() <= Date.now());
   const { createdAt, updatedAt, ...rest } = record;
@@ -134,182 +134,182 @@ test("Registry.claimCreate() records everything that it was told", () => {
   });
 });
 
-test("Registry.claimCreate() refuses a taken name in any status, and leaves no trace of the attempt", () => {
+test("StateStore.claimCreate() refuses a taken name in any status, and leaves no trace of the attempt", () => {
   using home = openHome();
-  const { registry } = home;
+  const { state } = home;
   for (const status of Object.keys(WAYS) as SandboxStatus[]) {
-    sandboxIn(registry, status, status);
-    const before = registry.eventLog.range().newest;
-    assert.throws(() => registry.claimCreate(claimOf(status, { labels: { a: "b" } })), {
+    sandboxIn(state, status, status);
+    const before = state.eventLog.range().newest;
+    assert.throws(() => state.claimCreate(claimOf(status, { labels: { a: "b" } })), {
       code: "sandboxAlreadyExists",
       sandbox: status,
     });
-    assert.equal(registry.eventLog.range().newest, before);
+    assert.equal(state.eventLog.range().newest, before);
   }
-  assert.deepEqual(registry.list({ labels: { a: "b" } }), []);
+  assert.deepEqual(state.list({ labels: { a: "b" } }), []);
 });
 
-test("Registry.transition() takes no late event of an earlier boot", () => {
+test("StateStore.transition() takes no late event of an earlier boot", () => {
   using home = openHome();
-  const { registry } = home;
-  const first = sandboxIn(registry, "crashed");
-  const second = registry.claimStart(first, BOOT)!;
-  registry.transition(second, "ready");
-  for (const step of STEPS) assert.equal(registry.transition(first, step), false, step);
-  assert.equal(registry.transition({ ...second, bootNumber: 3 }, "stopped"), false);
-  assert.equal(statusOf(registry, second), "running");
-  registry.note(first, [{ action: "idle", attributes: {} }]);
-  assert.notEqual(registry.eventLog.latest(first.id, ["idle", "ready"])?.action, "idle");
+  const { state } = home;
+  const first = sandboxIn(state, "crashed");
+  const second = state.claimStart(first, BOOT)!;
+  state.transition(second, "ready");
+  for (const step of STEPS) assert.equal(state.transition(first, step), false, step);
+  assert.equal(state.transition({ ...second, bootNumber: 3 }, "stopped"), false);
+  assert.equal(statusOf(state, second), "running");
+  state.note(first, [{ action: "idle", attributes: {} }]);
+  assert.notEqual(state.eventLog.latest(first.id, ["idle", "ready"])?.action, "idle");
 });
 
-test("Registry.transition() does nothing to a sandbox that is gone", () => {
+test("StateStore.transition() does nothing to a sandbox that is gone", () => {
   using home = openHome();
-  const { registry, path } = home;
-  const key = sandboxIn(registry, "stopped");
-  registry.remove(key.id, { from: join(path, "none"), to: join(path, "trash") });
-  const before = registry.eventLog.range().newest;
-  assert.equal(registry.transition(key, "crashed"), false);
-  assert.equal(registry.claimStart(key, BOOT), undefined);
-  registry.note(key, [{ action: "idle", attributes: {} }]);
-  assert.equal(registry.eventLog.range().newest, before);
+  const { state, path } = home;
+  const key = sandboxIn(state, "stopped");
+  state.remove(key.id, { from: join(path, "none"), to: join(path, "trash") });
+  const before = state.eventLog.range().newest;
+  assert.equal(state.transition(key, "crashed"), false);
+  assert.equal(state.claimStart(key, BOOT), undefined);
+  state.note(key, [{ action: "idle", attributes: {} }]);
+  assert.equal(state.eventLog.range().newest, before);
 });
 
-test("Registry.claimStart() is refused to whoever has not seen the end of the last boot", () => {
+test("StateStore.claimStart() is refused to whoever has not seen the end of the last boot", () => {
   using home = openHome();
-  const { registry } = home;
-  const first = sandboxIn(registry, "stopped", "x");
-  const second = registry.claimStart(first, BOOT)!;
-  registry.transition(second, "stopped");
-  assert.equal(registry.claimStart(first, BOOT), undefined);
-  assert.equal(statusOf(registry, first), "stopped");
-  assert.deepEqual(registry.claimStart(second, BOOT), { id: first.id, bootNumber: 3 });
+  const { state } = home;
+  const first = sandboxIn(state, "stopped", "x");
+  const second = state.claimStart(first, BOOT)!;
+  state.transition(second, "stopped");
+  assert.equal(state.claimStart(first, BOOT), undefined);
+  assert.equal(statusOf(state, first), "stopped");
+  assert.deepEqual(state.claimStart(second, BOOT), { id: first.id, bootNumber: 3 });
 });
 
-test("Registry.claimStart() forgets why the boot before ended", () => {
+test("StateStore.claimStart() forgets why the boot before ended", () => {
   using home = openHome();
-  const { registry } = home;
-  const key = registry.claimCreate(claimOf("x"));
-  registry.transition(key, "crashed", { reason: "it fell over" });
-  assert.equal(registry.get("x").statusReason, "it fell over");
-  registry.claimStart(key, BOOT);
-  assert.equal(registry.get("x").statusReason, undefined);
+  const { state } = home;
+  const key = state.claimCreate(claimOf("x"));
+  state.transition(key, "crashed", { reason: "it fell over" });
+  assert.equal(state.get("x").statusReason, "it fell over");
+  state.claimStart(key, BOOT);
+  assert.equal(state.get("x").statusReason, undefined);
 });
 
-test("Registry.abandonCreate() takes back a creation and its directory, and tells why", () => {
+test("StateStore.abandonCreate() takes back a creation and its directory, and tells why", () => {
   using home = openHome();
-  const { registry, path } = home;
-  const key = registry.claimCreate(claimOf("x", { labels: { a: "b" } }));
+  const { state, path } = home;
+  const key = state.claimCreate(claimOf("x", { labels: { a: "b" } }));
   const move = { from: join(path, "x"), to: join(path, "trash") };
   mkdirSync(move.from);
-  registry.abandonCreate(key, { reason: "no kernel", move });
-  assert.equal(registry.find("x"), undefined);
+  state.abandonCreate(key, { reason: "no kernel", move });
+  assert.equal(state.find("x"), undefined);
   assert.equal(existsSync(move.from), false);
-  assert.deepEqual(registry.eventLog.latest(key.id, ["failed"])?.attributes, { error: "no kernel" });
-  assert.deepEqual(registry.list({ labels: { a: "b" } }), []);
-  registry.abandonCreate(key, { reason: "again", move }); // nothing is left to take back
-  assert.equal(registry.eventLog.latest(key.id, ["failed"])?.attributes["error"], "no kernel");
+  assert.deepEqual(state.eventLog.latest(key.id, ["failed"])?.attributes, { error: "no kernel" });
+  assert.deepEqual(state.list({ labels: { a: "b" } }), []);
+  state.abandonCreate(key, { reason: "again", move }); // nothing is left to take back
+  assert.equal(state.eventLog.latest(key.id, ["failed"])?.attributes["error"], "no kernel");
 });
 
-test("Registry.abandonCreate() removes a sandbox that came up and was ended by others: it did not fail", () => {
+test("StateStore.abandonCreate() removes a sandbox that came up and was ended by others: it did not fail", () => {
   using home = openHome();
-  const { registry, path } = home;
+  const { state, path } = home;
   for (const [end, action] of [
     ["stopped", "removed"],
     ["crashed", "removed"],
     [undefined, "failed"], // nobody but its creator knows that its VM host process is gone
   ] as const) {
-    const key = registry.claimCreate(claimOf("x"));
-    registry.transition(key, "ready");
-    if (end !== undefined) registry.transition(key, end);
-    registry.abandonCreate(key, { reason: "late", move: { from: join(path, "x"), to: join(path, "trash") } });
-    assert.equal(registry.find("x"), undefined);
-    assert.equal(registry.eventLog.latest(key.id, ["failed", "removed"])?.action, action);
+    const key = state.claimCreate(claimOf("x"));
+    state.transition(key, "ready");
+    if (end !== undefined) state.transition(key, end);
+    state.abandonCreate(key, { reason: "late", move: { from: join(path, "x"), to: join(path, "trash") } });
+    assert.equal(state.find("x"), undefined);
+    assert.equal(state.eventLog.latest(key.id, ["failed", "removed"])?.action, action);
   }
 });
 
-test("Registry.abandonCreate() leaves a sandbox that has been booted again, and a namesake", () => {
+test("StateStore.abandonCreate() leaves a sandbox that has been booted again, and a namesake", () => {
   using home = openHome();
-  const { registry, path } = home;
+  const { state, path } = home;
   const move = { from: join(path, "x"), to: join(path, "trash") };
   mkdirSync(move.from);
-  const restarted = sandboxIn(registry, "stopped", "x");
-  registry.claimStart(restarted, BOOT);
-  registry.abandonCreate(restarted, { reason: "late", move });
-  registry.abandonCreate({ ...restarted, bootNumber: 2 }, { reason: "a start is no creation", move });
-  registry.abandonCreate({ id: "never was", bootNumber: 1 }, { reason: "late", move });
-  assert.equal(registry.find("x")?.id, restarted.id);
+  const restarted = sandboxIn(state, "stopped", "x");
+  state.claimStart(restarted, BOOT);
+  state.abandonCreate(restarted, { reason: "late", move });
+  state.abandonCreate({ ...restarted, bootNumber: 2 }, { reason: "a start is no creation", move });
+  state.abandonCreate({ id: "never was", bootNumber: 1 }, { reason: "late", move });
+  assert.equal(state.find("x")?.id, restarted.id);
   assert.equal(existsSync(move.from), true);
 });
 
-test("Registry.whileClaimed() runs for the claimed boot only", () => {
+test("StateStore.whileClaimed() runs for the claimed boot only", () => {
   using home = openHome();
-  const { registry } = home;
-  const key = registry.claimCreate(claimOf("x"));
+  const { state } = home;
+  const key = state.claimCreate(claimOf("x"));
   let runs = 0;
-  registry.whileClaimed(key, () => void runs++);
+  state.whileClaimed(key, () => void runs++);
   assert.equal(runs, 1);
   const refused = { code: "sandboxNotFound" };
-  assert.throws(() => registry.whileClaimed({ ...key, bootNumber: 2 }, () => void runs++), refused);
-  registry.transition(key, "crashed");
-  assert.throws(() => registry.whileClaimed(key, () => void runs++), refused);
-  assert.throws(() => registry.whileClaimed({ id: "none", bootNumber: 1 }, () => void runs++), refused);
+  assert.throws(() => state.whileClaimed({ ...key, bootNumber: 2 }, () => void runs++), refused);
+  state.transition(key, "crashed");
+  assert.throws(() => state.whileClaimed(key, () => void runs++), refused);
+  assert.throws(() => state.whileClaimed({ id: "none", bootNumber: 1 }, () => void runs++), refused);
   assert.equal(runs, 1);
 });
 
-test("Registry.whileClaimed() passes on what its action throws, and stays usable", () => {
+test("StateStore.whileClaimed() passes on what its action throws, and stays usable", () => {
   using home = openHome();
-  const { registry } = home;
-  const key = registry.claimCreate(claimOf("x"));
-  assert.throws(() => registry.whileClaimed(key, () => assert.fail("disk on fire")), /disk on fire/);
-  assert.equal(registry.transition(key, "ready"), true);
+  const { state } = home;
+  const key = state.claimCreate(claimOf("x"));
+  assert.throws(() => state.whileClaimed(key, () => assert.fail("disk on fire")), /disk on fire/);
+  assert.equal(state.transition(key, "ready"), true);
 });
 
-test("Registry.remove() keeps the sandbox if its directory cannot be moved", () => {
+test("StateStore.remove() keeps the sandbox if its directory cannot be moved", () => {
   using home = openHome();
-  const { registry, path } = home;
-  const key = sandboxIn(registry, "stopped", "x");
+  const { state, path } = home;
+  const key = sandboxIn(state, "stopped", "x");
   mkdirSync(join(path, "x"));
   const move = { from: join(path, "x"), to: join(path, "no", "such", "place") };
   writeFileSync(join(path, "no"), "a file"); // ENOTDIR
-  assert.throws(() => registry.remove(key.id, move), { code: "io", errno: "ENOTDIR" });
-  assert.equal(registry.find("x")?.status, "stopped");
-  assert.equal(registry.eventLog.latest(key.id, ["removed"]), undefined);
+  assert.throws(() => state.remove(key.id, move), { code: "io", errno: "ENOTDIR" });
+  assert.equal(state.find("x")?.status, "stopped");
+  assert.equal(state.eventLog.latest(key.id, ["removed"]), undefined);
 });
 
-test("Registry.get() rejects with SandboxNotFoundError", () => {
+test("StateStore.get() rejects with SandboxNotFoundError", () => {
   using home = openHome();
-  assert.throws(() => home.registry.get("absent"), { code: "sandboxNotFound", sandbox: "absent" });
+  assert.throws(() => home.state.get("absent"), { code: "sandboxNotFound", sandbox: "absent" });
 });
 
-test("Registry.list() gives every sandbox once, page by page, though others come and go", () => {
+test("StateStore.list() gives every sandbox once, page by page, though others come and go", () => {
   using home = openHome();
-  const { registry, path } = home;
-  for (let i = 0; i < 25; i++) sandboxIn(registry, "stopped", `s${i}`);
+  const { state, path } = home;
+  for (let i = 0; i < 25; i++) sandboxIn(state, "stopped", `s${i}`);
   const seen: string[] = [];
   let after: { createdAtMs: number; id: string } | undefined;
   for (;;) {
-    const page = registry.list({ limit: 4, after });
+    const page = state.list({ limit: 4, after });
     seen.push(...page.map(({ name }) => name));
     const last = page.at(-1);
     if (last === undefined) break;
     after = { createdAtMs: last.createdAt.getTime(), id: last.id };
     // What was seen is removed, the cursor's own sandbox included.
-    for (const { id } of page) registry.remove(id, { from: join(path, "none"), to: join(path, "trash") });
+    for (const { id } of page) state.remove(id, { from: join(path, "none"), to: join(path, "trash") });
   }
   assert.equal(seen.length, 25);
   assert.equal(new Set(seen).size, 25);
 });
 
-test("Registry.list() keeps those with all labels and one of the statuses", () => {
+test("StateStore.list() keeps those with all labels and one of the statuses", () => {
   using home = openHome();
-  const { registry } = home;
+  const { state } = home;
   const create = (name: string, labels: Record<string, string>) =>
-    registry.claimCreate(claimOf(name, { labels }));
+    state.claimCreate(claimOf(name, { labels }));
   create("blue", { team: "blue" });
   create("blue-db", { team: "blue", role: "db" });
-  registry.transition(create("red-db", { team: "red", role: "db" }), "ready");
-  const names = (options: Parameters<Registry["list"]>[0]) =>
-    registry
+  state.transition(create("red-db", { team: "red", role: "db" }), "ready");
+  const names = (options: Parameters<StateStore["list"]>[0]) =>
+    state
       .list(options)
       .map(({ name }) => name)
       .sort();
@@ -320,51 +320,51 @@ test("Registry.list() keeps those with all labels and one of the statuses", () =
   assert.deepEqual(names({ statuses: ["running"] }), ["red-db"]);
   assert.deepEqual(names({ statuses: ["running", "creating"] }), ["blue", "blue-db", "red-db"]);
   assert.deepEqual(names({ statuses: [] }), []);
-  assert.equal(registry.list({ limit: 2 }).length, 2);
+  assert.equal(state.list({ limit: 2 }).length, 2);
 });
 
-test("Registry.imageDigestsInUse() knows sandboxes and claims of living processes", () => {
+test("StateStore.imageDigestsInUse() knows sandboxes and claims of living processes", () => {
   using home = openHome();
-  const { registry } = home;
-  registry.claimCreate(claimOf("x", { imageDigest: "used" }));
-  registry.claimImage("claimed", ownProcess());
-  registry.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
-  registry.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
-  assert.deepEqual([...registry.imageDigestsInUse()].sort(), ["claimed", "used"]);
-  registry.releaseImage("claimed", ownProcess());
-  assert.deepEqual([...registry.imageDigestsInUse()], ["used"]);
+  const { state } = home;
+  state.claimCreate(claimOf("x", { imageDigest: "used" }));
+  state.claimImage("claimed", ownProcess());
+  state.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
+  state.claimImage("abandoned", { ...ownProcess(), startTime: "1.another" });
+  assert.deepEqual([...state.imageDigestsInUse()].sort(), ["claimed", "used"]);
+  state.releaseImage("claimed", ownProcess());
+  assert.deepEqual([...state.imageDigestsInUse()], ["used"]);
 });
 
-test("Registry.releaseImage() leaves the claims of the same process's other creations", () => {
+test("StateStore.releaseImage() leaves the claims of the same process's other creations", () => {
   using home = openHome();
-  const { registry } = home;
-  registry.claimImage("shared", ownProcess());
-  registry.claimImage("shared", ownProcess());
-  registry.releaseImage("shared", ownProcess()); // one of the two has failed, the other has no row yet
-  assert.deepEqual([...registry.imageDigestsInUse()], ["shared"]);
-  registry.releaseImage("shared", ownProcess());
-  assert.deepEqual([...registry.imageDigestsInUse()], []);
+  const { state } = home;
+  state.claimImage("shared", ownProcess());
+  state.claimImage("shared", ownProcess());
+  state.releaseImage("shared", ownProcess()); // one of the two has failed, the other has no row yet
+  assert.deepEqual([...state.imageDigestsInUse()], ["shared"]);
+  state.releaseImage("shared", ownProcess());
+  assert.deepEqual([...state.imageDigestsInUse()], []);
 });
 
-test("Registry keeps the last 100,000 events", () => {
+test("StateStore keeps the last 100,000 events", () => {
   using home = openHome();
-  const { registry, path } = home;
-  const key = registry.claimCreate(claimOf("x")); // events 1 and 2
+  const { state, path } = home;
+  const key = state.claimCreate(claimOf("x")); // events 1 and 2
   const raw = new DatabaseSync(join(path, "registry.sqlite"));
   raw.exec(`UPDATE sqlite_sequence SET seq = ${EVENTS_MAX} WHERE name = 'event'`);
   raw.close();
-  registry.transition(key, "ready"); // EVENTS_MAX + 1: the first is one too many
-  assert.deepEqual(registry.eventLog.range(), { oldest: 2, newest: EVENTS_MAX + 1 });
-  registry.transition(key, "stopped");
-  assert.deepEqual(registry.eventLog.range(), { oldest: EVENTS_MAX + 1, newest: EVENTS_MAX + 2 });
+  state.transition(key, "ready"); // EVENTS_MAX + 1: the first is one too many
+  assert.deepEqual(state.eventLog.range(), { oldest: 2, newest: EVENTS_MAX + 1 });
+  state.transition(key, "stopped");
+  assert.deepEqual(state.eventLog.range(), { oldest: EVENTS_MAX + 1, newest: EVENTS_MAX + 2 });
 });
 
-test("Registry sees at once what another connection wrote", () => {
+test("StateStore sees at once what another connection wrote", () => {
   using home = openHome();
-  const other = new Registry(home.path);
-  const key = home.registry.claimCreate(claimOf("x"));
+  const other = new StateStore(home.path);
+  const key = home.state.claimCreate(claimOf("x"));
   assert.equal(other.find("x")?.status, "creating");
   other.transition(key, "ready");
-  assert.equal(home.registry.find("x")?.status, "running");
+  assert.equal(home.state.find("x")?.status, "running");
   other.close();
 });

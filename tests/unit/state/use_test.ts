@@ -3,74 +3,74 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { EVENTS_MAX } from "../../../src/state/event_log.ts";
-import { Registry, type SandboxRecord } from "../../../src/state/state_store.ts";
+import { type SandboxRecord, StateStore } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
 import { BOOT, claimOf } from "../../support/home/claims.ts";
 import { openHome } from "../../support/home/open_home.ts";
 
 type Use = Pick<SandboxRecord, "readyAt" | "isBusy" | "idleAt" | "idleExitCode">;
 
-function useOf(registry: Registry, name: string): Use {
-  const { readyAt, isBusy, idleAt, idleExitCode } = registry.get(name);
+function useOf(state: StateStore, name: string): Use {
+  const { readyAt, isBusy, idleAt, idleExitCode } = state.get(name);
   return { readyAt, isBusy, idleAt, idleExitCode };
 }
 
 /** Lets as many events of others come as push out all that were there. */
-function pushOut(registry: Registry, home: string): void {
+function pushOut(state: StateStore, home: string): void {
   const raw = new DatabaseSync(join(home, "registry.sqlite"));
   raw.exec(`UPDATE sqlite_sequence SET seq = seq + ${EVENTS_MAX} WHERE name = 'event'`);
   raw.close();
-  registry.claimCreate(claimOf(`other-${crypto.randomUUID()}`));
+  state.claimCreate(claimOf(`other-${crypto.randomUUID()}`));
 }
 
-test("Registry knows of a sandbox's use when its events are not kept any more", () => {
+test("StateStore knows of a sandbox's use when its events are not kept any more", () => {
   using home = openHome();
-  const { registry, path } = home;
-  const key = registry.claimCreate(claimOf("x"));
-  const neighbour = registry.claimCreate(claimOf("neighbour"));
-  registry.transition(key, "ready");
-  const readyAt = registry.eventLog.latest(key.id, ["ready"])?.timestamp;
+  const { state, path } = home;
+  const key = state.claimCreate(claimOf("x"));
+  const neighbour = state.claimCreate(claimOf("neighbour"));
+  state.transition(key, "ready");
+  const readyAt = state.eventLog.latest(key.id, ["ready"])?.timestamp;
   const [startedAt, idleAt] = [new Date(5_000), new Date(7_000)];
-  registry.note(key, [{ action: "running", attributes: {}, timestamp: startedAt }]);
-  pushOut(registry, path);
-  assert.equal(registry.eventLog.latest(key.id, ["ready", "running"]), undefined);
+  state.note(key, [{ action: "running", attributes: {}, timestamp: startedAt }]);
+  pushOut(state, path);
+  assert.equal(state.eventLog.latest(key.id, ["ready", "running"]), undefined);
   assert.ok(readyAt !== undefined);
-  assert.deepEqual(useOf(registry, "x"), {
+  assert.deepEqual(useOf(state, "x"), {
     readyAt,
     isBusy: true,
     idleAt: undefined,
     idleExitCode: undefined,
   });
-  registry.note(key, [{ action: "idle", attributes: { exitCode: 3 }, timestamp: idleAt }]);
-  pushOut(registry, path);
-  assert.deepEqual(useOf(registry, "x"), { readyAt, isBusy: false, idleAt, idleExitCode: 3 });
-  registry.note(key, [{ action: "idle", attributes: {}, timestamp: idleAt }]);
-  assert.equal(registry.get("x").idleExitCode, undefined, "it never started");
-  assert.equal(registry.findById(neighbour.id)?.readyAt, undefined);
+  state.note(key, [{ action: "idle", attributes: { exitCode: 3 }, timestamp: idleAt }]);
+  pushOut(state, path);
+  assert.deepEqual(useOf(state, "x"), { readyAt, isBusy: false, idleAt, idleExitCode: 3 });
+  state.note(key, [{ action: "idle", attributes: {}, timestamp: idleAt }]);
+  assert.equal(state.get("x").idleExitCode, undefined, "it never started");
+  assert.equal(state.findById(neighbour.id)?.readyAt, undefined);
 });
 
-test("Registry takes a sandbox for idle that is booted again", () => {
+test("StateStore takes a sandbox for idle that is booted again", () => {
   using home = openHome();
-  const { registry } = home;
-  const key = registry.claimCreate(claimOf("x"));
-  registry.transition(key, "ready");
-  registry.note(key, [{ action: "running", attributes: {} }]);
-  registry.transition(key, "crashed");
-  const next = registry.claimStart(key, BOOT);
+  const { state } = home;
+  const key = state.claimCreate(claimOf("x"));
+  state.transition(key, "ready");
+  state.note(key, [{ action: "running", attributes: {} }]);
+  state.transition(key, "crashed");
+  const next = state.claimStart(key, BOOT);
   assert.ok(next !== undefined);
-  registry.transition(next, "ready");
-  assert.equal(registry.get("x").isBusy, false);
+  state.transition(next, "ready");
+  assert.equal(state.get("x").isBusy, false);
 });
 
-test("Registry finds in the events of an older registry how its sandboxes are used", () => {
+test("StateStore finds in the events of an older state how its sandboxes are used", () => {
   using home = openHome();
-  const { registry, path } = home;
+  const { state, path } = home;
   const actions = { idle: ["ready", "running", "idle"], busy: ["ready", "idle", "running"], fresh: [] };
   for (const [name, events] of Object.entries(actions)) {
-    const key = registry.claimCreate(claimOf(name));
+    const key = state.claimCreate(claimOf(name));
     for (const [index, action] of events.entries()) {
       const attributes = action === "idle" ? { exitCode: 9 } : {};
-      registry.eventLog.append({
+      state.eventLog.append({
         sandboxId: key.id,
         name,
         action,
@@ -80,7 +80,7 @@ test("Registry finds in the events of an older registry how its sandboxes are us
     }
   }
   makeOlder(path);
-  const migrated = new Registry(path);
+  const migrated = new StateStore(path);
   const time = (milliseconds: number) => new Date(milliseconds);
   const of = (name: string) => useOf(migrated, name);
   assert.deepEqual(of("idle"), { readyAt: time(1), isBusy: false, idleAt: time(3), idleExitCode: 9 });
@@ -94,7 +94,7 @@ test("Registry finds in the events of an older registry how its sandboxes are us
   migrated.close();
 });
 
-/** Makes of a registry what it was in version 2 of its schema. */
+/** Makes of a state database what it was in version 2 of its schema. */
 function makeOlder(home: string): void {
   const raw = new DatabaseSync(join(home, "registry.sqlite"));
   raw.exec("DROP TRIGGER event_of_use");

@@ -11,7 +11,7 @@ import {
 } from "../../../../src/platform/process_identity.ts";
 import { FakeProgram } from "../../../support/fake_program.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 
 const NETWORK: TapConfig = {
   mode: "tap",
@@ -21,8 +21,8 @@ const NETWORK: TapConfig = {
   isolated: true,
 };
 
-function addressOf(home: RegistryHome, id: string, network = NETWORK, holder = ownProcess()) {
-  return planNetwork(home.registry, network, id, holder)?.address;
+function addressOf(home: StateHome, id: string, network = NETWORK, holder = ownProcess()) {
+  return planNetwork(home.state, network, id, holder)?.address;
 }
 
 /** Stands for a VM host process. */
@@ -35,16 +35,16 @@ async function startHolder(): Promise<{ child: ChildProcess; identity: ProcessId
 }
 
 test("planNetwork() leases addresses in mode tap only", () => {
-  using home = new RegistryHome();
-  assert.equal(planNetwork(home.registry, { mode: "none" }, "none", ownProcess()), undefined);
-  assert.equal(planNetwork(home.registry, { mode: "user" }, "user", ownProcess())?.mode, "user");
+  using home = new StateHome();
+  assert.equal(planNetwork(home.state, { mode: "none" }, "none", ownProcess()), undefined);
+  assert.equal(planNetwork(home.state, { mode: "user" }, "user", ownProcess())?.mode, "user");
   assert.deepEqual([addressOf(home, "a"), addressOf(home, "b")], ["10.9.0.2", "10.9.0.3"]);
-  const plan = presentPlan(home.registry, NETWORK, "b");
+  const plan = presentPlan(home.state, NETWORK, "b");
   assert.deepEqual([plan?.address, plan?.mode === "tap" && plan.tapName], ["10.9.0.3", tapNameOf("b")]);
 });
 
 test("planNetwork() says that a network is exhausted, or overlaps another", () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   for (const id of ["a", "b", "c", "d", "e"]) addressOf(home, id);
   assert.throws(
     () => addressOf(home, "f"),
@@ -61,34 +61,34 @@ test("planNetwork() says that a network is exhausted, or overlaps another", () =
 });
 
 test("settleNetwork() waits for the end of the boot's own process, and gives its address back", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const { child, identity } = await startHolder();
   assert.equal(addressOf(home, "a", NETWORK, identity), "10.9.0.2");
-  await settleNetwork(home.registry, { id: "a", host: { pid: 1, startTime: "of an earlier boot" } });
+  await settleNetwork(home.state, { id: "a", host: { pid: 1, startTime: "of an earlier boot" } });
   assert.equal(
-    presentPlan(home.registry, NETWORK, "a")?.address,
+    presentPlan(home.state, NETWORK, "a")?.address,
     "10.9.0.2",
     "it is not that one's to give back",
   );
-  const settled = settleNetwork(home.registry, { id: "a", host: identity });
+  const settled = settleNetwork(home.state, { id: "a", host: identity });
   child.kill("SIGKILL");
   await settled;
-  assert.equal(home.registry.leases.find("a"), undefined);
-  assert.equal(presentPlan(home.registry, NETWORK, "a"), undefined);
+  assert.equal(home.state.leases.find("a"), undefined);
+  assert.equal(presentPlan(home.state, NETWORK, "a"), undefined);
   assert.equal(addressOf(home, "b"), "10.9.0.2");
 });
 
 test("settleNetwork() leaves an address whose rules it may not take back, after one try", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   using ip = new FakeProgram("ip");
   ip.write("echo 'RTNETLINK answers: Operation not permitted' >&2; exit 1");
   const gone: ProcessIdentity = { pid: 1, startTime: "1.another boot" };
   addressOf(home, "a");
-  home.registry.leases.setRouted("a", true);
+  home.state.leases.setRouted("a", true);
   addressOf(home, "a", NETWORK, gone);
-  await settleNetwork(home.registry, { id: "a", host: gone });
+  await settleNetwork(home.state, { id: "a", host: gone });
   assert.equal(ip.input().match(/^link set dev/gm)?.length, 1);
-  assert.notEqual(home.registry.leases.find("a"), undefined);
+  assert.notEqual(home.state.leases.find("a"), undefined);
   assert.equal(addressOf(home, "b"), "10.9.0.3", "the next sandbox gets another");
   ip.write("exit 0");
   assert.equal(addressOf(home, "c"), "10.9.0.2");

@@ -7,17 +7,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type PullProgress, Sandbox } from "../../../../mod.ts";
 import { startCore } from "../../../../src/backend/local/create.ts";
-import { openRegistry, SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox, openState } from "../../../../src/backend/local/local_sandbox.ts";
 import { resolveImage } from "../../../../src/image/store/resolve_image.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 import { storedConfig } from "../../../support/home/stored_config.ts";
 import { TestRegistry } from "../../../support/oci/server.ts";
 
 const REGISTRY = { auth: { kind: "anonymous" }, insecure: true } as const;
 
 /** A home where an engine is found that cannot run anything. */
-class EngineLessHome extends RegistryHome {
+class EngineLessHome extends StateHome {
   readonly #before = new Map<string, string | undefined>();
 
   constructor() {
@@ -49,7 +49,7 @@ test("create() gives a sandbox the labels of its image, under the caller's", asy
   const seen: unknown[] = [];
   const onStep = (step: string): void => {
     if (step !== "kernel") return; // the name has been claimed
-    const [record, ...others] = home.registry.list({ labels: { maintainer: "us", version: "2" } });
+    const [record, ...others] = home.state.list({ labels: { maintainer: "us", version: "2" } });
     assert.deepEqual(others, []);
     seen.push(record?.labels, JSON.parse(record?.configJson ?? "{}").labels);
   };
@@ -66,7 +66,7 @@ test("startCore() waits for the end of the boot that another process has had mea
   await using images = await TestRegistry.start();
   images.addImage({ layers: [] }, "v1");
   const image = await resolveImage(`${images.host}/app:v1`, { home: home.path, registry: REGISTRY });
-  const registry = openRegistry();
+  const registry = openState();
   const claim = { runDirectory: join(home.path, "gone"), host: { pid: 1, startTime: "never" } };
   const first = registry.claimCreate({
     ...claim,
@@ -77,7 +77,7 @@ test("startCore() waits for the end of the boot that another process has had mea
     labels: {},
   });
   registry.transition(first, "stopped");
-  const core = new SandboxCore(registry, { id: "id", name: "x" });
+  const core = new LocalSandbox(registry, { id: "id", name: "x" });
   const settled: number[] = [];
   const settle = core.settle.bind(core);
   core.settle = async (record) => {

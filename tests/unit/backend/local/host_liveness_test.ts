@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname } from "node:path";
 import { hasEnded, isDeadWithin } from "../../../../src/backend/local/host_liveness.ts";
-import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
 import { identifyProcess } from "../../../../src/platform/process_identity.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 import { FakeHost } from "../../../support/host/in_process_host.ts";
 
 const HOUR_MS = 3_600_000;
@@ -31,16 +31,16 @@ async function startSleeper(): Promise<ChildProcess & Disposable> {
   return Object.assign(child, { [Symbol.dispose]: () => void child.kill("SIGKILL") });
 }
 
-test("SandboxCore.settle() waits for the end of a VM host process though the clock is set", async () => {
-  using home = new RegistryHome();
+test("LocalSandbox.settle() waits for the end of a VM host process though the clock is set", async () => {
+  using home = new StateHome();
   using sleeper = await startSleeper();
   const host = identifyProcess(sleeper.pid ?? 0);
   assert.ok(host);
   const key = home.create("x", { host });
-  home.registry.transition(key, "stopped");
-  const record = home.registry.get("x");
+  home.state.transition(key, "stopped");
+  const record = home.state.get("x");
   using _ = setClock();
-  const settled = new SandboxCore(home.registry, record).settle(record);
+  const settled = new LocalSandbox(home.state, record).settle(record);
   setTimeout(() => sleeper.kill("SIGKILL"), SHORT_MS);
   await settled;
 });

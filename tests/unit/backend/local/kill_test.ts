@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { killHost } from "../../../../src/backend/local/host_liveness.ts";
 import { waitUntilStopped } from "../../../../src/backend/local/lifecycle.ts";
-import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 import { startVmlessHost } from "../../../support/host/vmless_host.ts";
 import { assertNothingLeft } from "../../../support/processes.ts";
 import { within } from "../../../support/within.ts";
@@ -17,32 +17,32 @@ const HOSTS = 4;
 const KILLS_TIMEOUT_MS = 18_000;
 
 /** A home and its sandboxes, whose host processes end with the test. */
-class Hosts extends RegistryHome implements AsyncDisposable {
-  async start(name: string): Promise<SandboxCore> {
+class Hosts extends StateHome implements AsyncDisposable {
+  async start(name: string): Promise<LocalSandbox> {
     const id = randomUUID();
     await startVmlessHost({ home: this.path, id, name });
-    return new SandboxCore(this.registry, { id, name });
+    return new LocalSandbox(this.state, { id, name });
   }
 
   /** What stops it stops it where it is. */
-  stop({ id }: SandboxCore): void {
-    const pid = this.registry.findById(id)?.host?.pid;
+  stop({ id }: LocalSandbox): void {
+    const pid = this.state.findById(id)?.host?.pid;
     assert.ok(pid);
     process.kill(pid, "SIGSTOP");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const record of this.registry.list({})) killHost(record);
+    for (const record of this.state.list({})) killHost(record);
     this[Symbol.dispose]();
   }
 }
 
-function assertKilled(hosts: Hosts, { id }: SandboxCore): void {
-  const { status, statusReason } = hosts.registry.findById(id) ?? {};
+function assertKilled(hosts: Hosts, { id }: LocalSandbox): void {
+  const { status, statusReason } = hosts.state.findById(id) ?? {};
   assert.deepEqual([status, statusReason], ["stopped", "killed"]);
 }
 
-test("SandboxCore.kill() of a host that runs has it say so itself", async () => {
+test("LocalSandbox.kill() of a host that runs has it say so itself", async () => {
   await using hosts = new Hosts();
   const core = await hosts.start("x");
   const client = await core.connect();
@@ -51,7 +51,7 @@ test("SandboxCore.kill() of a host that runs has it say so itself", async () => 
   assert.deepEqual(client.stopped, { clean: false }, "it was told by the host");
 });
 
-test("SandboxCore.kill() waits for no last records of a host that hangs, however long it may wait", async () => {
+test("LocalSandbox.kill() waits for no last records of a host that hangs, however long it may wait", async () => {
   await using hosts = new Hosts();
   const core = await hosts.start("x");
   await core.connect();
@@ -60,9 +60,9 @@ test("SandboxCore.kill() waits for no last records of a host that hangs, however
   assertKilled(hosts, core);
 });
 
-test("SandboxCore.kill() gives a host that hangs no more time to greet than it has itself", async () => {
+test("LocalSandbox.kill() gives a host that hangs no more time to greet than it has itself", async () => {
   await using hosts = new Hosts();
-  const cores: SandboxCore[] = [];
+  const cores: LocalSandbox[] = [];
   for (let index = 0; index < HOSTS; index++) cores.push(await hosts.start(`x${index}`));
   await within(KILLS_TIMEOUT_MS, "the kills", async () => {
     for (const core of cores) {
@@ -75,7 +75,7 @@ test("SandboxCore.kill() gives a host that hangs no more time to greet than it h
   await assertNothingLeft(hosts.path);
 });
 
-test("SandboxCore.requestStop() with no grace ends a host that hangs, too", async () => {
+test("LocalSandbox.requestStop() with no grace ends a host that hangs, too", async () => {
   await using hosts = new Hosts();
   for (const isConnected of [true, false]) {
     const core = await hosts.start(`x${isConnected}`);

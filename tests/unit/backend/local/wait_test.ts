@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { type SandboxStopResult, waitUntilStopped } from "../../../../src/backend/local/lifecycle.ts";
-import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
 import { ownProcess } from "../../../../src/platform/process_identity.ts";
 import type { BootKey } from "../../../../src/state/state_store.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 
 type Ending = Omit<SandboxStopResult, "observedAt" | "name">;
 
@@ -16,47 +16,47 @@ const ENDINGS: readonly Omit<Ending, "source">[] = [
 ];
 
 /** A sandbox that has run and ended. */
-function end(home: RegistryHome, name: string, { status, reason }: Omit<Ending, "source">): BootKey {
+function end(home: StateHome, name: string, { status, reason }: Omit<Ending, "source">): BootKey {
   const key = home.create(name);
-  home.registry.transition(key, "ready");
-  home.registry.transition(key, status === "stopped" ? "stopped" : "crashed", { reason: reason ?? "" });
+  home.state.transition(key, "ready");
+  home.state.transition(key, status === "stopped" ? "stopped" : "crashed", { reason: reason ?? "" });
   return key;
 }
 
 test("waitUntilStopped() tells of a sandbox that has ended what its record says", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   for (const [index, ending] of ENDINGS.entries()) {
     const name = `x${index}`;
     const { id } = end(home, name, ending);
-    const { observedAt, ...told } = await waitUntilStopped(new SandboxCore(home.registry, { id, name }));
+    const { observedAt, ...told } = await waitUntilStopped(new LocalSandbox(home.state, { id, name }));
     assert.deepEqual(told, { name, ...ending, source: "registry" });
     assert.ok(observedAt instanceof Date);
   }
 });
 
 test("waitUntilStopped() tells of a sandbox that was removed what its events say", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   for (const [index, ending] of ENDINGS.entries()) {
     const name = `x${index}`;
     const { id } = end(home, name, ending);
-    home.registry.remove(id, { from: `${home.path}/none`, to: `${home.path}/trash` });
-    const { observedAt, ...told } = await waitUntilStopped(new SandboxCore(home.registry, { id, name }));
+    home.state.remove(id, { from: `${home.path}/none`, to: `${home.path}/trash` });
+    const { observedAt, ...told } = await waitUntilStopped(new LocalSandbox(home.state, { id, name }));
     assert.deepEqual(told, { name, ...ending, source: "events" });
     assert.ok(observedAt instanceof Date);
   }
 });
 
 test("waitUntilStopped() tells of an end that is over before it has looked twice", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const key = home.create("x");
-  home.registry.transition(key, "ready");
-  const core = new SandboxCore(home.registry, { id: key.id, name: "x" });
+  home.state.transition(key, "ready");
+  const core = new LocalSandbox(home.state, { id: key.id, name: "x" });
   const find = core.find.bind(core);
   core.find = async () => {
     const record = await find();
     core.find = find;
-    home.registry.transition(key, "stopped", { reason: "requested" });
-    home.registry.claimStart(key, { runDirectory: `${home.path}/none`, host: ownProcess() });
+    home.state.transition(key, "stopped", { reason: "requested" });
+    home.state.claimStart(key, { runDirectory: `${home.path}/none`, host: ownProcess() });
     return record;
   };
   const { status, reason, source } = await waitUntilStopped(core);

@@ -21,12 +21,12 @@ import { SandboxMap, stopAll } from "../../../../src/sandbox/manager/sandbox_map
 import { SandboxReplacedError } from "../../../../src/state/errors.ts";
 import { test } from "../../../support/harness.ts";
 import { failEvents } from "../../../support/home/fail_events.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 
 const SPEC = { image: "/no/image" };
 
 test("SandboxManager.createSandbox() gives a name to one of two that ask at once", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   await using manager = new SandboxManager();
   const spec = { ...SPEC, name: "same" };
   const calls = await Promise.allSettled([manager.createSandbox(spec), manager.createSandbox(spec)]);
@@ -38,7 +38,7 @@ test("SandboxManager.createSandbox() gives a name to one of two that ask at once
 });
 
 test("SandboxManager.removeSandbox() with force takes a creation back that waits its turn, at once", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   await using manager = new SandboxManager({ bootsMax: 1 });
   const first = await manager.createSandbox(SPEC);
   const queued = await manager.createSandbox(SPEC);
@@ -47,8 +47,8 @@ test("SandboxManager.removeSandbox() with force takes a creation back that waits
   await assert.rejects(manager.inspectSandbox(queued.id), SandboxNotFoundError);
 });
 
-test("SandboxManager keeps a creation that failed when the registry could not be written", async () => {
-  using home = new RegistryHome();
+test("SandboxManager keeps a creation that failed when the state could not be written", async () => {
+  using home = new StateHome();
   await using manager = new SandboxManager();
   const restore = makeUnwritable(home.path);
   const { id } = await manager.createSandbox(SPEC);
@@ -64,16 +64,16 @@ test("SandboxManager keeps a creation that failed when the registry could not be
 });
 
 test("SandboxManager tells who is running, and since when, though the events of that are not kept any more", async () => {
-  using home = new RegistryHome();
-  const { registry } = home;
+  using home = new StateHome();
+  const { state } = home;
   const key = home.create("long-runner");
-  registry.transition(key, "ready");
-  registry.note(key, [{ action: "running", attributes: {} }]);
+  state.transition(key, "ready");
+  state.note(key, [{ action: "running", attributes: {} }]);
   const raw = new DatabaseSync(join(home.path, "registry.sqlite"));
   raw.exec("UPDATE sqlite_sequence SET seq = seq + 100000 WHERE name = 'event'");
   raw.close();
   home.create("another");
-  assert.equal(registry.eventLog.latest(key.id, ["ready", "running"]), undefined, "they are gone");
+  assert.equal(state.eventLog.latest(key.id, ["ready", "running"]), undefined, "they are gone");
   await using manager = new SandboxManager();
   const [listed, info] = await Promise.all([
     manager.listSandboxes("running"),
@@ -88,7 +88,7 @@ test("SandboxManager tells who is running, and since when, though the events of 
 });
 
 test("SandboxManager.createSandbox() returns the address that inspectSandbox() tells", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   await using manager = new SandboxManager();
   for (const network of ["user", "none"] as const) {
     const { id, ip } = await manager.createSandbox({ ...SPEC, network });
@@ -98,7 +98,7 @@ test("SandboxManager.createSandbox() returns the address that inspectSandbox() t
 });
 
 test("SandboxManager refuses what can be no state, labels, id or program", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   await using manager = new SandboxManager();
   const refused = (field: string) => (error: unknown) =>
     error instanceof InvalidConfigError && error.issues.every((issue) => issue.field.startsWith(field));
@@ -118,7 +118,7 @@ test("SandboxManager refuses what can be no state, labels, id or program", async
 });
 
 test("Sandbox.list() and Snapshot.list() refuse more labels than there can be", async () => {
-  using _ = new RegistryHome();
+  using _ = new StateHome();
   const labels = Object.fromEntries(Array.from({ length: 1_100 }, (_, index) => [`key${index}`, "x"]));
   await assert.rejects(Promise.resolve(Sandbox.list({ labels })), InvalidConfigError);
   await assert.rejects(Snapshot.list({ labels }), InvalidConfigError);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { SandboxNotRunningError } from "../../../../mod.ts";
 import type { AgentClient } from "../../../../src/agent/client.ts";
-import { SandboxCore } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
 import { SandboxNetwork } from "../../../../src/sandbox/network/published_ports.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 
 /** A sandbox to which nobody can connect. */
-class UnreachableCore extends SandboxCore {
+class UnreachableCore extends LocalSandbox {
   attempts = 0;
   /** What happens to it while somebody tries. */
   meanwhile: () => void = () => {};
@@ -20,16 +20,16 @@ class UnreachableCore extends SandboxCore {
 }
 
 test("SandboxNetwork.info() tells no ports of a sandbox that boots, or that ends meanwhile", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const key = home.create("web");
-  const core = new UnreachableCore(home.registry, { id: key.id, name: "web" });
+  const core = new UnreachableCore(home.state, { id: key.id, name: "web" });
   const network = new SandboxNetwork(core);
   assert.deepEqual((await network.info()).ports, []);
   assert.equal(core.attempts, 0, "who boots greets nobody");
 
-  home.registry.transition(key, "ready");
+  home.state.transition(key, "ready");
   await assert.rejects(network.info(), SandboxNotRunningError, "it should answer");
-  core.meanwhile = () => home.registry.transition(key, "stopped");
+  core.meanwhile = () => home.state.transition(key, "stopped");
   assert.deepEqual((await network.info()).ports, []);
   assert.equal(core.attempts, 2);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AgentDisconnectedError } from "../../../../src/agent/errors.ts";
 import type { StandstillState } from "../../../../src/agent/protocol.ts";
 import { DatabaseError } from "../../../../src/state/errors.ts";
-import { Registry } from "../../../../src/state/state_store.ts";
+import { StateStore } from "../../../../src/state/state_store.ts";
 import type { AgentLink } from "../../../../src/vmm/host/agent_link.ts";
 import { Pause } from "../../../../src/vmm/host/guest_pause.ts";
 import { DiskFreeze } from "../../../../src/vmm/host/hold_writes.ts";
@@ -51,8 +51,8 @@ const ON = { on: true, errno: 0 };
 const OFF = { on: false, errno: 0 };
 
 function runningSandbox(home: string) {
-  const registry = new Registry(home);
-  const key = registry.claimCreate({
+  const state = new StateStore(home);
+  const key = state.claimCreate({
     id: "one",
     name: "one",
     configJson: "{}",
@@ -61,14 +61,14 @@ function runningSandbox(home: string) {
     runDirectory: home,
     host: { pid: process.pid, startTime: "0" },
   });
-  registry.transition(key, "ready");
-  return { registry, key, status: () => registry.get("one").status };
+  state.transition(key, "ready");
+  return { state, key, status: () => state.get("one").status };
 }
 
 test("Pause.set() moves the sandbox to paused and back, and records each once", async () => {
   using home = temporaryDirectory();
-  const { registry, key, status } = runningSandbox(home.path);
-  const pause = new Pause(registry);
+  const { state, key, status } = runningSandbox(home.path);
+  const pause = new Pause(state);
   assert.deepEqual(await pause.set(true), { on: false, errno: EBUSY }); // no guest yet
   const guest = new FakeGuest();
   pause.open(guest.link, key);
@@ -83,44 +83,44 @@ test("Pause.set() moves the sandbox to paused and back, and records each once", 
   // The clock is right before any program goes on.
   assert.deepEqual(guest.told, ["pause", "pause", "clock", "resume", "clock", "resume"]);
   assert.equal(status(), "running");
-  const actions = registry.eventLog.read({ after: 0, limit: 100 }).events.map(({ action }) => action);
+  const actions = state.eventLog.read({ after: 0, limit: 100 }).events.map(({ action }) => action);
   assert.deepEqual(actions.slice(-2), ["paused", "resumed"]);
   assert.equal(actions.filter((action) => action === "paused").length, 1);
-  registry.close();
+  state.close();
 });
 
 test("Pause.set() changes nothing if the guest cannot stand still", async () => {
   using home = temporaryDirectory();
-  const { registry, key, status } = runningSandbox(home.path);
-  const pause = new Pause(registry);
+  const { state, key, status } = runningSandbox(home.path);
+  const pause = new Pause(state);
   const guest = new FakeGuest();
   pause.open(guest.link, key);
   const answer = pause.set(true);
   await guest.expect("pause", { on: false, errno: ETIMEDOUT });
   assert.deepEqual(await answer, { on: false, errno: ETIMEDOUT });
   assert.equal(status(), "running");
-  registry.close();
+  state.close();
 });
 
 test("Pause.set() resumes the guest of a sandbox that began to stop meanwhile", async () => {
   using home = temporaryDirectory();
-  const { registry, key, status } = runningSandbox(home.path);
-  const pause = new Pause(registry);
+  const { state, key, status } = runningSandbox(home.path);
+  const pause = new Pause(state);
   const guest = new FakeGuest();
   pause.open(guest.link, key);
   const answer = pause.set(true);
-  registry.transition(key, "stopping");
+  state.transition(key, "stopping");
   await guest.expect("pause", ON);
   await guest.expect("resume", OFF);
   assert.deepEqual(await answer, { on: false, errno: EBUSY });
   assert.equal(status(), "draining");
-  registry.close();
+  state.close();
 });
 
-test("Pause.set() lets the guest go on if the registry cannot say that it is paused", async () => {
+test("Pause.set() lets the guest go on if the state cannot say that it is paused", async () => {
   using home = temporaryDirectory();
-  const { registry, key, status } = runningSandbox(home.path);
-  const pause = new Pause(registry);
+  const { state, key, status } = runningSandbox(home.path);
+  const pause = new Pause(state);
   const guest = new FakeGuest();
   pause.open(guest.link, key);
   const repair = failEvents(home.path);
@@ -134,13 +134,13 @@ test("Pause.set() lets the guest go on if the registry cannot say that it is pau
   await guest.expect("pause", ON);
   assert.deepEqual(await again, ON);
   assert.equal(status(), "paused");
-  registry.close();
+  state.close();
 });
 
-test("Pause.set() can be asked again to resume what the registry could not say", async () => {
+test("Pause.set() can be asked again to resume what the state could not say", async () => {
   using home = temporaryDirectory();
-  const { registry, key, status } = runningSandbox(home.path);
-  const pause = new Pause(registry);
+  const { state, key, status } = runningSandbox(home.path);
+  const pause = new Pause(state);
   const guest = new FakeGuest();
   pause.open(guest.link, key);
   const paused = pause.set(true);
@@ -155,7 +155,7 @@ test("Pause.set() can be asked again to resume what the registry could not say",
   await guest.expect("resume", OFF);
   assert.deepEqual(await again, OFF);
   assert.equal(status(), "running");
-  registry.close();
+  state.close();
 });
 
 test("DiskFreeze gives clients their turns, one after the other", async () => {

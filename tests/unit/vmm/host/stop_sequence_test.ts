@@ -26,17 +26,17 @@ async function play(scenario: StopScenario): Promise<string[]> {
 }
 
 const FLUSHED = [
-  "registry stopping",
+  "state stopping",
   "guest shutdown 1000",
   "onEnding",
   "log stopped",
-  "registry stopped",
+  "state stopped",
   "onEnded",
   "clients told, clean true",
   "relay closed",
   "guest go",
 ];
-const CRASHED = ["onEnding", "log crashed", "registry crashed", "onEnded", "machine killed"];
+const CRASHED = ["onEnding", "log crashed", "state crashed", "onEnded", "machine killed"];
 
 function withoutBegun(lines: readonly string[]): string[] {
   return lines.filter((line) => !line.startsWith("begun"));
@@ -47,7 +47,7 @@ test(
   async () => {
     const lines = await play("requested");
     assert.deepEqual(withoutBegun(lines), [
-      "registry ready",
+      "state ready",
       ...FLUSHED,
       "machine killed",
       "exit 0: stopped, requested, run directory gone",
@@ -75,10 +75,10 @@ test(
   "StopSequence.kill() ends the machine at once, and says stopped",
   async () => {
     assert.deepEqual(withoutBegun(await play("killed")), [
-      "registry ready",
+      "state ready",
       "onEnding",
       "log stopped",
-      "registry stopped",
+      "state stopped",
       "onEnded",
       "clients told, clean false",
       "machine killed",
@@ -92,7 +92,7 @@ test(
   "StopSequence.kill() overtakes a stop that waits for the guest",
   async () => {
     const lines = withoutBegun(await play("killedWhileStopping"));
-    assert.deepEqual(lines.slice(1, 3), ["registry stopping", "guest shutdown 1000"]);
+    assert.deepEqual(lines.slice(1, 3), ["state stopping", "guest shutdown 1000"]);
     assert.deepEqual(lines.slice(-2), ["machine killed", "exit 0: stopped, killed, run directory gone"]);
     assert.ok(!lines.includes("guest go"));
   },
@@ -124,7 +124,7 @@ test(
   "StopSequence says crashed of a guest that does not flush in time",
   async () => {
     const lines = withoutBegun(await play("noFlush"));
-    assert.deepEqual(lines.slice(1, -1), ["registry stopping", ...CRASHED]);
+    assert.deepEqual(lines.slice(1, -1), ["state stopping", ...CRASHED]);
     assert.match(lines.at(-1)!, /^exit 0: crashed, .*Timed out after 5 ms: the guest to flush its writes/);
   },
   options,
@@ -134,7 +134,7 @@ test(
   "StopSequence says crashed when the VM ends by itself",
   async () => {
     assert.deepEqual(await play("machineExits"), [
-      "registry ready",
+      "state ready",
       ...CRASHED,
       "exit 0: crashed, the kernel panicked, run directory gone",
     ]);
@@ -156,7 +156,7 @@ test(
   "StopSequence says crashed when the guest's agent hangs up",
   async () => {
     assert.deepEqual(await play("guestDies"), [
-      "registry ready",
+      "state ready",
       ...CRASHED,
       "exit 0: crashed, the guest's agent hung up, run directory gone",
     ]);

@@ -14,23 +14,23 @@ import { openHome } from "../../../support/home/open_home.ts";
 /** A sandbox that runs, and what supervises it. */
 class Supervised implements Disposable {
   readonly home = openHome();
-  readonly key = this.home.registry.claimCreate(claimOf("x"));
+  readonly key = this.home.state.claimCreate(claimOf("x"));
   readonly clock = new FakeClock();
   readonly stops: StopCause[] = [];
   readonly supervision: Supervision;
 
   constructor() {
-    this.home.registry.transition(this.key, "ready");
+    this.home.state.transition(this.key, "ready");
     const stop: Pick<StopSequence, "begun" | "begin"> = {
       begun: new Promise(() => {}),
       begin: (cause) => void this.stops.push(cause),
     };
-    this.supervision = new Supervision(this.home.registry, stop as StopSequence, this.clock);
+    this.supervision = new Supervision(this.home.state, stop as StopSequence, this.clock);
     this.supervision.begin(this.key, { maxDurationMs: undefined, idleTimeoutMs: undefined }, 1000);
   }
 
   get status(): string {
-    return this.home.registry.get("x").status;
+    return this.home.state.get("x").status;
   }
 
   [Symbol.dispose](): void {
@@ -48,17 +48,17 @@ function lockRegistry(home: string): () => void {
   };
 }
 
-test("Supervision records the use of a sandbox later, while another process locks the registry", () => {
+test("Supervision records the use of a sandbox later, while another process locks the state", () => {
   using supervised = new Supervised();
   const { supervision, clock, home, key } = supervised;
   const unlock = lockRegistry(home.path);
   supervision.activity.toAgent(start(1));
   clock.advance(0);
   supervision.activity.fromAgent(exited(1, 5));
-  assert.equal(home.registry.eventLog.latest(key.id, ["running", "idle"]), undefined);
+  assert.equal(home.state.eventLog.latest(key.id, ["running", "idle"]), undefined);
   unlock();
   clock.advance(RETRY_INTERVAL_MS);
-  const { events } = home.registry.eventLog.read({ after: 0, limit: 100, sandboxId: key.id });
+  const { events } = home.state.eventLog.read({ after: 0, limit: 100, sandboxId: key.id });
   assert.deepEqual(
     events.slice(-2).map(({ action, attributes }) => [action, attributes]),
     [
@@ -80,7 +80,7 @@ test("Supervision.drain() refuses new programs, and stops when those that run ha
   assert.deepEqual(stops, ["drained"]);
 });
 
-test("Supervision.drain() comes to its end though the registry cannot be written", () => {
+test("Supervision.drain() comes to its end though the state cannot be written", () => {
   using supervised = new Supervised();
   const repair = failEvents(supervised.home.path);
   supervised.supervision.drain();

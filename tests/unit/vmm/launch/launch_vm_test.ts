@@ -6,7 +6,7 @@ import { BootStartError } from "../../../../src/vmm/errors.ts";
 import type { BootRequest } from "../../../../src/vmm/host_protocol.ts";
 import { launchVm } from "../../../../src/vmm/launch/launch_vm.ts";
 import { test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 import { assertNothingLeft } from "../../../support/processes.ts";
 
 /** What no boot gets as far as to look at. */
@@ -35,14 +35,11 @@ interface Hanging {
 }
 
 /** Launches a VM whose host process hangs once it has claimed its sandbox. */
-async function launchHanging(
-  home: RegistryHome,
-  { bootTimeoutMs, onHang, signal }: Hanging,
-): Promise<unknown> {
+async function launchHanging(home: StateHome, { bootTimeoutMs, onHang, signal }: Hanging): Promise<unknown> {
   const id = randomUUID();
   const sandbox = { kind: "create", id, name: "x", configJson: "{}", imageDigest: "d", labels: {} } as const;
   const prepare = async () => {
-    const pid = home.registry.findById(id)?.host?.pid;
+    const pid = home.state.findById(id)?.host?.pid;
     assert.ok(pid);
     process.kill(pid, "SIGSTOP");
     onHang?.();
@@ -52,7 +49,7 @@ async function launchHanging(
   try {
     return await launchVm({ name: "x", claim, libraries: {}, bootTimeoutMs, prepare, signal });
   } finally {
-    home.registry.abandonCreate(
+    home.state.abandonCreate(
       { id, bootNumber: 1 },
       { reason: "", move: { from: `${home.path}/none`, to: `${home.path}/none` } },
     );
@@ -60,7 +57,7 @@ async function launchHanging(
 }
 
 test("launchVm() gives up on a host process that hangs, and leaves nothing of it", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   await assert.rejects(launchHanging(home, { bootTimeoutMs: 1 }), (error) => {
     assert.ok(error instanceof BootStartError);
     assert.ok(error.cause instanceof TimeoutError);
@@ -71,7 +68,7 @@ test("launchVm() gives up on a host process that hangs, and leaves nothing of it
 });
 
 test("launchVm() ends a host process that hangs when its signal fires", async () => {
-  using home = new RegistryHome();
+  using home = new StateHome();
   const controller = new AbortController();
   const launching = launchHanging(home, {
     bootTimeoutMs: LONG_MS,

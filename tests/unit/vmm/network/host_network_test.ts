@@ -5,13 +5,13 @@ import { HostNetwork } from "../../../../src/vmm/network/host_network.ts";
 import { startPasst } from "../../../../src/vmm/network/passt.ts";
 import { FakeProgram } from "../../../support/fake_program.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
-import { RegistryHome } from "../../../support/home/state_home.ts";
+import { StateHome } from "../../../support/home/state_home.ts";
 
 const CONFIG = { mode: "tap", cidr: "10.9.0.0/24", gateway: "10.9.0.1", dns: [], isolated: true } as const;
 
 function open(plan: TapPlan | undefined) {
-  using home = new RegistryHome();
-  const network = new HostNetwork(home.registry, { id: "id", bootNumber: 1 }, plan);
+  using home = new StateHome();
+  const network = new HostNetwork(home.state, { id: "id", bootNumber: 1 }, plan);
   network.close(); // of one that was never raised, there is nothing to take back
   return network.open(home.path);
 }
