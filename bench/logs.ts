@@ -20,30 +20,7 @@ import { compareFullRead, printEntries } from "./logs/full_read.ts";
 import { measureMemory, streamInChild } from "./logs/memory.ts";
 import { measureSeeks } from "./logs/seeks.ts";
 import { measureWriter } from "./logs/writer.ts";
-
-/** One measured figure and what it has to be. */
-export interface Figure {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly atLeast?: number;
-  readonly atMost?: number;
-}
-
-function isMet({ value, atLeast, atMost }: Figure): boolean | undefined {
-  if (atLeast !== undefined) return value >= atLeast;
-  return atMost === undefined ? undefined : value <= atMost;
-}
-
-function print(figure: Figure): void {
-  const { name, value, unit, atLeast, atMost } = figure;
-  const target =
-    atLeast !== undefined ? `at least ${atLeast}` : atMost !== undefined ? `at most ${atMost}` : "";
-  const verdict = { true: "met", false: "MISSED", undefined: "" }[String(isMet(figure))];
-  console.log(
-    `${name.padEnd(58)} ${value.toFixed(2).padStart(9)} ${unit.padEnd(8)} ${target.padEnd(14)} ${verdict}`,
-  );
-}
+import { type Figure, formatTable } from "./support/figures.ts";
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -68,11 +45,9 @@ async function main(): Promise<void> {
       () => measureMemory(fixture),
     ];
     for (const section of sections) {
-      for (const figure of await section()) {
-        print(figure);
-        figures.push(figure);
-      }
+      figures.push(...(await section()));
     }
+    console.log(formatTable(figures));
     const [resultPath] = positionals;
     const result = { runtime: "Bun" in globalThis ? "bun" : "deno", figures };
     if (resultPath !== undefined) writeFileSync(resultPath, `${JSON.stringify(result, undefined, 2)}\n`);

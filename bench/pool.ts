@@ -84,7 +84,7 @@ async function main(): Promise<void> {
   const machine = describeMachine();
   const figures = await measure(Number(values.rounds), engine);
   console.log(`${JSON.stringify(machine)}\n\n${formatTable(figures)}`);
-  for (const { name, detail } of figures) console.log(`${name}: ${JSON.stringify(detail["runs"])}`);
+  for (const { name, detail } of figures) console.log(`${name}: ${JSON.stringify(detail?.["runs"])}`);
   mkdirSync(dirname(json), { recursive: true });
   writeFileSync(json, `${JSON.stringify({ machine, engine, figures }, null, 2)}\n`);
 }

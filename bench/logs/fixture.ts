@@ -52,3 +52,12 @@ export function childArguments(flag: string): string[] {
   const script = new URL("../logs.ts", import.meta.url).pathname;
   return "Bun" in globalThis ? [script, flag] : ["run", "-A", "--no-check", script, flag];
 }
+
+/** What is left after collecting garbage. */
+export function aliveBytes(): number {
+  const runtime = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
+  runtime.Bun?.gc(true);
+  runtime.gc?.();
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + Math.max(external, arrayBuffers);
+}

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, writeSync } from "node:fs";
 import { readLogDirectory } from "../../src/logs/read_logs.ts";
-import type { Figure } from "../logs.ts";
+import type { Figure } from "../support/figures.ts";
 import { childArguments, type Fixture, median, SANDBOX, timed } from "./fixture.ts";
 
 const MSB = new URL("../../node_modules/@superradcompany/microsandbox-linux-x64-gnu/bin/msb", import.meta.url)
@@ -30,13 +30,13 @@ export async function compareFullRead(fixture: Fixture, pairs: number): Promise<
       name: "full read: as fast as msb logs, entries",
       value: base / median(entries),
       unit: "times",
-      atLeast: 1.5,
+      limit: { kind: "at least", value: 1.5 },
     },
     {
       name: "full read: as fast as msb logs, entries and data",
       value: base / median(data),
       unit: "times",
-      atLeast: 1.5,
+      limit: { kind: "at least", value: 1.5 },
     },
     {
       name: "full read: as fast as msb logs, process and print",

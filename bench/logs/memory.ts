@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { KiB, MiB } from "../../src/base/bytes.ts";
 import { openLogStream } from "../../src/logs/log_stream.ts";
-import type { Figure } from "../logs.ts";
-import { childArguments, type Fixture, SANDBOX } from "./fixture.ts";
+import type { Figure } from "../support/figures.ts";
+import { aliveBytes, childArguments, type Fixture, SANDBOX } from "./fixture.ts";
 
 interface StreamMemory {
   /** The most that was alive at one time, beyond what the process had before: measured after collections. */
@@ -20,7 +20,12 @@ export function measureMemory(fixture: Fixture): Promise<Figure[]> {
   const output = execFileSync(process.execPath, collecting(childArguments(`--stream=${fixture.directory}`)));
   const { heldMiB, grownMiB }: StreamMemory = JSON.parse(output.toString());
   return Promise.resolve([
-    { name: "stream over 50 MiB, memory that it holds", value: heldMiB, unit: "MiB", atMost: 8 },
+    {
+      name: "stream over 50 MiB, memory that it holds",
+      value: heldMiB,
+      unit: "MiB",
+      limit: { kind: "at most", value: 8 },
+    },
     { name: "stream over 50 MiB, growth of the process with garbage", value: grownMiB, unit: "MiB" },
   ]);
 }
@@ -49,13 +54,4 @@ export async function streamInChild(directory: string): Promise<void> {
 function peakRssBytes(): number {
   const match = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
   return Number(match?.[1]) * KiB;
-}
-
-/** What is left after collecting garbage. */
-export function aliveBytes(): number {
-  const runtime = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
-  runtime.Bun?.gc(true);
-  runtime.gc?.();
-  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return heapUsed + Math.max(external, arrayBuffers);
 }

@@ -6,9 +6,8 @@ import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { KiB, MiB } from "../../src/base/bytes.ts";
 import { openExecLogWriter } from "../../src/logs/exec_log_writer.ts";
-import type { Figure } from "../logs.ts";
-import { median } from "./fixture.ts";
-import { aliveBytes } from "./memory.ts";
+import type { Figure } from "../support/figures.ts";
+import { aliveBytes, median } from "./fixture.ts";
 
 const RUNS = 7;
 const RUN_BYTES = 24 * MiB;
@@ -28,13 +27,18 @@ export function measureWriter(home: string): Promise<Figure[]> {
       bare.push(measureBare(join(home, "bare"), piece));
     }
     const size = pieceBytes >= KiB ? `${pieceBytes / KiB} KiB` : `${pieceBytes} bytes`;
-    const target = pieceBytes === 64 * KiB ? { atMost: 1.5 } : {};
+    const limit = pieceBytes === 64 * KiB ? ({ kind: "at most", value: 1.5 } as const) : undefined;
     figures.push(
-      { name: `writer, output in pieces of ${size}`, value: median(ours), unit: "us/KiB", ...target },
+      { name: `writer, output in pieces of ${size}`, value: median(ours), unit: "us/KiB", limit },
       { name: `  of this a bare write of the same bytes`, value: median(bare), unit: "us/KiB" },
     );
   }
-  figures.push({ name: "writer, memory that it holds", value: heldKiB, unit: "KiB", atMost: 1024 });
+  figures.push({
+    name: "writer, memory that it holds",
+    value: heldKiB,
+    unit: "KiB",
+    limit: { kind: "at most", value: 1024 },
+  });
   return Promise.resolve(figures);
 }
 

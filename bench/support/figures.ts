@@ -23,7 +23,7 @@ export interface Figure {
   /** The figure is good if it is `at most` or `at least` this. `undefined`: for information. */
   readonly limit?: { readonly kind: "at most" | "at least"; readonly value: number } | undefined;
   /** What it was made of. */
-  readonly detail: Readonly<Record<string, unknown>>;
+  readonly detail?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export function sample(runs: readonly number[]): Sample {

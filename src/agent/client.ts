@@ -6,7 +6,8 @@
 import type { Bytes } from "../base/bytes.ts";
 import { CallLimit } from "../base/call_limit.ts";
 import { AbortedError, TimeoutError } from "../base/errors.ts";
-import { connectUnix, type UnixConnection } from "../platform/unix_socket.ts";
+import type { UnixConnection } from "../platform/unix_connection.ts";
+import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import {
   AgentDisconnectedError,

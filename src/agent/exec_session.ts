@@ -4,7 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import type { UnixConnection } from "../platform/unix_socket.ts";
+import type { UnixConnection } from "../platform/unix_connection.ts";
 import { InputChannel, OutputChannel, type OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
 import { ExecFailedError, type ExecFailureKind, ProtocolError } from "./errors.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { rmSync } from "node:fs";
-import type { UnixConnection, UnixListener } from "./unix_socket.ts";
+import type { UnixConnection, UnixListener } from "./unix_connection.ts";
 
 /** The part of Bun in use. Declared here, as the other runtime's type checker does not know it. */
 interface BunSockets {

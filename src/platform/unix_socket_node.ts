@@ -4,7 +4,7 @@
  * @module
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import type { UnixConnection, UnixListener } from "./unix_socket.ts";
+import type { UnixConnection, UnixListener } from "./unix_connection.ts";
 
 class NodeConnection implements UnixConnection {
   readonly closed: Promise<void>;

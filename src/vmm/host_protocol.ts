@@ -10,7 +10,6 @@ import { type ErrorCode, InternalError } from "../base/errors.ts";
 import type { NetworkPlan } from "../network/network_plan.ts";
 import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../state/state_store.ts";
-import type { TimeLimitConfig } from "./host/time_limits.ts";
 
 export type EngineName = "krun" | "qemu";
 
@@ -26,6 +25,14 @@ export interface ClaimRequest {
   readonly engine: EngineName;
   /** Whether to go on when the process that started it ends. */
   readonly detached: boolean;
+}
+
+/** The limits of one sandbox in milliseconds; `undefined` is none. */
+export interface TimeLimitConfig {
+  /** From now on. */
+  readonly maxDurationMs: number | undefined;
+  /** From the last activity on. */
+  readonly idleTimeoutMs: number | undefined;
 }
 
 /** Second line in, once what it names is in place: boot. */

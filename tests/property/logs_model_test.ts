@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { appendFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { settlesWithin } from "../../src/base/settles_within.ts";
+import { settlesWithin } from "../../src/base/wait.ts";
 import { MissedRotationError } from "../../src/logs/errors.ts";
 import { openExecLogWriter } from "../../src/logs/exec_log_writer.ts";
 import { type LogStream, openLogStream } from "../../src/logs/log_stream.ts";

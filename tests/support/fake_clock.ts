@@ -1,5 +1,5 @@
 /** A clock that stands still until it is told. @module */
-import type { Clock } from "../../src/vmm/host/time_limits.ts";
+import type { Clock } from "../../src/base/clock.ts";
 
 export class FakeClock implements Clock {
   #nowMs = 1_000;

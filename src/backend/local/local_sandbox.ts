@@ -6,7 +6,7 @@
  */
 import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
-import { settlesWithin } from "../../base/settles_within.ts";
+import { settlesWithin } from "../../base/wait.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
 import { homeDirectory } from "../../platform/home.ts";
 import { isRemovalBegun, sweepStaging } from "../../platform/staging.ts";

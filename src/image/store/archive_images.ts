@@ -16,8 +16,9 @@ import {
   MicrosandboxError,
   UnsupportedError,
 } from "../../base/errors.ts";
-import { drained, syncFile } from "../../platform/archive_file.ts";
 import { withQuietErrors } from "../../platform/quiet_errors.ts";
+import { drained } from "../../platform/stream_drain.ts";
+import { syncFile } from "../../platform/sync_file.ts";
 import { detectImageSource } from "../detect.ts";
 import { unpackArchive } from "../oci/archive.ts";
 import { type Digest, verified } from "../oci/digest.ts";

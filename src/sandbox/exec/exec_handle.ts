@@ -9,7 +9,7 @@ import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
 import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
 import { CallLimit } from "../../base/call_limit.ts";
 import { AbortedError, InternalError, TimeoutError } from "../../base/errors.ts";
-import { settlesWithin } from "../../base/settles_within.ts";
+import { settlesWithin } from "../../base/wait.ts";
 import type { ExecRequest } from "./exec_options.ts";
 
 const SIGKILL = 9;

@@ -8,7 +8,7 @@ import type { ExecStart } from "../../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../../base/bytes.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import { checkConfig } from "../../base/parse_config.ts";
-import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { type RlimitOptions, rlimitsSchema, type SandboxConfig } from "../../options/sandbox_options.ts";
 import { NoDefaultCommandError } from "../errors.ts";
 

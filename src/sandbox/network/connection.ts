@@ -10,7 +10,7 @@ import type { TcpSession } from "../../agent/tcp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { CallLimit } from "../../base/call_limit.ts";
 import { AbortedError, InvalidConfigError } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectPortOptions {

@@ -9,7 +9,7 @@ import { clearTimeout, setTimeout as startTimer } from "node:timers";
 import { z } from "zod";
 import { AbortedError, TimeoutError } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
-import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 
 /** How the pool deals with its members. */
 export interface PoolActions<T> {

@@ -7,9 +7,10 @@
  *
  * @module
  */
+
+import { type Clock, systemClock } from "../../base/clock.ts";
 import type { NewEvent } from "../../state/event_log.ts";
 import type { ProgramExit } from "./activity.ts";
-import { type Clock, systemClock } from "./time_limits.ts";
 
 /** A sandbox writes at most two of these events in this time: ten a second. */
 export const EDGE_INTERVAL_MS = 200;

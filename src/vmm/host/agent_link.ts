@@ -16,10 +16,10 @@ import {
 } from "../../agent/protocol.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { TimeoutError } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { NetworkError } from "../../network/errors.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
-import type { UnixConnection } from "../../platform/unix_socket.ts";
+import type { UnixConnection } from "../../platform/unix_connection.ts";
 import type { GuestConfig } from "../host_protocol.ts";
 
 /** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Clock, systemClock } from "./time_limits.ts";
+import { type Clock, systemClock } from "../../base/clock.ts";
 
 /** Questions without any answer after which an agent hangs. */
 const UNANSWERED_MAX = 4;

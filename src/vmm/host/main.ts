@@ -15,7 +15,8 @@ import { MicrosandboxError, messageOf, TimeoutError } from "../../base/errors.ts
 import { PortInUseError } from "../../network/errors.ts";
 import type { PortAddress } from "../../network/published_port.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
-import { listenUnix, type UnixConnection } from "../../platform/unix_socket.ts";
+import type { UnixConnection } from "../../platform/unix_connection.ts";
+import { listenUnix } from "../../platform/unix_socket.ts";
 import { SandboxAlreadyExistsError } from "../../state/errors.ts";
 import { type BootKey, type DirectoryMove, StateStore } from "../../state/state_store.ts";
 import type { Engine, Machine } from "../engine/engine.ts";

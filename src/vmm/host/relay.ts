@@ -25,7 +25,8 @@ import {
 } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
-import { listenUnix, type UnixConnection, type UnixListener } from "../../platform/unix_socket.ts";
+import type { UnixConnection, UnixListener } from "../../platform/unix_connection.ts";
+import { listenUnix } from "../../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { LogTap } from "./log_tap.ts";

@@ -3,33 +3,10 @@
  *
  * @module
  */
-import { TIMER_MS_MAX } from "../../base/timer.ts";
-
-/** A clock that can be asked and that wakes; tests have their own. */
-export interface Clock {
-  /** Milliseconds that only grow. */
-  now(): number;
-  /** Calls `wake` after `delayMs`, at most {@linkcode TIMER_MS_MAX}. Returns what calls it off. */
-  after(delayMs: number, wake: () => void): () => void;
-}
-
-/** The limits of one sandbox in milliseconds; `undefined` is none. */
-export interface TimeLimitConfig {
-  /** From now on. */
-  readonly maxDurationMs: number | undefined;
-  /** From the last activity on. */
-  readonly idleTimeoutMs: number | undefined;
-}
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 
 export type ExpiredLimit = "maxDuration" | "idleTimeout";
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  after(delayMs, wake) {
-    const timer = setTimeout(wake, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 export class TimeLimits {
   readonly #clock: Clock;

@@ -6,13 +6,15 @@
  */
 import type { MessageFields } from "../../agent/protocol.ts";
 import { TimeLimit } from "../../agent/protocol.ts";
+import { type Clock, systemClock } from "../../base/clock.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
+import type { TimeLimitConfig } from "../host_protocol.ts";
 import { Activity } from "./activity.ts";
 import { type ActivityEvent, ActivityEvents } from "./activity_events.ts";
 import { noteIfPossible } from "./best_effort.ts";
 import type { StopSequence } from "./stop_sequence.ts";
-import { type Clock, systemClock, type TimeLimitConfig, TimeLimits } from "./time_limits.ts";
+import { TimeLimits } from "./time_limits.ts";
 
 /** How long a note of the sandbox's use may wait for another process's transaction; ours take milliseconds. */
 const RECORD_TIMEOUT_MS = 20;

@@ -15,7 +15,7 @@ import {
   type MicrosandboxErrorOptions,
   TimeoutError,
 } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/timer.ts";
+import { TIMER_MS_MAX } from "../../base/wait.ts";
 import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { PortInUseError } from "../../network/errors.ts";
 import { LineChild } from "../../platform/child.ts";

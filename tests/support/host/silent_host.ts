@@ -8,7 +8,8 @@ import { AgentClient, type ConnectOptions, type Connector } from "../../../src/a
 import { decodeMessage, encodeMessage } from "../../../src/agent/codec.ts";
 import { FrameDecoder } from "../../../src/agent/frame.ts";
 import { type MessageFields, PROTOCOL_VERSION } from "../../../src/agent/protocol.ts";
-import { listenUnix, type UnixConnection, type UnixListener } from "../../../src/platform/unix_socket.ts";
+import type { UnixConnection, UnixListener } from "../../../src/platform/unix_connection.ts";
+import { listenUnix } from "../../../src/platform/unix_socket.ts";
 import { temporaryDirectory } from "../harness.ts";
 
 /** What one greets with that hangs from then on. */

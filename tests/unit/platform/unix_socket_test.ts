@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { UnixConnection } from "../../../src/platform/unix_connection.ts";
 import {
   connectUnix,
   isListening,
   listenUnix,
   SOCKET_PATH_BYTES_MAX,
-  type UnixConnection,
 } from "../../../src/platform/unix_socket.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 

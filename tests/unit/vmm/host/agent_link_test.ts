@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { decodeMessage, encodeMessage } from "../../../../src/agent/codec.ts";
 import { FrameDecoder } from "../../../../src/agent/frame.ts";
 import { BootStage, type Message, PROTOCOL_VERSION } from "../../../../src/agent/protocol.ts";
-import { connectUnix, listenUnix, type UnixConnection } from "../../../../src/platform/unix_socket.ts";
+import type { UnixConnection } from "../../../../src/platform/unix_connection.ts";
+import { connectUnix, listenUnix } from "../../../../src/platform/unix_socket.ts";
 import { AgentLink } from "../../../../src/vmm/host/agent_link.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 

@@ -9,7 +9,8 @@ import {
   SESSIONS_MAX,
   WireError,
 } from "../../../../src/agent/protocol.ts";
-import { connectUnix, type UnixConnection } from "../../../../src/platform/unix_socket.ts";
+import type { UnixConnection } from "../../../../src/platform/unix_connection.ts";
+import { connectUnix } from "../../../../src/platform/unix_socket.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { test } from "../../../support/harness.ts";
 import { FakeHost, script } from "../../../support/host/in_process_host.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { TIMER_MS_MAX } from "../../../../src/base/timer.ts";
+import { TIMER_MS_MAX } from "../../../../src/base/wait.ts";
 import { type ExpiredLimit, TimeLimits } from "../../../../src/vmm/host/time_limits.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { test } from "../../../support/harness.ts";

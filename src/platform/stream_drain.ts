@@ -1,5 +1,4 @@
-/** What those who write archives need of streams and files. @module */
-import { open } from "node:fs/promises";
+/** Back-pressure of a Node.js stream as a promise. @module */
 
 /** Resolves when the stream takes more; or never will, as it is destroyed: then its pipeline says why. */
 export function drained(stream: NodeJS.EventEmitter & { readonly destroyed: boolean }): Promise<void> {
@@ -16,10 +15,4 @@ export function drained(stream: NodeJS.EventEmitter & { readonly destroyed: bool
     };
     for (const [event, listener] of Object.entries(listeners)) stream.on(event, listener);
   });
-}
-
-/** Waits until the disk has all of a file. */
-export async function syncFile(path: string): Promise<void> {
-  await using handle = await open(path, "r+");
-  await handle.sync();
 }

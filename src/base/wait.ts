@@ -1,5 +1,7 @@
-/** Waiting for something, but not for ever. @module */
-import { TIMER_MS_MAX } from "./timer.ts";
+/** Waiting with a limit. @module */
+
+/** The longest delay of a timer, 24.8 days; a longer one fires at once. */
+export const TIMER_MS_MAX: number = 2 ** 31 - 1;
 
 /** Whether `promise` resolves in time. */
 export async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {

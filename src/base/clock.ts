@@ -1,0 +1,17 @@
+/** Monotonic time, and timers on it. @module */
+
+/** A monotonic clock with timers. Tests pass one of their own. */
+export interface Clock {
+  /** Milliseconds; never goes back. */
+  now(): number;
+  /** Calls `wake` after `delayMs`, at most {@linkcode TIMER_MS_MAX}. Returns a function that cancels it. */
+  after(delayMs: number, wake: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after(delayMs, wake) {
+    const timer = setTimeout(wake, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
