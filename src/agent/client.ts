@@ -4,8 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { CallLimit } from "../base/call_limit.ts";
-import { AbortedError, TimeoutError } from "../base/errors.ts";
+import { CallLimit } from "../base/wait.ts";
 import type { UnixConnection } from "../platform/unix_connection.ts";
 import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
@@ -57,9 +56,9 @@ export class AgentClient {
   readonly #connection: UnixConnection;
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession | TcpSession>();
-  /** The ping that is under way: there is one at a time. */
-  #pong: Promise<void> | undefined;
-  #answer: (() => void) | undefined;
+  /** One ping is under way at a time, and its answer is for all who wait. */
+  readonly #pongs = new Answers<void>();
+  #isPinging = false;
   /** By the token of the question. */
   readonly #standstills = new Answers<StandstillState>();
   readonly #portAnswers = new Answers<MessageFields<"published">>();
@@ -83,10 +82,9 @@ export class AgentClient {
   static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
     const { timeoutMs = 10_000, signal } = options;
     using limit = new CallLimit({
-      timeoutMs: timeoutMs === Number.POSITIVE_INFINITY ? undefined : timeoutMs,
+      action: "connecting to the sandbox",
+      timeoutMs,
       signal,
-      late: (limitMs) => new TimeoutError("the VM host process to greet", limitMs),
-      aborted: (reason) => new AbortedError("connect to the sandbox", reason),
     });
     let connection: UnixConnection | undefined;
     try {
@@ -174,31 +172,15 @@ export class AgentClient {
   /** Asks the guest's agent for a sign of life; resolves with the milliseconds it took. */
   async ping(timeoutMs = 10_000): Promise<number> {
     const begin = performance.now();
-    // An answer that comes from now on is a sign of life from now on, whoever asked for it.
-    this.#pong ??= this.#ask();
-    const late = Promise.withResolvers<never>();
-    const expire = () => late.reject(new TimeoutError("the guest's agent to answer a ping", timeoutMs));
-    const timer = setTimeout(expire, timeoutMs);
-    this.#hold();
-    try {
-      await Promise.race([this.#pong, late.promise]);
-      return performance.now() - begin;
-    } finally {
-      clearTimeout(timer);
-      this.#letGo();
+    const token = this.#nextToken++;
+    const answer = this.#pongs.wait(token, "waiting for the guest's agent to answer a ping", timeoutMs);
+    // The answer to an earlier ping is a sign of life from now on, too.
+    if (this.#isPinging) await this.holding(answer);
+    else {
+      this.#isPinging = true;
+      await this.#answered(answer, encodeMessage("ping", 0, { token }));
     }
-  }
-
-  /** Sends a ping; rejects if the connection ends before it is answered. */
-  #ask(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    promise.catch(() => {}); // for those who wait, who may all have left
-    this.#answer = resolve;
-    this.closed.then(() =>
-      reject(new AgentDisconnectedError("The sandbox ended before it answered the ping")),
-    );
-    this.#connection.send(encodeMessage("ping", 0, { token: this.#nextToken++ }));
-    return promise;
+    return performance.now() - begin;
   }
 
   /** Asks for the stop sequence; {@linkcode closed} tells when the VM is gone. */
@@ -253,7 +235,11 @@ export class AgentClient {
   /** Has the host process list, add or remove published ports. */
   async changePorts(change: Omit<MessageFields<"ports">, "token">): Promise<MessageFields<"published">> {
     const token = this.#nextToken++;
-    const answer = this.#portAnswers.wait(token, "the VM host process to answer", ANSWER_TIMEOUT_MS);
+    const answer = this.#portAnswers.wait(
+      token,
+      "waiting for the VM host process to answer",
+      ANSWER_TIMEOUT_MS,
+    );
     return await this.#answered(answer, encodeMessage("ports", 0, { ...change, token }));
   }
 
@@ -293,13 +279,13 @@ export class AgentClient {
   /** Sends what the host answers with `noted`. */
   #noted(request: Bytes): Promise<number> {
     const number = this.#notesAsked++;
-    const answer = this.#notes.wait(number, "the VM host process to answer", ANSWER_TIMEOUT_MS);
+    const answer = this.#notes.wait(number, "waiting for the VM host process to answer", ANSWER_TIMEOUT_MS);
     return this.#answered(answer, request);
   }
 
   #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<StandstillState> {
     const token = this.#nextToken++;
-    const answer = this.#standstills.wait(token, "the sandbox to stand still or go on", timeoutMs);
+    const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
     return this.#answered(answer, question(token));
   }
 
@@ -315,8 +301,8 @@ export class AgentClient {
     if (message.stream !== 0) {
       this.#sessions.get(message.stream)?.receive(message);
     } else if (message.name === "pong") {
-      this.#answer?.();
-      this.#pong = undefined;
+      this.#isPinging = false;
+      this.#pongs.resolveAll();
     } else if (message.name === "noted") {
       this.#notes.resolve(this.#notesAnswered++, message.fields.activity);
     } else if (message.name === "paused" || message.name === "frozen") {
@@ -337,7 +323,7 @@ export class AgentClient {
     this.#isClosed = true;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
-    for (const answers of [this.#standstills, this.#portAnswers, this.#notes])
+    for (const answers of [this.#pongs, this.#standstills, this.#portAnswers, this.#notes])
       answers.rejectAll(new AgentDisconnectedError(reason));
   }
 

@@ -1,34 +1,42 @@
 /**
- * Those who wait for an answer of the VM host process, each for a while: one that hangs keeps its connections open and
- * says nothing.
+ * Questions to the VM host process that are not answered yet. Each has a time limit, since a process that hangs keeps its
+ * connections open and says nothing.
  *
  * @module
  */
-import { TimeoutError } from "../base/errors.ts";
+import { waitFor } from "../base/wait.ts";
 
 export class Answers<T> {
   readonly #waiting = new Map<number, PromiseWithResolvers<T>>();
 
-  /** The answer to question `number`, that `action` waits for. @throws {TimeoutError} */
+  /**
+   * The answer to question `number`.
+   *
+   * @param action What takes the time, as a gerund for the error's message.
+   * @throws {TimeoutError} if there is none within `timeoutMs`.
+   */
   async wait(number: number, action: string, timeoutMs: number): Promise<T> {
     const answer = Promise.withResolvers<T>();
     this.#waiting.set(number, answer);
-    const timer = setTimeout(() => answer.reject(new TimeoutError(action, timeoutMs)), timeoutMs);
     try {
-      return await answer.promise;
+      return await waitFor(answer.promise, { action, timeoutMs });
     } finally {
-      clearTimeout(timer);
       this.#waiting.delete(number);
     }
   }
 
-  /** An answer that nobody waits for any more comes to nothing. */
+  /** Answers question `number`, if it still waits. */
   resolve(number: number, answer: T): void {
     this.#waiting.get(number)?.resolve(answer);
   }
 
-  /** No answer will come. */
+  /** Gives every question that waits the same answer. */
+  resolveAll(answer: T): void {
+    for (const question of this.#waiting.values()) question.resolve(answer);
+  }
+
+  /** Rejects every question that waits: no answer will come. */
   rejectAll(error: Error): void {
-    for (const answer of this.#waiting.values()) answer.reject(error);
+    for (const question of this.#waiting.values()) question.reject(error);
   }
 }

@@ -158,17 +158,20 @@ export class IoError extends MicrosandboxError {
 
 /** The caller's `AbortSignal` fired. `cause` is the signal's reason. */
 export class AbortedError extends MicrosandboxError {
+  /** `action` is a gerund phrase, as in "Aborted while reading logs". */
   constructor(action: string, reason?: unknown) {
-    super("aborted", `Aborted: ${action}`, { cause: reason });
+    super("aborted", `Aborted while ${action}`, { cause: reason });
   }
 }
 
-/** A wait reached its limit. */
+/** A wait reached its time limit. */
 export class TimeoutError extends MicrosandboxError {
+  /** The limit, in milliseconds. */
   readonly timeoutMs: number;
 
+  /** `action` is a gerund phrase, as in "Timed out after 5000 ms while waiting for the guest to become ready". */
   constructor(action: string, timeoutMs: number, options?: MicrosandboxErrorOptions) {
-    super("timeout", `Timed out after ${timeoutMs} ms: ${action}`, options);
+    super("timeout", `Timed out after ${timeoutMs} ms while ${action}`, options);
     this.timeoutMs = timeoutMs;
   }
 }

@@ -52,5 +52,5 @@ export class Semaphore {
 }
 
 function abortedError(signal: AbortSignal | undefined): AbortedError {
-  return new AbortedError("wait for a turn", signal?.reason);
+  return new AbortedError("waiting for a turn", signal?.reason);
 }

@@ -18,14 +18,15 @@ const transport = () =>
 /** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`), or nobody can (`ENAMETOOLONG`). */
 export async function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
   const action = `connect to ${path}`;
-  if (signal?.aborted) throw new AbortedError(action, signal.reason);
+  const aborted = () => new AbortedError(`connecting to ${path}`, signal?.reason);
+  if (signal?.aborted) throw aborted();
   if (isTooLong(path)) throw tooLong(action, path);
   const { connect } = await transport();
-  if (signal?.aborted) throw new AbortedError(action, signal.reason);
+  if (signal?.aborted) throw aborted();
   try {
     return await connect(path, signal);
   } catch (cause) {
-    throw signal?.aborted ? new AbortedError(action, signal.reason) : new IoError(action, path, cause);
+    throw signal?.aborted ? aborted() : new IoError(action, path, cause);
   }
 }
 

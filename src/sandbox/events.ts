@@ -103,7 +103,7 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
       async pull(controller) {
         const event = await reader.next(follow, ended);
         if (event !== undefined) return controller.enqueue(event);
-        if (signal?.aborted) controller.error(new AbortedError("read events", signal.reason));
+        if (signal?.aborted) controller.error(new AbortedError("reading events", signal.reason));
         else if (!left.signal.aborted) controller.close();
       },
       cancel() {

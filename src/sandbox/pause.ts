@@ -24,7 +24,8 @@ export async function setPaused(core: LocalSandbox, on: boolean): Promise<void> 
   const state = await (await core.connect()).pause(on);
   if (state.on === on) return;
   const action = `${on ? "pause" : "resume"} ${core.name}`;
-  if (state.errno === Errno.ETIMEDOUT) throw new TimeoutError(action, PAUSE_WAIT_MS);
+  if (state.errno === Errno.ETIMEDOUT)
+    throw new TimeoutError(`${on ? "pausing" : "resuming"} ${core.name}`, PAUSE_WAIT_MS);
   if (state.errno === Errno.EOPNOTSUPP)
     throw new UnsupportedError(`Cannot ${action}: the guest's kernel has no freezer for control groups`);
   const { status } = await core.record();

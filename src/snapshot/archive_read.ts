@@ -64,7 +64,7 @@ export async function readArchive(options: ReadArchiveOptions): Promise<Snapshot
       throw new SnapshotIntegrityError(path, `the content of ${UPPER_NAME} is not what it was`);
     return descriptor;
   } catch (error) {
-    if (signal?.aborted) throw new AbortedError(`load ${path}`, signal.reason);
+    if (signal?.aborted) throw new AbortedError(`loading ${path}`, signal.reason);
     if (MicrosandboxError.is(error)) throw error;
     // What is wrong with a tar or its compression has no errno of the system.
     if (errnoOf(error)?.startsWith("E") !== true || errnoOf(error)?.startsWith("ERR") === true)

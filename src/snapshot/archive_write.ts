@@ -58,7 +58,7 @@ export async function writeArchive(snapshot: StoredSnapshot, options: WriteArchi
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    if (options.signal?.aborted) throw new AbortedError(`save ${options.path}`, options.signal.reason);
+    if (options.signal?.aborted) throw new AbortedError(`saving ${options.path}`, options.signal.reason);
     throw MicrosandboxError.is(error) ? error : new IoError(`write ${options.path}`, options.path, error);
   }
 }

@@ -29,7 +29,7 @@ export async function* readContent(
   const buffer = Buffer.alloc(CHUNK_BYTES);
   let index = 0;
   for (let range = ranges[index]; range !== undefined; range = ranges[index]) {
-    if (options.signal?.aborted) throw new AbortedError("read a disk", options.signal.reason);
+    if (options.signal?.aborted) throw new AbortedError("reading a disk", options.signal.reason);
     const offsetBytes = Math.floor(range.begin / CHUNK_BYTES) * CHUNK_BYTES;
     const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offsetBytes));
     index = await readChunk(file, ranges, index, offsetBytes, chunk);

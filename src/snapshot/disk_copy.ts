@@ -40,7 +40,7 @@ export interface CopiedDisk {
  */
 export async function copyDisk(options: CopyDiskOptions): Promise<CopiedDisk> {
   const { from, to, signal } = options;
-  if (signal?.aborted) throw new AbortedError("copy a disk", signal.reason);
+  if (signal?.aborted) throw new AbortedError("copying a disk", signal.reason);
   let target: FileHandle | undefined;
   try {
     if (await canReflink(from, dirname(to))) {

@@ -136,7 +136,7 @@ export async function waitForStatus(
     const record = await core.record();
     return statuses.includes(record.status) ? record : undefined;
   };
-  const action = `wait until ${core.name} is ${statuses.join(" or ")}`;
+  const action = `waiting until ${core.name} is ${statuses.join(" or ")}`;
   return await waitForState(core.state.home, action, look, options);
 }
 
@@ -166,7 +166,7 @@ export async function waitUntilStopped(
     await core.record(); // gone without a trace: says how
     return undefined;
   };
-  return await waitForState(core.state.home, `wait until ${core.name} has ended`, look, options);
+  return await waitForState(core.state.home, `waiting until ${core.name} has ended`, look, options);
 }
 
 function resultOfRecord({ name, status, statusReason, updatedAt }: SandboxRecord): SandboxStopResult {

@@ -362,6 +362,6 @@ export class LocalSandbox {
   }
 
   #hostIsThere(timeoutMs: number): TimeoutError {
-    return new TimeoutError(`the VM host process of ${this.name} to end`, timeoutMs);
+    return new TimeoutError(`waiting for the VM host process of ${this.name} to end`, timeoutMs);
   }
 }

@@ -48,7 +48,7 @@ export class SharedConnection<T extends Shareable> {
    * @throws {TimeoutError | AbortedError} for this caller alone.
    */
   async get(wait: ConnectionWait): Promise<T> {
-    if (wait.signal?.aborted) throw new AbortedError("connect to the sandbox", wait.signal.reason);
+    if (wait.signal?.aborted) throw new AbortedError("connecting to the sandbox", wait.signal.reason);
     const attempt = this.#current() ?? this.#begin();
     if (attempt.open !== undefined) return attempt.open;
     attempt.waiting++;
@@ -94,8 +94,8 @@ export class SharedConnection<T extends Shareable> {
 /** What `promise` comes to, if it does so in time. */
 async function within<T>(promise: Promise<T>, { timeoutMs, signal }: ConnectionWait): Promise<T> {
   const left = Promise.withResolvers<never>();
-  const abort = () => left.reject(new AbortedError("connect to the sandbox", signal?.reason));
-  const late = () => left.reject(new TimeoutError("the VM host process to greet", timeoutMs));
+  const abort = () => left.reject(new AbortedError("connecting to the sandbox", signal?.reason));
+  const late = () => left.reject(new TimeoutError("waiting for the VM host process to answer", timeoutMs));
   const timer = setTimeout(late, timeoutMs);
   signal?.addEventListener("abort", abort, { once: true });
   try {

@@ -7,8 +7,8 @@ import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentDisconnectedError } from "../../agent/errors.ts";
-import { CallLimit } from "../../base/call_limit.ts";
-import { AbortedError, TimeoutError, UnsupportedError } from "../../base/errors.ts";
+import { UnsupportedError } from "../../base/errors.ts";
+import { CallLimit } from "../../base/wait.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
 import { CONTENT_ALGORITHM } from "../../snapshot/content_digest.ts";
 import { checkNameAndLabels, type SnapshotDescriptor, UPPER_NAME } from "../../snapshot/descriptor.ts";
@@ -138,10 +138,9 @@ async function copyFrozen(
   { signal, onProgress }: TakeSnapshotOptions,
 ): Promise<CopiedDisk | undefined> {
   using limit = new CallLimit({
+    action: `copying the disk of ${core.name}`,
     timeoutMs: FREEZE_MS_MAX,
     signal,
-    late: (timeoutMs) => new TimeoutError(`copy the disk of ${core.name}`, timeoutMs),
-    aborted: (reason) => new AbortedError("take a snapshot", reason),
   });
   let close = () => {};
   let renewal: ReturnType<typeof setInterval> | undefined;

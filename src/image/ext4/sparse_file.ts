@@ -43,7 +43,7 @@ export async function createSparseFile({ path, sizeBytes, writes, signal }: Spar
     throwIfAborted(path, signal);
     await link(temporary, path); // unlike a rename, it refuses to replace
   } catch (error) {
-    throw MicrosandboxError.is(error) ? error : new IoError(`create disk "${path}"`, path, error);
+    throw MicrosandboxError.is(error) ? error : new IoError(`creating disk "${path}"`, path, error);
   } finally {
     await rm(temporary, { force: true });
   }
@@ -57,5 +57,5 @@ async function writeFully(file: FileHandle, { offsetBytes, bytes }: DiskWrite): 
 }
 
 function throwIfAborted(path: string, signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new AbortedError(`create disk "${path}"`, signal.reason);
+  if (signal?.aborted) throw new AbortedError(`creating disk "${path}"`, signal.reason);
 }

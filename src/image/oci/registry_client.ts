@@ -248,7 +248,7 @@ export class RegistryClient {
         // Anything but these says no more than that somebody listens, such as a TLS port that was sent plain text.
         if (response.ok || response.status === 401) return base;
       } catch (error) {
-        throwIfAborted(signal, "image pull");
+        throwIfAborted(signal, "pulling an image");
         if (!(error instanceof ImageRegistryError) || error.isFinal) throw error;
       }
     }

@@ -98,7 +98,7 @@ export class RegistryHttp {
         if (!RETRIED_STATUSES.has(response.status)) return response;
         failure = await busyError(url, response);
       } catch (error) {
-        throwIfAborted(request.signal, `request to ${new URL(url).host}`);
+        throwIfAborted(request.signal, `waiting for ${new URL(url).host}`);
         if (!isRetriable(error)) throw error;
         failure = error;
       }
@@ -122,7 +122,7 @@ export class RegistryHttp {
     try {
       await this.#wait(waitMs, signal);
     } catch {
-      throw new AbortedError("image pull", signal?.reason);
+      throw new AbortedError("pulling an image", signal?.reason);
     }
   }
 
@@ -142,7 +142,7 @@ export class RegistryHttp {
       try {
         return { response, bytes: await this.#collect(response, bytesMax, signal) };
       } catch (error) {
-        throwIfAborted(signal, "image pull");
+        throwIfAborted(signal, "pulling an image");
         if (!isRetriable(error) || attempt === BODY_ATTEMPTS_MAX) throw error;
         await this.pause(attempt, error, signal);
       }
@@ -174,9 +174,9 @@ export class RegistryHttp {
     signal?.addEventListener("abort", stop, { once: true });
     try {
       while (true) {
-        throwIfAborted(signal, "image pull");
+        throwIfAborted(signal, "pulling an image");
         const { done, value } = await this.#readChunk(reader, response.url);
-        throwIfAborted(signal, "image pull");
+        throwIfAborted(signal, "pulling an image");
         if (done) return;
         if (value !== undefined && value.length > 0) yield value;
       }
@@ -223,7 +223,7 @@ export class RegistryHttp {
   }
 
   async #send(url: string, request: RegistryRequest): Promise<Response> {
-    throwIfAborted(request.signal, "image pull");
+    throwIfAborted(request.signal, "pulling an image");
     // The time limit is for the head alone, so it is taken off once that is here; the caller's signal stays on.
     const abort = new AbortController();
     const forward = (): void => abort.abort(request.signal?.reason);
@@ -239,7 +239,7 @@ export class RegistryHttp {
         ...(request.body === undefined ? {} : { body: request.body }),
       });
     } catch (cause) {
-      throwIfAborted(request.signal, "image pull");
+      throwIfAborted(request.signal, "pulling an image");
       const problem = abort.signal.aborted ? `no answer in ${this.#headTimeoutMs} ms` : causeMessage(cause);
       if (!CERTIFICATE_PROBLEM.test(problem)) throw new ImageRegistryError(url, problem, { cause });
       const hint = "add the registry's certificate authority with `registry: { caCerts }`";

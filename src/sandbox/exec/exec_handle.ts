@@ -7,9 +7,8 @@ import type { Connector } from "../../agent/client.ts";
 import { ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
 import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
-import { CallLimit } from "../../base/call_limit.ts";
-import { AbortedError, InternalError, TimeoutError } from "../../base/errors.ts";
-import { settlesWithin } from "../../base/wait.ts";
+import { InternalError, TimeoutError } from "../../base/errors.ts";
+import { CallLimit, settlesWithin } from "../../base/wait.ts";
 import type { ExecRequest } from "./exec_options.ts";
 
 const SIGKILL = 9;
@@ -272,7 +271,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     if (this.#request.start.detached === true) return;
     const gone = Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
     if (!(await settlesWithin(gone, GONE_TIMEOUT_MS)))
-      throw new TimeoutError(`the end of ${this.#command} after it was killed`, GONE_TIMEOUT_MS);
+      throw new TimeoutError(`waiting for ${this.#command} to exit after a kill`, GONE_TIMEOUT_MS);
   }
 
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
@@ -342,10 +341,10 @@ function limitOf({ start, timeoutMs, signal }: ExecRequest): CallLimit {
   const command = start.argv[0] ?? "";
   const none = new Uint8Array(0);
   return new CallLimit({
+    action: `running ${JSON.stringify(command)}`,
     timeoutMs,
     signal,
     late: (limitMs) => new ExecTimeoutError(command, limitMs, none, none),
-    aborted: (reason) => new AbortedError(command, reason),
   });
 }
 

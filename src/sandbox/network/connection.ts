@@ -8,9 +8,8 @@ import type { Connector } from "../../agent/client.ts";
 import { ConnectFailedError } from "../../agent/errors.ts";
 import type { TcpSession } from "../../agent/tcp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { CallLimit } from "../../base/call_limit.ts";
 import { AbortedError, InvalidConfigError } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/wait.ts";
+import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectPortOptions {
@@ -86,10 +85,10 @@ export async function openTcpSession(
   checkTimeout(timeoutMs);
   // The guest keeps to the same time, if it and its host do anything at all.
   using limit = new CallLimit({
+    action: connecting(port),
     timeoutMs,
     signal,
     late: () => new ConnectFailedError(host, port, ETIMEDOUT, `no answer within ${timeoutMs} ms`, "refused"),
-    aborted: (reason) => abortedError(port, reason),
   });
   let session: TcpSession | undefined;
   try {
@@ -106,25 +105,27 @@ export async function openTcpSession(
 
 /** For as long as the connection lasts. */
 function breakOffBy(signal: AbortSignal | undefined, session: TcpSession, port: number): void {
-  const abort = () => session.abort(abortedError(port, signal?.reason));
+  const abort = () => session.abort(new AbortedError(connecting(port), signal?.reason));
   signal?.addEventListener("abort", abort, { once: true });
   session.finished.then(() => signal?.removeEventListener("abort", abort));
 }
 
-function abortedError(port: number, reason: unknown): AbortedError {
-  return new AbortedError(`connect to port ${port} of the sandbox`, reason);
+function connecting(port: number): string {
+  return `connecting to port ${port} of the sandbox`;
 }
 
 /** @throws {InvalidConfigError} */
 export function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new InvalidConfigError([{ field: "port", problem: `must be from 1 to 65535: it is ${port}` }]);
+    throw new InvalidConfigError([
+      { field: "port", problem: `must be from 1 to 65535: current value is ${port}` },
+    ]);
   }
 }
 
 function checkTimeout(timeoutMs: number): void {
   if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > TIMER_MS_MAX) {
-    const problem = `must be from 1 to ${TIMER_MS_MAX}: it is ${timeoutMs}`;
+    const problem = `must be from 1 to ${TIMER_MS_MAX}: current value is ${timeoutMs}`;
     throw new InvalidConfigError([{ field: "timeoutMs", problem }]);
   }
 }

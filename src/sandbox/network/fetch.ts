@@ -204,7 +204,7 @@ function endInOrder(session: TcpSession): void {
 
 /** Errors of this library stay what they are; `node:http`'s own are the connection's. */
 function explain(error: unknown, port: number, signal: AbortSignal): Error {
-  if (signal.aborted) return new AbortedError(`fetch from port ${port} of the sandbox`, signal.reason);
+  if (signal.aborted) return new AbortedError(`fetching from port ${port} of the sandbox`, signal.reason);
   if (MicrosandboxError.is(error)) return error;
   return new ConnectFailedError("", port, 0, messageOf(error), "broken");
 }

@@ -93,11 +93,12 @@ export class WarmPool<T> {
   async claim(options: ClaimOptions = {}): Promise<T> {
     const { timeoutMs } = parseConfig(claimSchema, options, "options");
     const { signal } = options; // as it came: zod's type of it is not every runtime's
-    if (signal?.aborted) throw new AbortedError("claim a sandbox", signal.reason);
+    if (signal?.aborted) throw new AbortedError("claiming a sandbox", signal.reason);
     if (this.#closed.signal.aborted) throw closedError();
     const turn = Promise.withResolvers<T>();
-    const abort = () => this.#leave(turn, new AbortedError("claim a sandbox", signal?.reason));
-    const late = () => this.#leave(turn, new TimeoutError("a sandbox of the pool", timeoutMs ?? 0));
+    const abort = () => this.#leave(turn, new AbortedError("claiming a sandbox", signal?.reason));
+    const late = () =>
+      this.#leave(turn, new TimeoutError("waiting for a sandbox of the pool", timeoutMs ?? 0));
     const timer = timeoutMs === undefined ? undefined : startTimer(late, timeoutMs);
     signal?.addEventListener("abort", abort, { once: true });
     this.#track(this.#serve(turn));
@@ -225,5 +226,5 @@ export class WarmPool<T> {
 }
 
 function closedError(): AbortedError {
-  return new AbortedError("claim a sandbox", "the pool was closed");
+  return new AbortedError("claiming a sandbox", "the pool was closed");
 }

@@ -103,7 +103,7 @@ export class AgentLink {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new TimeoutError("the guest to flush its writes", timeoutMs)),
+        () => reject(new TimeoutError("waiting for the guest to flush its writes", timeoutMs)),
         Math.min(timeoutMs, TIMER_MS_MAX),
       );
     });
@@ -168,7 +168,8 @@ export class AgentLink {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const answer = new Promise<StandstillState>((resolve, reject) => {
       this.#answers.set(token, resolve);
-      const late = () => reject(new TimeoutError("the guest to stand still or go on", ANSWER_TIMEOUT_MS));
+      const late = () =>
+        reject(new TimeoutError("waiting for the guest to pause or resume", ANSWER_TIMEOUT_MS));
       timer = setTimeout(late, ANSWER_TIMEOUT_MS);
     });
     this.#connection.send(question(token));

@@ -213,7 +213,10 @@ function claimBoot(state: StateStore, claim: ClaimRequest): BootKey | undefined 
 function bootDeadline(timeoutMs: number): { readonly expired: Promise<never>; cancel(): void } {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const expired = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TimeoutError("the guest to become ready", timeoutMs)), timeoutMs);
+    timer = setTimeout(
+      () => reject(new TimeoutError("waiting for the guest to become ready", timeoutMs)),
+      timeoutMs,
+    );
   });
   expired.catch(() => {});
   return { expired, cancel: () => clearTimeout(timer) };

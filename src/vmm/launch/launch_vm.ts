@@ -6,7 +6,6 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { CallLimit } from "../../base/call_limit.ts";
 import {
   AbortedError,
   InternalError,
@@ -15,7 +14,7 @@ import {
   type MicrosandboxErrorOptions,
   TimeoutError,
 } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/wait.ts";
+import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
 import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { PortInUseError } from "../../network/errors.ts";
 import { LineChild } from "../../platform/child.ts";
@@ -73,7 +72,7 @@ export interface LaunchedVm {
  * @throws {AbortedError} if `signal` fired.
  */
 export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
-  if (options.signal?.aborted) throw new AbortedError("boot", options.signal.reason);
+  if (options.signal?.aborted) throw new AbortedError(`booting ${options.name}`, options.signal.reason);
   const runDirectory = createRunDirectory(options.claim.home);
   let child: LineChild | undefined;
   try {
@@ -146,14 +145,14 @@ function limitOf(
   progress: Progress,
 ): CallLimit {
   const late = (limitMs: number) => {
-    const cause = new TimeoutError("the VM host process to answer", limitMs);
+    const cause = new TimeoutError("waiting for the VM host process to answer", limitMs);
     return bootError(name, progress.step, cause.summary, runDirectory, { cause });
   };
   return new CallLimit({
+    action: `booting ${name}`,
     timeoutMs: Math.min(bootTimeoutMs + HOST_SLACK_MS, TIMER_MS_MAX),
     signal,
     late,
-    aborted: (reason) => new AbortedError("boot", reason),
   });
 }
 

@@ -53,7 +53,7 @@ export async function startPasst(plan: UserPlan, runDirectory: string): Promise<
         });
       if (performance.now() > deadline) {
         child.kill("SIGKILL");
-        throw new TimeoutError("passt to listen", START_TIMEOUT_MS);
+        throw new TimeoutError("waiting for passt to listen", START_TIMEOUT_MS);
       }
       await new Promise((resolve) => setTimeout(resolve, START_POLL_MS));
     }

@@ -93,7 +93,8 @@ async function run(scenario: StopScenario): Promise<void> {
   stop.onEnding = () => tell("onEnding");
   stop.onEnded = () => tell("onEnded");
   if (scenario === "noFlush")
-    host.link.shutdown = () => Promise.reject(new TimeoutError("the guest to flush its writes", 5));
+    host.link.shutdown = () =>
+      Promise.reject(new TimeoutError("waiting for the guest to flush its writes", 5));
   if (scenario === "fullDisk")
     stop.logs.ended = () => {
       throw new Error("ENOSPC");

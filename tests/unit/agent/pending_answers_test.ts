@@ -10,20 +10,20 @@ test("Answers.wait() resolves with the answer of its own number", async () => {
   assert.deepEqual(await Promise.all(waiting), ["a", "b"]);
 });
 
-test("Answers.wait() rejects with TimeoutError in time, and an answer that comes later disturbs nobody", async () => {
+test("Answers.wait() rejects with TimeoutError in time, and drops an answer that comes later", async () => {
   const answers = new Answers<string>();
-  await assert.rejects(answers.wait(1, "the host to answer", 10), {
+  await assert.rejects(answers.wait(1, "waiting for the host to answer", 10), {
     code: "timeout",
     timeoutMs: 10,
     message: /the host to answer/,
   });
-  const next = answers.wait(2, "the host to answer", 10_000);
+  const next = answers.wait(2, "waiting for the host to answer", 10_000);
   answers.resolve(1, "late");
   answers.resolve(2, "for the next");
   assert.equal(await next, "for the next");
 });
 
-test("Answers.rejectAll() rejects those who wait, and nobody after them", async () => {
+test("Answers.rejectAll() rejects the questions that wait, and none that is asked later", async () => {
   const answers = new Answers<string>();
   const waiting = [answers.wait(1, "", 10_000), answers.wait(2, "", 10_000)];
   answers.rejectAll(new Error("gone"));
@@ -31,4 +31,11 @@ test("Answers.rejectAll() rejects those who wait, and nobody after them", async 
   const later = answers.wait(3, "", 10_000);
   answers.resolve(3, "here");
   assert.equal(await later, "here");
+});
+
+test("Answers.resolveAll() answers every question that waits", async () => {
+  const answers = new Answers<string>();
+  const waiting = [answers.wait(1, "", 10_000), answers.wait(2, "", 10_000)];
+  answers.resolveAll("both");
+  assert.deepEqual(await Promise.all(waiting), ["both", "both"]);
 });

@@ -125,7 +125,10 @@ test(
   async () => {
     const lines = withoutBegun(await play("noFlush"));
     assert.deepEqual(lines.slice(1, -1), ["state stopping", ...CRASHED]);
-    assert.match(lines.at(-1)!, /^exit 0: crashed, .*Timed out after 5 ms: the guest to flush its writes/);
+    assert.match(
+      lines.at(-1)!,
+      /^exit 0: crashed, .*Timed out after 5 ms while waiting for the guest to flush its writes/,
+    );
   },
   options,
 );
