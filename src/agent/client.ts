@@ -5,7 +5,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { CallLimit } from "../base/wait.ts";
-import type { UnixConnection } from "../platform/unix_connection.ts";
+import type { ByteConnection } from "../platform/byte_connection.ts";
 import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import {
@@ -29,6 +29,8 @@ import {
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
+/** How long connecting may take, unless the caller says otherwise. */
+const CONNECT_TIMEOUT_MS = 10_000;
 /** How long the VM host process may take for what needs nobody else. */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** It gives the guest a minute to stop its programs; others may have asked before. */
@@ -37,7 +39,7 @@ const PAUSE_TIMEOUT_MS = 120_000;
 const FREEZE_TIMEOUT_MS = 600_000;
 
 export interface ConnectOptions {
-  /** How long the VM host process may take to greet; `Infinity`: until `signal` fires. @default {10_000} */
+  /** Milliseconds until the welcome of the VM host process; `Infinity`: until `signal` fires. @default {10_000} */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -53,7 +55,7 @@ export interface Connector {
 export class AgentClient {
   /** Resolves when the connection has ended: the VM host process is gone, or {@linkcode close} was called. */
   readonly closed: Promise<void>;
-  readonly #connection: UnixConnection;
+  readonly #connection: ByteConnection;
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession | TcpSession>();
   /** One ping is under way at a time, and its answer is for all who wait. */
@@ -74,29 +76,44 @@ export class AgentClient {
   #isClosed = false;
 
   /**
-   * @throws {IoError} if nobody listens at `path`.
-   * @throws {AgentHandshakeError} if whoever listens does not greet as expected.
-   * @throws {TimeoutError} if it does not greet in time.
-   * @throws {AbortedError} if the signal fires before.
+   * Connects to the VM host process that listens at `path`, a unix socket.
+   *
+   * @throws {IoError} if no process listens at `path`.
+   * @throws {AgentHandshakeError} if its first message is not the expected welcome.
+   * @throws {TimeoutError} if there is no welcome in time.
+   * @throws {AbortedError} if the signal fires first.
    */
   static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
-    const { timeoutMs = 10_000, signal } = options;
-    using limit = new CallLimit({
-      action: "connecting to the sandbox",
-      timeoutMs,
-      signal,
-    });
-    let connection: UnixConnection | undefined;
+    using limit = connectLimit(options);
     try {
-      connection = await connectUnix(path, limit.signal);
-      return await limit.race(AgentClient.#greeted(connection));
+      return await AgentClient.#greet(await connectUnix(path, limit.signal), limit);
     } catch (error) {
-      connection?.destroy();
       throw limit.error ?? error;
     }
   }
 
-  static #greeted(connection: UnixConnection): Promise<AgentClient> {
+  /**
+   * A client over a connection that is open already. Destroys the connection if there is no welcome.
+   *
+   * @throws {AgentHandshakeError} if the first message is not the expected welcome.
+   * @throws {TimeoutError} if there is no welcome in time.
+   * @throws {AbortedError} if the signal fires first.
+   */
+  static async over(connection: ByteConnection, options: ConnectOptions = {}): Promise<AgentClient> {
+    using limit = connectLimit(options);
+    return await AgentClient.#greet(connection, limit);
+  }
+
+  static async #greet(connection: ByteConnection, limit: CallLimit): Promise<AgentClient> {
+    try {
+      return await limit.race(AgentClient.#greeted(connection));
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  static #greeted(connection: ByteConnection): Promise<AgentClient> {
     const decoder = new FrameDecoder();
     let client: AgentClient | undefined;
     return new Promise<AgentClient>((resolve, reject) => {
@@ -119,7 +136,7 @@ export class AgentClient {
     });
   }
 
-  private constructor(connection: UnixConnection, welcome: MessageFields<"welcome">) {
+  private constructor(connection: ByteConnection, welcome: MessageFields<"welcome">) {
     this.#connection = connection;
     this.#welcome = welcome;
     this.#nextStream = welcome.firstStream;
@@ -336,6 +353,10 @@ export class AgentClient {
     this.#connection.setReferenced(false);
     if (this.#isLeaving) this.closeWhenIdle();
   }
+}
+
+function connectLimit({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions): CallLimit {
+  return new CallLimit({ action: "connecting to the sandbox", timeoutMs, signal });
 }
 
 function acceptWelcome(message: Message | undefined): MessageFields<"welcome"> {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import type { UnixConnection } from "../platform/unix_connection.ts";
+import type { ByteConnection } from "../platform/byte_connection.ts";
 import { InputChannel, OutputChannel, type OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
 import { ExecFailedError, type ExecFailureKind, ProtocolError } from "./errors.ts";
@@ -64,7 +64,7 @@ export class ExecSession {
   readonly outputs: ReadonlyMap<OutputName, OutputChannel>;
   readonly #stream: number;
   readonly #start: ExecStart;
-  readonly #connection: UnixConnection;
+  readonly #connection: ByteConnection;
   readonly #started = Promise.withResolvers<number>();
   readonly #exited = Promise.withResolvers<ExecExit>();
   readonly #settled = Promise.withResolvers<ExecExit>();
@@ -74,7 +74,7 @@ export class ExecSession {
   #exit: ExecExit | undefined;
   #closing = false;
 
-  constructor(stream: number, logSessionId: number, start: ExecStart, connection: UnixConnection) {
+  constructor(stream: number, logSessionId: number, start: ExecStart, connection: ByteConnection) {
     this.#stream = stream;
     this.logSessionId = logSessionId;
     this.#start = start;
