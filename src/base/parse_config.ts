@@ -1,30 +1,37 @@
 /**
- * Checks what callers give against a schema, and says what is wrong with it in one voice: the rule, then the value.
+ * Checks what callers give against a schema. Every problem is said in the same form: the rule, then the current value.
  *
  * @module
  */
 import type { z } from "zod";
 import { type ConfigIssue, InvalidConfigError } from "./errors.ts";
+import { suggestOption } from "./suggest_option.ts";
 
-/** Characters of a text that are shown of it. */
+/** How many characters of a value are shown. */
 const SHOWN_CHARS_MAX = 60;
-/** What may be secret, and is not shown. */
+/** Fields whose value may be secret, and is not shown. */
 const SECRET_FIELDS: readonly unknown[] = ["env", "stdin"];
 
+/** How many unknown fields of one object are named. */
+const UNKNOWN_FIELDS_MAX = 10;
+
+/** Which fields an object may have, by the list of those that are unknown in it. */
+type KnownFields = Map<readonly string[], readonly string[]>;
+
 const KINDS: Readonly<Record<string, string>> = {
-  int: "a whole number",
+  int: "an integer",
   number: "a number",
-  string: "a text",
-  boolean: "true or false",
-  array: "a list",
+  string: "a string",
+  boolean: "a boolean",
+  array: "an array",
   object: "an object",
   record: "an object",
 };
 
 /**
- * What `schema` makes of `value`.
+ * Parses `value` by `schema`.
  *
- * @param whole What `value` as a whole is called.
+ * @param whole What `value` as a whole is called in errors, e.g. `"options"`.
  * @throws {InvalidConfigError} naming every field that is wrong.
  */
 export function parseConfig<T extends z.ZodType>(schema: T, value: unknown, whole: string): z.output<T> {
@@ -33,19 +40,30 @@ export function parseConfig<T extends z.ZodType>(schema: T, value: unknown, whol
   return data;
 }
 
-/** {@linkcode parseConfig} for a caller who finds more that is wrong; `data` is there if there are no issues. */
+/** Like {@linkcode parseConfig}, for a caller that adds issues of its own. `data` is set if there are no issues. */
 export function checkConfig<T extends z.ZodType>(
   schema: T,
   value: unknown,
   whole: string,
 ): { readonly data: z.output<T> | undefined; readonly issues: readonly ConfigIssue[] } {
-  const parsed = schema.safeParse(value, { error: ruleOf, reportInput: true });
+  const known: KnownFields = new Map();
+  const error = (issue: z.core.$ZodRawIssue) => {
+    if (issue.code === "unrecognized_keys") known.set(issue.keys, fieldsOf(issue.inst));
+    return ruleOf(issue);
+  };
+  const parsed = schema.safeParse(value, { error, reportInput: true });
   if (parsed.success) return { data: parsed.data, issues: [] };
-  const issues = parsed.error.issues.flatMap((issue) => toConfigIssues(issue, [], whole));
+  const issues = parsed.error.issues.flatMap((issue) => toConfigIssues(issue, [], whole, known));
   return { data: undefined, issues };
 }
 
-/** The rule that was broken, where the schema does not say it in words of its own. */
+/** The fields that the schema of an object names. */
+function fieldsOf(schema: z.core.$ZodRawIssue["inst"]): readonly string[] {
+  const def: object = schema?._zod.def ?? {};
+  return "shape" in def && typeof def.shape === "object" && def.shape !== null ? Object.keys(def.shape) : [];
+}
+
+/** The rule that was broken, unless the schema has a message of its own. */
 function ruleOf(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
@@ -77,24 +95,42 @@ function toConfigIssues(
   issue: z.core.$ZodIssue,
   above: readonly PropertyKey[],
   whole: string,
+  known: KnownFields,
 ): readonly ConfigIssue[] {
   const path = [...above, ...issue.path];
   const field = path.length === 0 ? whole : path.map(String).join(".");
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => ({
-      field: [...path, key].map(String).join("."),
-      problem: "is not known",
-    }));
+    return unknownFields(path, field, issue.keys, known.get(issue.keys) ?? []);
   if (issue.code === "invalid_union") {
-    // Of a choice of forms, the one that fits but for a part of it is what was meant.
-    const meant = issue.errors.find((form) => form.length > 0 && form.every((part) => part.path.length > 0));
-    if (meant !== undefined) return meant.flatMap((part) => toConfigIssues(part, path, whole));
+    // The form that fits except for some of its parts is the one that was meant.
+    const meant = issue.errors.find((form) => form.length > 0 && form.every(isOfAPart));
+    if (meant !== undefined) return meant.flatMap((part) => toConfigIssues(part, path, whole, known));
   }
   return [{ field, problem: problemOf(issue) + currentValue(path, issue.input) }];
 }
 
+/** Whether the value has the right type, and only something in it is wrong. */
+function isOfAPart({ path, code }: z.core.$ZodIssue): boolean {
+  return path.length > 0 || code === "unrecognized_keys";
+}
+
+function unknownFields(
+  path: readonly PropertyKey[],
+  whole: string,
+  keys: readonly string[],
+  known: readonly string[],
+): readonly ConfigIssue[] {
+  const named = keys.slice(0, UNKNOWN_FIELDS_MAX).map((key) => {
+    const meant = suggestOption(key, known);
+    const suggestion = meant === undefined ? "" : `: did you mean ${meant}?`;
+    return { field: [...path, key].map(String).join("."), problem: `is not known${suggestion}` };
+  });
+  const rest = keys.length - named.length;
+  return rest === 0 ? named : [...named, { field: whole, problem: `has ${rest} more unknown fields` }];
+}
+
 function problemOf(issue: z.core.$ZodIssue): string {
-  // Of a key, zod itself says only that it is wrong; the rule that it breaks is in there.
+  // Zod says of a key only that it is wrong; the rule that the key breaks is in its inner issue.
   if (issue.code === "invalid_key") return issue.issues[0]?.message ?? issue.message;
   if (issue.code !== "invalid_union" || issue.errors.length === 0 || /^must /.test(issue.message))
     return issue.message;
@@ -113,6 +149,6 @@ function shown(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch {
-    return "an object"; // with a circle or a bigint in it
+    return "an object"; // with a cycle or a bigint in it
   }
 }

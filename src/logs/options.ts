@@ -1,5 +1,6 @@
 /** Checks what callers ask for, once; past this, options are plain and true. @module */
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { suggestOption } from "../base/suggest_option.ts";
 import type { EntryFilter } from "./line_parser.ts";
 import { LOG_FILES, type LogFileSpec } from "./log_files.ts";
 import {
@@ -44,6 +45,11 @@ export function parseStreamOptions(options: LogStreamOptions): ReadConfig {
   return parse({ ...options }, STREAM_OPTIONS);
 }
 
+function problemOfUnknown(field: string, known: readonly string[]): string {
+  const meant = suggestOption(field, known);
+  return `is not known${meant === undefined ? "" : `: did you mean ${meant}?`}`;
+}
+
 function parse(options: Record<string, unknown>, known: readonly string[]): ReadConfig {
   const issues: ConfigIssue[] = [];
   const check = <T>(field: string, valid: boolean, problem: string, value: T): T => {
@@ -51,7 +57,7 @@ function parse(options: Record<string, unknown>, known: readonly string[]): Read
     return value;
   };
   for (const field of Object.keys(options))
-    if (!known.includes(field)) issues.push({ field, problem: "is not an option" });
+    if (!known.includes(field)) issues.push({ field, problem: problemOfUnknown(field, known) });
   const {
     tail = Number.POSITIVE_INFINITY,
     since,
@@ -65,20 +71,20 @@ function parse(options: Record<string, unknown>, known: readonly string[]): Read
   const sinceMs = parseTime(since, Number.NEGATIVE_INFINITY);
   const untilMs = parseTime(until, Number.POSITIVE_INFINITY);
   const wanted = parseSources(sources);
-  check("sources", wanted !== undefined, `must be a list of ${LOG_SOURCES.join(", ")} or all`, wanted);
+  check("sources", wanted !== undefined, `must be an array of ${LOG_SOURCES.join(", ")} or all`, wanted);
   check("signal", signal === undefined || signal instanceof AbortSignal, "must be an AbortSignal", signal);
   const config = {
     sources: wanted ?? new Set<LogSource>(),
     sinceMs: check("since", !Number.isNaN(sinceMs), "must be a time", sinceMs),
     untilMs: check("until", !Number.isNaN(untilMs), "must be a time", untilMs),
-    tail: check("tail", isTail, "must be a whole number, at least 0", Number(tail)),
+    tail: check("tail", isTail, "must be an integer of at least 0", Number(tail)),
     fromCursor: typeof fromCursor === "string" ? fromCursor : undefined,
-    follow: check("follow", typeof follow === "boolean", "must be true or false", follow === true),
+    follow: check("follow", typeof follow === "boolean", "must be a boolean", follow === true),
   };
   check(
     "fromCursor",
     fromCursor === undefined || typeof fromCursor === "string",
-    "must be a text",
+    "must be a string",
     fromCursor,
   );
   if (issues.length > 0) throw new InvalidConfigError(issues);

@@ -283,7 +283,7 @@ export function logPath(directory: string, spec: LogFileSpec, index: number): st
 function checkRange(field: string, value: number, min: number, max: number): void {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return;
   throw new InvalidConfigError([
-    { field, problem: `must be a whole number from ${min} to ${max}: current value is ${value}` },
+    { field, problem: `must be an integer from ${min} to ${max}: current value is ${value}` },
   ]);
 }
 

@@ -98,7 +98,7 @@ export function resolveExec(
   if (typeof command !== "string" || command === "")
     issues.push({ field: "command", problem: "must be the name or path of a program" });
   if (typeof args === "string" || argv.slice(1).some((word) => typeof word !== "string"))
-    issues.push({ field: "args", problem: "must be a list of texts" });
+    issues.push({ field: "args", problem: "must be an array of strings" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
   if (checked.data?.detached && checked.data.timeoutMs !== undefined)

@@ -20,7 +20,7 @@ const schema = z.strictObject({
   env: z.record(z.string(), z.string().max(3)).optional(),
 });
 
-/** What is said of `value`. */
+/** The problems of `value`. */
 function problems(value: unknown): string[] {
   try {
     parseConfig(schema, value, "options");
@@ -31,7 +31,24 @@ function problems(value: unknown): string[] {
   throw new Error("it was taken");
 }
 
-test("parseConfig() gives what the schema makes of a value", () => {
+test("parseConfig() suggests the field that was meant", () => {
+  assert.deepEqual(problems({ cont: 1, isOnn: true, volumes: 1, form: { sizeMiB: 1 } }), [
+    "form.size: must be given",
+    "form.sizeMiB: is not known",
+    "cont: is not known: did you mean count?",
+    "isOnn: is not known: did you mean isOn?",
+    "volumes: is not known",
+  ]);
+});
+
+test("parseConfig() names ten unknown fields, and counts the rest", () => {
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`unknown${index}`, index]));
+  const found = problems(many);
+  assert.equal(found.length, 11);
+  assert.equal(found.at(-1), "options: has 990 more unknown fields");
+});
+
+test("parseConfig() returns what the schema makes of a value", () => {
   assert.deepEqual(parseConfig(schema, { count: 9, kind: "b" }, "options"), { count: 9, kind: "b" });
 });
 
@@ -39,7 +56,7 @@ test("parseConfig() says the rule and the current value", () => {
   const cases: readonly (readonly [unknown, string])[] = [
     [{ count: 0 }, "count: must be at least 1: current value is 0"],
     [{ count: 10 }, "count: must be at most 9: current value is 10"],
-    [{ count: 1.5 }, "count: must be a whole number: current value is 1.5"],
+    [{ count: 1.5 }, "count: must be an integer: current value is 1.5"],
     [{ count: Number.NaN }, "count: must be a number: current value is NaN"],
     [{ count: "1" }, 'count: must be a number: current value is "1"'],
     [{ count: null }, "count: must be a number: current value is null"],
@@ -48,11 +65,11 @@ test("parseConfig() says the rule and the current value", () => {
     [{ name: "a/b" }, 'name: must not contain a slash: current value is "a/b"'],
     [{ name: "x".repeat(71) }, `name: must have at most 70 characters: current value is "${"x".repeat(59)}…`],
     [{ kind: "c" }, 'kind: must be "a" or "b": current value is "c"'],
-    [{ isOn: 1 }, "isOn: must be true or false: current value is 1"],
+    [{ isOn: 1 }, "isOn: must be a boolean: current value is 1"],
     [{ words: ["a"] }, 'words: must have at least 2 entries: current value is ["a"]'],
-    [{ words: ["a", 5] }, "words.1: must be a text: current value is 5"],
+    [{ words: ["a", 5] }, "words.1: must be a string: current value is 5"],
     [{ form: { size: -1 } }, "form.size: must be at least 0: current value is -1"],
-    [{ form: "x" }, 'form: must be true or false, or must be an object: current value is "x"'],
+    [{ form: "x" }, 'form: must be a boolean, or must be an object: current value is "x"'],
     [{ form: {} }, "form.size: must be given"],
     [{ limits: { A: 1 } }, 'limits.A: must be lower case: current value is "A"'],
     [{ other: 1, more: 2 }, "other: is not known"],
@@ -73,7 +90,7 @@ test("parseConfig() does not show what may be secret", () => {
   assert.deepEqual(problems({ env: { TOKEN: "hunter2" } }), ["env.TOKEN: must have at most 3 characters"]);
 });
 
-test("parseConfig() shows an object with a circle in it as one", () => {
+test("parseConfig() shows an object with a cycle in it", () => {
   const circle: { self?: unknown } = {};
   circle.self = circle;
   assert.deepEqual(problems({ count: circle }), ["count: must be a number: current value is an object"]);
