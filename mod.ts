@@ -115,19 +115,15 @@ export type {
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
-export {
-  type ExecEvent,
-  ExecHandle,
-  ExecOutput,
-  ExecSink,
-  type ExitStatus,
-} from "./src/sandbox/exec/exec_handle.ts";
+export { ExecHandle } from "./src/sandbox/exec/exec_handle.ts";
+export { ExecSink } from "./src/sandbox/exec/exec_input.ts";
 export {
   type ExecOptions,
   ExecOptionsBuilder,
   Stdin,
   type StdinMode,
 } from "./src/sandbox/exec/exec_options.ts";
+export { type ExecEvent, ExecOutput, type ExitStatus } from "./src/sandbox/exec/exec_output.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {
   Image,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import { ChangeSignal } from "../base/change_signal.ts";
 import { encodeMessage } from "./codec.ts";
 import { ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
@@ -23,20 +24,36 @@ export interface Arrival {
   readonly data: Bytes;
 }
 
+/** What the output channels of one session share: the order in which chunks arrive, and who waits for the next. */
+export class Arrivals {
+  /** Notified of each chunk, and of each channel's end. */
+  readonly changes = new ChangeSignal();
+  #count = 0;
+
+  /** How many chunks have arrived. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The number of the chunk that has just arrived. */
+  number(): number {
+    return this.#count++;
+  }
+}
+
 /** What one program writes to one channel. Holds at most one window of bytes. */
 export class OutputChannel {
   readonly name: OutputName;
   readonly #stream: number;
   readonly #send: Send;
-  readonly #arrivals: { next: number };
+  readonly #arrivals: Arrivals;
   readonly #queue: Arrival[] = [];
   #bufferedBytes = 0;
   #uncreditedBytes = 0;
   #ended = false;
   #error: Error | undefined;
-  #changed = Promise.withResolvers<void>();
 
-  constructor(name: OutputName, stream: number, send: Send, arrivals: { next: number }) {
+  constructor(name: OutputName, stream: number, send: Send, arrivals = new Arrivals()) {
     this.name = name;
     this.#stream = stream;
     this.#send = send;
@@ -50,10 +67,10 @@ export class OutputChannel {
       this.#bufferedBytes += data.length;
       if (this.#bufferedBytes > STREAM_WINDOW_BYTES)
         throw new ProtocolError(`${this.name} overran its window`);
-      this.#queue.push({ number: this.#arrivals.next++, data: data.slice() });
+      this.#queue.push({ number: this.#arrivals.number(), data: data.slice() });
     }
     if (end) this.#ended = true;
-    this.#wake();
+    this.#arrivals.changes.notify();
   }
 
   /** Ends the channel after what has arrived, or with an error. */
@@ -61,7 +78,7 @@ export class OutputChannel {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    this.#wake();
+    this.#arrivals.changes.notify();
   }
 
   /** The number of the oldest chunk that waits; `undefined` if none does. */
@@ -74,9 +91,9 @@ export class OutputChannel {
     return this.#ended && this.#queue.length === 0;
   }
 
-  /** Resolves at the next change: a chunk, the end, or an error. */
+  /** Resolves at the next change of this channel or one of its session: a chunk, the end, or an error. */
   get changed(): Promise<void> {
-    return this.#changed.promise;
+    return this.#arrivals.changes.next;
   }
 
   /** Takes the oldest chunk, and gives the sender credit for it. */
@@ -129,12 +146,6 @@ export class OutputChannel {
       if (this.take() === undefined) await changed;
     }
   }
-
-  #wake(): void {
-    const { resolve } = this.#changed;
-    this.#changed = Promise.withResolvers<void>();
-    resolve();
-  }
 }
 
 /** What a program reads from its stdin. */
@@ -145,7 +156,7 @@ export class InputChannel {
   #credit = STREAM_WINDOW_BYTES;
   #ended = false;
   #errno: number | undefined;
-  #changed = Promise.withResolvers<void>();
+  readonly #changes = new ChangeSignal();
   /** What was asked for last: writes and the end take their turns, whether callers wait for them or not. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -162,19 +173,19 @@ export class InputChannel {
 
   addCredit(bytes: number): void {
     this.#credit = Math.min(this.#credit + bytes, STREAM_WINDOW_BYTES);
-    this.#wake();
+    this.#changes.notify();
   }
 
   /** The program reads no more. */
   broken(errno: number): void {
     this.#errno = errno;
-    this.#wake();
+    this.#changes.notify();
   }
 
   /** The program is gone. */
   finish(): void {
     this.#ended = true;
-    this.#wake();
+    this.#changes.notify();
   }
 
   /** Sends all of `bytes`, waiting for credit as needed. Returns false if the program reads no more. */
@@ -199,7 +210,7 @@ export class InputChannel {
       if (this.#ended || this.#errno !== undefined) return false;
       const size = Math.min(bytes.length - offset, this.#credit, FRAME_PAYLOAD_BYTES_MAX);
       if (size === 0) {
-        await this.#changed.promise;
+        await this.#changes.next;
         continue;
       }
       this.#credit -= size;
@@ -218,11 +229,5 @@ export class InputChannel {
 
   #data(payload: Uint8Array, flags: number): void {
     this.#send(encodeFrame({ stream: this.#stream, type: MESSAGES.stdin.type, flags, payload }));
-  }
-
-  #wake(): void {
-    const { resolve } = this.#changed;
-    this.#changed = Promise.withResolvers<void>();
-    resolve();
   }
 }

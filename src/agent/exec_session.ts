@@ -5,7 +5,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
-import { InputChannel, OutputChannel, type OutputName } from "./channels.ts";
+import { Arrivals, InputChannel, OutputChannel, type OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
 import { ExecFailedError, type ExecFailureKind, ProtocolError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
@@ -46,6 +46,13 @@ export interface ExecExit {
   readonly signal: number | undefined;
 }
 
+/** How a session ended, as its reader has to know it. */
+export type ExecEnding =
+  /** All that the program wrote has arrived: it is the first `arrivals` chunks. What follows is its children's. */
+  | { readonly kind: "settled"; readonly exit: ExecExit; readonly arrivals: number }
+  /** The connection, the guest or the program's start failed: there is no exit to tell. */
+  | { readonly kind: "cutOff"; readonly error: Error };
+
 /** One exec stream. Made by `AgentClient.startExec`. */
 export class ExecSession {
   /** The process id in the guest. Rejects with {@linkcode ExecFailedError} if nothing was started. */
@@ -70,8 +77,9 @@ export class ExecSession {
   readonly #settled = Promise.withResolvers<ExecExit>();
   readonly #finished = Promise.withResolvers<void>();
   readonly #released = Promise.withResolvers<void>();
-  readonly #arrivals = { next: 0 };
+  readonly #arrivals = new Arrivals();
   #exit: ExecExit | undefined;
+  #ending: ExecEnding | undefined;
   #closing = false;
 
   constructor(stream: number, logSessionId: number, start: ExecStart, connection: ByteConnection) {
@@ -94,9 +102,14 @@ export class ExecSession {
     );
   }
 
-  /** The number of the last chunk that arrived: what arrived up to `settled` is what the process itself wrote. */
-  get arrivals(): number {
-    return this.#arrivals.next;
+  /** How it ended, once it has: what {@linkcode settled} settles with, for a reader that must not wait. */
+  get ending(): ExecEnding | undefined {
+    return this.#ending;
+  }
+
+  /** Resolves at the next change: a chunk, the end of a channel, or {@linkcode ending}. */
+  get changed(): Promise<void> {
+    return this.#arrivals.changes.next;
   }
 
   /** Sends `execStart`, in as many frames as it needs. */
@@ -150,6 +163,7 @@ export class ExecSession {
     this.#closing = true;
     this.#connection.send(encodeMessage("close", this.#stream, {}));
     for (const channel of this.outputs.values()) channel.finish(error);
+    this.#arrivals.changes.notify(); // also if all channels had ended before
     if (error === undefined) return;
     this.stdin.finish();
     this.#released.resolve();
@@ -174,8 +188,7 @@ export class ExecSession {
       case "exited":
         return this.#setExit(message.fields.code, message.fields.signal);
       case "settled":
-        if (this.#exit !== undefined) this.#settled.resolve(this.#exit);
-        return;
+        return this.#settle();
       case "closed":
         return this.#finish(new ProtocolError("The guest closed the stream before the program had exited"));
       case "error":
@@ -197,6 +210,14 @@ export class ExecSession {
     this.#exited.resolve(this.#exit);
   }
 
+  #settle(): void {
+    const exit = this.#exit;
+    if (exit === undefined) return;
+    this.#ending ??= { kind: "settled", exit, arrivals: this.#arrivals.count };
+    this.#settled.resolve(exit);
+    this.#arrivals.changes.notify();
+  }
+
   #fail(kind: ExecFailureKind, errno: number, reason: string): void {
     this.#finish(new ExecFailedError(this.#start.argv[0] ?? "", kind, errno, reason));
   }
@@ -205,9 +226,11 @@ export class ExecSession {
     this.#started.reject(error);
     this.#exited.reject(error);
     this.#settled.reject(error);
+    this.#ending ??= { kind: "cutOff", error };
     this.stdin.finish();
     // A channel that has not ended by now was cut off, even if its program had exited.
     for (const channel of this.outputs.values()) channel.finish(error);
+    this.#arrivals.changes.notify(); // also if all channels had ended before
     this.#finished.resolve();
     this.#released.resolve();
   }

@@ -54,7 +54,7 @@ export class TcpSession {
     this.released = this.finished;
     const send = (frame: Bytes) => sink.send(frame);
     this.input = new InputChannel(stream, send, () => sink.drained());
-    this.output = new OutputChannel("stdout", stream, send, { next: 0 });
+    this.output = new OutputChannel("stdout", stream, send);
   }
 
   /** Sends `tcpConnect`. */

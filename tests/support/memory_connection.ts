@@ -1,21 +1,23 @@
 /** Two ends of a connection within this process, over no socket. @module */
-import type { ByteConnection } from "../../src/platform/byte_connection.ts";
+import type { UnixConnection } from "../../src/platform/unix_connection.ts";
 
 /** One end. What it sends arrives at the other in a later turn, cut into chunks of `chunkBytes`. */
-export class MemoryConnection implements ByteConnection {
+export class MemoryConnection implements UnixConnection {
   readonly #closed = Promise.withResolvers<void>();
   readonly closed: Promise<void> = this.#closed.promise;
-  readonly #chunkBytes: number;
-  readonly #early: Uint8Array[] = [];
-  #handle: ((chunk: Uint8Array) => void) | undefined;
-  #other: MemoryConnection | undefined;
+  readonly bufferedBytes = 0;
   isReferenced = true;
+  readonly #chunkBytes: number;
+  readonly #waiting: Uint8Array[] = [];
+  #handle: ((chunk: Uint8Array) => void) | undefined;
+  #isPaused = false;
+  #other: MemoryConnection | undefined;
 
   private constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
   }
 
-  static pair(chunkBytes = 1024): [MemoryConnection, MemoryConnection] {
+  static pair(chunkBytes = 64 * 1024): [MemoryConnection, MemoryConnection] {
     const ends: [MemoryConnection, MemoryConnection] = [
       new MemoryConnection(chunkBytes),
       new MemoryConnection(chunkBytes),
@@ -27,7 +29,7 @@ export class MemoryConnection implements ByteConnection {
 
   onData(handle: (chunk: Uint8Array) => void): void {
     this.#handle = handle;
-    for (const chunk of this.#early.splice(0)) handle(chunk);
+    this.resume();
   }
 
   send(bytes: Uint8Array): void {
@@ -40,6 +42,19 @@ export class MemoryConnection implements ByteConnection {
   }
 
   async drained(): Promise<void> {}
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    for (const chunk of this.#waiting.splice(0)) this.receive(chunk);
+  }
+
+  end(): void {
+    queueMicrotask(() => this.destroy());
+  }
 
   destroy(): void {
     const other = this.#other;
@@ -55,7 +70,7 @@ export class MemoryConnection implements ByteConnection {
 
   /** Called by the other end. */
   receive(chunk: Uint8Array): void {
-    if (this.#handle === undefined) this.#early.push(chunk);
+    if (this.#handle === undefined || this.#isPaused) this.#waiting.push(chunk);
     else this.#handle(chunk);
   }
 }

@@ -1,102 +1,26 @@
 /**
- * Programs in a sandbox as callers see them: a collected result, or a handle with events and Web Streams.
+ * A running program as its caller sees it: events, Web Streams, and its end.
  *
  * @module
  */
 import type { Connector } from "../../agent/client.ts";
 import { ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
-import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
+import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import { InternalError, TimeoutError } from "../../base/errors.ts";
 import { CallLimit, settlesWithin } from "../../base/wait.ts";
+import { type ExecInput, ExecSink, feed, inputStream } from "./exec_input.ts";
 import type { ExecRequest } from "./exec_options.ts";
+import { type ExecEvent, ExecOutput, type ExitStatus, statusOf } from "./exec_output.ts";
 
 const SIGKILL = 9;
 /** How long a program that was killed may take to be gone. */
 const GONE_TIMEOUT_MS = 10_000;
 
-/** How a program ended. */
-export interface ExitStatus {
-  /** The exit code; 128 + signal, as shells say it, if a signal ended it. */
-  readonly code: number;
-  /** Whether the code is 0. */
-  readonly success: boolean;
-  /** The number of the signal that ended it. */
-  readonly signal: number | undefined;
-}
-
-/** What a program wrote, and how it ended. */
-export class ExecOutput {
-  readonly status: ExitStatus;
-  readonly #stdout: Bytes;
-  readonly #stderr: Bytes;
-
-  /** Made by `exec()`. */
-  constructor(status: ExitStatus, stdout: Bytes, stderr: Bytes) {
-    this.status = status;
-    this.#stdout = stdout;
-    this.#stderr = stderr;
-  }
-
-  get code(): number {
-    return this.status.code;
-  }
-
-  get success(): boolean {
-    return this.status.success;
-  }
-
-  /** Standard output as UTF-8; what is not becomes U+FFFD. */
-  stdout(): string {
-    return decodeUtf8(this.#stdout);
-  }
-
-  stderr(): string {
-    return decodeUtf8(this.#stderr);
-  }
-
-  stdoutBytes(): Bytes {
-    return this.#stdout;
-  }
-
-  stderrBytes(): Bytes {
-    return this.#stderr;
-  }
-}
-
-/** What {@linkcode ExecHandle} yields, in order of arrival. `exited` comes last, after all that the process wrote. */
-export type ExecEvent =
-  | { readonly kind: "started"; readonly pid: number }
-  | { readonly kind: "stdout"; readonly data: Bytes }
-  | { readonly kind: "stderr"; readonly data: Bytes }
-  | { readonly kind: "exited"; readonly code: number; readonly signal: number | undefined };
-
-/** The standard input of a program, as the known SDK has it. `ExecHandle.stdin` is the Web Stream of the same pipe. */
-export class ExecSink {
-  readonly #session: ExecSession;
-
-  constructor(session: ExecSession) {
-    this.#session = session;
-  }
-
-  /** Resolves when the guest has room for more; what a program does not read any more is dropped. */
-  async write(data: Uint8Array | string): Promise<void> {
-    await this.#session.stdin.write(typeof data === "string" ? encodeUtf8(data) : data);
-  }
-
-  /** Ends the input. On a pseudo-terminal it sends ^D. */
-  async close(): Promise<void> {
-    await this.#session.stdin.end();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-}
-
 /**
- * A running program. Read it as events (`for await`), as streams ({@linkcode stdout}, {@linkcode stderr}), or at the end
- * ({@linkcode collect}); what is not read waits in the guest, as in a full pipe.
+ * A running program. Read it as events (`for await`), as streams ({@linkcode stdout}, {@linkcode stderr}), or all at once
+ * ({@linkcode collect}). Output that is not read waits in the guest, as in a full pipe. Leaving the loop early, or
+ * `await using`, kills the program unless it was started `detached`.
  *
  * @example
  * ```ts
@@ -113,20 +37,22 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   readonly #session: ExecSession;
   readonly #request: ExecRequest;
   readonly #limit: CallLimit;
+  /** The end of the run, whichever comes first: the process exits, the connection fails, or this handle stops it. */
+  readonly #end = Promise.withResolvers<ExecExit>();
+  /** Why this handle stopped the program, if it did: every reader gets this error. */
+  #stopped: Error | undefined;
   #stdout: ReadableStream<Bytes> | undefined;
   #stderr: ReadableStream<Bytes> | undefined;
   #stdin: WritableStream<Uint8Array> | undefined;
-  #sinkIsTaken = false;
-  /** Rejects with the reason why this handle, not the program, put an end to it. */
-  readonly #failed = Promise.withResolvers<never>();
-  #ending: Error | undefined;
   #events: AsyncGenerator<ExecEvent, void, void> | undefined;
+  #sinkIsTaken = false;
 
   /**
-   * Starts a program. Its time limit and its signal count from here: a host or guest that hangs answers nothing.
+   * Starts a program. Its time limit and its signal count from this call, since a host or guest that hangs answers nothing.
    *
-   * @throws {ExecFailedError} if the program cannot be started.
-   * @throws {ExecTimeoutError | AbortedError} if the limit is reached first; one that is started later is killed at once.
+   * @throws {ExecFailedError} `execFailed`, if the program cannot be started.
+   * @throws {ExecTimeoutError} `execTimeout`, if the time limit is reached first.
+   * @throws {AbortedError} `aborted`, if the signal fires first. A program that starts later is killed at once.
    */
   static async start(sandbox: Connector, request: ExecRequest): Promise<ExecHandle> {
     const limit = limitOf(request);
@@ -148,62 +74,67 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#request = request;
     this.#limit = limit;
     this.pid = pid;
-    this.#failed.promise.catch(() => {}); // seen by whoever reads this handle
-    limit.onReached((error) => this.#endWith(error));
-    session.finished.then(() => this.#release());
-    session.exited.then(() => this.#release()).catch(() => {});
+    const lift = () => this.#limit[Symbol.dispose]();
+    this.#end.promise.then(lift, lift);
+    session.exited.then(this.#end.resolve, this.#end.reject);
+    limit.onReached((error) => this.#stop(error));
     if (request.input !== undefined) this.#feed(request.input);
   }
 
-  /** What `LogEntry.sessionId` says of everything that this program writes. */
+  /** The `sessionId` of the log entries that hold this program's output. */
   get sessionId(): number {
     return this.#session.logSessionId;
   }
 
-  /** Standard output as a stream, or all output of a pseudo-terminal. */
+  /**
+   * Standard output as a stream that reads nothing ahead; all output, if the program has a terminal. Errors with
+   * `execTimeout`, `aborted` or `agentDisconnected` if the run ends so. Read either the streams or the events.
+   */
   get stdout(): ReadableStream<Bytes> {
     this.#stdout ??= this.#stream(this.#session.outputs.get("output") ?? this.#session.outputs.get("stdout"));
     return this.#stdout;
   }
 
-  /** Standard error as a stream; empty on a pseudo-terminal. */
+  /** Standard error as a stream, like {@linkcode stdout}. Empty if the program has a terminal. */
   get stderr(): ReadableStream<Bytes> {
     this.#stderr ??= this.#stream(this.#session.outputs.get("stderr"));
     return this.#stderr;
   }
 
-  /** Standard input as a stream. It errors with EPIPE once the program reads no more. */
+  /**
+   * Standard input as a stream with back-pressure. Closing it ends the input. Needs `stdin: "pipe"`, the default of
+   * `execStream()`. Errors with `IoError` (`io`, errno `EPIPE`) when the program reads no more.
+   */
   get stdin(): WritableStream<Uint8Array> {
-    const input = this.#session.stdin;
-    this.#stdin ??= new WritableStream<Uint8Array>({
-      async write(chunk) {
-        if (!(await input.write(chunk)))
-          throw new Error("EPIPE: the program does not read its standard input any more");
-      },
-      close: () => input.end(),
-      abort: () => input.end(),
-    });
+    this.#stdin ??= inputStream(this.#session, this.#command);
     return this.#stdin;
   }
 
-  /** The input as a sink, once; `null` from the second call on. */
+  /** The input as a sink. Returns `null` from the second call on, and if the program was started without a pipe. */
   async takeStdin(): Promise<ExecSink | null> {
     if (this.#sinkIsTaken || !this.#request.start.stdin) return null;
     this.#sinkIsTaken = true;
     return new ExecSink(this.#session);
   }
 
-  /** Resolves when the process has exited, whatever becomes of its output. */
+  /**
+   * Resolves when the process has exited, even if its output has not been read or its children still run.
+   *
+   * @throws {ExecTimeoutError} `execTimeout`, if it was killed by its time limit.
+   * @throws {AbortedError} `aborted`, if it was killed by its signal.
+   * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
+   */
   async wait(): Promise<ExitStatus> {
-    return statusOf(await Promise.race([this.#failed.promise, this.#session.exited]));
+    return statusOf(await this.#end.promise);
   }
 
   /**
-   * Reads everything and resolves when the process has exited.
+   * Reads all output, and resolves when the process has exited.
    *
-   * @throws {ExecTimeoutError} with what was read until then.
-   * @throws {ExecOutputLimitError} if it is more than `outputBytesMax`.
-   * @throws {AgentDisconnectedError} if the sandbox ends first.
+   * @throws {ExecTimeoutError} `execTimeout`, with the output read until then in its fields.
+   * @throws {ExecOutputLimitError} `execOutputLimit`, if there is more output than `outputBytesMax`; kills the program.
+   * @throws {AbortedError} `aborted`, if it was killed by its signal.
+   * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
    */
   async collect(): Promise<ExecOutput> {
     const parts: Record<"stdout" | "stderr", Bytes[]> = { stdout: [], stderr: [] };
@@ -213,7 +144,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
         if (event.kind === "stdout" || event.kind === "stderr") {
           size += event.data.length;
           if (size > this.#request.outputBytesMax) {
-            this.#endWith(new ExecOutputLimitError(this.#command, this.#request.outputBytesMax));
+            this.#stop(new ExecOutputLimitError(this.#command, this.#request.outputBytesMax));
           }
           parts[event.kind].push(event.data);
         } else if (event.kind === "exited") {
@@ -233,43 +164,44 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     }
   }
 
-  /** Sends a signal to the whole process group. */
+  /** Sends a signal, by its number, to the whole process group. Does nothing once the process has exited. */
   async signal(signal: number): Promise<void> {
     this.#session.signal(signal);
   }
 
-  /** Kills the whole process group. */
+  /** Kills the whole process group. Does nothing once the process has exited. */
   async kill(): Promise<void> {
     this.#session.signal(SIGKILL);
   }
 
-  /** Sets the size of the pseudo-terminal. */
+  /** Sets the size of the terminal, in characters. Does nothing if the program has no terminal. */
   async resize(rows: number, columns: number): Promise<void> {
     this.#session.resize(rows, columns);
   }
 
-  /** The next event; `null` after the last. */
+  /** Waits for the next event; `null` after the last. Throws what {@linkcode wait} throws. */
   async recv(): Promise<ExecEvent | null> {
     this.#events ??= this.#eventsInOrder();
     const { value, done } = await this.#events.next();
     return done === true ? null : value;
   }
 
+  /** Yields the events in order of arrival, once. Leaving the loop kills the program unless it is detached. */
   [Symbol.asyncIterator](): AsyncIterator<ExecEvent> {
     this.#events ??= this.#eventsInOrder();
     return this.#events;
   }
 
   /**
-   * Kills the program if it still runs, and waits until it is gone: not for others that it left behind with its pipes. One
-   * that was started detached goes on.
+   * Kills the program if it still runs, and waits until it has exited, but not for children that hold its pipes. Leaves a
+   * detached program running.
    *
-   * @throws {TimeoutError} if the sandbox does not say so in 10 s.
+   * @throws {TimeoutError} `timeout`, if the program has not exited within 10 s.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session.close();
     if (this.#request.start.detached === true) return;
-    const gone = Promise.race([this.#session.exited.catch(() => {}), this.#session.finished]);
+    const gone = this.#session.exited.catch(() => {}); // it also rejects when there is nothing left to wait for
     if (!(await settlesWithin(gone, GONE_TIMEOUT_MS)))
       throw new TimeoutError(`waiting for ${this.#command} to exit after a kill`, GONE_TIMEOUT_MS);
   }
@@ -277,59 +209,45 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
     try {
       yield { kind: "started", pid: this.pid };
-      const settled = this.#session.settled.then(
-        (exit) => ({ exit, arrivals: this.#session.arrivals }),
-        () => undefined,
-      );
-      let end: Awaited<typeof settled>;
-      let isOver = false;
-      settled.then((value) => {
-        end = value;
-        isOver = true;
-      });
-      const channels = [...this.#session.outputs.values()];
       for (;;) {
-        const changed = Promise.race([
-          settled,
-          ...channels.filter((c) => !c.isFinished).map((c) => c.changed),
-        ]);
-        const first = oldest(channels);
-        if (this.#ending !== undefined) throw this.#ending;
-        if (first !== undefined && (end === undefined || first.number < end.arrivals)) {
-          const data = first.channel.take();
-          if (data !== undefined) yield { kind: first.channel.name === "stderr" ? "stderr" : "stdout", data };
-        } else if (isOver) {
-          const { code, signal } = end === undefined ? await this.#session.settled : end.exit;
-          yield { kind: "exited", code, signal };
-          return;
-        } else {
-          await changed;
-        }
+        const { changed } = this.#session; // before looking, so that no change is missed
+        const event = this.#nextEvent();
+        if (event === undefined) await changed;
+        else yield event;
+        if (event?.kind === "exited") return;
       }
     } finally {
       this.#session.close();
     }
   }
 
+  /** The event that is due now; `undefined` if there is none yet. Throws what ended the run, if something did. */
+  #nextEvent(): ExecEvent | undefined {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const { ending, outputs } = this.#session;
+    const first = oldest([...outputs.values()]);
+    // Chunks behind those that the process wrote are its children's: `exited` does not wait for them.
+    const isDue = first !== undefined && (ending?.kind !== "settled" || first.number < ending.arrivals);
+    const data = isDue ? first.channel.take() : undefined;
+    if (isDue && data !== undefined)
+      return { kind: first.channel.name === "stderr" ? "stderr" : "stdout", data };
+    if (ending?.kind === "cutOff") throw ending.error;
+    return ending === undefined ? undefined : { kind: "exited", ...ending.exit };
+  }
+
   #stream(channel: { toReadableStream(): ReadableStream<Bytes> } | undefined): ReadableStream<Bytes> {
     return channel?.toReadableStream() ?? new ReadableStream({ start: (controller) => controller.close() });
   }
 
-  async #feed(input: Uint8Array): Promise<void> {
-    await this.#session.stdin.write(input);
-    await this.#session.stdin.end();
+  #feed(input: ExecInput): void {
+    feed(this.#session, input).catch((error) => this.#stop(error));
   }
 
-  /** Ends the program for a reason that every reader of this handle is to see. */
-  #endWith(error: Error): void {
-    this.#ending ??= error;
-    this.#failed.reject(this.#ending);
-    killSession(this.#session, this.#request, this.#ending);
-    this.#release();
-  }
-
-  #release(): void {
-    this.#limit[Symbol.dispose]();
+  /** Ends the program for a reason that every reader of this handle gets. The first reason counts. */
+  #stop(error: Error): void {
+    this.#stopped ??= error;
+    this.#end.reject(this.#stopped);
+    killSession(this.#session, this.#request, this.#stopped);
   }
 
   get #command(): string {
@@ -348,9 +266,9 @@ function limitOf({ start, timeoutMs, signal }: ExecRequest): CallLimit {
   });
 }
 
-/** Ends a program, or the start of one, for a reason that every reader is to see. */
+/** Ends a program, or the start of one, for a reason that every reader gets. */
 function killSession(session: ExecSession, { start }: ExecRequest, error: Error): void {
-  if (start.detached === true) session.signal(SIGKILL); // which closing does to the others
+  if (start.detached === true) session.signal(SIGKILL); // closing kills only the others
   session.close(error);
 }
 
@@ -369,8 +287,4 @@ function oldest<C extends { readonly oldest: number | undefined }>(
     if (number !== undefined && (best === undefined || number < best.number)) best = { channel, number };
   }
   return best;
-}
-
-function statusOf({ code, signal }: ExecExit): ExitStatus {
-  return { code, success: code === 0, signal };
 }

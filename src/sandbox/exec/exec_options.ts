@@ -1,5 +1,5 @@
 /**
- * How one program is run: options, what an image and a sandbox add to them, and the builder of the known SDK.
+ * How one program is run: its options, the defaults that image and sandbox add, and the builder of the known SDK.
  *
  * @module
  */
@@ -11,14 +11,34 @@ import { checkConfig } from "../../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { type RlimitOptions, rlimitsSchema, type SandboxConfig } from "../../options/sandbox_options.ts";
 import { NoDefaultCommandError } from "../errors.ts";
+import type { ExecInput } from "./exec_input.ts";
 
-/** What a program reads: nothing at all, what is written to `ExecHandle.stdin`, or these bytes. */
-export type StdinMode = "null" | "pipe" | { readonly bytes: Uint8Array };
+/**
+ * What a program reads from its standard input: nothing (`"null"`), what is written to `ExecHandle.stdin` (`"pipe"`), or
+ * these bytes and then the end. A stream is read as fast as the program reads, and cancelled when the program ends.
+ */
+export type StdinMode =
+  | "null"
+  | "pipe"
+  | { readonly bytes: Uint8Array }
+  | Uint8Array
+  | ReadableStream<Uint8Array>;
 
-/** Values for {@linkcode ExecOptions.stdin}, as the known SDK names them. */
+/**
+ * Values for {@linkcode ExecOptions.stdin}, with the names of the known SDK.
+ *
+ * @example
+ * ```ts
+ * const sorted = await sandbox.exec("sort", [], { stdin: Stdin.bytes("b\na\n") });
+ * console.log(sorted.stdout()); // a, b
+ * ```
+ */
 export const Stdin: {
+  /** No input: the program reads from `/dev/null`. */
   null(): StdinMode;
+  /** A pipe, written by `ExecHandle.stdin` or `takeStdin()`. */
   pipe(): StdinMode;
+  /** This text (as UTF-8) or these bytes, and then the end of input. */
   bytes(data: Uint8Array | string): StdinMode;
 } = {
   null: () => "null",
@@ -26,39 +46,46 @@ export const Stdin: {
   bytes: (data) => ({ bytes: typeof data === "string" ? encodeUtf8(data) : data }),
 };
 
-/** Options of one run; each has its default from the sandbox, and that from the image. */
+/** Options of one program. */
 export interface ExecOptions {
-  /** Variables over those of the sandbox and the image. */
+  /** Environment variables, added to those of the sandbox and the image; the same name replaces. */
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Working directory, absolute. @default the sandbox's, else the image's, else `/` */
+  /** Working directory, an absolute path. @default the sandbox's, else the image's, else `/` */
   readonly cwd?: string | undefined;
-  /** `name`, `uid`, `name:group` or `uid:gid`. @default the sandbox's, else the image's, else root */
+  /** User to run as: `name`, `uid`, `name:group` or `uid:gid`. @default the sandbox's, else the image's, else root */
   readonly user?: string | undefined;
-  /** @default {"null"} for `exec`, {"pipe"} for `execStream` */
+  /** Standard input: see {@linkcode StdinMode}. @default `"null"` for `exec()`, `"pipe"` for `execStream()` */
   readonly stdin?: StdinMode | undefined;
-  /** Runs on a pseudo-terminal: output arrives merged, as stdout. @default {false} */
+  /**
+   * Runs the program on a pseudo-terminal, of 24 rows and 80 columns unless said otherwise (each 1 to 65535). All output
+   * then arrives as stdout. @default {false}
+   */
   readonly tty?: boolean | { readonly rows: number; readonly columns: number } | undefined;
   /**
-   * Kills the process group and rejects with `ExecTimeoutError` so many milliseconds after the call, whether the program
-   * has started by then or not. @default none
+   * Milliseconds from the call, 1 to 2147483647. Then the process group is killed, and the call rejects with
+   * `ExecTimeoutError` (`execTimeout`), even if the program has not started yet. @default no limit
    */
   readonly timeoutMs?: number | undefined;
+  /** Resource limits by name (`nofile`, `cpu`, `as` …), over those of the sandbox. `hard` defaults to `soft`. */
   readonly rlimits?: Readonly<Record<string, RlimitOptions>> | undefined;
-  /** Most bytes that `exec` collects of stdout and stderr together. @default {67_108_864} */
+  /**
+   * How many bytes of stdout and stderr together are collected, before the program is killed and the call rejects with
+   * `ExecOutputLimitError` (`execOutputLimit`). Streams and events have no limit. @default {67_108_864}
+   */
   readonly outputBytesMax?: number | undefined;
   /**
-   * Whether the program goes on when nobody holds its handle any more, this process included; what it writes then is in
-   * the log alone. It cannot have a `timeoutMs`. @default {false}
+   * Keeps the program running when its handle is disposed of, and when this process ends. Its output is then only in the
+   * log. Cannot be combined with `timeoutMs`. @default {false}
    */
   readonly detached?: boolean | undefined;
-  /** Aborting kills the process group, and ends the wait for its start. */
+  /** Kills the process group when it fires, and rejects the call with `AbortedError` (`aborted`). */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A run as it is sent, and how the client handles it. */
+/** A program as it is sent to the guest, and how the client handles it. */
 export interface ExecRequest {
   readonly start: ExecStart;
-  readonly input: Uint8Array | undefined;
+  readonly input: ExecInput | undefined;
   readonly timeoutMs: number | undefined;
   readonly outputBytesMax: number;
   readonly signal: AbortSignal | undefined;
@@ -67,13 +94,15 @@ export interface ExecRequest {
 export const OUTPUT_BYTES_MAX: number = 64 * MiB;
 const DEFAULT_TERMINAL = { rows: 24, columns: 80 };
 
+const STDIN_RULE =
+  'must be "null", "pipe", a Uint8Array or a ReadableStream of them; for text, Stdin.bytes(text)';
 const count = z.int().min(1).max(65_535);
 const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const schema = z.strictObject({
   env: z.record(z.string().regex(/^[^=\0]+$/, "must be a variable's name"), noNul).optional(),
   cwd: noNul.startsWith("/", "must be an absolute path").optional(),
   user: noNul.min(1).optional(),
-  stdin: z.union([z.enum(["null", "pipe"]), z.strictObject({ bytes: z.instanceof(Uint8Array) })]).optional(),
+  stdin: z.custom<StdinMode>(isStdinMode, STDIN_RULE).optional(),
   tty: z.union([z.boolean(), z.strictObject({ rows: count, columns: count })]).optional(),
   timeoutMs: z.number().min(1).max(TIMER_MS_MAX).optional(),
   rlimits: rlimitsSchema.optional(),
@@ -81,6 +110,17 @@ const schema = z.strictObject({
   detached: z.boolean().default(false),
   signal: z.instanceof(AbortSignal).optional(),
 });
+
+/** By hand: a schema of objects would look at each of a million bytes as at a field. */
+function isStdinMode(value: unknown): boolean {
+  if (value === "null" || value === "pipe" || isInput(value)) return true;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  return "bytes" in value && value.bytes instanceof Uint8Array && Object.keys(value).length === 1;
+}
+
+function isInput(value: unknown): value is ExecInput {
+  return value instanceof Uint8Array || value instanceof ReadableStream;
+}
 
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function resolveExec(
@@ -92,17 +132,17 @@ export function resolveExec(
 ): ExecRequest {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const checked = checkConfig(schema, given, "options");
-  // A text is an iterable, too: its letters would be the arguments.
+  // A string is iterable, too: its letters would be the arguments.
   const argv = [command, ...(typeof args === "string" ? [] : args)];
   const issues = [...checked.issues];
   if (typeof command !== "string" || command === "")
-    issues.push({ field: "command", problem: "must be the name or path of a program" });
+    issues.push({ field: "command", problem: "must be a program's name or path" });
   if (typeof args === "string" || argv.slice(1).some((word) => typeof word !== "string"))
     issues.push({ field: "args", problem: "must be an array of strings" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });
   if (checked.data?.detached && checked.data.timeoutMs !== undefined)
-    issues.push({ field: "timeoutMs", problem: "cannot be set for a program that is detached" });
+    issues.push({ field: "timeoutMs", problem: "cannot be combined with detached" });
   if (checked.data === undefined || issues.length > 0) throw new InvalidConfigError(issues);
   const { env, cwd, user, tty, rlimits, detached, stdin = defaultStdin, timeoutMs } = checked.data;
   return {
@@ -116,17 +156,22 @@ export function resolveExec(
       stdin: stdin !== "null",
       detached,
     },
-    input: typeof stdin === "object" ? stdin.bytes : undefined,
+    input: inputOf(stdin),
     timeoutMs,
     outputBytesMax: checked.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
     signal: checked.data.signal,
   };
 }
 
-/** The command that the image and the sandbox say is the main one: ENTRYPOINT followed by CMD. */
+function inputOf(stdin: StdinMode): ExecInput | undefined {
+  if (typeof stdin === "string") return undefined;
+  return isInput(stdin) ? stdin : stdin.bytes;
+}
+
+/** The main command of the sandbox and its image: ENTRYPOINT followed by CMD. @throws {NoDefaultCommandError} */
 export function defaultCommand(config: SandboxConfig): readonly [string, ...string[]] {
   const entrypoint = config.entrypoint ?? config.imageConfig.entrypoint ?? [];
-  // As with containers: another ENTRYPOINT makes the image's CMD meaningless.
+  // As with containers: CMD are arguments of the image's own ENTRYPOINT, and mean nothing to another.
   const cmd = config.cmd ?? (config.entrypoint === undefined ? config.imageConfig.cmd : undefined) ?? [];
   const [program, ...args] = [...entrypoint, ...cmd];
   if (program === undefined) throw new NoDefaultCommandError(config.name);
@@ -144,7 +189,7 @@ function mergeEnv(config: SandboxConfig, env: Readonly<Record<string, string>>):
   return [...merged].map(([name, value]) => `${name}=${value}`);
 }
 
-/** Each limit once: a second one of the same name may not be set any more under the first. */
+/** Each limit once, since a second of the same name could not be raised above the first. */
 function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSchema>): string[] {
   const merged = new Map(config.rlimits.map((entry) => [entry.slice(0, entry.indexOf("=")), entry]));
   for (const [name, { soft, hard = soft }] of Object.entries(rlimits))
@@ -152,71 +197,91 @@ function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSch
   return [...merged.values()];
 }
 
-/** The fluent form of {@linkcode ExecOptions}, for `execWith` and `execStreamWith`. */
+/**
+ * Arguments and {@linkcode ExecOptions} in fluent form, for `execWith()` and `execStreamWith()`.
+ *
+ * @example
+ * ```ts
+ * const output = await sandbox.execWith("make", (exec) => exec.arg("test").cwd("/src").env("CI", "1").timeout(60_000));
+ * ```
+ */
 export class ExecOptionsBuilder {
   readonly #args: string[] = [];
   #options: ExecOptions = {};
 
+  /** Adds one argument. */
   arg(arg: string): this {
     this.#args.push(arg);
     return this;
   }
 
+  /** Adds arguments. */
   args(args: Iterable<string>): this {
     this.#args.push(...args);
     return this;
   }
 
+  /** Sets the working directory, an absolute path. */
   cwd(cwd: string): this {
     return this.#set({ cwd });
   }
 
+  /** Sets the user: `name`, `uid`, `name:group` or `uid:gid`. */
   user(user: string): this {
     return this.#set({ user });
   }
 
+  /** Adds an environment variable. */
   env(name: string, value: string): this {
     return this.envs({ [name]: value });
   }
 
+  /** Adds environment variables. */
   envs(env: Readonly<Record<string, string>>): this {
     return this.#set({ env: { ...this.#options.env, ...env } });
   }
 
-  /** In milliseconds. */
+  /** Sets the time limit, in milliseconds. */
   timeout(timeoutMs: number): this {
     return this.#set({ timeoutMs });
   }
 
+  /** Gives the program no input. */
   stdinNull(): this {
     return this.#set({ stdin: "null" });
   }
 
+  /** Gives the program a pipe as its input: see `ExecHandle.stdin`. */
   stdinPipe(): this {
     return this.#set({ stdin: "pipe" });
   }
 
+  /** Gives the program this text (as UTF-8) or these bytes as its input. */
   stdinBytes(data: Uint8Array | string): this {
     return this.#set({ stdin: Stdin.bytes(data) });
   }
 
+  /** Runs the program on a pseudo-terminal. */
   tty(tty = true): this {
     return this.#set({ tty });
   }
 
+  /** Sets the soft and the hard limit of a resource, e.g. `rlimit("nofile", 1024)`. */
   rlimit(resource: string, limit: number): this {
     return this.rlimitRange(resource, limit, limit);
   }
 
+  /** Sets the soft and the hard limit of a resource apart. */
   rlimitRange(resource: string, soft: number, hard: number): this {
     return this.#set({ rlimits: { ...this.#options.rlimits, [resource]: { soft, hard } } });
   }
 
+  /** Sets the signal that kills the program. */
   signal(signal: AbortSignal): this {
     return this.#set({ signal });
   }
 
-  /** What was collected. */
+  /** Returns the arguments and options set so far. */
   build(): { readonly args: readonly string[]; readonly options: ExecOptions } {
     return { args: this.#args, options: this.#options };
   }

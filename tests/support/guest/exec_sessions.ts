@@ -4,10 +4,10 @@
  * @module
  */
 import type { OutputChannel } from "../../../src/agent/channels.ts";
+import type { Connector } from "../../../src/agent/client.ts";
 import type { ExecSession, ExecStart } from "../../../src/agent/exec_session.ts";
 import { ExecHandle } from "../../../src/sandbox/exec/exec_handle.ts";
 import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec/exec_options.ts";
-import type { FakeHost } from "../host/in_process_host.ts";
 
 /** Where a program that has no terminal writes. */
 export function stdoutOf(session: ExecSession): OutputChannel {
@@ -44,7 +44,7 @@ export function request(start: ExecStart, more: Partial<ExecRequest> = {}): Exec
 
 /** Runs a program over a connection of its own. */
 export async function run(
-  host: FakeHost,
+  host: Connector,
   start: ExecStart,
   more: Partial<ExecRequest> = {},
 ): Promise<ExecHandle> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AgentClient } from "../../../../src/agent/client.ts";
-import { type ExecEvent, ExecHandle } from "../../../../src/sandbox/exec/exec_handle.ts";
+import { ExecHandle } from "../../../../src/sandbox/exec/exec_handle.ts";
+import type { ExecEvent } from "../../../../src/sandbox/exec/exec_output.ts";
 import { request, run } from "../../../support/guest/exec_sessions.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { test } from "../../../support/harness.ts";

@@ -81,6 +81,9 @@ test("resolveExec() turns stdin and tty into what is sent", () => {
   assert.deepEqual(parts({ stdin: Stdin.pipe(), tty: false }), { ...none, stdin: true });
   const bytes = new TextEncoder().encode("é");
   assert.deepEqual(parts({ stdin: Stdin.bytes("é") }), { ...none, stdin: true, input: bytes });
+  assert.deepEqual(parts({ stdin: bytes }), { ...none, stdin: true, input: bytes });
+  const stream = new ReadableStream<Uint8Array>();
+  assert.deepEqual(parts({ stdin: stream }), { ...none, stdin: true, input: stream });
   assert.deepEqual(parts({ tty: true }).terminal, { rows: 24, columns: 80 });
   assert.deepEqual(parts({ tty: { rows: 1, columns: 65_535 } }).terminal, { rows: 1, columns: 65_535 });
 });
@@ -101,7 +104,7 @@ test("resolveExec() refuses every option that cannot be, by its name", () => {
     env: [{ "": "v" }, { "a=b": "v" }, { a: "\0" }, { a: 1 }, null, "A=b"],
     cwd: ["", "relative", "/a\0", 5],
     user: ["", "a\0", 5],
-    stdin: ["none", { bytes: "text" }, {}, 5],
+    stdin: ["none", "some text", { bytes: "text" }, { bytes: new Uint8Array(1), more: 1 }, {}, 5, null],
     tty: [{ rows: 0, columns: 1 }, { rows: 1, columns: 65_536 }, { rows: 1 }, "yes"],
     timeoutMs: [0, -1, Number.NaN, 2 ** 31, "5"],
     rlimits: [
@@ -124,6 +127,15 @@ test("resolveExec() refuses every option that cannot be, by its name", () => {
     }
   }
   assert.ok(wrongFields(() => resolve({ timeout: 5 })).length > 0);
+});
+
+test("resolveExec() refuses a hundred million numbers as stdin without looking at each", () => {
+  const numbers = new Float32Array(100_000_000);
+  for (const stdin of [numbers, { bytes: numbers }, { numbers }])
+    assert.deepEqual(
+      wrongFields(() => resolve({ stdin })),
+      ["stdin"],
+    );
 });
 
 test("resolveExec() takes detached, and no time limit beside it", () => {

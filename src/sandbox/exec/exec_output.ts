@@ -1,0 +1,86 @@
+/**
+ * What a program wrote and how it ended, as events and as a collected result.
+ *
+ * @module
+ */
+import type { ExecExit } from "../../agent/exec_session.ts";
+import { type Bytes, decodeUtf8 } from "../../base/bytes.ts";
+
+/** How a program ended. */
+export interface ExitStatus {
+  /** The exit code; 128 plus the signal's number, as in shells, if a signal ended the program. */
+  readonly code: number;
+  /** Whether the code is 0. */
+  readonly success: boolean;
+  /** The number of the signal that ended the program, e.g. 9 for SIGKILL; `undefined` if it exited. */
+  readonly signal: number | undefined;
+}
+
+/**
+ * The collected result of `exec()`: everything the program wrote, and its exit status.
+ *
+ * @example
+ * ```ts
+ * const output = await sandbox.exec("ls", ["/etc"]);
+ * if (output.success) console.log(output.stdout());
+ * else console.error(`exit code ${output.code}: ${output.stderr()}`);
+ * ```
+ */
+export class ExecOutput {
+  /** How the program ended. */
+  readonly status: ExitStatus;
+  readonly #stdout: Bytes;
+  readonly #stderr: Bytes;
+
+  /** Made by `exec()`. */
+  constructor(status: ExitStatus, stdout: Bytes, stderr: Bytes) {
+    this.status = status;
+    this.#stdout = stdout;
+    this.#stderr = stderr;
+  }
+
+  /** The exit code; 128 plus the signal's number if a signal ended the program. Same as `status.code`. */
+  get code(): number {
+    return this.status.code;
+  }
+
+  /** Whether the exit code is 0. Same as `status.success`. */
+  get success(): boolean {
+    return this.status.success;
+  }
+
+  /** Standard output decoded as UTF-8; invalid bytes become U+FFFD. All output, if the program had a terminal. */
+  stdout(): string {
+    return decodeUtf8(this.#stdout);
+  }
+
+  /** Standard error decoded as UTF-8; invalid bytes become U+FFFD. Empty if the program had a terminal. */
+  stderr(): string {
+    return decodeUtf8(this.#stderr);
+  }
+
+  /** Standard output as the bytes that were written. */
+  stdoutBytes(): Bytes {
+    return this.#stdout;
+  }
+
+  /** Standard error as the bytes that were written. */
+  stderrBytes(): Bytes {
+    return this.#stderr;
+  }
+}
+
+/**
+ * One event of a running program, in order of arrival: `started` first, then chunks of output, and `exited` last, after
+ * everything that the process itself wrote.
+ */
+export type ExecEvent =
+  | { readonly kind: "started"; readonly pid: number }
+  | { readonly kind: "stdout"; readonly data: Bytes }
+  | { readonly kind: "stderr"; readonly data: Bytes }
+  | { readonly kind: "exited"; readonly code: number; readonly signal: number | undefined };
+
+/** The public form of how a session ended. */
+export function statusOf({ code, signal }: ExecExit): ExitStatus {
+  return { code, success: code === 0, signal };
+}

@@ -1,0 +1,135 @@
+/**
+ * Does one small thing very often, and prints by how many bytes the heap has grown: a program of its own, as garbage has to
+ * be collected before it is measured. Its argument names the thing.
+ *
+ * @module
+ */
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { AgentClient } from "../../src/agent/client.ts";
+import { decodeMessage, encodeMessage } from "../../src/agent/codec.ts";
+import { FrameDecoder } from "../../src/agent/frame.ts";
+import { type Message, type MessageFields, PROTOCOL_VERSION } from "../../src/agent/protocol.ts";
+import { abortable } from "../../src/image/byte_stream.ts";
+import { connectUnix } from "../../src/platform/unix_socket.ts";
+import { AgentLink } from "../../src/vmm/host/agent_link.ts";
+import { run } from "./guest/exec_sessions.ts";
+import { temporaryDirectory } from "./harness.ts";
+import { execStart } from "./host/in_process_host.ts";
+import { MemoryConnection } from "./memory_connection.ts";
+
+type Step = () => Promise<unknown>;
+
+const WARM_UP_TURNS = 5_000;
+const TURNS = 100_000;
+
+const WELCOME: MessageFields<"welcome"> = {
+  version: PROTOCOL_VERSION,
+  features: 0,
+  firstStream: 1,
+  lastStream: 1_000_000,
+  bootNumber: 1,
+  sandboxId: "growth",
+};
+
+/** Each returns what is done in one turn. What it waits on outlives all turns. */
+const THINGS: Readonly<Record<string, () => Promise<Step>>> = {
+  async exec() {
+    const { client, host } = await connect((message, send) => {
+      if (message.name === "execStart") send(encodeMessage("execStarted", message.stream, { pid: 1 }));
+    });
+    const handle = await run({ connect: async () => client }, execStart(["yes"]));
+    await handle.recv();
+    const chunk = encodeMessage("stdout", 1, { data: Uint8Array.of(10) });
+    return async () => {
+      host.send(chunk);
+      await handle.recv();
+    };
+  },
+
+  async ping() {
+    const { client } = await connect((message, send) => {
+      if (message.name === "ping") send(encodeMessage("pong", 0, { token: message.fields.token }));
+    });
+    return () => client.ping();
+  },
+
+  async pause() {
+    const [near, guest] = MemoryConnection.pair();
+    answer(guest, (message, send) => {
+      if (message.name === "pause")
+        send(encodeMessage("paused", 0, { token: message.fields.token, on: 1, errno: 0 }));
+    });
+    const link = new AgentLink(near);
+    return () => link.pause(true);
+  },
+
+  async abortable() {
+    async function* chunks(): AsyncGenerator<number> {
+      for (let number = 0; ; number++) yield number;
+    }
+    const source = abortable(chunks(), "reading", new AbortController().signal);
+    return () => source.next();
+  },
+
+  async drained() {
+    const directory = temporaryDirectory();
+    const path = join(directory.path, "sock");
+    const server = createServer((socket) => socket.resume());
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const connection = await connectUnix(path);
+    const chunk = new Uint8Array(256 * 1024);
+    return async () => {
+      connection.send(chunk);
+      await connection.drained();
+    };
+  },
+};
+
+/** Answers what arrives at one end of a connection. */
+function answer(
+  connection: MemoryConnection,
+  respond: (message: Message, send: (frame: Uint8Array) => void) => void,
+): void {
+  const decoder = new FrameDecoder();
+  connection.onData((chunk) => {
+    for (const frame of decoder.feed(chunk)) {
+      const message = decodeMessage(frame);
+      if (message !== undefined) respond(message, (reply) => connection.send(reply));
+    }
+  });
+}
+
+async function connect(
+  respond: Parameters<typeof answer>[1],
+): Promise<{ readonly client: AgentClient; readonly host: MemoryConnection }> {
+  const [near, host] = MemoryConnection.pair();
+  host.send(encodeMessage("welcome", 0, WELCOME));
+  answer(host, respond);
+  return { client: await AgentClient.over(near), host };
+}
+
+/** What is left after collecting garbage. */
+function aliveBytes(): number {
+  const runtime = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
+  runtime.Bun?.gc(true);
+  runtime.gc?.();
+  return process.memoryUsage().heapUsed;
+}
+
+async function repeat(step: Step, turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) {
+    await step();
+    if (turn % 1_000 === 0) await new Promise((resolve) => setTimeout(resolve)); // timers and sockets have their turn
+  }
+}
+
+const thing = THINGS[process.argv[2] ?? ""];
+if (thing === undefined) throw new Error(`one of ${Object.keys(THINGS).join(", ")}`);
+const turns = Number(process.argv[3] ?? TURNS);
+const step = await thing();
+await repeat(step, WARM_UP_TURNS);
+const before = aliveBytes();
+await repeat(step, turns);
+console.log(JSON.stringify({ grownBytes: aliveBytes() - before, turns }));
+process.exit(0);
