@@ -30,8 +30,15 @@ class NodeConnection implements UnixConnection {
 
   drained(): Promise<void> {
     if (this.#socket.destroyed || !this.#socket.writableNeedDrain) return Promise.resolve();
-    const drain = new Promise<void>((resolve) => this.#socket.once("drain", () => resolve()));
-    return Promise.race([drain, this.closed]);
+    return new Promise((resolve) => {
+      const settle = () => {
+        this.#socket.removeListener("drain", settle);
+        this.#socket.removeListener("close", settle);
+        resolve();
+      };
+      this.#socket.on("drain", settle);
+      this.#socket.on("close", settle);
+    });
   }
 
   pause(): void {

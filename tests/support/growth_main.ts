@@ -10,7 +10,6 @@ import { AgentClient } from "../../src/agent/client.ts";
 import { decodeMessage, encodeMessage } from "../../src/agent/codec.ts";
 import { FrameDecoder } from "../../src/agent/frame.ts";
 import { type Message, type MessageFields, PROTOCOL_VERSION } from "../../src/agent/protocol.ts";
-import { abortable } from "../../src/image/byte_stream.ts";
 import { connectUnix } from "../../src/platform/unix_socket.ts";
 import { AgentLink } from "../../src/vmm/host/agent_link.ts";
 import { run } from "./guest/exec_sessions.ts";
@@ -32,7 +31,7 @@ const WELCOME: MessageFields<"welcome"> = {
   sandboxId: "growth",
 };
 
-/** Each returns what is done in one turn. What it waits on outlives all turns. */
+/** Each returns what one turn does. Something in it lasts longer than all turns: a program, a connection. */
 const THINGS: Readonly<Record<string, () => Promise<Step>>> = {
   async exec() {
     const { client, host } = await connect((message, send) => {
@@ -62,14 +61,6 @@ const THINGS: Readonly<Record<string, () => Promise<Step>>> = {
     });
     const link = new AgentLink(near);
     return () => link.pause(true);
-  },
-
-  async abortable() {
-    async function* chunks(): AsyncGenerator<number> {
-      for (let number = 0; ; number++) yield number;
-    }
-    const source = abortable(chunks(), "reading", new AbortController().signal);
-    return () => source.next();
   },
 
   async drained() {

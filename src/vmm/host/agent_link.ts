@@ -7,6 +7,7 @@
 import { decodeMessage, encodeMessage } from "../../agent/codec.ts";
 import { AgentHandshakeError } from "../../agent/errors.ts";
 import { type DecodedFrame, encodeFrame, type Frame, FrameDecoder } from "../../agent/frame.ts";
+import { Answers } from "../../agent/pending_answers.ts";
 import {
   BootStage,
   type Message,
@@ -15,8 +16,8 @@ import {
   type StandstillState,
 } from "../../agent/protocol.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { TimeoutError } from "../../base/errors.ts";
-import { TIMER_MS_MAX } from "../../base/wait.ts";
+import { messageOf } from "../../base/errors.ts";
+import { waitFor } from "../../base/wait.ts";
 import { NetworkError } from "../../network/errors.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
 import type { UnixConnection } from "../../platform/unix_connection.ts";
@@ -50,17 +51,18 @@ export class AgentLink {
   #signsOfLife = 0;
   readonly #connection: UnixConnection;
   readonly #decoder = new FrameDecoder();
-  readonly #waiting = new Map<Message["name"], (message: Message) => void>();
-  /** Those who wait for a `paused` or `frozen`, by the token of their question. */
-  readonly #answers = new Map<number, (answer: StandstillState) => void>();
+  /** Messages that come once, and are waited for. */
+  readonly #expected = new Map<Message["name"], PromiseWithResolvers<Message>>();
+  /** `paused` and `frozen`, by the token of the question. */
+  readonly #answers = new Answers<StandstillState>();
   #nextToken = 1;
-  readonly #failed = Promise.withResolvers<never>();
+  /** Why no message will come any more. */
+  #failure: Error | undefined;
 
   constructor(connection: UnixConnection) {
     this.#connection = connection;
     this.closed = connection.closed;
-    this.#failed.promise.catch(() => {}); // seen by whoever waits for a message
-    connection.closed.then(() => this.#failed.reject(new AgentHandshakeError("The guest's agent hung up")));
+    connection.closed.then(() => this.#fail(new AgentHandshakeError("The guest's agent hung up")));
     connection.onData((chunk) => this.#receive(chunk));
   }
 
@@ -100,18 +102,8 @@ export class AgentLink {
   /** Runs the guest's part of a stop; resolves when everything is on disk. */
   async shutdown(graceMs: number, timeoutMs: number): Promise<MessageFields<"flushed">> {
     this.#connection.send(encodeMessage("shutdown", 0, { graceMs }));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new TimeoutError("waiting for the guest to flush its writes", timeoutMs)),
-        Math.min(timeoutMs, TIMER_MS_MAX),
-      );
-    });
-    try {
-      return await Promise.race([this.#next("flushed"), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    const action = "waiting for the guest to flush its writes";
+    return await waitFor(this.#next("flushed"), { action, timeoutMs });
   }
 
   /** Stops all programs where they are, or lets them go on. Rejects if there is no answer in time. */
@@ -165,27 +157,25 @@ export class AgentLink {
   async #ask(question: (token: number) => Uint8Array): Promise<StandstillState> {
     const token = this.#nextToken;
     this.#nextToken = (token % 0xffff_ffff) + 1;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const answer = new Promise<StandstillState>((resolve, reject) => {
-      this.#answers.set(token, resolve);
-      const late = () =>
-        reject(new TimeoutError("waiting for the guest to pause or resume", ANSWER_TIMEOUT_MS));
-      timer = setTimeout(late, ANSWER_TIMEOUT_MS);
-    });
+    if (this.#failure !== undefined) throw this.#failure;
+    const answer = this.#answers.wait(token, "waiting for the guest to pause or resume", ANSWER_TIMEOUT_MS);
     this.#connection.send(question(token));
-    try {
-      return await Promise.race([answer, this.#failed.promise]);
-    } finally {
-      clearTimeout(timer);
-      this.#answers.delete(token);
-    }
+    return await answer;
   }
 
-  #next<N extends Message["name"]>(name: N): Promise<MessageFields<N>> {
-    const arrived = new Promise<MessageFields<N>>((resolve) => {
-      this.#waiting.set(name, (message) => resolve(message.fields as MessageFields<N>));
-    });
-    return Promise.race([arrived, this.#failed.promise]);
+  async #next<N extends Message["name"]>(name: N): Promise<MessageFields<N>> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const arrived = Promise.withResolvers<Message>();
+    this.#expected.set(name, arrived);
+    return (await arrived.promise).fields as MessageFields<N>;
+  }
+
+  /** Rejects all that wait, and those to come: the first failure counts. */
+  #fail(failure: Error): void {
+    this.#failure ??= failure;
+    for (const { reject } of this.#expected.values()) reject(this.#failure);
+    this.#expected.clear();
+    this.#answers.rejectAll(this.#failure);
   }
 
   #receive(chunk: Uint8Array): void {
@@ -197,7 +187,7 @@ export class AgentLink {
       }
     } catch (error) {
       // Out of step: nothing after this can be trusted.
-      this.#failed.reject(error);
+      this.#fail(error instanceof Error ? error : new Error(messageOf(error)));
       this.#connection.destroy();
     }
   }
@@ -207,12 +197,12 @@ export class AgentLink {
     if (message === undefined) return; // a later agent may say more
     if (message.name === "paused" || message.name === "frozen") {
       const { token, on, errno } = message.fields;
-      return this.#answers.get(token)?.({ on: on !== 0, errno });
+      return this.#answers.resolve(token, { on: on !== 0, errno });
     }
-    const waiting = this.#waiting.get(message.name);
-    if (waiting === undefined) return this.onFrame(frame);
-    this.#waiting.delete(message.name);
-    waiting(message);
+    const expected = this.#expected.get(message.name);
+    if (expected === undefined) return this.onFrame(frame);
+    this.#expected.delete(message.name);
+    expected.resolve(message);
   }
 }
 
