@@ -1,40 +1,46 @@
 /** Errors of the guest protocol and of programs run through it. @module */
-import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 
-/** The other side sent something that the protocol does not allow. */
+import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
+import { GuestErrno } from "./guest_errno.ts";
+
+/** The other side sent something that the protocol does not allow (`protocol`). */
 export class ProtocolError extends MicrosandboxError {
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("protocol", message, options);
   }
 }
 
-/** The connection to the sandbox ended: it was stopped, or it crashed. */
+/** The connection to the sandbox ended, since the sandbox stopped or crashed (`agentDisconnected`). */
 export class AgentDisconnectedError extends MicrosandboxError {
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("agentDisconnected", message, options);
   }
 }
 
-/** Connected, but the other side did not greet as this version of the protocol does. */
+/** The other side of a new connection does not speak this version of the protocol (`agentHandshake`). */
 export class AgentHandshakeError extends MicrosandboxError {
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("agentHandshake", message, options);
   }
 }
 
-/** There is no connection to a port in the sandbox, or it broke. */
+/** A connection to a port in the sandbox could not be made, or broke (`connectFailed`). */
 export class ConnectFailedError extends MicrosandboxError {
   /** The address in the sandbox; `""` is its loopback. */
   readonly host: string;
+  /** The TCP port in the sandbox. */
   readonly port: number;
-  /** The guest's error number, e.g. 111 (ECONNREFUSED) where nobody listens; 0 where there is none. */
+  /** The guest's error number, e.g. 111 (ECONNREFUSED) if no program listens; 0 if there is none. */
   readonly errno: number;
 
   constructor(host: string, port: number, errno: number, reason: string, state: "refused" | "broken") {
     const place = host === "" ? `port ${port}` : `${host} port ${port}`;
     const what = state === "refused" ? `Cannot connect to ${place}` : `The connection to ${place} broke`;
     super("connectFailed", `${what} in the sandbox: ${reason}`, {
-      hint: errno === ECONNREFUSED ? "does the program listen yet, and on that port?" : undefined,
+      hint:
+        errno === GuestErrno.ECONNREFUSED
+          ? "start a program that listens on that port, and wait until it does"
+          : undefined,
     });
     this.host = host;
     this.port = port;
@@ -42,8 +48,8 @@ export class ConnectFailedError extends MicrosandboxError {
   }
 }
 
-/** Linux's number, as the guest is always Linux. */
-const ECONNREFUSED = 111;
+/** A longer command line is not repeated in a hint. */
+const HINT_COMMAND_CHARS_MAX = 200;
 
 /** Why a program could not be started. */
 export type ExecFailureKind =
@@ -61,25 +67,40 @@ export type ExecFailureKind =
   | "shuttingDown"
   | "paused";
 
-/** The program could not be started; nothing ran. */
+/** A program could not be started; nothing ran (`execFailed`). */
 export class ExecFailedError extends MicrosandboxError {
+  /** The program's name or path, as it was given. */
   readonly command: string;
+  /** The cause, e.g. `"notFound"`. */
   readonly kind: ExecFailureKind;
-  /** The guest's error number, 0 where there is none. */
+  /** The guest's error number, e.g. 2 (ENOENT); 0 if there is none. */
   readonly errno: number;
 
   constructor(command: string, kind: ExecFailureKind, errno: number, reason: string) {
-    super("execFailed", `Cannot run ${JSON.stringify(command)} in the sandbox: ${reason}`);
+    super("execFailed", `Cannot run ${JSON.stringify(command)} in the sandbox: ${reason}`, {
+      hint: kind === "notFound" ? commandLineHint(command) : undefined,
+    });
     this.command = command;
     this.kind = kind;
     this.errno = errno;
   }
 }
 
-/** The program, its start included, took longer than its `timeoutMs` and was killed. What it had written is in the fields. */
+/** `exec("ls -la /")` looks for a program of that very name. */
+function commandLineHint(command: string): string | undefined {
+  const [program, ...args] = command.trim().split(/\s+/);
+  if (args.length === 0 || command.length > HINT_COMMAND_CHARS_MAX) return undefined;
+  const list = args.map((arg) => JSON.stringify(arg)).join(", ");
+  return `run a command line with shell(${JSON.stringify(command)}), or pass arguments apart: exec(${JSON.stringify(program)}, [${list}])`;
+}
+
+/** A program, its start included, took longer than its `timeoutMs` and was killed (`execTimeout`). */
 export class ExecTimeoutError extends MicrosandboxError {
+  /** The time limit, in milliseconds. */
   readonly timeoutMs: number;
+  /** What the program had written to standard output, if it was collected. */
   readonly stdout: Uint8Array;
+  /** What the program had written to standard error, if it was collected. */
   readonly stderr: Uint8Array;
 
   constructor(command: string, timeoutMs: number, stdout: Uint8Array, stderr: Uint8Array) {
@@ -90,8 +111,9 @@ export class ExecTimeoutError extends MicrosandboxError {
   }
 }
 
-/** A collected run wrote more than its `outputBytesMax` and was killed. */
+/** A program whose output is collected wrote more than `outputBytesMax` and was killed (`execOutputLimit`). */
 export class ExecOutputLimitError extends MicrosandboxError {
+  /** The limit, in bytes. */
   readonly outputBytesMax: number;
 
   constructor(command: string, outputBytesMax: number) {

@@ -4,14 +4,13 @@
  * @module
  */
 
+import { GuestErrno } from "../agent/guest_errno.ts";
 import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
 import { TimeoutError, UnsupportedError } from "../base/errors.ts";
 import { SandboxNotRunningError } from "../state/errors.ts";
 
 /** How long the guest's programs may take to stand still: as in the agent (`guest/limits.h`). */
 const PAUSE_WAIT_MS = 10_000;
-/** errno(3) of the guest or of the VM host process. */
-const Errno = { EOPNOTSUPP: 95, ETIMEDOUT: 110 } as const;
 
 /**
  * Stops all programs of the sandbox where they are, or lets them go on. Resolves when that is so; at once if it is.
@@ -24,9 +23,9 @@ export async function setPaused(core: LocalSandbox, on: boolean): Promise<void> 
   const state = await (await core.connect()).pause(on);
   if (state.on === on) return;
   const action = `${on ? "pause" : "resume"} ${core.name}`;
-  if (state.errno === Errno.ETIMEDOUT)
+  if (state.errno === GuestErrno.ETIMEDOUT)
     throw new TimeoutError(`${on ? "pausing" : "resuming"} ${core.name}`, PAUSE_WAIT_MS);
-  if (state.errno === Errno.EOPNOTSUPP)
+  if (state.errno === GuestErrno.EOPNOTSUPP)
     throw new UnsupportedError(`Cannot ${action}: the guest's kernel has no freezer for control groups`);
   const { status } = await core.record();
   throw new SandboxNotRunningError(core.name, status, { hint: `cannot ${action} (errno ${state.errno})` });

@@ -3,10 +3,12 @@
  *
  * @module
  */
+
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentDisconnectedError } from "../../agent/errors.ts";
+import { GuestErrno } from "../../agent/guest_errno.ts";
 import { UnsupportedError } from "../../base/errors.ts";
 import { CallLimit } from "../../base/wait.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
@@ -32,8 +34,6 @@ const FREEZE_MS_MAX = 10 * 60_000;
 const SETTLE_TIMEOUT_MS = 3 * 60_000;
 /** The sandbox may start or stop as often during a copy. */
 const ATTEMPTS_MAX = 5;
-/** errno(3) of the guest. */
-const EOPNOTSUPP = 95;
 
 /** What a snapshot is to be. */
 export interface TakeSnapshotOptions {
@@ -150,7 +150,7 @@ async function copyFrozen(
     close = () => client.close();
     limit.onReached(close);
     const held = await client.freeze(true, LEASE_MS);
-    if (!held.on && held.errno === EOPNOTSUPP)
+    if (!held.on && held.errno === GuestErrno.EOPNOTSUPP)
       throw new UnsupportedError(`Cannot hold back the writes of ${core.name}`, { hint: "stop it first" });
     if (!held.on) return undefined;
     renewal = setInterval(() => client.freeze(true, LEASE_MS).catch(() => {}), RENEWAL_MS); // the release tells

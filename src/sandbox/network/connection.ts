@@ -6,6 +6,7 @@
 
 import type { Connector } from "../../agent/client.ts";
 import { ConnectFailedError } from "../../agent/errors.ts";
+import { GuestErrno } from "../../agent/guest_errno.ts";
 import type { TcpSession } from "../../agent/tcp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { AbortedError, InvalidConfigError } from "../../base/errors.ts";
@@ -13,27 +14,37 @@ import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectPortOptions {
-  /** An IPv4 or IPv6 address as seen from the sandbox. @default its loopback: `127.0.0.1`, else `::1` */
+  /** An IPv4 or IPv6 address, as seen from the sandbox. @default its loopback: `127.0.0.1`, else `::1` */
   readonly host?: string | undefined;
-  /** Milliseconds that the connection may take to be made. @default {10_000} */
+  /** Milliseconds until the connection must be made, 1 to 2147483647. @default {10_000} */
   readonly timeoutMs?: number | undefined;
-  /** Aborting breaks the connection off, at any time. */
+  /** Resets the connection when it fires, at any time. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Linux's number of a broken pipe. */
-const EPIPE = 32;
-/** Linux's number of a connection that nobody answers. */
-const ETIMEDOUT = 110;
 
-/** Made by `Sandbox.connect()`. What is not read waits in the sandbox, and then its server waits. */
+/**
+ * A TCP connection to a server in the sandbox, as a pair of streams with back-pressure. Made by `Sandbox.connect()`.
+ *
+ * @example
+ * ```ts
+ * await using connection = await sandbox.connect(6379);
+ * const writer = connection.writable.getWriter();
+ * await writer.write(new TextEncoder().encode("PING\r\n"));
+ * const { value } = await connection.readable.getReader().read();
+ * console.log(new TextDecoder().decode(value)); // +PONG
+ * ```
+ */
 export class SandboxConnection implements AsyncDisposable {
-  /** What the server sends. Ends when it closes its side; cancelling breaks the connection off. */
+  /**
+   * Bytes from the server. Ends when the server closes its side; errors with `ConnectFailedError` (`connectFailed`) if the
+   * connection breaks. Cancelling resets the connection.
+   */
   readonly readable: ReadableStream<Bytes>;
-  /** What the server gets. Closing ends its input and leaves {@linkcode readable} open; aborting breaks it off. */
+  /** Bytes to the server. Closing ends the server's input and keeps {@linkcode readable} open; aborting resets. */
   readonly writable: WritableStream<Uint8Array>;
-  /** Resolves when both directions have ended; rejects with what broke the connection. */
+  /** Resolves when both directions have ended; rejects with `ConnectFailedError` if the connection breaks. */
   readonly closed: Promise<void>;
   readonly #session: TcpSession;
 
@@ -48,11 +59,12 @@ export class SandboxConnection implements AsyncDisposable {
     this.closed.catch(() => {}); // the streams tell as well
   }
 
-  /** Breaks the connection off, unless it has ended. */
+  /** Resets the connection, both ways. Does nothing if it has ended. */
   close(): void {
     this.#session.abort();
   }
 
+  /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
@@ -71,9 +83,9 @@ export async function connectPort(
 /**
  * Opens a TCP stream and waits until it is connected.
  *
- * @throws {InvalidConfigError} if the port is none.
- * @throws {ConnectFailedError} if nobody listens there, or nobody answers in time.
- * @throws {AbortedError}
+ * @throws {InvalidConfigError} `invalidConfig`, if the port is not from 1 to 65535.
+ * @throws {ConnectFailedError} `connectFailed`, if no program listens there, or there is no answer in time.
+ * @throws {AbortedError} `aborted`, if the signal fires first.
  */
 export async function openTcpSession(
   sandbox: Connector,
@@ -83,12 +95,13 @@ export async function openTcpSession(
   const { host = "", timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
   checkPort(port);
   checkTimeout(timeoutMs);
-  // The guest keeps to the same time, if it and its host do anything at all.
+  // The guest keeps to the same limit; this one covers a guest or host process that hangs.
   using limit = new CallLimit({
     action: connecting(port),
     timeoutMs,
     signal,
-    late: () => new ConnectFailedError(host, port, ETIMEDOUT, `no answer within ${timeoutMs} ms`, "refused"),
+    late: () =>
+      new ConnectFailedError(host, port, GuestErrno.ETIMEDOUT, `no answer within ${timeoutMs} ms`, "refused"),
   });
   let session: TcpSession | undefined;
   try {
@@ -103,7 +116,7 @@ export async function openTcpSession(
   }
 }
 
-/** For as long as the connection lasts. */
+/** Resets the connection when `signal` fires, for as long as it lasts. */
 function breakOffBy(signal: AbortSignal | undefined, session: TcpSession, port: number): void {
   const abort = () => session.abort(new AbortedError(connecting(port), signal?.reason));
   signal?.addEventListener("abort", abort, { once: true });
@@ -156,7 +169,7 @@ function writableOf(
     },
     write: async (chunk) => {
       if (await session.input.write(chunk)) return;
-      const errno = session.input.errno ?? EPIPE;
+      const errno = session.input.errno ?? GuestErrno.EPIPE;
       throw new ConnectFailedError(host, port, errno, "the server reads no more", "broken");
     },
     close: () => session.input.end(),

@@ -1,6 +1,5 @@
 /**
- * HTTP requests to a server in a sandbox, through the agent: HTTP/1.1 (RFC 9112) as `node:http` speaks it, on a stream
- * instead of a socket.
+ * HTTP requests to a server in a sandbox: HTTP/1.1 (RFC 9112) by `node:http`, over a TCP stream of the guest's agent.
  *
  * @module
  */
@@ -19,13 +18,13 @@ import {
 } from "../../base/errors.ts";
 import { checkPort, openTcpSession } from "./connection.ts";
 
-/** Options of a request, beside those of the standard `fetch`. */
+/** Options of a request: those of the standard `fetch`, and one more. */
 export interface SandboxFetchInit extends RequestInit {
-  /** Milliseconds that the connection may take to be made; the answer may take any time. @default {10_000} */
+  /** Milliseconds until the connection must be made; the response has no limit of time. @default {10_000} */
   readonly connectTimeoutMs?: number | undefined;
 }
 
-/** What a server that was told `connection: close` may take to close, once the response is whole. */
+/** How long a server may take to close the connection once the response is complete, before it is reset. */
 const CLOSE_TIMEOUT_MS = 1_000;
 /** Statuses whose responses have no body (fetch standard, "null body status"). */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -69,7 +68,7 @@ export async function fetchPort(
   }
 }
 
-/** A relative URL is one of the server's. */
+/** Relative URLs are resolved against the server's. */
 function makeRequest(port: number, input: Request | URL | string, init: RequestInit): Request {
   const request =
     input instanceof Request
@@ -77,7 +76,7 @@ function makeRequest(port: number, input: Request | URL | string, init: RequestI
       : new Request(new URL(input, `http://localhost:${port}`).href, init);
   const { protocol } = new URL(request.url);
   if (protocol !== "http:") {
-    const problem = `must be an http: URL, as the connection ends in the sandbox: it is ${protocol}`;
+    const problem = `must be an http: URL, since the connection ends in the sandbox: current value is ${protocol}`;
     throw new InvalidConfigError([{ field: "input", problem }]);
   }
   return request;
@@ -117,12 +116,12 @@ function headersOf(request: Request, body: Body): Record<string, string> {
 function responseTo(sending: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     sending.once("response", resolve);
-    sending.on("error", reject); // stays: what comes after the response shows in its body
+    sending.on("error", reject); // stays: an error after the response shows in its body
     sending.once("upgrade", (_message, socket) => {
       socket.destroy();
       reject(
-        new UnsupportedError("The server changed the protocol of the connection", {
-          hint: "use connect() for anything but HTTP requests",
+        new UnsupportedError("The server switched to a protocol other than HTTP", {
+          hint: "use connect() for WebSockets and other protocols",
         }),
       );
     });
@@ -156,7 +155,7 @@ function drained(sending: ClientRequest): Promise<void> {
 function makeResponse(message: IncomingMessage, exchange: Exchange): Response {
   const { request, session } = exchange;
   const status = message.statusCode ?? 0;
-  if (status < 200 || status > 599) throw new Error(`the status ${status} is none`);
+  if (status < 200 || status > 599) throw new Error(`invalid HTTP status ${status}`);
   const headers = new Headers();
   for (let index = 0; index + 1 < message.rawHeaders.length; index += 2) {
     headers.append(message.rawHeaders[index] ?? "", message.rawHeaders[index + 1] ?? "");
@@ -165,7 +164,7 @@ function makeResponse(message: IncomingMessage, exchange: Exchange): Response {
   const hasBody = request.method !== "HEAD" && !NULL_BODY_STATUSES.has(status);
   if (!hasBody) {
     message.resume();
-    endInOrder(session);
+    closeGracefully(session);
   }
   return new Response(hasBody ? bodyOf(message, exchange) : null, { status, statusText, headers });
 }
@@ -183,7 +182,7 @@ function bodyOf(message: IncomingMessage, { request, session, port }: Exchange):
           throw explain(error, port, request.signal);
         }
         if (!message.complete) throw explain(new Error("the response was cut off"), port, request.signal);
-        endInOrder(session);
+        closeGracefully(session);
         controller.close();
       },
       cancel: () => {
@@ -195,14 +194,14 @@ function bodyOf(message: IncomingMessage, { request, session, port }: Exchange):
   );
 }
 
-/** The server closes, as it was asked to; one that does not is cut off. */
-function endInOrder(session: TcpSession): void {
+/** Lets the server close the connection, as `connection: close` asks; resets it if the server does not. */
+function closeGracefully(session: TcpSession): void {
   session.input.end();
   const timer = setTimeout(() => session.abort(), CLOSE_TIMEOUT_MS);
   session.finished.then(() => clearTimeout(timer));
 }
 
-/** Errors of this library stay what they are; `node:http`'s own are the connection's. */
+/** Keeps errors of this library, and turns those of `node:http` into errors of the connection. */
 function explain(error: unknown, port: number, signal: AbortSignal): Error {
   if (signal.aborted) return new AbortedError(`fetching from port ${port} of the sandbox`, signal.reason);
   if (MicrosandboxError.is(error)) return error;

@@ -1,5 +1,5 @@
 /**
- * The network of one sandbox: its published ports.
+ * The network of one sandbox as its holder sees it: addresses, and published ports.
  *
  * @module
  */
@@ -20,30 +20,43 @@ import { parseStoredConfig } from "../../options/sandbox_options.ts";
 import type { SandboxRecord } from "../../state/state_store.ts";
 import { isLive, type SandboxStatus } from "../../state/status.ts";
 
-/** What a published port is known by. */
+/** Names one published port. */
 export interface PortAddressOptions {
+  /** The port on the host, 1 to 65535. */
   readonly hostPort: number;
-  /** @default {"127.0.0.1"} */
+  /** The host address it listens at. @default {"127.0.0.1"} */
   readonly bind?: string | undefined;
-  /** @default {"tcp"} */
+  /** `"tcp"` or `"udp"`. @default {"tcp"} */
   readonly protocol?: PortKind | undefined;
 }
 
-/** See `SandboxNetwork.info()`. */
+/** The network of a sandbox: the result of `SandboxNetwork.info()`. */
 export interface NetworkInfo {
+  /** The mode that the sandbox was created with. */
   readonly mode: NetworkMode;
-  /** Address of the guest's interface; none without a device. In mode `tap` it is another at each start. */
+  /** Address of the guest's interface; `undefined` in mode `none`. In mode `tap` it changes with each start. */
   readonly ip: string | undefined;
+  /** The guest's gateway; `undefined` in mode `none`. */
   readonly gateway: string | undefined;
+  /** MAC address of the guest's interface; `undefined` in mode `none`. */
   readonly mac: string | undefined;
-  /** The host's end, in mode `tap`. */
+  /** Name of the TAP device on the host, in mode `tap`. */
   readonly tapName: string | undefined;
+  /** The ports that are published now. */
   readonly ports: readonly PublishedPort[];
 }
 
-/** See `Sandbox.network`. */
+/**
+ * The network of a sandbox: `sandbox.network`.
+ *
+ * @example
+ * ```ts
+ * const { ip, ports } = await sandbox.network.info();
+ * console.log(ip, ports.map(({ hostPort, guestPort }) => `${hostPort} -> ${guestPort}`));
+ * ```
+ */
 export class SandboxNetwork {
-  /** Ports of the host that lead to the sandbox. */
+  /** The ports of the host that lead to the sandbox. */
   readonly ports: SandboxPorts;
 
   readonly #core: LocalSandbox;
@@ -54,7 +67,7 @@ export class SandboxNetwork {
     this.ports = new SandboxPorts(core);
   }
 
-  /** What the sandbox has; its ports are those of now, or none if it does not run or is still booting. */
+  /** Reads mode, addresses and published ports. A sandbox that is booting or not running has no ports. */
   async info(): Promise<NetworkInfo> {
     const record = await this.#core.record();
     const { network } = parseStoredConfig(record.configJson);
@@ -76,14 +89,14 @@ export class SandboxNetwork {
     } catch (error) {
       const now = await this.#core.find();
       if (now !== undefined && isServing(now.status)) throw error;
-      return []; // it ended meanwhile
+      return []; // it ended while we asked
     }
   }
 }
 
 /**
- * The published ports of a running sandbox. Those that are added here last until it stops; those that it was created with
- * come back when it starts again.
+ * The published ports of a running sandbox. Ports added here last until it stops; those it was created with come back when
+ * it starts again.
  *
  * @example
  * ```ts
@@ -99,26 +112,35 @@ export class SandboxPorts {
     this.#core = core;
   }
 
-  /** Those that are published now, each with the port that was chosen. @throws {SandboxNotRunningError} */
+  /**
+   * Lists the published ports, each with the host port that was chosen for it.
+   *
+   * @throws {SandboxNotRunningError} `sandboxNotRunning`.
+   */
   async list(): Promise<PublishedPort[]> {
     return await this.#change(PortAction.list, { protocol: "tcp", bind: "", hostPort: 0, guestPort: 0 });
   }
 
   /**
-   * Publishes one more; returns it with the port that was chosen.
+   * Publishes one more port. Returns it with the host port that was chosen, if `hostPort` is 0.
    *
-   * @throws {InvalidConfigError} if it is no port.
-   * @throws {PortInUseError}
-   * @throws {NetworkError} if the host does not have the address, or forbids the port.
-   * @throws {SandboxNotRunningError}
+   * @throws {InvalidConfigError} `invalidConfig`, naming the fields that are wrong.
+   * @throws {PortInUseError} `portInUse`, if another program has the host port.
+   * @throws {NetworkError} `network`, if the host does not have the address, or forbids the port.
+   * @throws {SandboxNotRunningError} `sandboxNotRunning`.
    */
   async add(port: PortOptions): Promise<PublishedPort> {
     const [added] = await this.#change(PortAction.add, parsePortOptions(port));
-    if (added === undefined) throw new NetworkError("The sandbox did not say which port it publishes");
+    if (added === undefined) throw new NetworkError("The sandbox did not report the port that it published");
     return added;
   }
 
-  /** Stops publishing it and ends its connections. @throws {NetworkError} if it is not published. */
+  /**
+   * Stops publishing a port, and ends its connections.
+   *
+   * @throws {NetworkError} `network`, if the port is not published.
+   * @throws {SandboxNotRunningError} `sandboxNotRunning`.
+   */
   async remove({ hostPort, bind, protocol }: PortAddressOptions): Promise<void> {
     await this.#change(PortAction.remove, parsePortOptions({ hostPort, bind, protocol, guestPort: 1 }));
   }
@@ -135,7 +157,7 @@ export class SandboxPorts {
   }
 }
 
-/** Whether its VM host process answers: while it boots, that greets nobody. */
+/** Whether the VM host process answers clients: not while it boots. */
 function isServing(status: SandboxStatus): boolean {
   return isLive(status) && status !== "creating";
 }

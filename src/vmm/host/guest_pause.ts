@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { GuestErrno } from "../../agent/guest_errno.ts";
 import type { StandstillState } from "../../agent/protocol.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
@@ -13,8 +14,6 @@ import type { AgentLink } from "./agent_link.ts";
 
 /** Requests that wait for those before them. */
 const REQUESTS_MAX = 128;
-/** errno(3): the sandbox is not in a state to be paused, or too many ask. */
-const EBUSY = 16;
 
 export class Pause {
   readonly #state: StateStore;
@@ -34,7 +33,7 @@ export class Pause {
 
   /** Stops the guest's programs, or lets them go on; one request after the other. */
   set(on: boolean): Promise<StandstillState> {
-    if (this.#requests >= REQUESTS_MAX) return Promise.resolve({ on: this.#isOn, errno: EBUSY });
+    if (this.#requests >= REQUESTS_MAX) return Promise.resolve({ on: this.#isOn, errno: GuestErrno.EBUSY });
     this.#requests++;
     const answer = this.#last
       .then(() => this.#set(on))
@@ -52,14 +51,14 @@ export class Pause {
   }
 
   async #set(on: boolean): Promise<StandstillState> {
-    if (this.#guest === undefined) return { on: false, errno: EBUSY };
+    if (this.#guest === undefined) return { on: false, errno: GuestErrno.EBUSY };
     const { link, key } = this.#guest;
     if (!on) link.syncClock(); // before anybody can look at it
     const answer = await link.pause(on);
     if (answer.on === this.#isOn) return answer;
     if (!(await this.#record(link, key, answer.on)) && answer.on) {
       await link.pause(false); // it is about to stop
-      return { on: false, errno: EBUSY };
+      return { on: false, errno: GuestErrno.EBUSY };
     }
     this.#isOn = answer.on;
     return answer;

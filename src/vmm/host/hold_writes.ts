@@ -4,11 +4,10 @@
  *
  * @module
  */
+import { GuestErrno } from "../../agent/guest_errno.ts";
 import type { StandstillState } from "../../agent/protocol.ts";
 import type { AgentLink } from "./agent_link.ts";
 
-/** errno(3) of an answer. */
-const Errno = { EBUSY: 16, ETIMEDOUT: 110 } as const;
 /** Clients that wait for their turn. */
 const WAITING_MAX = 128;
 
@@ -26,7 +25,7 @@ export class DiskFreeze {
   /** Begins a freeze for `client`, or gives the one that it has `leaseMs` from now on. */
   async hold(client: object, leaseMs: number): Promise<StandstillState> {
     const hasTurn = this.#holder === client || (await this.#turn(client));
-    if (!hasTurn) return { on: false, errno: Errno.EBUSY };
+    if (!hasTurn) return { on: false, errno: GuestErrno.EBUSY };
     try {
       const answer = await this.#ask(true, leaseMs);
       if (!answer.on) this.#pass(client);
@@ -39,7 +38,7 @@ export class DiskFreeze {
 
   /** Lets writes go on. `errno` says whether they were held back until now (0), or not (ETIMEDOUT). */
   async release(client: object): Promise<StandstillState> {
-    if (this.#holder !== client) return { on: false, errno: Errno.ETIMEDOUT };
+    if (this.#holder !== client) return { on: false, errno: GuestErrno.ETIMEDOUT };
     try {
       return await this.#ask(false, 0);
     } finally {
@@ -74,7 +73,7 @@ export class DiskFreeze {
   /** One question after the other, so that a release never overtakes the freeze that it ends. */
   #ask(on: boolean, leaseMs: number): Promise<StandstillState> {
     const link = this.#link;
-    if (link === undefined) return Promise.resolve({ on: false, errno: Errno.EBUSY });
+    if (link === undefined) return Promise.resolve({ on: false, errno: GuestErrno.EBUSY });
     const answer = this.#last.then(() => link.freeze(on, leaseMs));
     this.#last = answer.catch(() => {}); // its own caller hears of it
     return answer;

@@ -7,8 +7,10 @@
  *
  * @module
  */
+
 import { decodeMessage, encodeMessage } from "../../agent/codec.ts";
 import { type DecodedFrame, type Frame, FrameDecoder } from "../../agent/frame.ts";
+import { GuestErrno } from "../../agent/guest_errno.ts";
 import { PortFailure } from "../../agent/port_codes.ts";
 import {
   ExecFailure,
@@ -35,8 +37,6 @@ import type { LogTap } from "./log_tap.ts";
 const CLIENT_QUEUE_BYTES_MAX = SESSIONS_MAX * 2 * STREAM_WINDOW_BYTES + 16 * MiB;
 /** Clients are not read while this much waits for the guest. */
 const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
-/** errno(3). */
-const ETIMEDOUT = 110;
 const STREAMS_PER_SLOT = 2 ** STREAM_SLOT_SHIFT;
 
 /** What clients can ask of the VM host process. */
@@ -244,7 +244,7 @@ export class Relay {
     answer
       .catch((error: unknown) => {
         console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
-        return { on: false, errno: ETIMEDOUT }; // the guest did not say, or it cannot be written down
+        return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not say, or it cannot be written down
       })
       .then(({ on, errno }) => connection.send(encodeMessage(name, 0, { token, on: on ? 1 : 0, errno })));
   }

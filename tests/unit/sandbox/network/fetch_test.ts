@@ -207,7 +207,7 @@ test(
     await using host = await FakeHost.start();
     await assert.rejects(fetchPort(host, server.port, "/"), (error) => {
       assert.ok(isConnectError(error));
-      assert.match(String(error), /does the program listen yet/);
+      assert.match(String(error), /start a program that listens/);
       return true;
     });
   },
