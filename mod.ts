@@ -112,6 +112,7 @@ export type {
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
+export { UntrustedPathError } from "./src/platform/trust.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";

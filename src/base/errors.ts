@@ -74,6 +74,7 @@ export type ErrorCode =
   | "aborted"
   | "timeout"
   | "unsupported"
+  | "untrustedPath"
   | "internal";
 
 /** Options of every error of this library, beside the standard `cause`. */

@@ -1,19 +1,19 @@
 /** Errors of the C libraries: not found, a call refused, a kernel that cannot be used. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
 
-/** How a library was missed. */
+/** Why a library cannot be used. */
 export interface LibraryNotFoundDetails extends MicrosandboxErrorOptions {
-  /** Every place that was looked at, in order. */
+  /** Every place that was searched, in order. */
   searched: readonly string[];
   /** The file that was found but could not be loaded. */
   path?: string | undefined;
-  /** The loader's own words about `path`. */
+  /** Why `path` could not be loaded, in the loader's words where they are known. */
   reason?: string | undefined;
 }
 
-/** libkrun is not there, or is there and cannot be loaded. */
+/** libkrun is not installed, or cannot be loaded. */
 export class LibkrunNotFoundError extends MicrosandboxError {
-  /** Every place that was looked at, in order. */
+  /** Every place that was searched, in order. */
   readonly searched: readonly string[];
   /** The file that was found but could not be loaded; `undefined` where none was found. */
   readonly path: string | undefined;
@@ -25,9 +25,9 @@ export class LibkrunNotFoundError extends MicrosandboxError {
   }
 }
 
-/** libkrunfw, which carries the guest kernel, is not there, or is there and cannot be loaded. */
+/** libkrunfw, which carries the guest kernel, is not installed, or cannot be loaded. */
 export class LibkrunfwNotFoundError extends MicrosandboxError {
-  /** Every place that was looked at, in order. */
+  /** Every place that was searched, in order. */
   readonly searched: readonly string[];
   /** The file that was found but could not be loaded; `undefined` where none was found. */
   readonly path: string | undefined;
@@ -41,7 +41,9 @@ export class LibkrunfwNotFoundError extends MicrosandboxError {
 
 function libraryMessage(name: string, searched: readonly string[], path?: string, reason?: string): string {
   if (path !== undefined) return `Cannot load ${name} from ${path}: ${reason ?? "no reason given"}`;
-  return `Cannot find ${name}: searched ${searched.join("; ")}`;
+  const [only, ...others] = searched; // all of them would be screens full
+  if (only === undefined) return `Cannot find ${name}`;
+  return `Cannot find ${name}: ${others.length === 0 ? only : `searched ${searched.length} places`}`;
 }
 
 /** A function of libkrun returned a negative value. */
@@ -61,7 +63,7 @@ export class LibkrunCallError extends RuntimeError {
   }
 }
 
-/** libkrunfw's kernel, or its copy in the cache, is not what it should be. */
+/** The kernel of libkrunfw, or its copy in the cache, is damaged or of an unknown form. */
 export class KernelInvalidError extends MicrosandboxError {
   constructor(problem: string, options?: MicrosandboxErrorOptions) {
     super("kernelInvalid", `Cannot use the guest kernel: ${problem}`, options);

@@ -1,33 +1,39 @@
 /**
  * Finds the files of libkrun and libkrunfw without loading anything: what the caller or the environment names, what
- * the system's loader would take, and npm packages that carry them.
+ * the system's loader would take, and npm packages that were installed along with this one.
+ *
+ * A library runs its own code as soon as it is loaded. So the working directory is not searched, which may belong to
+ * anybody, and no library is taken that another user could have put there (`checkTrusted()`).
  *
  * @module
  */
-import { readdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { LibkrunfwNotFoundError, LibkrunNotFoundError, type LibraryNotFoundDetails } from "./errors.ts";
+import { existsSync, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { errnoOf, IoError } from "../base/errors.ts";
+import { checkTrusted, UntrustedPathError } from "../platform/trust.ts";
+import { namesFunction } from "./elf_exports.ts";
+import { LibkrunfwNotFoundError, LibkrunNotFoundError } from "./errors.ts";
 import { findInLoaderCache } from "./loader_cache.ts";
 
-/** A library that was found, and why it was taken. */
+/** A library that was found, and how. */
 export interface LibraryLocation {
   /** Absolute, with links resolved. */
   readonly path: string;
   readonly source: "option" | "environment" | "system" | "package";
   /** The option, variable, directory or package that led to it. */
   readonly origin: string;
-  /** Every place that was looked at, this one last. */
+  /** Every place that was searched, this one last. */
   readonly searched: readonly string[];
 }
 
-/** Where to look. Everything but `path` has the defaults of this process. */
+/** Where to search. Everything but `path` defaults to what this process has. */
 export interface LibrarySearchOptions {
-  /** A file, or a directory that holds it. If given, nothing else is looked at. */
+  /** A file, or a directory that holds it. If given, no other place is searched. */
   path?: string | undefined;
   /** @default {process.env} */
   environment?: Readonly<Record<string, string | undefined>> | undefined;
-  /** `node_modules` is looked for here and upward. @default the directory of this module, and the current one */
-  startDirectories?: readonly string[] | undefined;
+  /** A directory of the package whose dependencies may carry the library; `null` for none. @default this package's */
+  moduleDirectory?: string | null | undefined;
   /** The loader's directories. @default {LD_LIBRARY_PATH, the loader's cache, the usual directories} */
   systemDirectories?: readonly string[] | undefined;
 }
@@ -36,24 +42,39 @@ interface LibraryKind {
   readonly name: string;
   readonly option: string;
   readonly variable: string;
-  /** The loader's name; a file may have more numbers behind it. */
+  /** The loader's name; a file name may continue with more numbers. */
   readonly soname: string;
-  /** npm packages for this machine, which have it in their folder `lib`. */
-  readonly packages: readonly string[];
+  /** The loader's name of the release after that, which has other functions. */
+  readonly tooNew?: string;
+  /** Those that we can use. */
+  readonly releases: string;
+  /** A function that every release we can use has. */
+  readonly requiredFunction: string;
+  /** npm package for this machine, which has the library in its folder `lib`. */
+  readonly packageName: string;
   readonly hint: string;
-  readonly NotFoundError: new (details: LibraryNotFoundDetails) => Error;
+  readonly NotFoundError: typeof LibkrunNotFoundError | typeof LibkrunfwNotFoundError;
 }
 
 /** npm's names of processors are Node's own. */
 const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** The releases whose functions `libkrun_symbols.ts` describes. */
+export const LIBKRUN_RELEASES = "libkrun 1.17 to 1.19";
+
+const LIBKRUN_PACKAGE = `@earendil-works/gondolin-krun-runner-${PLATFORM}`;
+const LIBKRUNFW_PACKAGE = `@superradcompany/microsandbox-${PLATFORM}-gnu`;
 
 const LIBKRUN: LibraryKind = {
   name: "libkrun",
   option: "libkrunPath",
   variable: "MSB_LIBKRUN",
   soname: "libkrun.so.1",
-  packages: [`@earendil-works/gondolin-krun-runner-${PLATFORM}`],
-  hint: "install the distribution's libkrun 1.17 or later, add the npm package named above, or set MSB_LIBKRUN to the file",
+  tooNew: "libkrun.so.2",
+  releases: LIBKRUN_RELEASES,
+  requiredFunction: "krun_create_ctx",
+  packageName: LIBKRUN_PACKAGE,
+  hint: `add the npm package ${LIBKRUN_PACKAGE}, install ${LIBKRUN_RELEASES}, or set MSB_LIBKRUN to its file`,
   NotFoundError: LibkrunNotFoundError,
 };
 
@@ -62,12 +83,14 @@ const LIBKRUNFW: LibraryKind = {
   option: "libkrunfwPath",
   variable: "MSB_LIBKRUNFW",
   soname: "libkrunfw.so.5",
-  packages: [`@superradcompany/microsandbox-${PLATFORM}-gnu`],
-  hint: "install the distribution's libkrunfw 5, add the npm package named above, or set MSB_LIBKRUNFW to the file",
+  releases: "libkrunfw 5",
+  requiredFunction: "krunfw_get_kernel",
+  packageName: LIBKRUNFW_PACKAGE,
+  hint: `add the npm package ${LIBKRUNFW_PACKAGE}, which npm skips on old releases of Node.js, install libkrunfw 5, or set MSB_LIBKRUNFW to its file`,
   NotFoundError: LibkrunfwNotFoundError,
 };
 
-/** What the loaders of the common distributions search. */
+/** What the loaders of common distributions search. */
 const MULTIARCH = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
 const USUAL_DIRECTORIES = [
   "/usr/local/lib64",
@@ -85,25 +108,28 @@ const USUAL_DIRECTORIES = [
 const DIRECTORY_DEPTH_MAX = 256;
 
 /**
- * The file of libkrun 1.x. Order: `path`, `MSB_LIBKRUN`, the system's loader path, npm packages.
+ * Finds the file of libkrun 1.x. Order: `path`, `MSB_LIBKRUN`, the system's loader path, npm packages.
  *
- * @throws {LibkrunNotFoundError} which names every place.
+ * @throws {LibkrunNotFoundError} which lists every place that was searched.
+ * @throws {UntrustedPathError} if another user could have put it there.
  */
 export function findLibkrun(options: LibrarySearchOptions = {}): LibraryLocation {
   return findLibrary(LIBKRUN, options);
 }
 
 /**
- * The file of libkrunfw 5.x. Order: `path`, `MSB_LIBKRUNFW`, the system's loader path, npm packages.
+ * Finds the file of libkrunfw 5.x. Order: `path`, `MSB_LIBKRUNFW`, the system's loader path, npm packages.
  *
- * @throws {LibkrunfwNotFoundError} which names every place.
+ * @throws {LibkrunfwNotFoundError} which lists every place that was searched.
+ * @throws {UntrustedPathError} if another user could have put it there.
  */
 export function findLibkrunfw(options: LibrarySearchOptions = {}): LibraryLocation {
   return findLibrary(LIBKRUNFW, options);
 }
 
-/** What to tell a user about a library of ours that the loader would not take. */
+/** How to fix what keeps the loader from loading a library; `undefined` if its message says nothing that we know. */
 export function loadFailureHint(loaderMessage: string): string | undefined {
+  if (/ lacks .*krun_/.test(loaderMessage)) return `use ${LIBKRUN_RELEASES}`;
   const missing = /(\S+\.so[.\d]*): cannot open shared object file/.exec(loaderMessage)?.[1];
   if (missing === undefined) return undefined;
   if (missing.startsWith("libcap-ng.so")) return `libkrun needs ${missing}: apt-get install libcap-ng0`;
@@ -114,16 +140,49 @@ type Candidate = Omit<LibraryLocation, "path" | "searched"> & { readonly place: 
 
 function findLibrary(kind: LibraryKind, options: LibrarySearchOptions): LibraryLocation {
   const searched: string[] = [];
-  for (const { place, source, origin } of candidates(kind, options)) {
+  let refusal: Error | undefined; // why the first one that was found was not taken
+  // The owner of this package can have any code run here, so that their libraries are no worse.
+  const root = packageRoot(options);
+  const alsoUser = root === undefined ? undefined : statSync(root).uid;
+  for (const { place, source, origin } of candidates(kind, kind.soname, options)) {
     searched.push(origin === place ? place : `${origin}: ${place}`);
-    const path = resolvePlace(place, kind.soname);
-    if (path !== undefined) return { path, source, origin, searched };
+    const found = resolvePlace(place, kind.soname);
+    if (found === undefined) continue;
+    try {
+      const path = checkTrusted(found, { alsoUser });
+      checkKind(kind, path, searched);
+      return { path, source, origin, searched };
+    } catch (error) {
+      if (!(error instanceof UntrustedPathError || error instanceof kind.NotFoundError)) throw error;
+      refusal ??= error;
+    }
   }
-  throw new kind.NotFoundError({ searched, hint: kind.hint });
+  throw refusal ?? notFound(kind, searched, options);
 }
 
-/** Files and directories to look at, best first. A place that the user named is the only one. */
-function* candidates(kind: LibraryKind, options: LibrarySearchOptions): Generator<Candidate> {
+/** Refuses a file that has the right name and is another library, or a release with other functions. */
+function checkKind(kind: LibraryKind, path: string, searched: readonly string[]): void {
+  const { requiredFunction, releases, hint, NotFoundError } = kind;
+  if (namesFunction(path, requiredFunction) !== false) return; // what is no library at all, the loader tells better
+  const reason = `it has no function ${requiredFunction}, and this release works with ${releases}`;
+  throw new NotFoundError({ searched: [...searched], path, reason, hint });
+}
+
+function notFound(kind: LibraryKind, searched: readonly string[], options: LibrarySearchOptions): Error {
+  const { tooNew, releases, hint, NotFoundError } = kind;
+  if (tooNew !== undefined) {
+    for (const { place } of candidates(kind, tooNew, options)) {
+      const path = resolvePlace(place, tooNew);
+      if (path === undefined) continue;
+      const reason = `it is ${tooNew}, and this release works with ${releases}`;
+      return new NotFoundError({ searched, path, reason, hint });
+    }
+  }
+  return new NotFoundError({ searched, hint });
+}
+
+/** Files and directories to search, best first. A place that the user named is the only one. */
+function* candidates(kind: LibraryKind, soname: string, options: LibrarySearchOptions): Generator<Candidate> {
   const environment = options.environment ?? process.env;
   if (options.path !== undefined) {
     yield { place: options.path, source: "option", origin: kind.option };
@@ -134,19 +193,16 @@ function* candidates(kind: LibraryKind, options: LibrarySearchOptions): Generato
     yield { place: variable, source: "environment", origin: kind.variable };
     return;
   }
-  for (const place of systemFiles(kind.soname, environment, options.systemDirectories)) {
+  for (const place of systemFiles(soname, environment, options.systemDirectories)) {
     yield { place, source: "system", origin: place };
   }
-  for (const start of options.startDirectories ?? startDirectories()) {
-    for (const directory of ancestors(start)) {
-      for (const name of kind.packages) {
-        yield { place: join(directory, "node_modules", name, "lib"), source: "package", origin: name };
-      }
-    }
+  const root = packageRoot(options);
+  for (const directory of root === undefined ? [] : dependencyDirectories(root)) {
+    yield { place: join(directory, kind.packageName, "lib"), source: "package", origin: kind.packageName };
   }
 }
 
-/** The files that the loader would take: it knows a library by this name alone, whatever else lies beside it. */
+/** The files that the loader would take: it knows a library by this name alone, whatever other files are beside it. */
 function* systemFiles(
   soname: string,
   environment: Readonly<Record<string, string | undefined>>,
@@ -160,9 +216,24 @@ function* systemFiles(
   for (const directory of directories ?? USUAL_DIRECTORIES) yield join(directory, soname);
 }
 
-function startDirectories(): string[] {
-  const here = import.meta.dirname; // a module that Deno runs from the network has none
-  return here === undefined ? [process.cwd()] : [here, process.cwd()];
+/** The package that a module belongs to, as runtimes see it: the next directory upward that has a `package.json`. */
+function packageRoot(options: LibrarySearchOptions): string | undefined {
+  const { moduleDirectory = import.meta.dirname } = options; // undefined for a module that Deno runs from the network
+  if (moduleDirectory == null || !existsSync(moduleDirectory)) return undefined; // a compiled program has no directory
+  for (const directory of ancestors(realpathSync(moduleDirectory))) {
+    if (existsSync(join(directory, "package.json"))) return directory;
+  }
+  return undefined;
+}
+
+/**
+ * Where a package manager puts what the package at `root` depends on: in the package, or in a `node_modules` that the
+ * package itself is in. This covers flat and nested trees, and the stores of pnpm, Bun and Deno, where a package has
+ * links to its dependencies beside it.
+ */
+function dependencyDirectories(root: string): string[] {
+  const around = [...ancestors(dirname(root))].filter((directory) => basename(directory) === "node_modules");
+  return [join(root, "node_modules"), ...around];
 }
 
 function* ancestors(directory: string): Generator<string> {
@@ -175,21 +246,36 @@ function* ancestors(directory: string): Generator<string> {
   }
 }
 
-/** The library at `place`, which is the file itself or a directory that holds it. */
+/** The library at `place`, which is the file itself or a directory that holds it. Links are left as they are. */
 function resolvePlace(place: string, soname: string): string | undefined {
-  const status = statSync(place, { throwIfNoEntry: false });
-  if (status?.isFile()) return realpathSync(place);
+  const status = statusOf(place);
+  if (status?.isFile()) return place;
   if (!status?.isDirectory()) return undefined;
   const name = bestFileName(listDirectory(place), soname);
-  return name === undefined ? undefined : realpathSync(join(place, name));
+  return name === undefined ? undefined : join(place, name);
+}
+
+function statusOf(place: string): Stats | undefined {
+  try {
+    return statSync(place, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isUnreachable(error)) return undefined;
+    throw new IoError(`look at ${place}`, place, error);
+  }
 }
 
 function listDirectory(path: string): string[] {
   try {
     return readdirSync(path);
-  } catch {
-    return []; // a directory that we may not read holds nothing for us
+  } catch (error) {
+    if (isUnreachable(error)) return [];
+    throw new IoError(`read ${path}`, path, error);
   }
+}
+
+/** Whether it is not there, or not for us to use. Any other error, such as `EMFILE`, says nothing about the file. */
+function isUnreachable(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(errnoOf(error) ?? "");
 }
 
 /** `soname` itself, else the highest release of it, e.g. `libkrunfw.so.5.10.0` before `libkrunfw.so.5.9.1`. */

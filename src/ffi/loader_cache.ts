@@ -1,5 +1,5 @@
 /**
- * Reads the dynamic loader's cache: which file stands for which library name.
+ * Reads the dynamic loader's cache, which maps library names to files.
  *
  * Source: glibc, `elf/dl-cache.h` (struct cache_file_new, "glibc-ld.so.cache1.1"), as in `/etc/ld.so.cache`.
  *
@@ -7,11 +7,12 @@
  */
 import { readFileSync } from "node:fs";
 import { decodeUtf8 } from "../base/bytes.ts";
+import { errnoOf, IoError } from "../base/errors.ts";
 
 export const LOADER_CACHE_PATH = "/etc/ld.so.cache";
 
 const MAGIC = "glibc-ld.so.cache1.1";
-/** A cache in the old format may stand before the new one, at whose start all offsets count. */
+/** A cache in the old format may come first. Offsets count from the start of the new one. */
 const OLD_MAGIC = "ld.so-1.7.0";
 const HEADER_BYTES = 48;
 const ENTRY_BYTES = 24;
@@ -23,22 +24,23 @@ export interface LoaderCacheEntry {
   path: string;
 }
 
-/** Files that the cache at `path` names for a library; none if it is absent or not understood, as on musl. */
+/** The files that the cache at `path` names for a library; none without a cache of this format, as on musl. */
 export function findInLoaderCache(name: string, path: string = LOADER_CACHE_PATH): string[] {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
-  } catch {
-    return []; // no cache: the standard directories are searched all the same
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return []; // the standard directories are searched all the same
+    throw new IoError(`read ${path}`, path, error);
   }
-  // Most caches do not name it, and decoding one takes longer than all else that a search does.
+  // Most caches do not name it, and decoding one takes longer than the rest of a search.
   if (!bytes.includes(`${name}\0`)) return [];
   return parseLoaderCache(bytes)
     .filter((entry) => entry.name === name)
     .map((entry) => entry.path);
 }
 
-/** The entries of a cache file's bytes; none if they are not understood. */
+/** The entries of a cache file's bytes; none if its format is unknown. */
 export function parseLoaderCache(bytes: Uint8Array): LoaderCacheEntry[] {
   const start = findCache(bytes);
   if (start === undefined) return [];

@@ -4,7 +4,7 @@ import type { LibkrunfwNotFoundError, LibkrunNotFoundError } from "./errors.ts";
 import { type LibraryLocation, loadFailureHint } from "./library_search.ts";
 import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
 
-/** Binds a library that was found; what the loader has against it becomes an error that says how to mend it. */
+/** Loads a library that was found and binds its functions. @throws {Error} of the given class, with a hint. */
 export function openLibrary<T extends SymbolTable>(
   native: NativeInterface,
   { path, searched }: LibraryLocation,

@@ -1,16 +1,45 @@
 /**
- * Where things are kept: the home (images, sandboxes, state database).
+ * The home: where images, sandboxes and the state database are kept.
  *
  * @module
  */
+import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
+import { IoError } from "../base/errors.ts";
+import { checkTrusted, ownUid } from "./trust.ts";
 
-/** Everything that outlives a VM: `MSB_HOME`, else `microsandbox` in the XDG data directory. */
+/** Nobody but the owner: the home holds the environment, the logs and the disks of every sandbox. */
+const HOME_MODE = 0o700;
+
+/** The path of everything that outlives a VM: `MSB_HOME`, else `microsandbox` in the XDG data directory. */
 export function homeDirectory(): string {
   const chosen = process.env["MSB_HOME"];
   if (chosen) return resolve(chosen);
   return join(absoluteDirectory("XDG_DATA_HOME") ?? join(homedir(), ".local", "share"), "microsandbox");
+}
+
+/**
+ * Checks a home before anything in it is used, and returns its path. Creates it with mode 0700 if it does not exist;
+ * closes one of ours that other users can read.
+ *
+ * @throws {UntrustedPathError} if another user owns it, or could have put files there.
+ * @throws {IoError} if it cannot be created or looked at.
+ */
+export function openHome(home: string = homeDirectory()): string {
+  try {
+    mkdirSync(home, { recursive: true, mode: HOME_MODE });
+  } catch (error) {
+    throw new IoError(`create ${home}`, home, error);
+  }
+  const directory = checkTrusted(home);
+  try {
+    const { uid, mode } = statSync(directory);
+    if (uid === ownUid() && (mode & 0o777 & ~HOME_MODE) !== 0) chmodSync(directory, HOME_MODE);
+  } catch (error) {
+    throw new IoError(`close ${home} to other users`, home, error);
+  }
+  return home;
 }
 
 /** The paths inside a home. */
@@ -30,7 +59,7 @@ export function homePaths(home: string): {
   };
 }
 
-/** A directory by a variable; one that is not absolute is to be ignored (XDG Base Directory Specification). */
+/** A directory named by a variable; a path that is not absolute is ignored (XDG Base Directory Specification). */
 export function absoluteDirectory(variable: string): string | undefined {
   const path = process.env[variable];
   return path !== undefined && isAbsolute(path) ? path : undefined;

@@ -1,5 +1,5 @@
 /**
- * A process named so that a reused pid is never mistaken for it.
+ * Names a process so that another one with the same pid is never mistaken for it.
  *
  * @module
  */
@@ -16,13 +16,16 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
-/** What opening a file says that is no word about the process: there are no descriptors left, or no memory. */
-const CANNOT_TELL: readonly (string | undefined)[] = ["EMFILE", "ENFILE", "ENOMEM"];
+/**
+ * Errors that mean that no process of ours has that pid: it is gone, or it belongs to a user whose processes are hidden
+ * (proc(5), `hidepid`). All others, such as `EMFILE`, say nothing about the process.
+ */
+const NO_PROCESS: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
 
 /**
- * The identity of a process that runs now; `undefined` if there is none with that pid.
+ * The identity of a running process; `undefined` if no process has that pid.
  *
- * @throws {IoError} if it cannot be told: who took that for the end of a process would delete what is in use.
+ * @throws {IoError} if it cannot be told. Taking that for the end of the process would delete files that are in use.
  */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   if (process.platform !== "linux") return exists(pid) ? { pid, startTime: "" } : undefined;
@@ -34,14 +37,14 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
     if (state === "Z" || startTime === undefined) return undefined;
     return { pid, startTime: `${startTime}.${machineBoot()}` };
   } catch (error) {
-    if (CANNOT_TELL.includes(errnoOf(error))) throw new IoError(`look at process ${pid}`, undefined, error);
-    return undefined;
+    if (NO_PROCESS.includes(errnoOf(error))) return undefined;
+    throw new IoError(`look at process ${pid}`, undefined, error);
   }
 }
 
 let boot: string | undefined;
 
-/** The start of this boot's random id (random(4)): the same pid and ticks after a reboot are another process. */
+/** The first digits of this boot's random id (random(4)). After a reboot, the same pid and ticks are another process. */
 function machineBoot(): string {
   boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
   return boot;
@@ -52,17 +55,17 @@ export function ownProcess(): ProcessIdentity {
   return identifyProcess(process.pid) ?? { pid: process.pid, startTime: "" };
 }
 
-/** Whether this very process still runs. A zombie does not. @throws {IoError} if it cannot be told. */
+/** Whether this same process still runs. A zombie does not. @throws {IoError} if it cannot be told. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startTime === identity.startTime;
 }
 
-/** SIGKILLs this very process; does nothing if it is gone. */
+/** Sends SIGKILL to this same process; does nothing if it is gone. */
 export function killProcess(identity: ProcessIdentity): void {
   signalProcess(identity, "SIGKILL");
 }
 
-/** Sends a signal to this very process; does nothing if it is gone. */
+/** Sends a signal to this same process; does nothing if it is gone. */
 export function signalProcess(identity: ProcessIdentity, signal: "SIGTERM" | "SIGKILL"): void {
   if (!isSameProcess(identity)) return;
   try {

@@ -1,47 +1,98 @@
 /**
- * Where running VMs have their sockets.
+ * The run root: where running VMs have their sockets.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
-import { IoError, UnsupportedError } from "../base/errors.ts";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { errnoOf, IoError, messageOf, UnsupportedError } from "../base/errors.ts";
 import { absoluteDirectory } from "./home.ts";
+import { checkTrusted, isTrusted, ownUid, UntrustedPathError } from "./trust.ts";
 import { SOCKET_PATH_BYTES_MAX } from "./unix_socket.ts";
 
 /** Room for a boot's directory and a socket in it: `/` and 16 digits, `/` and a name of at most 10 bytes. */
 const RUN_NAMES_BYTES = 28;
+/** How many further names are tried in the temporary directory when other users have taken the ones before. */
+const SPARE_NAMES = 8;
 
 /**
- * The directory under which each running VM has a directory of its own. Not below the home, whose path may be too long
- * for a socket or lie on a file system that has none; named after the home, so that two homes never meet.
+ * Creates, if need be, the directory in which each running VM has a directory of its own. Its name has a digest of the
+ * home's path, so that two homes never share one.
  *
- * @throws {UnsupportedError} if somebody else owns a directory of that name, or its path is too long for sockets.
+ * The first of these places that can be used is taken: `XDG_RUNTIME_DIR`, the temporary directory, the home, and the
+ * temporary directory again by other names. The home comes late because its path may be too long for a socket, or be on
+ * a file system without sockets. But it is ours alone: in a shared `/tmp`, another user can take a name before us.
+ *
+ * @throws {UnsupportedError} if none of them can be used.
  */
 export function ensureRunRoot(home: string): string {
-  const user = process.getuid?.() ?? userInfo().uid; // userInfo() throws for a uid without a name
-  const base = absoluteDirectory("XDG_RUNTIME_DIR") ?? tmpdir();
+  const problems: string[] = [];
+  for (const directory of candidates(home)) {
+    try {
+      makeRunRoot(directory);
+      return directory;
+    } catch (error) {
+      problems.push(messageOf(error).split("\n", 1)[0] ?? "");
+    }
+  }
+  throw new UnsupportedError(
+    `No directory can be used for sockets:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+    { hint: "set XDG_RUNTIME_DIR to a directory of your own with a short path" },
+  );
+}
+
+/** The run roots of a home that are there and are ours. An earlier process may have used another one than we would. */
+export function existingRunRoots(home: string): string[] {
+  return candidates(home).filter(isRunRoot);
+}
+
+/**
+ * Whether `path` is a directory of ours in a run root of ours. Nothing else is ever taken for a run directory, whatever a
+ * record says: its files name a process to be killed, and it is deleted in the end.
+ *
+ * The run root may be another than this process would choose: the one that started the VM had its own `XDG_RUNTIME_DIR`.
+ */
+export function isRunDirectory(path: string): boolean {
+  return isRunRoot(dirname(path)) && isOwnDirectory(path);
+}
+
+function candidates(home: string): string[] {
   const digest = createHash("sha256").update(home).digest("hex").slice(0, 12);
-  const directory = join(base, `msb-${user}-${digest}`);
+  const name = `msb-${ownUid()}-${digest}`;
+  const runtime = absoluteDirectory("XDG_RUNTIME_DIR");
+  const bases = runtime === undefined ? [tmpdir(), home] : [runtime, tmpdir(), home];
+  const spares = Array.from({ length: SPARE_NAMES }, (_, index) => join(tmpdir(), `${name}-${index + 1}`));
+  return [...bases.map((base) => join(base, name)), ...spares];
+}
+
+function makeRunRoot(directory: string): void {
   if (Buffer.byteLength(directory) + RUN_NAMES_BYTES > SOCKET_PATH_BYTES_MAX) {
-    throw new UnsupportedError(`Cannot use ${directory} for sockets: their paths would be too long`, {
-      hint: "set XDG_RUNTIME_DIR to a directory with a short path",
-    });
+    throw new UnsupportedError(`${directory}: the paths of its sockets would be too long`);
   }
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const found = lstatSync(directory);
-    // In a shared /tmp, another user could have made it first, to listen where we connect.
-    if (!found.isDirectory() || found.uid !== user) {
-      throw new UnsupportedError(`Cannot use ${directory} for sockets: it belongs to user ${found.uid}`, {
-        hint: "set XDG_RUNTIME_DIR to a directory of your own",
-      });
-    }
-    chmodSync(directory, 0o700);
   } catch (error) {
-    throw error instanceof UnsupportedError ? error : new IoError(`create ${directory}`, directory, error);
+    // Something that is not a directory has the name, which the next look tells better.
+    if (errnoOf(error) !== "EEXIST") throw new IoError(`create ${directory}`, directory, error);
   }
-  return directory;
+  const found = lstatSync(directory);
+  if (!found.isDirectory()) throw new UnsupportedError(`${directory} is not a directory`);
+  if (found.uid === ownUid()) chmodSync(directory, 0o700); // an umask may have left less
+  checkTrusted(directory);
+  if (found.uid !== ownUid()) {
+    throw new UntrustedPathError(directory, directory, `belongs to user ${found.uid}`, "use another");
+  }
+}
+
+/** Of the names that {@linkcode candidates} gives, for any home. */
+function isRunRoot(directory: string): boolean {
+  const [, uid] = /^msb-(\d+)-[0-9a-f]{12}(?:-\d)?$/.exec(basename(directory)) ?? [];
+  return uid === String(ownUid()) && isOwnDirectory(directory) && isTrusted(directory);
+}
+
+function isOwnDirectory(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found?.isDirectory() === true && found.uid === ownUid();
 }

@@ -1,58 +1,59 @@
 /**
- * A directory for what is being made or being deleted, so that what has its final name is always whole.
+ * A directory for what is being made or deleted, so that everything under its final name is always whole.
  *
- * Entries are named after the process that works on them; those of a dead process are swept at the next occasion.
+ * Entries are named after the process that works on them; those of dead processes are swept on the next occasion.
  *
  * @module
  */
 import { randomInt } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "./home.ts";
 import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_identity.ts";
 
-/** Of what {@linkcode removalPath} gives; no {@linkcode stagingName} begins so. */
+/** Prefix of the names that {@linkcode removalPath} gives; no {@linkcode stagingName} has it. */
 const REMOVED = "removed-";
 
-/** From where names are counted: a process has this module in each of its Workers, and none knows of the others. */
+/** Names are counted from a random number: each Worker of a process has its own copy of this module. */
 const COUNT_BEGIN_MAX = 2 ** 47;
 
 const own = ownProcess();
 let count = randomInt(COUNT_BEGIN_MAX);
 
-/** A path in the staging directory of `home` that nobody else uses. Nothing is made there. */
+/** A new path in the staging directory of `home`. Creates nothing at it. */
 export function stagingPath(home: string): string {
   const directory = homePaths(home).trash;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return join(directory, stagingName());
 }
 
-/** A name that nobody else gives anything; it says that this process works on what has it. */
+/** A unique name, which says that this process works on the entry that has it. */
 export function stagingName(): string {
   return `${own.pid}-${own.startTime}-${count++}`;
 }
 
-/** The process that works on what has this name; `undefined` if it is no {@linkcode stagingName}. */
+/** The process that works on the entry of this name; `undefined` for names that are not from {@linkcode stagingName}. */
 export function stagingOwner(name: string): ProcessIdentity | undefined {
   const [, pid, startTime] = /^(\d+)-(.*)-\d+$/.exec(name) ?? [];
   return startTime === undefined ? undefined : { pid: Number(pid), startTime };
 }
 
 /**
- * Where the directory of the sandbox `id` goes when that is removed. A process that is killed between this and the removal
- * of the sandbox's row leaves it there, and whoever sees it goes on with what was begun.
+ * Where the directory of sandbox `id` is moved when the sandbox is removed. If the process is killed before it has removed
+ * the sandbox's row, the directory stays there, and the next process that sees it completes the removal.
  */
 export function removalPath(home: string, id: string): string {
   mkdirSync(homePaths(home).trash, { recursive: true, mode: 0o700 });
   return removedPath(home, id);
 }
 
-/** Whether the directory of the sandbox `id` has gone there. */
+/** Whether the directory of sandbox `id` has been moved to {@linkcode removalPath}. */
 export function isRemovalBegun(home: string, id: string): boolean {
   return existsSync(removedPath(home, id));
 }
 
-/** Ids of the sandboxes whose directories are out of the way. Of most, nothing else is left either. */
+/** Ids of the sandboxes whose removal was begun. Most of them are gone completely. */
 export function begunRemovals(home: string): string[] {
   const names = namesIn(home).filter((name) => name.startsWith(REMOVED));
   return names.map((name) => name.slice(REMOVED.length));
@@ -62,7 +63,7 @@ function removedPath(home: string, id: string): string {
   return join(homePaths(home).trash, `${REMOVED}${id}`);
 }
 
-/** Deletes what dead processes left, but for removals. */
+/** Deletes what dead processes left, except removals that were begun. */
 export function sweepStaging(home: string): void {
   for (const name of namesIn(home)) {
     if (name.startsWith(REMOVED)) continue;
@@ -75,7 +76,8 @@ export function sweepStaging(home: string): void {
 function namesIn(home: string): string[] {
   try {
     return readdirSync(homePaths(home).trash);
-  } catch {
-    return []; // never used
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return []; // never used
+    throw new IoError(`read ${homePaths(home).trash}`, homePaths(home).trash, error);
   }
 }

@@ -10,7 +10,7 @@ import { takeSnapshot } from "../backend/local/take_snapshot.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { hasLabels, wantedLabelsSchema } from "../options/labels.ts";
 import { checkSandboxName } from "../options/sandbox_options.ts";
-import { homeDirectory } from "../platform/home.ts";
+import { openHome } from "../platform/home.ts";
 import { readArchive } from "../snapshot/archive_read.ts";
 import { writeArchive } from "../snapshot/archive_write.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
@@ -146,7 +146,7 @@ export class Snapshot {
    * @throws {SnapshotIntegrityError} if what is known of it is damaged. Its disk is for {@linkcode verify} to read.
    */
   static async get(name: string): Promise<Snapshot> {
-    const store = new SnapshotStore(homeDirectory());
+    const store = new SnapshotStore(openHome());
     return new Snapshot(store, store.get(name));
   }
 
@@ -158,7 +158,7 @@ export class Snapshot {
   /** The snapshots of this home by name. One that is damaged is not among them. @throws {InvalidConfigError} */
   static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
     parseConfig(wantedLabelsSchema, labels, "labels");
-    const store = new SnapshotStore(homeDirectory());
+    const store = new SnapshotStore(openHome());
     return store
       .list()
       .filter(({ descriptor }) => hasLabels(descriptor.labels, labels))
@@ -167,7 +167,7 @@ export class Snapshot {
 
   /** Removes a snapshot. Sandboxes that were made from it stay as they are. @throws {SnapshotNotFoundError} */
   static async remove(name: string): Promise<void> {
-    new SnapshotStore(homeDirectory()).remove(name);
+    new SnapshotStore(openHome()).remove(name);
   }
 
   /** See {@linkcode Snapshot.prototype.save}. */
@@ -187,7 +187,7 @@ export class Snapshot {
     path: string,
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Snapshot> {
-    const store = new SnapshotStore(homeDirectory());
+    const store = new SnapshotStore(openHome());
     const directory = store.stage();
     try {
       const descriptor = await readArchive({ path, directory, signal });

@@ -23,6 +23,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   aborted: "AbortedError",
   timeout: "TimeoutError",
   unsupported: "UnsupportedError",
+  untrustedPath: "UntrustedPathError",
   internal: "InternalError",
   libkrunNotFound: "LibkrunNotFoundError",
   libkrunfwNotFound: "LibkrunfwNotFoundError",

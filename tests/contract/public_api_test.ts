@@ -87,6 +87,7 @@ const VALUES: readonly string[] = [
   "TreeInvalidError",
   "UnsupportedError",
   "UnsupportedOperationError",
+  "UntrustedPathError",
   "VolumeAlreadyExistsError",
   "VolumeNotFoundError",
   "doctor",

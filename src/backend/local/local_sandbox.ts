@@ -8,7 +8,7 @@ import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
 import { settlesWithin } from "../../base/wait.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
-import { homeDirectory } from "../../platform/home.ts";
+import { openHome } from "../../platform/home.ts";
 import { isRemovalBegun, sweepStaging } from "../../platform/staging.ts";
 import {
   SandboxNotFoundError,
@@ -48,7 +48,7 @@ const connections = new Map<string, SharedConnection<AgentClient>>();
 
 /** The state database of the home in use. */
 export function openState(): StateStore {
-  return stateOf(homeDirectory());
+  return stateOf(openHome());
 }
 
 export function stateOf(home: string): StateStore {

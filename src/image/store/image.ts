@@ -4,7 +4,7 @@
  * @module
  */
 import { InternalError, InvalidConfigError } from "../../base/errors.ts";
-import { homeDirectory } from "../../platform/home.ts";
+import { openHome } from "../../platform/home.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
 import { hostPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
@@ -246,12 +246,12 @@ export class Image {
 }
 
 function storeOf(options: ImageOptions): ImageStore {
-  return new ImageStore(options.home ?? homeDirectory());
+  return new ImageStore(openHome(options.home));
 }
 
 function usageFor(options: ImageOptions): ImageUsage {
   if (usageOf === undefined) throw new InternalError("Nobody has said which images are in use");
-  return usageOf(options.home ?? homeDirectory());
+  return usageOf(openHome(options.home));
 }
 
 function platformOf(options: { readonly platform?: string | undefined }): Platform {

@@ -47,3 +47,17 @@ test("findProgram() does not look in the working directory for an empty entry of
     undefined,
   );
 });
+
+test("findProgram() passes over a program that another user could have put there, and tells if it is the only one", () => {
+  using directory = temporaryDirectory();
+  const at = (name: string) => join(directory.path, name);
+  for (const name of ["open", "ours"]) {
+    mkdirSync(at(name));
+    writeFileSync(join(at(name), "tool"), "", { mode: 0o755 });
+  }
+  chmodSync(at("open"), 0o777);
+  const find = (...names: string[]) => withPath(names.map(at).join(":"), () => findProgram("tool"));
+  assert.equal(find("open", "ours"), join(at("ours"), "tool"));
+  assert.throws(() => find("open"), { code: "untrustedPath", message: /open/ });
+  assert.equal(find("none"), undefined);
+});

@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
-import { homeDirectory, homePaths } from "../../../src/platform/home.ts";
-import { ensureRunRoot } from "../../../src/platform/run_root.ts";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { homeDirectory, homePaths, openHome } from "../../../src/platform/home.ts";
+import { ensureRunRoot, existingRunRoots, isRunDirectory } from "../../../src/platform/run_root.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
@@ -62,43 +71,153 @@ test("ensureRunRoot() ignores an XDG_RUNTIME_DIR that is not absolute", () => {
   );
 });
 
-test("ensureRunRoot() refuses what somebody else could have put there", () => {
+test("openHome() creates the home for this user only, and closes one that others can read", () => {
   using directory = temporaryDirectory();
-  withEnvironment({ XDG_RUNTIME_DIR: directory.path }, () => {
-    const target = join(directory.path, "target");
-    mkdirSync(target);
-    const linked = ensureRunRoot("/home/linked");
-    replaceWith(linked, () => symlinkSync(target, linked));
-    assert.throws(() => ensureRunRoot("/home/linked"), { code: "unsupported", hint: /XDG_RUNTIME_DIR/ });
-    const file = ensureRunRoot("/home/file");
-    replaceWith(file, () => writeFileSync(file, ""));
-    assert.throws(() => ensureRunRoot("/home/file"), { code: /unsupported|io/ });
+  const home = join(directory.path, "new", "home");
+  assert.equal(openHome(home), home);
+  assert.equal(statSync(home).mode & 0o777, 0o700);
+  chmodSync(home, 0o755);
+  assert.equal(openHome(home), home);
+  assert.equal(statSync(home).mode & 0o777, 0o700);
+  assert.equal(
+    withEnvironment({ MSB_HOME: home }, () => openHome()),
+    home,
+  );
+});
+
+test("openHome() refuses a home to which others could write: what they put there would be ours", () => {
+  using directory = temporaryDirectory();
+  const home = join(directory.path, "home");
+  mkdirSync(home);
+  for (const [path, hint] of [
+    [home, /chmod go-w/],
+    [directory.path, /chmod go-w/],
+  ] as const) {
+    chmodSync(path, 0o777);
+    assert.throws(() => openHome(home), { code: "untrustedPath", hint });
+    assert.equal(statSync(path).mode & 0o777, 0o777, "it may have been filled already");
+    chmodSync(path, 0o700);
+  }
+  openHome(home);
+});
+
+const asRoot = { skip: process.getuid?.() === 0 ? undefined : "only root can give a directory away" };
+
+test(
+  "openHome() refuses another user's home",
+  () => {
+    using directory = temporaryDirectory();
+    const home = openHome(join(directory.path, "home"));
+    chownSync(home, 12_345, 12_345);
+    assert.throws(() => openHome(home), { code: "untrustedPath", message: /belongs to user 12345/ });
+    const link = join(directory.path, "link"); // as anyone can make in /tmp
+    symlinkSync(directory.path, link);
+    lchownSync(link, 12_345, 12_345);
+    assert.throws(() => openHome(join(link, "new")), { code: "untrustedPath" });
+  },
+  asRoot,
+);
+
+/** A home, a temporary directory, and nothing of this process's own around them. */
+function withRunBases(body: (bases: { home: string; temporary: string; runtime: string }) => void): void {
+  using directory = temporaryDirectory();
+  const [home, temporary, runtime] = ["home", "tmp", "run"].map((name) => join(directory.path, name));
+  for (const path of [home!, temporary!, runtime!]) mkdirSync(path, { mode: 0o700 });
+  withEnvironment({ XDG_RUNTIME_DIR: undefined, TMPDIR: temporary }, () =>
+    body({ home: home!, temporary: temporary!, runtime: runtime! }),
+  );
+}
+
+test("ensureRunRoot() prefers XDG_RUNTIME_DIR, and then the temporary directory", () => {
+  withRunBases(({ home, temporary, runtime }) => {
+    assert.equal(dirname(ensureRunRoot(home)), temporary);
+    withEnvironment({ XDG_RUNTIME_DIR: runtime }, () => {
+      assert.equal(dirname(ensureRunRoot(home)), runtime);
+      assert.deepEqual(existingRunRoots(home).map(dirname), [runtime, temporary]);
+    });
+  });
+});
+
+test("ensureRunRoot() goes into the home when its name is taken", () => {
+  withRunBases(({ home }) => {
+    const taken = ensureRunRoot(home);
+    replaceWith(taken, () => symlinkSync(home, taken));
+    const first = ensureRunRoot(home);
+    assert.equal(dirname(first), home);
+    replaceWith(first, () => writeFileSync(first, ""));
+    assert.match(ensureRunRoot(home), new RegExp(`^${taken}-1$`));
   });
 });
 
 test(
-  "ensureRunRoot() refuses a directory of another user",
+  "ensureRunRoot() leaves its name to another user who has taken it, and finds others",
   () => {
-    using directory = temporaryDirectory();
-    withEnvironment({ XDG_RUNTIME_DIR: directory.path }, () => {
-      const root = ensureRunRoot("/home/a");
-      chownSync(root, 12_345, 12_345);
-      assert.throws(() => ensureRunRoot("/home/a"), {
+    withRunBases(({ home, temporary }) => {
+      const taken = ensureRunRoot(home);
+      chownSync(taken, 12_345, 12_345);
+      assert.equal(dirname(ensureRunRoot(home)), home);
+      const long = join(home, "x".repeat(100));
+      const names = Array.from({ length: 9 }, () => {
+        const root = ensureRunRoot(long);
+        assert.equal(dirname(root), temporary);
+        chownSync(root, 12_345, 12_345);
+        return root;
+      });
+      assert.equal(new Set(names).size, 9);
+      assert.throws(() => ensureRunRoot(long), {
         code: "unsupported",
         message: /belongs to user 12345/,
+        hint: /XDG_RUNTIME_DIR/,
       });
     });
   },
-  { skip: process.getuid?.() === 0 ? undefined : "only root can give a directory away" },
+  asRoot,
 );
 
-test("ensureRunRoot() refuses a place where no socket's path fits", () => {
-  using directory = temporaryDirectory();
-  const deep = join(directory.path, "x".repeat(SOCKET_PATH_BYTES_MAX));
-  mkdirSync(deep);
-  withEnvironment({ XDG_RUNTIME_DIR: deep }, () =>
-    assert.throws(() => ensureRunRoot("/home/a"), { code: "unsupported", hint: /XDG_RUNTIME_DIR/ }),
-  );
+test(
+  "ensureRunRoot() uses no XDG_RUNTIME_DIR of another user, as `sudo -E` leaves it",
+  () => {
+    withRunBases(({ home, temporary, runtime }) => {
+      chownSync(runtime, 12_345, 12_345);
+      withEnvironment({ XDG_RUNTIME_DIR: runtime }, () =>
+        assert.equal(dirname(ensureRunRoot(home)), temporary),
+      );
+    });
+  },
+  asRoot,
+);
+
+test("ensureRunRoot() says what is wrong with each place if no socket's path fits", () => {
+  withRunBases(({ temporary }) => {
+    const deep = join(temporary, "x".repeat(SOCKET_PATH_BYTES_MAX));
+    mkdirSync(deep);
+    withEnvironment({ XDG_RUNTIME_DIR: deep, TMPDIR: deep }, () =>
+      assert.throws(() => ensureRunRoot(deep), {
+        code: "unsupported",
+        message: /too long/,
+        hint: /XDG_RUNTIME_DIR/,
+      }),
+    );
+  });
+});
+
+test("isRunDirectory() knows directories in a run root of ours, wherever that is, and no others", () => {
+  withRunBases(({ home, temporary, runtime }) => {
+    const inRoot = (root: string) => {
+      const path = join(root, "0123456789abcdef");
+      mkdirSync(path);
+      return path;
+    };
+    const here = inRoot(ensureRunRoot(home));
+    const there = withEnvironment({ XDG_RUNTIME_DIR: runtime }, () => inRoot(ensureRunRoot(home)));
+    assert.deepEqual([here, there].map(isRunDirectory), [true, true]);
+    symlinkSync(home, join(dirname(here), "link"));
+    const elsewhere = inRoot(home);
+    const open = ensureRunRoot(runtime);
+    chmodSync(open, 0o777);
+    const others = [home, elsewhere, "/", "", dirname(here), `${here}/none`, join(dirname(here), "link")];
+    assert.deepEqual([...others, inRoot(open), temporary].filter(isRunDirectory), []);
+  });
 });
 
 function replaceWith(path: string, make: () => void): void {

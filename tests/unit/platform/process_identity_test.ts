@@ -71,6 +71,8 @@ test(
     const pid = Number(firstLine);
     const identity = identifyProcess(pid);
     assert.notEqual(identity, undefined);
+    // Its parent is still the shell for a moment, which would wait for it.
+    await until(() => readFileSync(`/proc/${child.pid}/comm`, "utf8") === "sleep\n");
     process.kill(pid, "SIGKILL");
     await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
     assert.equal(identifyProcess(pid), undefined);

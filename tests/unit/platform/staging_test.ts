@@ -64,3 +64,10 @@ test("sweepStaging() leaves removals to those who know what else is to be remove
   assert.deepEqual(begunRemovals(home.path), [id]);
   assert.ok(existsSync(removalPath(home.path, id)));
 });
+
+test("begunRemovals() and sweepStaging() take no directory that cannot be read for an empty one", () => {
+  using home = temporaryDirectory();
+  writeFileSync(homePaths(home.path).trash, "");
+  assert.throws(() => begunRemovals(home.path), { code: "io", errno: "ENOTDIR" });
+  assert.throws(() => sweepStaging(home.path), { code: "io", errno: "ENOTDIR" });
+});
