@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { concatBytes } from "../base/bytes.ts";
+import { KiB } from "../base/bytes.ts";
 import { TEXT_LINE_BYTES_MAX } from "./limits.ts";
 import { LOG_FILES, type LogFileSpec, type TextLogFilename } from "./log_files.ts";
 import { type LogWriterOptions, RotatingFile } from "./rotating_file.ts";
-import { formatStamp } from "./stamp.ts";
+import { formatStamp, STAMP_CHARS } from "./stamp.ts";
 
 /** Options of {@linkcode openTextLogWriter}. */
 export interface TextLogWriterOptions extends LogWriterOptions {
@@ -30,9 +30,12 @@ export interface TextLogWriter extends Disposable {
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const LINE_FEED_BYTES = new Uint8Array([LINE_FEED]);
-const NO_BYTES = new Uint8Array(0);
 /** Lines are gathered up to this size into one write. */
-const BATCH_BYTES_MAX = 64 * 1024;
+const BATCH_BYTES_MAX = 64 * KiB;
+/** A stamp and a space in front of a line, a line feed behind it. */
+const LINE_OVERHEAD_BYTES = STAMP_CHARS + 2;
+/** A shorter line is cheaper to copy byte by byte than by a call. */
+const SHORT_LINE_BYTES = 64;
 
 /**
  * Opens a text log in `directory` for writing. Problems with the disk are not thrown: see `lostBytes`.
@@ -47,8 +50,12 @@ export function openTextLogWriter(options: TextLogWriterOptions): TextLogWriter 
 class Writer implements TextLogWriter {
   lostBytes = 0;
   readonly #file: RotatingFile;
-  /** The beginning of a line, below TEXT_LINE_BYTES_MAX bytes. */
-  #partial: Uint8Array = NO_BYTES;
+  /** The beginning of a line whose end has not come. */
+  readonly #partial = new Uint8Array(TEXT_LINE_BYTES_MAX);
+  #partialBytes = 0;
+  /** Whole lines on their way to the file: one buffer, since an allocation a line is what a flood of short lines costs. */
+  readonly #batch = new Uint8Array(BATCH_BYTES_MAX + TEXT_LINE_BYTES_MAX + LINE_OVERHEAD_BYTES);
+  #batchBytes = 0;
   #reportedBytes = 0;
 
   constructor(spec: LogFileSpec, options: LogWriterOptions) {
@@ -58,26 +65,18 @@ class Writer implements TextLogWriter {
   write(bytes: Uint8Array): void {
     const stampMs = this.#file.stampMs();
     const stamp = Buffer.from(`${formatStamp(stampMs)} `);
-    let batch: Uint8Array[] = [];
-    let batchBytes = 0;
     let start = 0;
     while (start < bytes.length) {
-      const limit = start + TEXT_LINE_BYTES_MAX - this.#partial.length;
-      const lineFeed = bytes.subarray(start, limit).indexOf(LINE_FEED);
-      const end = lineFeed < 0 ? limit : start + lineFeed;
-      if (lineFeed < 0 && limit > bytes.length) break;
-      batch.push(stamp, this.#partial, withoutCarriageReturn(bytes.subarray(start, end)), LINE_FEED_BYTES);
-      batchBytes += stamp.length + this.#partial.length + end - start + 1;
-      this.#partial = NO_BYTES;
-      start = lineFeed < 0 ? end : end + 1;
-      if (batchBytes >= BATCH_BYTES_MAX) {
-        this.#append(batch, stampMs);
-        batch = [];
-        batchBytes = 0;
-      }
+      const limit = start + TEXT_LINE_BYTES_MAX - this.#partialBytes;
+      const end = endOfLine(bytes, start, limit);
+      if (end === bytes.length && end < limit) break; // the line goes on in the next call
+      this.#addLine(stamp, bytes, start, end);
+      start = bytes[end] === LINE_FEED && end < limit ? end + 1 : end;
+      if (this.#batchBytes >= BATCH_BYTES_MAX) this.#append(stampMs);
     }
-    if (batchBytes > 0) this.#append(batch, stampMs);
-    if (start < bytes.length) this.#partial = concatBytes([this.#partial, bytes.subarray(start)]);
+    this.#append(stampMs);
+    this.#partial.set(bytes.subarray(start), this.#partialBytes);
+    this.#partialBytes += bytes.length - start;
   }
 
   sync(): void {
@@ -85,7 +84,7 @@ class Writer implements TextLogWriter {
   }
 
   close(): void {
-    if (this.#partial.length > 0) this.write(LINE_FEED_BYTES);
+    if (this.#partialBytes > 0) this.write(LINE_FEED_BYTES);
     this.#file.close();
   }
 
@@ -93,8 +92,30 @@ class Writer implements TextLogWriter {
     this.close();
   }
 
-  #append(parts: readonly Uint8Array[], stampMs: number): void {
-    const lines = concatBytes(parts);
+  /** Adds one line to the batch: what was held back of it, and `bytes` from `start` to `end`. */
+  #addLine(stamp: Uint8Array, bytes: Uint8Array, start: number, end: number): void {
+    const batch = this.#batch;
+    let at = this.#batchBytes;
+    for (let index = 0; index < stamp.length; index++) batch[at++] = stamp[index]!;
+    if (this.#partialBytes > 0) batch.set(this.#partial.subarray(0, this.#partialBytes), at);
+    at += this.#partialBytes;
+    if (end - start > SHORT_LINE_BYTES) {
+      batch.set(bytes.subarray(start, end), at);
+      at += end - start;
+    } else {
+      for (let index = start; index < end; index++) batch[at++] = bytes[index]!;
+    }
+    const isEmpty = end === start && this.#partialBytes === 0;
+    if (!isEmpty && batch[at - 1] === CARRIAGE_RETURN) at--;
+    batch[at++] = LINE_FEED;
+    this.#partialBytes = 0;
+    this.#batchBytes = at;
+  }
+
+  #append(stampMs: number): void {
+    if (this.#batchBytes === 0) return;
+    const lines = this.#batch.subarray(0, this.#batchBytes);
+    this.#batchBytes = 0;
     if (this.#reportLoss(stampMs) && this.#file.append(lines, stampMs)) return;
     this.lostBytes += lines.length;
   }
@@ -111,6 +132,12 @@ class Writer implements TextLogWriter {
   }
 }
 
-function withoutCarriageReturn(line: Uint8Array): Uint8Array {
-  return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line;
+/** Where the line that begins at `start` ends: at its line feed, at `limit`, or where `bytes` do. */
+function endOfLine(bytes: Uint8Array, start: number, limit: number): number {
+  const last = Math.min(limit, bytes.length);
+  const nearby = Math.min(last, start + SHORT_LINE_BYTES);
+  for (let index = start; index < nearby; index++) if (bytes[index] === LINE_FEED) return index;
+  if (nearby === last) return last;
+  const found = bytes.indexOf(LINE_FEED, nearby);
+  return found < 0 || found > last ? last : found;
 }

@@ -11,9 +11,9 @@ import type { UnixConnection, UnixListener } from "./unix_connection.ts";
 /** Longest path that fits `sockaddr_un.sun_path` (unix(7)), its NUL left out. */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
-/** Bun's own sockets: `node:net` takes longer to load than all else that a VM host process needs. */
+/** The runtimes' own sockets: `node:net` takes longer to load than all else that a VM host process needs. */
 const transport = () =>
-  runtimeName() === "bun" ? import("./unix_socket_bun.ts") : import("./unix_socket_node.ts");
+  runtimeName() === "bun" ? import("./unix_socket_bun.ts") : import("./unix_socket_deno.ts");
 
 /** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`), or nobody can (`ENAMETOOLONG`). */
 export async function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {

@@ -4,6 +4,8 @@
  * @module
  */
 import { rmSync } from "node:fs";
+import { SendQueue } from "./send_queue.ts";
+import { SpareDescriptor } from "./spare_descriptor.ts";
 import type { UnixConnection, UnixListener } from "./unix_connection.ts";
 
 /** The part of Bun in use. Declared here, as the other runtime's type checker does not know it. */
@@ -34,25 +36,28 @@ interface Handlers {
 }
 
 /**
- * What may arrive before somebody takes it. A socket that is not read does not notice that its peer has gone, so it is
+ * What may arrive before there is a handler. A socket that is not read does not notice that its peer has gone, so it is
  * read from the start.
  */
 const EARLY_BYTES_MAX = 64 * 1024;
+/** The same in chunks, since one may be a single byte. */
+const EARLY_CHUNKS_MAX = 64;
+/** How often a listener checks that there are descriptors left. */
+const DESCRIPTOR_CHECK_MS = 250;
 
 class BunConnection implements UnixConnection {
   readonly closed: Promise<void>;
   readonly #socket: BunSocket;
   readonly #closed = Promise.withResolvers<void>();
-  readonly #unsent: Uint8Array[] = [];
-  /** How much of the first of them the kernel has taken. */
-  #sentBytes = 0;
-  #bufferedBytes = 0;
+  readonly #unsent = new SendQueue();
   #state: "open" | "ending" | "closed" = "open";
   #drained: PromiseWithResolvers<void> | undefined;
   #handle: ((chunk: Uint8Array) => void) | undefined;
-  /** What arrived before somebody took it. */
+  /** What arrived without a handler, or in the moment of a pause. */
   readonly #early: Uint8Array[] = [];
   #earlyBytes = 0;
+  /** The socket is not read because of what is in `#early`. */
+  #isFull = false;
   #isPaused = false;
 
   constructor(socket: BunSocket) {
@@ -64,24 +69,23 @@ class BunConnection implements UnixConnection {
     queueMicrotask(() => {
       if (this.#state === "closed") return;
       this.#handle = handle;
-      if (this.#earlyBytes > EARLY_BYTES_MAX && !this.#isPaused) this.#socket.resume();
-      for (const chunk of this.#early.splice(0)) handle(chunk);
+      this.#deliver();
     });
   }
 
   send(bytes: Uint8Array): void {
     if (this.#state !== "open" || bytes.length === 0) return;
-    this.#unsent.push(bytes);
-    this.#bufferedBytes += bytes.length;
-    if (this.#unsent.length === 1) this.flush();
+    if (this.#unsent.byteLength > 0) return this.#unsent.push(bytes);
+    const count = Math.max(0, this.#socket.write(bytes, 0, bytes.length));
+    if (count < bytes.length) this.#unsent.push(count === 0 ? bytes : bytes.subarray(count));
   }
 
   get bufferedBytes(): number {
-    return this.#bufferedBytes;
+    return this.#unsent.byteLength;
   }
 
   drained(): Promise<void> {
-    if (this.#bufferedBytes === 0 || this.#state === "closed") return Promise.resolve();
+    if (this.#unsent.byteLength === 0 || this.#state === "closed") return Promise.resolve();
     this.#drained ??= Promise.withResolvers();
     return this.#drained.promise;
   }
@@ -93,13 +97,15 @@ class BunConnection implements UnixConnection {
 
   resume(): void {
     this.#isPaused = false;
-    if (this.#state !== "closed") this.#socket.resume();
+    if (this.#state === "closed") return;
+    if (!this.#isFull) this.#socket.resume();
+    this.#deliver();
   }
 
   end(): void {
     if (this.#state !== "open") return;
     this.#state = "ending";
-    if (this.#bufferedBytes === 0) this.#socket.end();
+    if (this.#unsent.byteLength === 0) this.#socket.end();
   }
 
   destroy(): void {
@@ -115,14 +121,11 @@ class BunConnection implements UnixConnection {
 
   /** The kernel may take more. */
   flush(): void {
-    for (let first = this.#unsent[0]; first !== undefined; first = this.#unsent[0]) {
-      const count = this.#socket.write(first, this.#sentBytes, first.length - this.#sentBytes);
+    for (let first = this.#unsent.first(); first !== undefined; first = this.#unsent.first()) {
+      const count = this.#socket.write(first, 0, first.length);
       if (count <= 0) return; // full, and "drain" follows; or closed, and "close" does
-      this.#sentBytes += count;
-      this.#bufferedBytes -= count;
-      if (this.#sentBytes < first.length) return;
-      this.#unsent.shift();
-      this.#sentBytes = 0;
+      this.#unsent.take(count);
+      if (count < first.length) return;
     }
     this.#drained?.resolve();
     this.#drained = undefined;
@@ -130,18 +133,34 @@ class BunConnection implements UnixConnection {
   }
 
   receive(chunk: Uint8Array): void {
-    if (this.#handle !== undefined) return this.#handle(chunk);
+    if (this.#handle !== undefined && !this.#isPaused) return this.#handle(chunk);
     this.#early.push(chunk);
     this.#earlyBytes += chunk.length;
-    if (this.#earlyBytes > EARLY_BYTES_MAX) this.#socket.pause();
+    if (this.#earlyBytes <= EARLY_BYTES_MAX && this.#early.length <= EARLY_CHUNKS_MAX) return;
+    this.#isFull = true;
+    this.#socket.pause();
+  }
+
+  /** Hands out what waited, unless the handler pauses again. */
+  #deliver(): void {
+    while (this.#handle !== undefined && !this.#isPaused && this.#state !== "closed") {
+      const chunk = this.#early.shift();
+      if (chunk !== undefined) {
+        this.#earlyBytes -= chunk.length;
+        this.#handle(chunk);
+        continue;
+      }
+      if (this.#isFull) this.#socket.resume();
+      this.#isFull = false;
+      return;
+    }
   }
 
   /** The connection is over. */
   settle(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#unsent.length = 0;
-    this.#bufferedBytes = 0;
+    this.#unsent.clear();
     this.#drained?.resolve();
     this.#closed.resolve();
   }
@@ -184,18 +203,25 @@ export async function listen(
   path: string,
   accept: (connection: UnixConnection) => void,
 ): Promise<UnixListener> {
+  const spare = new SpareDescriptor();
   const listener = sockets().listen({
     unix: path,
     socket: {
       ...SHARED_HANDLERS,
       open: (socket) => {
         socket.data = new BunConnection(socket);
-        accept(socket.data);
+        if (spare.hold()) accept(socket.data);
+        else socket.data.destroy();
       },
     },
   });
+  // Bun says nothing of a connection that it cannot accept, and tries again without a pause.
+  const check = setInterval(() => spare.releaseIfLast(), DESCRIPTOR_CHECK_MS);
+  (check as { unref?(): void }).unref?.();
   return {
     close: async () => {
+      clearInterval(check);
+      spare.release();
       listener.stop(false);
       rmSync(path, { force: true });
     },

@@ -250,6 +250,24 @@ test("openTextLogWriter() stamps each line when its end arrives", async () => {
   assert.ok(entries.every(({ source, sessionId }) => source === "system" && sessionId === null));
 });
 
+test("openTextLogWriter() writes the same lines however a flood of short ones is cut", async () => {
+  const flood = bytes("\r\n\n\na\r\n\rb\n".repeat(20_000));
+  const expected = ["\n", "\n", "\n", "a\n", "\rb\n"];
+  for (const pieceBytes of [1, 7, 4096, flood.length]) {
+    using logs = testLogs();
+    const options = { directory: logs.directory, sandboxId: SANDBOX_ID, clock: () => logs.nowMs };
+    const writer = openTextLogWriter({ ...options, filename: "kernel.log" });
+    for (let at = 0; at < flood.length; at += pieceBytes) writer.write(flood.subarray(at, at + pieceBytes));
+    writer.close();
+    const entries = texts(await readLogDirectory(logs, { sources: ["system"] }));
+    assert.equal(entries.length, 100_000);
+    assert.ok(
+      entries.every((text, index) => text === expected[index % 5]),
+      `pieces of ${pieceBytes}`,
+    );
+  }
+});
+
 test("openTextLogWriter() bounds lines and files, whatever the guest prints", async () => {
   using logs = testLogs();
   using writer = openTextLogWriter({

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import type { UnixConnection } from "../../../src/platform/unix_connection.ts";
 import {
   connectUnix,
@@ -109,6 +111,40 @@ test("UnixConnection.onData() gets what came before it, however much", async () 
   await whole.promise;
 });
 
+test("UnixConnection.send() of many small chunks takes little more memory than their bytes", async () => {
+  await using both = await pair();
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 2_000_000; i++) both.client.send(new Uint8Array(12)); // the peer does not read
+  const { bufferedBytes } = both.client;
+  assert.ok(bufferedBytes > 20_000_000, `${bufferedBytes} bytes wait`);
+  const grownBytes = process.memoryUsage().rss - before;
+  assert.ok(grownBytes < 200 * MiB, `${grownBytes} bytes for ${bufferedBytes}`);
+  let size = 0;
+  const whole = Promise.withResolvers<void>();
+  both.server.onData((chunk) => {
+    size += chunk.length;
+    if (size === 24_000_000) whole.resolve();
+  });
+  await whole.promise;
+});
+
+test("UnixConnection.pause() before onData() holds back what has come already", async () => {
+  await using both = await pair();
+  both.client.send(new Uint8Array(1000));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  let size = 0;
+  both.server.pause();
+  const taken = Promise.withResolvers<void>();
+  both.server.onData((chunk) => {
+    size += chunk.length;
+    if (size === 1000) taken.resolve();
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(size, 0);
+  both.server.resume();
+  await taken.promise;
+});
+
 test("UnixConnection.end() delivers everything, and then ends both sides", async () => {
   await using both = await pair();
   let size = 0;
@@ -204,6 +240,39 @@ test("UnixListener.close() removes the socket and keeps the connections", async 
   client.destroy();
   await Promise.all([client.closed, server.closed]);
 });
+
+test("listenUnix() ends connections for which there are no descriptors, and serves again once there are", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "s");
+  const fixture = runtimeCommand(new URL("./echo_listener_fixture.ts", import.meta.url));
+  const limited = ["-c", 'ulimit -n 40; exec "$0" "$@"', fixture.file, ...fixture.args, path];
+  const child = spawn("/bin/sh", limited, { stdio: ["pipe", "pipe", "inherit"] });
+  try {
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    const many = await Promise.all(Array.from({ length: 60 }, () => connectUnix(path)));
+    for (const connection of many) connection.onData(() => {});
+    await Promise.race(many.map(({ closed }) => closed)); // not left to wait, nor the listener to spin
+    assert.equal(await isListening(path), true);
+    for (const connection of many) connection.destroy();
+    assert.equal(await echoed(path), "still here");
+  } finally {
+    child.stdin.end();
+  }
+});
+
+/** What a listener sends back, which may take until it has descriptors. */
+async function echoed(path: string): Promise<string> {
+  for (;;) {
+    const connection = await connectUnix(path);
+    const answer = new Promise<string>((resolve) =>
+      connection.onData((chunk) => resolve(new TextDecoder().decode(chunk))),
+    );
+    connection.send(new TextEncoder().encode("still here"));
+    const text = await Promise.race([answer, connection.closed]);
+    connection.destroy();
+    if (text !== undefined) return text;
+  }
+}
 
 test("isListening() tells a listener from a file, a directory and nothing", async () => {
   using directory = temporaryDirectory();

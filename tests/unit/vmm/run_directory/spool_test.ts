@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { appendFileSync, closeSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Spool, spoolRest, spoolTail } from "../../../../src/vmm/run_directory/spool.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
@@ -17,7 +27,8 @@ function setup(): Setup {
   const directory = temporaryDirectory();
   const path = join(directory.path, "console");
   const chunks: Uint8Array[] = [];
-  const spool = new Spool(path, (chunk) => void chunks.push(chunk.slice()));
+  const stillTime = () => 0; // so that a busy machine changes nothing
+  const spool = new Spool(path, (chunk) => void chunks.push(chunk.slice()), stillTime);
   let isOpen = true;
   const close = spool.close.bind(spool);
   spool.close = () => {
@@ -52,7 +63,7 @@ for (const [name, mode] of Object.entries(WRITERS)) {
     for (const count of [1, 5000, 1, 20_000, 40_000, 0, 1, 10, 17_000, 50_000, 0, 17_000, 0, 90_000, 3]) {
       writeSync(file, lines(written, count));
       written += count;
-      it.spool.read();
+      for (let unread = 64 * count; unread >= 0; unread -= MiB) it.spool.read(); // a look takes 1 MiB
     }
     writeSync(file, lines(written, 2));
     it.spool.close();
@@ -85,6 +96,7 @@ for (const [name, mode] of Object.entries(WRITERS)) {
       const file = openSync(it.path, mode);
       writeSync(file, lines(0, taken));
       it.spool.read();
+      it.spool.read();
       writeSync(file, lines(taken, emptied)); // nobody looks any more
       closeSync(file);
       const rest = new TextDecoder().decode(spoolRest(it.path));
@@ -97,9 +109,32 @@ for (const [name, mode] of Object.entries(WRITERS)) {
     const file = openSync(it.path, mode);
     writeSync(file, lines(0, 20_000));
     it.spool.read();
+    it.spool.read();
     writeSync(file, "the\nlast words\n");
     closeSync(file);
-    assert.equal(spoolTail(it.path), "the\nlast words");
+    // The file was emptied, but a crash report needs more than what came after that.
+    assert.equal(spoolTail(it.path), `${lines(0, 20_000)}the\nlast words\n`.slice(-4096).trim());
+  });
+
+  test(`Spool bounds a file that fills faster than it is read, and says what was dropped, from a writer that ${name}`, () => {
+    using it = setup();
+    const file = openSync(it.path, mode);
+    const perLook = 131_072; // lines: 8 MiB, of which a look takes 1
+    for (let look = 0; look < 10; look++) {
+      writeSync(file, lines(look * perLook, perLook));
+      it.spool.read();
+      const heldBytes = statSync(it.path).blocks * 512;
+      assert.ok(heldBytes < 17 * MiB, `${heldBytes} bytes after look ${look}`);
+    }
+    it.spool.close();
+    closeSync(file);
+    let next = 0;
+    for (const line of it.taken().trimEnd().split("\n")) {
+      const dropped = /^--- (\d+) bytes were dropped: they came too fast ---$/.exec(line);
+      if (dropped !== null) next += Number(dropped[1]) / 64;
+      else assert.equal(`${line}\n`, lines(next++, 1));
+    }
+    assert.equal(next, 10 * perLook);
   });
 }
 
@@ -118,6 +153,48 @@ test("Spool.read() follows a writer that is as fast as itself for a few rounds o
   size = 100 * MiB;
   spool.close();
 });
+
+test("Spool.read() ends a look when its time is over, and goes on in the next", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "console");
+  writeFileSync(path, lines(0, 8192)); // 512 KiB
+  let nowMs = 0;
+  let takenBytes = 0;
+  const slowly = (chunk: Uint8Array) => {
+    takenBytes += chunk.length;
+    nowMs += 15;
+  };
+  const spool = new Spool(path, slowly, () => nowMs);
+  spool.read();
+  assert.equal(takenBytes, 128 * 1024);
+  spool.read();
+  assert.equal(takenBytes, 256 * 1024);
+  spool.close();
+  assert.equal(takenBytes, 512 * 1024);
+});
+
+test("Spool.read() and close() survive a file that cannot be read", () => {
+  using it = setup();
+  appendFileSync(it.path, "one\n");
+  it.spool.read();
+  const descriptors = readdirSync("/proc/self/fd");
+  const opened = descriptors.find((fd) => pathOf(fd) === it.path);
+  assert.ok(opened !== undefined);
+  closeSync(Number(opened));
+  it.spool.read();
+  it.spool.read();
+  it.spool.close();
+  assert.equal(it.taken(), "one\n");
+});
+
+/** The file behind a descriptor of this process. */
+function pathOf(descriptor: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`);
+  } catch {
+    return undefined; // that of the listing itself
+  }
+}
 
 test("Spool.read() goes on where it cannot note how far it has come, as on a full disk", () => {
   using it = setup();
