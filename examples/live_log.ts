@@ -5,7 +5,7 @@
  *
  * Then open http://localhost:3000/. The sandbox ends with this program.
  */
-import { logResponse, logStream, Sandbox } from "../mod.ts";
+import { logResponse, logStream, Sandbox } from "microsandbox";
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>Live log</title>
 <h1>What the sandbox prints</h1><pre id="log"></pre>
