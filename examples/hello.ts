@@ -4,7 +4,7 @@
  *     scripts/busybox-rootfs ./rootfs
  *     bun examples/hello.ts ./rootfs        # or: deno run -A examples/hello.ts ./rootfs
  */
-import { Sandbox } from "../mod.ts";
+import { Sandbox } from "microsandbox";
 
 await using sandbox = await Sandbox.builder("hello")
   .image(process.argv[2] ?? "./rootfs")

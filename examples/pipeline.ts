@@ -3,7 +3,7 @@
  *
  *     bun examples/pipeline.ts ./rootfs
  */
-import { Sandbox } from "../mod.ts";
+import { Sandbox } from "microsandbox";
 
 await using sandbox = await Sandbox.builder("pipeline")
   .image(process.argv[2] ?? "./rootfs")

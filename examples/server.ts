@@ -3,7 +3,7 @@
  *
  *     bun examples/server.ts ./rootfs        # or: deno run -A examples/server.ts ./rootfs
  */
-import { Sandbox } from "../mod.ts";
+import { Sandbox } from "microsandbox";
 
 await using sandbox = await Sandbox.builder("server")
   .image(process.argv[2] ?? "./rootfs")

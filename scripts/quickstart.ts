@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { relative } from "node:path";
 import { type CreateStep, doctor, MicrosandboxError, Sandbox } from "../mod.ts";
 import { Output } from "../src/cli/output.ts";
 import { showProgress } from "../src/cli/progress.ts";
@@ -69,6 +70,30 @@ async function main(image: string): Promise<void> {
   await Sandbox.remove("quickstart");
   stage("remove", "nothing is left");
   console.log(`${"total".padEnd(8)} ${`${((performance.now() - begin) / 1000).toFixed(2)} s`.padStart(8)}`);
+  console.log(howToGoOn(image));
+}
+
+/** Commands to try next, as they work in this checkout: the tools of setup need not be on the path. */
+function howToGoOn(path: string): string {
+  const image = shortPath(path);
+  const home = shortPath(process.env["MSB_HOME"] ?? "");
+  return `
+It works. To go on, in this directory:
+
+  export PATH="$PWD/.cache/tools/node_modules/.bin:$PATH" MSB_HOME=${home}
+  bun cli.ts run ${image}                   # a shell in a sandbox of its own
+  bun cli.ts create --name box ${image}     # a sandbox that stays: exec, logs, stop, rm
+  bun examples/hello.ts ${image}            # a program of 20 lines
+
+  scripts/pack ~                            # the package, to install in a project of yours: see README.md
+  docs/getting_started.md                   # Bun and Deno, permissions, Python
+`;
+}
+
+/** A path below this directory as one that begins with `./`, which is how an image is told from a reference. */
+function shortPath(path: string): string {
+  const below = relative(process.cwd(), path);
+  return below.startsWith("..") ? path : `./${below}`;
 }
 
 process.emitWarning = new Warnings(new Output(process.stderr, process.env)).emit;

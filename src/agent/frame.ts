@@ -52,9 +52,10 @@ export function writeFrameHeader(
  * Cuts a byte stream into frames. What is left of a chunk is kept, never more than one frame.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * const decoder = new FrameDecoder();
- * for await (const chunk of source) for (const frame of decoder.feed(chunk)) handle(frame);
+ * const chunks = new Blob(["…"]).stream();
+ * for await (const chunk of chunks) for (const frame of decoder.feed(chunk)) console.log(frame.type);
  * ```
  */
 export class FrameDecoder {

@@ -15,7 +15,7 @@ const TABLES = buildTables();
  * The checksum as RFC 3720 defines it: the register starts as all ones and is inverted at the end.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { crc32c } from "./crc32c.ts";
  *
  * console.log(crc32c(new TextEncoder().encode("123456789")).toString(16)); // e3069283

@@ -90,7 +90,7 @@ const BRAND = Symbol.for("microsandbox.MicrosandboxError");
  * Base class of all errors of this library.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { MicrosandboxError, Sandbox } from "microsandbox";
  *
  * try {

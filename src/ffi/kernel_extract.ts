@@ -64,7 +64,7 @@ const ARM64_MAGIC = "ARM\x64";
  *
  * @example
  * ```ts
- * const kernel = await extractKernel({ home: "/home/me/.microsandbox" });
+ * const kernel = await extractKernel({ home: "./home" });
  * console.log(kernel.path, kernel.version);
  * ```
  */

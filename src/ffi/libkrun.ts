@@ -65,7 +65,7 @@ let logIsReady = false;
  * A loaded libkrun.
  *
  * @example
- * ```ts
+ * ```ts no-run: becomes the VM, and never returns
  * const libkrun = await Libkrun.load();
  * libkrun.initLog({ fd: -1, level: "warn" });
  * const vm = libkrun.createContext();

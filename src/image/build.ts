@@ -39,7 +39,7 @@ export interface BuildErofsOptions extends ErofsOptions {
  * import { buildErofsImage } from "./build.ts";
  *
  * const { sizeBytes, fileCount } = await buildErofsImage({
- *   source: { tar: "rootfs.tar.gz" },
+ *   source: { directory: "./rootfs" },
  *   outputPath: "rootfs.erofs",
  * });
  * console.log(`${fileCount} files in ${sizeBytes} bytes`);

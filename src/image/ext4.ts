@@ -36,7 +36,7 @@ export { type Ext4Superblock, readExt4Superblock } from "./ext4/superblock_reade
  * @throws {AbortedError} `aborted`
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { formatExt4 } from "./ext4.ts";
  *
  * const { uuid } = await formatExt4({

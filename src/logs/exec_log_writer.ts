@@ -48,8 +48,8 @@ const LINE_BYTES_MAX = recordBytesMax(RECORD_DATA_BYTES_MAX + 3);
  * @throws InvalidConfigError if a limit in `options` is out of range
  *
  * @example
- * ```ts
- * using writer = openExecLogWriter({ directory: "/tmp/logs", sandboxId: "0198c2f0" });
+ * ```ts no-vm
+ * using writer = openExecLogWriter({ directory: "./logs", sandboxId: "0198c2f0" });
  * writer.system("--- sandbox started ---");
  * writer.append("stdout", 1, new TextEncoder().encode("hello\n"));
  * writer.endOfStream("stdout", 1);

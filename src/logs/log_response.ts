@@ -29,8 +29,12 @@ const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson"
  * @throws InvalidCursorError if `Last-Event-ID` is no cursor of these logs, and whatever `open` throws
  *
  * @example
- * ```ts
- * Bun.serve({ fetch: (request) => logResponse(request, (fromCursor) => logStream("web", { follow: true, fromCursor })) });
+ * ```ts no-run: serves until it is ended
+ * // bun server.ts, or: deno serve --allow-all server.ts
+ * export default {
+ *   fetch: (request: Request) =>
+ *     logResponse(request, (fromCursor) => logStream("web", { follow: true, fromCursor })),
+ * };
  * ```
  */
 export async function logResponse(

@@ -35,8 +35,8 @@ const EntryStream: new (
  * it directly is several times as fast as through a reader.
  *
  * @example
- * ```ts
- * await using stream = await openLogStream({ directory, sandboxId, isTerminal }, { follow: true });
+ * ```ts with stopped web
+ * await using stream = await logStream("web", { follow: true });
  * for await (const entry of stream) console.log(entry.source, entry.text());
  * ```
  */

@@ -84,8 +84,10 @@ const schema = z.strictObject({
  * @throws {InvalidConfigError}
  *
  * @example
- * ```ts
- * for await (const event of Sandbox.events({ name: "web", follow: true })) {
+ * ```ts with web
+ * const events = Sandbox.events({ name: "web", follow: true });
+ * await (await Sandbox.get("web")).requestStop();
+ * for await (const event of events) {
  *   console.log(event.timestamp, event.action, event.attributes);
  *   if (event.action === "stopped") break;
  * }

@@ -25,7 +25,7 @@ import { SandboxCalls } from "./sandbox_calls.ts";
  * when the handle was made; {@linkcode refresh} gives a new one.
  *
  * @example
- * ```ts
+ * ```ts with hello
  * const handle = await Sandbox.get("hello");
  * if (handle.status === "running") await handle.stop();
  * const sandbox = await handle.start();

@@ -46,7 +46,7 @@ const schema = z.strictObject({
  * that is created or removed meanwhile does not disturb the others.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * for await (const handle of Sandbox.list({ labels: { team: "blue" } })) console.log(handle.name, handle.status);
  * ```
  */

@@ -27,7 +27,7 @@ import { isLive } from "../state/status.ts";
  * @throws {LogsUnavailableError} if the files cannot be read.
  *
  * @example
- * ```ts
+ * ```ts with web
  * for (const entry of await readLogs("web", { tail: 50, sources: ["stderr"] })) console.log(entry.text());
  * ```
  */
@@ -52,7 +52,7 @@ export async function readLogsSnapshot(name: string, options: LogReadOptions = {
  * @throws {MissedRotationError} if entries after `fromCursor` are gone.
  *
  * @example
- * ```ts
+ * ```ts with stopped web
  * for await (const entry of await logStream("web", { follow: true })) console.log(entry.source, entry.text());
  * ```
  */

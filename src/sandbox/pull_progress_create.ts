@@ -13,9 +13,9 @@ import type { Sandbox } from "./sandbox.ts";
  *
  * @example
  * ```ts
- * const creation = Sandbox.builder("web").image("alpine").createWithPullProgress();
+ * const creation = Sandbox.builder("web").image("alpine").replace().createWithPullProgress();
  * for await (const event of creation) console.log(event.kind);
- * const sandbox = await creation.awaitSandbox();
+ * await using sandbox = await creation.awaitSandbox();
  * ```
  */
 export class PullProgressCreate implements AsyncIterable<PullProgress> {

@@ -251,8 +251,8 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    *
    * @example
    * ```ts
-   * await sandbox.execStream("httpd", ["-f", "-p", "127.0.0.1:8080"]);
-   * const response = await sandbox.fetch(8080, "/index.html");
+   * await sandbox.shell("httpd -p 127.0.0.1:8080 -h /");
+   * const response = await sandbox.fetch(8080, "/etc/passwd");
    * console.log(response.status, await response.text());
    * ```
    */

@@ -66,12 +66,12 @@ export interface SnapshotVerifyReport {
  * The disk of a sandbox at one moment, and what is needed to make sandboxes of it. A snapshot never changes.
  *
  * @example
- * ```ts
+ * ```ts with box
  * import { Sandbox, Snapshot } from "microsandbox";
  *
- * await Snapshot.create({ name: "ready", from: "box", labels: { team: "blue" } });
- * await using one = await Sandbox.builder("one").fromSnapshot("ready").create();
- * await using two = await Sandbox.builder("two").fromSnapshot("ready").create();
+ * await Snapshot.create({ name: "ready", from: "box", labels: { team: "blue" }, force: true });
+ * await using one = await Sandbox.builder("one").fromSnapshot("ready").replace().create();
+ * await using two = await Sandbox.builder("two").fromSnapshot("ready").replace().create();
  * ```
  */
 export class Snapshot {
@@ -246,8 +246,8 @@ export class Snapshot {
  * Collects {@linkcode SnapshotCreateOptions}.
  *
  * @example
- * ```ts
- * const snapshot = await Snapshot.builder("ready").fromSandbox("box").label("team", "blue").create();
+ * ```ts with box
+ * const snapshot = await Snapshot.builder("ready").fromSandbox("box").label("team", "blue").force().create();
  * ```
  */
 export class SnapshotBuilder {

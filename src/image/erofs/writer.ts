@@ -69,13 +69,13 @@ const PROGRESS_INTERVAL_MS = 100;
  * @throws {AbortedError}
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { createDirectory } from "../tree.ts";
  * import { writeErofs } from "./writer.ts";
  *
  * const root = createDirectory();
  * root.entries.set("tmp", { ...createDirectory(), mode: 0o1777 });
- * const { sizeBytes } = await writeErofs(root, "/tmp/empty.erofs");
+ * const { sizeBytes } = await writeErofs(root, "empty.erofs");
  * ```
  */
 export async function writeErofs(

@@ -43,7 +43,7 @@ const PORT_MAX = 65_535;
  * @throws {ImageReferenceInvalidError} Its `part` says what is wrong.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { parseReference } from "./reference.ts";
  *
  * console.log(parseReference("alpine").repository); // "library/alpine"

@@ -130,7 +130,7 @@ export function registerImageUsage(provider: (home: string) => ImageUsage): void
  * The images of a home: disks that all of its sandboxes share.
  *
  * @example
- * ```ts
+ * ```ts no-run: pulls from a registry
  * import { Image } from "microsandbox";
  *
  * await Image.pull("alpine");

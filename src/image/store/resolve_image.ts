@@ -76,7 +76,7 @@ export function isLocalImage(spec: string): boolean {
  * ```ts
  * import { resolveImage } from "./resolve_image.ts";
  *
- * const { erofsPath, config } = await resolveImage("./rootfs", { home: "/tmp/msb" });
+ * const { erofsPath, config } = await resolveImage("./rootfs", { home: "./home" });
  * console.log(erofsPath, config.env);
  * ```
  */

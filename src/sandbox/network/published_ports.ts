@@ -100,6 +100,7 @@ export class SandboxNetwork {
  *
  * @example
  * ```ts
+ * await sandbox.shell("httpd -p 127.0.0.1:80 -h /");
  * const { hostPort } = await sandbox.network.ports.add({ hostPort: 0, guestPort: 80 });
  * await fetch(`http://127.0.0.1:${hostPort}/`);
  * ```

@@ -60,7 +60,7 @@ export interface DoctorReport {
  * takes as long as a process takes to start; without, its device and the processor's flags are looked at.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { doctor } from "microsandbox";
  *
  * const report = await doctor();
