@@ -11,7 +11,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { UnsupportedError } from "../base/errors.ts";
 import { readAsset } from "../platform/asset.ts";
 import { writeErofs } from "./erofs/writer.ts";
-import { createDirectory, type FileNode, NO_XATTRS } from "./tree.ts";
+import { createDirectory, type FileNode, NO_XATTRS } from "./tree/tree.ts";
 
 /** What the agent expects beside itself: see `guest/boot.c`. */
 const DIRECTORIES = ["dev", "proc", "sys", "image", "upper", "root"];

@@ -5,14 +5,14 @@
  * @module
  */
 import { unreachable } from "../base/assert.ts";
-import { abortable } from "./byte_stream.ts";
-import { compact, displayName } from "./byte_string.ts";
 import { TarInvalidError, TreeInvalidError } from "./errors.ts";
-import { Pace } from "./pace.ts";
-import { isSameNode } from "./packed_files.ts";
+import { abortable } from "./stream/byte_stream.ts";
+import { Pace } from "./stream/yielding.ts";
 import type { TarMember } from "./tar/member.ts";
 import { type AbsoluteNames, memberPath } from "./tar/member_path.ts";
 import { type MemberSink, TarParser } from "./tar/parser.ts";
+import { compact, displayName } from "./tree/byte_string.ts";
+import { isSameNode } from "./tree/packed_files.ts";
 import {
   type ByteString,
   type ContentStore,
@@ -22,8 +22,8 @@ import {
   type NodeMetadata,
   PATH_BYTES_MAX,
   type TreeNode,
-} from "./tree.ts";
-import { findNode, findPosition } from "./tree_path.ts";
+} from "./tree/tree.ts";
+import { findNode, findPosition } from "./tree/tree_path.ts";
 
 export type { TarMember, TarMemberKind } from "./tar/member.ts";
 export type { AbsoluteNames } from "./tar/member_path.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { ByteString } from "../tree.ts";
+import type { ByteString } from "../tree/tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
 import type { InodeRow } from "./inode_table.ts";
 

@@ -9,11 +9,11 @@
  */
 import { assert } from "../../base/assert.ts";
 import { InternalError } from "../../base/errors.ts";
-import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
-import type { Pace } from "../pace.ts";
-import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
-import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree.ts";
+import type { Pace } from "../stream/yielding.ts";
+import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../tree/packed_files.ts";
+import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree/tree.ts";
+import { Column } from "../tree/typed_columns.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
 import { type ChunkMap, type Storage, StoredFile } from "./stored_file.ts";

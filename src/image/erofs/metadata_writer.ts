@@ -6,9 +6,9 @@
  */
 import { assert } from "../../base/assert.ts";
 import { roundUp } from "../../base/bytes.ts";
-import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
-import type { Pace } from "../pace.ts";
+import type { Pace } from "../stream/yielding.ts";
+import { bytesOf } from "../tree/byte_string.ts";
 import { encodeDirectory, sortNames } from "./directory_blocks.ts";
 import {
   BLOCK_BITS,

@@ -10,7 +10,7 @@
 import { Buffer } from "node:buffer";
 import { assert } from "../../base/assert.ts";
 import { KiB, MiB } from "../../base/bytes.ts";
-import type { FileChunk, FileContent } from "../tree.ts";
+import type { FileChunk, FileContent } from "../tree/tree.ts";
 import { BLOCK_BYTES, CHUNK_ENTRY_BYTES, HOLE_ADDRESS } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
 import type { TailArena, TailSlot } from "./tail_arena.ts";

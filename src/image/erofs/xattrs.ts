@@ -9,9 +9,9 @@
 import { Buffer } from "node:buffer";
 import { assert } from "../../base/assert.ts";
 import { concatBytes, roundUp } from "../../base/bytes.ts";
-import { byteString, bytesOf, displayName } from "../byte_string.ts";
-import type { ByteString, NodeMetadata } from "../tree.ts";
-import { isLinuxXattr } from "../xattr_name.ts";
+import { byteString, bytesOf, displayName } from "../tree/byte_string.ts";
+import type { ByteString, NodeMetadata } from "../tree/tree.ts";
+import { isLinuxXattr } from "../tree/xattr_name.ts";
 import { viewOf } from "./format.ts";
 
 const HEADER_BYTES = 12;

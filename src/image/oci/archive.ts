@@ -8,14 +8,14 @@ import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { IoError } from "../../base/errors.ts";
-import { abortable, readFileChunks } from "../byte_stream.ts";
-import { decompressDetected } from "../compression.ts";
 import { TarInvalidError } from "../errors.ts";
-import { Pace } from "../pace.ts";
+import { abortable, readFileChunks } from "../stream/byte_stream.ts";
+import { decompressDetected } from "../stream/compression.ts";
+import { UnpackBudget } from "../stream/unpack_budget.ts";
+import { Pace } from "../stream/yielding.ts";
 import type { TarMember } from "../tar/member.ts";
 import { memberPath } from "../tar/member_path.ts";
 import { type MemberSink, TarParser } from "../tar/parser.ts";
-import { UnpackBudget } from "../unpack_budget.ts";
 import { ArchiveFiles } from "./layout.ts";
 
 /** Most members of an image archive. */

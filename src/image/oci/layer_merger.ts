@@ -7,10 +7,10 @@
  * @module
  */
 import { TarInvalidError, TreeInvalidError } from "../errors.ts";
-import { PackedTree } from "../packed_tree.ts";
 import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
-import type { ByteString, ContentStore, DirectoryNode, TreeNode } from "../tree.ts";
-import { findPosition } from "../tree_path.ts";
+import { PackedTree } from "../tree/packed_tree.ts";
+import type { ByteString, ContentStore, DirectoryNode, TreeNode } from "../tree/tree.ts";
+import { findPosition } from "../tree/tree_path.ts";
 
 const WHITEOUT_PREFIX = ".wh.";
 const OPAQUE_NAME = ".wh..wh..opq";

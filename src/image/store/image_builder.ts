@@ -6,7 +6,6 @@
  */
 import { join } from "node:path";
 import { type ConfigIssue, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
-import { decompressDetected } from "../compression.ts";
 import { ErofsWriter } from "../erofs/writer.ts";
 import { TarInvalidError } from "../errors.ts";
 import { type Digest, verified } from "../oci/digest.ts";
@@ -20,7 +19,8 @@ import { LayerMerger } from "../oci/layer_merger.ts";
 import { type ImageManifest, LAYER_BYTES_MAX, MEDIA_TYPES } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
 import { countBytes, type PullProgressListener } from "../progress.ts";
-import { UnpackBudget } from "../unpack_budget.ts";
+import { decompressDetected } from "../stream/compression.ts";
+import { UnpackBudget } from "../stream/unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 

@@ -1,5 +1,5 @@
 /** One member of a tar stream. @module */
-import type { ByteString } from "../tree.ts";
+import type { ByteString } from "../tree/tree.ts";
 
 /** What a member says about one file, all extensions resolved. */
 export interface TarMember {

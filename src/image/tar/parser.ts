@@ -11,9 +11,9 @@
  */
 import { Buffer } from "node:buffer";
 import { MiB } from "../../base/bytes.ts";
-import { byteString } from "../byte_string.ts";
 import { TarInvalidError } from "../errors.ts";
-import { type ByteString, NO_XATTRS } from "../tree.ts";
+import { byteString } from "../tree/byte_string.ts";
+import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
 import { decodeHeader, FieldProblem, isZeroBlock, TAR_BLOCK_BYTES, type TarHeader } from "./header.ts";
 import type { TarMember, TarMemberKind } from "./member.ts";
 import { NO_RECORDS, type PaxRecords, parsePax, paxInteger, paxTime, paxValue, paxXattrs } from "./pax.ts";

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { byteString, bytesOf } from "../byte_string.ts";
-import { type ByteString, NO_XATTRS } from "../tree.ts";
-import { isLinuxXattr } from "../xattr_name.ts";
+import { byteString, bytesOf } from "../tree/byte_string.ts";
+import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
+import { isLinuxXattr } from "../tree/xattr_name.ts";
 import { FieldProblem } from "./header.ts";
 
 /** In order, as some keys come more than once. */
