@@ -8,9 +8,9 @@ import { unreachable } from "../base/assert.ts";
 import { TarInvalidError, TreeInvalidError } from "./errors.ts";
 import { abortable } from "./stream/byte_stream.ts";
 import { Pace } from "./stream/yielding.ts";
-import type { TarMember } from "./tar/member.ts";
+import type { MemberSink, TarMember } from "./tar/member.ts";
 import { type AbsoluteNames, memberPath } from "./tar/member_path.ts";
-import { type MemberSink, TarParser } from "./tar/parser.ts";
+import { TarParser } from "./tar/parser.ts";
 import { compact, displayName } from "./tree/byte_string.ts";
 import { isSameNode } from "./tree/packed_files.ts";
 import {

@@ -9,7 +9,7 @@
 import { Buffer } from "node:buffer";
 import type { ByteString } from "../tree/tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
-import type { InodeRow } from "./inode_table.ts";
+import type { InodeRow } from "./inode_row.ts";
 
 /** How a directory's names fall into blocks. Without the names: those of all directories would be much memory. */
 export interface DirectoryPlan {

@@ -15,6 +15,7 @@ import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../tree/
 import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree/tree.ts";
 import { Column } from "../tree/typed_columns.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
+import type { InodeRow } from "./inode_row.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
 import { type ChunkMap, type Storage, StoredFile } from "./stored_file.ts";
 import type { TailSlot } from "./tail_arena.ts";
@@ -22,9 +23,6 @@ import type { PlannedXattrs } from "./xattrs.ts";
 
 /** Most inodes of an image: the format's own number for them has 32 bits. */
 const INODES_MAX = 0xffff_fffe;
-
-/** The row of an inode. The root's is 0, and an inode's number is its row plus 1. */
-export type InodeRow = number;
 
 export class InodeTable {
   /** Of each directory. */

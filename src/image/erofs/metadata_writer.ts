@@ -24,7 +24,8 @@ import {
   SLOT_BYTES,
 } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
-import type { InodeRow, InodeTable } from "./inode_table.ts";
+import type { InodeRow } from "./inode_row.ts";
+import type { InodeTable } from "./inode_table.ts";
 import { encodeChunkMap, INLINE_BYTES_MAX, type Storage } from "./stored_file.ts";
 import { XattrPlanner, XattrProblem } from "./xattrs.ts";
 

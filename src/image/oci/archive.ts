@@ -13,9 +13,9 @@ import { abortable, readFileChunks } from "../stream/byte_stream.ts";
 import { decompressDetected } from "../stream/compression.ts";
 import { UnpackBudget } from "../stream/unpack_budget.ts";
 import { Pace } from "../stream/yielding.ts";
-import type { TarMember } from "../tar/member.ts";
+import type { MemberSink, TarMember } from "../tar/member.ts";
 import { memberPath } from "../tar/member_path.ts";
-import { type MemberSink, TarParser } from "../tar/parser.ts";
+import { TarParser } from "../tar/parser.ts";
 import { ArchiveFiles } from "./layout.ts";
 
 /** Most members of an image archive. */

@@ -74,14 +74,11 @@ export interface BuildImageRequest {
 
 /** Builds the image, unless it is here. Of several processes that want it, one builds and the others wait. */
 export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
-  const { digest, claim, signal } = request;
-  return await store.workspaces.run("image", digest, signal, async (directory) => {
-    const found = store.find(digest);
-    if (found !== undefined) checkPlatform(found.record, request.platform);
-    const image = found ?? (await buildMissing(store, request, directory()));
-    await store.claim(digest, claim);
-    return image;
-  });
+  const { digest, claim, signal, platform } = request;
+  const check = ({ record }: StoredImage): void => checkPlatform(record, platform);
+  return await store.ensure(digest, { claim, signal, check }, (directory) =>
+    buildMissing(store, request, directory()),
+  );
 }
 
 async function buildMissing(

@@ -143,20 +143,16 @@ async function addRootfs(
   digest: Digest,
 ): Promise<StoredImage> {
   const { os, architecture } = platform;
-  return await store.workspaces.run("image", digest, signal, async () => {
-    const image =
-      store.find(digest) ??
-      store.add(erofsPath, {
-        digest,
-        origin,
-        os,
-        architecture,
-        layers: [],
-        config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
-      });
-    await store.claim(digest, claim);
-    return image;
-  });
+  return await store.ensure(digest, { claim, signal }, () =>
+    store.add(erofsPath, {
+      digest,
+      origin,
+      os,
+      architecture,
+      layers: [],
+      config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
+    }),
+  );
 }
 
 async function importLayout(

@@ -30,3 +30,11 @@ export type TarMemberKind =
   | "characterDevice"
   | "blockDevice"
   | "fifo";
+
+/** Takes the data of one member. */
+export interface MemberSink {
+  /** The bytes are good during the call only. */
+  write(bytes: Uint8Array): void;
+  writeZeros(count: number): void;
+  end(): void;
+}

@@ -15,7 +15,7 @@ import { TarInvalidError } from "../errors.ts";
 import { byteString } from "../tree/byte_string.ts";
 import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
 import { decodeHeader, FieldProblem, isZeroBlock, TAR_BLOCK_BYTES, type TarHeader } from "./header.ts";
-import type { TarMember, TarMemberKind } from "./member.ts";
+import type { MemberSink, TarMember, TarMemberKind } from "./member.ts";
 import { NO_RECORDS, type PaxRecords, parsePax, paxInteger, paxTime, paxValue, paxXattrs } from "./pax.ts";
 import {
   checkSparse,
@@ -32,14 +32,6 @@ export const EXTENSION_BYTES_MAX = 4 * MiB;
 const GLOBAL_RECORDS_MAX = 1000;
 /** Highest user and group number. */
 const ID_MAX = 0xffff_ffff;
-
-/** Takes the data of one member. */
-export interface MemberSink {
-  /** The bytes are good during the call only. */
-  write(bytes: Uint8Array): void;
-  writeZeros(count: number): void;
-  end(): void;
-}
 
 /** Called for each member, in order. Without a sink, its data is passed over. */
 export type OnMember = (member: TarMember) => MemberSink | undefined;

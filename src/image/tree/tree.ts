@@ -88,18 +88,19 @@ export const NAME_BYTES_MAX = 255;
 /** Longest path and longest symlink target, in bytes without the end: Linux's `PATH_MAX` less its NUL. */
 export const PATH_BYTES_MAX = 4095;
 
-/** An empty directory of root's, mode 0755, dated 1970: what a tree starts as, and what implied parents are. */
+/** Metadata of what has no member of its own: owned by root, mode 0755, dated 1970, no extended attributes. */
+export const DEFAULT_METADATA: Readonly<NodeMetadata> = {
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtimeSeconds: 0,
+  mtimeNanoseconds: 0,
+  xattrs: NO_XATTRS,
+};
+
+/** An empty directory with {@linkcode DEFAULT_METADATA}: what a tree starts as, and what implied parents are. */
 export function createDirectory(): DirectoryNode {
-  return {
-    kind: "directory",
-    mode: 0o755,
-    uid: 0,
-    gid: 0,
-    mtimeSeconds: 0,
-    mtimeNanoseconds: 0,
-    xattrs: NO_XATTRS,
-    entries: new Map(),
-  };
+  return { kind: "directory", ...DEFAULT_METADATA, entries: new Map() };
 }
 
 /** Takes file contents as a stream delivers them: an image being written. */
