@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MiB } from "../../../../src/base/bytes.ts";
 import { MicrosandboxError } from "../../../../src/base/errors.ts";
 import { parseChallenges } from "../../../../src/image/oci/challenge.ts";
-import { findCredentials } from "../../../../src/image/oci/credentials.ts";
 import { isLoopback, type RegistryClient } from "../../../../src/image/oci/registry_client.ts";
 import {
   ATTEMPTS_MAX,
@@ -173,6 +172,35 @@ test("readBlob() takes no credentials along to another host", async () => {
   assert.equal(storage.requests[0]?.headers.authorization, undefined);
 });
 
+for (const scheme of ["basic", "bearer"] as const) {
+  test(`readBlob() sends no password to a server that it was redirected to and that asks by ${scheme}`, async () => {
+    await using thief = await TestRegistry.start();
+    await using registry = await TestRegistry.start();
+    const realm = `http://${thief.host}/token`;
+    thief.routes.set("/token", () => ({ status: 200, body: '{"token":"t"}' }));
+    thief.gate = () => ({ status: 401, headers: { "www-authenticate": `${scheme} realm="${realm}"` } });
+    registry.gate = () => ({ status: 307, headers: { location: `http://${thief.host}/v2/blob` } });
+    const auth = { kind: "basic", username: "u", password: "p" } as const;
+    await assert.rejects(download(clientOf(registry, { auth }), digestOf("x"), 1), hasCode("imageRegistry"));
+    const sent = [...thief.requests, ...registry.requests].map(({ headers }) => headers.authorization);
+    assert.deepEqual(new Set(sent), new Set([undefined]));
+    assert.deepEqual([thief.count("/token"), registry.requests.length], [0, 1]);
+  });
+}
+
+test("readBlob() answers a challenge that comes after a redirect within the registry", async () => {
+  await using registry = await TestRegistry.start();
+  const digest = registry.addBlob(BLOB);
+  const moved = `/v2/moved/blobs/${digest}`;
+  registry.gate = ({ path, headers }) => {
+    if (!path.startsWith("/v2/moved/")) return { status: 307, headers: { location: moved } };
+    const isKnown = headers.authorization === "Basic dTpw";
+    return isKnown ? undefined : { status: 401, headers: { "www-authenticate": "Basic realm=r" } };
+  };
+  const auth = { kind: "basic", username: "u", password: "p" } as const;
+  assert.equal((await download(clientOf(registry, { auth }), digest)).length, BLOB.length);
+});
+
 test("readBlob() follows no more redirects than the limit, and none to another scheme", async () => {
   await using registry = await TestRegistry.start();
   registry.gate = ({ path }) => ({ status: 302, headers: { location: path } });
@@ -276,51 +304,6 @@ test("RegistryClient speaks plain HTTP on loopback without being asked to", asyn
   for (const host of ["localhost", "127.0.0.1:5000", "[::1]:5000"]) assert.ok(isLoopback(host));
   for (const host of ["localhost.example.com", "127.0.0.1.example.com", "10.0.0.1"])
     assert.ok(!isLoopback(host));
-});
-
-test("findCredentials() reads Docker's configuration", async () => {
-  using home = temporaryDirectory();
-  const environment = { DOCKER_CONFIG: home.path, PATH: process.env["PATH"] };
-  assert.deepEqual(await findCredentials("r.test", environment), { kind: "anonymous" });
-  const auth = Buffer.from("user:pa:ss").toString("base64");
-  const auths = { "r.test": { auth }, "https://index.docker.io/v1/": { auth } };
-  writeFileSync(join(home.path, "config.json"), JSON.stringify({ auths, HttpHeaders: {} }));
-  const expected = { kind: "basic", username: "user", password: "pa:ss" };
-  assert.deepEqual(await findCredentials("r.test", environment), expected);
-  assert.deepEqual(await findCredentials("docker.io", environment), expected);
-  assert.deepEqual(await findCredentials("other.test", environment), { kind: "anonymous" });
-  writeFileSync(join(home.path, "config.json"), "{ broken");
-  await assert.rejects(findCredentials("r.test", environment), hasCode("imageAuth"));
-});
-
-test("findCredentials() asks the credential helper", async () => {
-  using home = temporaryDirectory();
-  const bin = join(home.path, "bin");
-  mkdirSync(bin);
-  const helper = join(bin, "docker-credential-test");
-  const script = `#!/bin/sh
-read server
-case "$server" in
-  known.test) echo '{"ServerURL":"known.test","Username":"u","Secret":"s"}' ;;
-  token.test) echo '{"Username":"<token>","Secret":"refresh"}' ;;
-  broken.test) echo 'secret words'; exit 1 ;;
-  *) echo 'credentials not found in native keychain'; exit 1 ;;
-esac
-`;
-  writeFileSync(helper, script);
-  chmodSync(helper, 0o755);
-  const environment = { DOCKER_CONFIG: home.path, PATH: `${bin}:${process.env["PATH"]}` };
-  writeFileSync(join(home.path, "config.json"), JSON.stringify({ credsStore: "test" }));
-  const basic = { kind: "basic", username: "u", password: "s" };
-  assert.deepEqual(await findCredentials("known.test", environment), basic);
-  assert.deepEqual(await findCredentials("token.test", environment), { kind: "identity", token: "refresh" });
-  assert.deepEqual(await findCredentials("absent.test", environment), { kind: "anonymous" });
-  await assert.rejects(
-    findCredentials("broken.test", environment),
-    (error) => hasCode("imageAuth")(error) && !String(error).includes("secret words"),
-  );
-  writeFileSync(join(home.path, "config.json"), JSON.stringify({ credHelpers: { "known.test": "../evil" } }));
-  await assert.rejects(findCredentials("known.test", environment), hasCode("imageAuth"));
 });
 
 test("parseChallenges() reads several challenges with quoted commas", () => {
