@@ -64,15 +64,18 @@ export async function* abortable<T>(
     return;
   }
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {}); // nobody may be waiting when it fires
-  const onAbort = (): void => aborted.reject(new AbortedError(action, signal.reason));
+  // One listener, and a promise for each turn: reactions on a promise of the whole stream would add up.
+  let abortTurn = (): void => {};
+  const onAbort = (): void => abortTurn();
   signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
   let hasEnded = false;
   try {
     while (true) {
-      const result = await Promise.race([aborted.promise, iterator.next()]);
+      const result = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        abortTurn = () => reject(new AbortedError(action, signal.reason));
+        if (signal.aborted) return abortTurn();
+        iterator.next().then(resolve, reject);
+      });
       hasEnded = result.done === true;
       if (hasEnded) return;
       yield result.value;
