@@ -176,10 +176,11 @@ export class InodeTable {
     };
     const names = [...directory.entries.keys()];
     for (const name of names) {
+      if (pace.step()) await pace.turn();
       const problem = findNameProblem(name);
       if (problem !== undefined) refuse(name, problem);
     }
-    const sorted = sortNames(names);
+    const sorted = await sortNames(names, pace);
     this.directories.set(row, planDirectory(sorted));
     this.#childrenStarts.set(row, this.#children.length);
     for (const name of sorted) {

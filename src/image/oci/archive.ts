@@ -16,6 +16,7 @@ import { Pace } from "../stream/yielding.ts";
 import type { MemberSink, TarMember } from "../tar/member.ts";
 import { memberPath } from "../tar/member_path.ts";
 import { TarParser } from "../tar/parser.ts";
+import { PATH_BYTES_MAX } from "../tree/tree.ts";
 import { ArchiveFiles } from "./layout.ts";
 
 /** Most members of an image archive. */
@@ -64,6 +65,10 @@ export async function unpackArchive(
 }
 
 function linkTargetOf(member: TarMember, name: string): string | undefined {
+  if (member.linkTarget.length > PATH_BYTES_MAX) {
+    const problem = `its link target has ${member.linkTarget.length} bytes: the limit is ${PATH_BYTES_MAX}`;
+    throw new TarInvalidError(member.name, problem);
+  }
   if (member.kind === "hardlink") return posix.normalize(member.linkTarget);
   if (member.kind === "symlink") return posix.join(posix.dirname(name), member.linkTarget);
   return undefined;

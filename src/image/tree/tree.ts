@@ -69,6 +69,8 @@ export interface SpecialNode extends NodeMetadata {
 /** Where the bytes of a regular file are. */
 export interface FileContent {
   readonly sizeBytes: number;
+  /** What remembering the content takes of memory, where that is more than a row of a table. @default {0} */
+  readonly memoryBytes?: number | undefined;
   /**
    * Reads the whole file in order, holes left out. Each extent's bytes arrive in one or more chunks. The bytes of a
    * chunk are good until the next one is asked for.

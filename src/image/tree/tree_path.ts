@@ -8,10 +8,17 @@
  * @module
  */
 import { TreeInvalidError } from "../errors.ts";
+import { compact } from "./byte_string.ts";
 import type { ByteString, DirectoryNode, TreeNode } from "./tree.ts";
 
 /** Most symbolic links that one path may lead through, as in Linux. */
 export const SYMLINKS_FOLLOWED_MAX = 40;
+
+/**
+ * Most names, in the targets of symbolic links, that one path may lead through. Linux would allow 40 targets of 2048
+ * names each: with a chain of those a tar of a few kilobytes could keep us walking for minutes.
+ */
+export const SYMLINK_COMPONENTS_MAX = 256;
 
 /** The directory that holds a path's last component, and that component. */
 export interface TreePosition {
@@ -22,13 +29,13 @@ export interface TreePosition {
 /**
  * Where `path` is, or would be; `undefined` for the root, and where a parent is missing.
  *
- * @param options.create Makes a missing parent: a directory of root's, mode 0755.
- * @throws {TreeInvalidError} A parent is not a directory, or leads through too many symbolic links.
+ * @param options.create Makes a missing parent, whose name it is given: a directory of root's, mode 0755.
+ * @throws {TreeInvalidError} A parent is not a directory, or leads through too many or too long symbolic links.
  */
 export function findPosition(
   root: DirectoryNode,
   path: ByteString,
-  options: { create?: (() => DirectoryNode) | undefined } = {},
+  options: { create?: ((name: ByteString) => DirectoryNode) | undefined } = {},
 ): TreePosition | undefined {
   if (path === "") return undefined;
   const slash = path.lastIndexOf("/");
@@ -55,11 +62,12 @@ function walk(
   root: DirectoryNode,
   directoryPath: ByteString,
   path: ByteString,
-  create: (() => DirectoryNode) | undefined,
+  create: ((name: ByteString) => DirectoryNode) | undefined,
 ): DirectoryNode | undefined {
   let trail: DirectoryNode[] = [root]; // the directories from the root to here, for the ".." of symlink targets
   const pending = directoryPath.split("/").reverse();
   let followed = 0;
+  let linkComponents = 0;
   while (pending.length > 0) {
     const name = pending.pop()!;
     if (name === "" || name === ".") continue;
@@ -71,8 +79,8 @@ function walk(
     let next = here.entries.get(name);
     if (next === undefined) {
       if (create === undefined) return undefined;
-      next = create();
-      here.entries.set(name, next);
+      next = create(name);
+      here.entries.set(compact(name), next);
     }
     if (next.kind === "directory") {
       trail.push(next);
@@ -80,7 +88,13 @@ function walk(
       if (++followed > SYMLINKS_FOLLOWED_MAX)
         throw new TreeInvalidError(path, "too many levels of symbolic links");
       if (next.target.startsWith("/")) trail = [root];
-      pending.push(...next.target.split("/").reverse());
+      const components = next.target.split("/").filter((component) => component !== "" && component !== ".");
+      linkComponents += components.length;
+      if (linkComponents > SYMLINK_COMPONENTS_MAX) {
+        const problem = `its symbolic links lead through more than ${SYMLINK_COMPONENTS_MAX} names`;
+        throw new TreeInvalidError(path, problem);
+      }
+      pending.push(...components.reverse());
     } else {
       throw new TreeInvalidError(path, "its parent is not a directory");
     }
