@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { createGzip } from "node:zlib";
 import type { TestRegistry } from "../../tests/support/oci/server.ts";
-import { buildMember, END_MARK, type TarBuilderMember } from "../../tests/unit/image/tar_builder.ts";
+import { buildMember, END_MARK, type TarBuilderMember } from "../../tests/unit/image/tar/builder.ts";
 
 /** Regular files that the image has in the end. */
 const FILE_COUNT = 200_000;

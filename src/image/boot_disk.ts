@@ -11,7 +11,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { UnsupportedError } from "../base/errors.ts";
 import { readAsset } from "../platform/asset.ts";
 import { writeErofs } from "./erofs/writer.ts";
-import { createDirectory, type FileNode, NO_XATTRS } from "./tree.ts";
+import { createDirectory, DEFAULT_METADATA, type FileNode } from "./tree/tree.ts";
 
 /** What the agent expects beside itself: see `guest/boot.c`. */
 const DIRECTORIES = ["dev", "proc", "sys", "image", "upper", "root"];
@@ -39,12 +39,7 @@ export async function ensureBootDisk(cacheDirectory: string): Promise<string> {
 function executable(bytes: Bytes): FileNode {
   return {
     kind: "file",
-    mode: 0o755,
-    uid: 0,
-    gid: 0,
-    mtimeSeconds: 0,
-    mtimeNanoseconds: 0,
-    xattrs: NO_XATTRS,
+    ...DEFAULT_METADATA,
     content: {
       sizeBytes: bytes.length,
       async *read() {

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { readFileChunks } from "./byte_stream.ts";
-import { decompressDetected } from "./compression.ts";
+
 import { scanDirectory } from "./directory_source.ts";
 import { type ErofsInfo, type ErofsOptions, ErofsWriter, writeErofs } from "./erofs/writer.ts";
-import { PackedTree } from "./packed_tree.ts";
+import { readFileChunks } from "./stream/byte_stream.ts";
+import { decompressDetected } from "./stream/compression.ts";
 import { applyTar } from "./tar_source.ts";
+import { PackedTree } from "./tree/packed_tree.ts";
 
 /** Where a root file system comes from. */
 export type ErofsSource =

@@ -7,13 +7,13 @@ import { statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { IoError } from "../base/errors.ts";
-import { readFileChunks } from "./byte_stream.ts";
-import { type Compression, decompress, detectCompression } from "./compression.ts";
 import { isErofs } from "./erofs/format.ts";
 import { TarInvalidError } from "./errors.ts";
+import { readFileChunks } from "./stream/byte_stream.ts";
+import { type Compression, decompress, detectCompression } from "./stream/compression.ts";
 import { isTarHeader } from "./tar/header.ts";
 import { TarParser } from "./tar/parser.ts";
-import type { ByteString } from "./tree.ts";
+import type { ByteString } from "./tree/tree.ts";
 
 /** What a path holds. */
 export type ImageSourceKind =

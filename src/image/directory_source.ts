@@ -24,9 +24,9 @@ import {
 import { resolve } from "node:path";
 import { MiB } from "../base/bytes.ts";
 import { IoError } from "../base/errors.ts";
-import { byteString, bytesOf, displayName } from "./byte_string.ts";
 import { TreeInvalidError } from "./errors.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./stream/yielding.ts";
+import { byteString, bytesOf, displayName } from "./tree/byte_string.ts";
 import {
   type ByteString,
   type DirectoryNode,
@@ -35,7 +35,7 @@ import {
   NO_XATTRS,
   type NodeMetadata,
   type TreeNode,
-} from "./tree.ts";
+} from "./tree/tree.ts";
 
 /** Most nodes of one directory tree. */
 export const DIRECTORY_NODES_MAX = 4_000_000;

@@ -1,6 +1,6 @@
 /** What can be wrong with an image's input. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
-import { type ByteString, displayName } from "./byte_string.ts";
+import { type ByteString, displayName } from "./tree/byte_string.ts";
 
 /**
  * What keeps an image from being had, of whichever kind: for those who catch all of it. That there is none, or that it is

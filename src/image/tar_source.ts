@@ -5,14 +5,15 @@
  * @module
  */
 import { unreachable } from "../base/assert.ts";
-import { abortable } from "./byte_stream.ts";
-import { compact, displayName } from "./byte_string.ts";
+import { KiB } from "../base/bytes.ts";
 import { TarInvalidError, TreeInvalidError } from "./errors.ts";
-import { Pace } from "./pace.ts";
-import { isSameNode } from "./packed_files.ts";
-import type { TarMember } from "./tar/member.ts";
+import { abortable } from "./stream/byte_stream.ts";
+import { Pace } from "./stream/yielding.ts";
+import type { MemberSink, TarMember } from "./tar/member.ts";
 import { type AbsoluteNames, memberPath } from "./tar/member_path.ts";
-import { type MemberSink, TarParser } from "./tar/parser.ts";
+import { TarParser } from "./tar/parser.ts";
+import { compact, displayName } from "./tree/byte_string.ts";
+import { isSameNode } from "./tree/packed_files.ts";
 import {
   type ByteString,
   type ContentStore,
@@ -22,14 +23,17 @@ import {
   type NodeMetadata,
   PATH_BYTES_MAX,
   type TreeNode,
-} from "./tree.ts";
-import { findNode, findPosition } from "./tree_path.ts";
+} from "./tree/tree.ts";
+import { TreeBudget } from "./tree/tree_budget.ts";
+import { findNode, findPosition } from "./tree/tree_path.ts";
 
 export type { TarMember, TarMemberKind } from "./tar/member.ts";
 export type { AbsoluteNames } from "./tar/member_path.ts";
 
 /** Most members of one tar. */
 export const TAR_MEMBERS_MAX = 4_000_000;
+/** How much of a tar is taken between two looks at the clock: at most 128 members. */
+const STEP_BYTES = 64 * KiB;
 
 /** How a tar is applied. */
 export interface ApplyTarOptions {
@@ -38,6 +42,8 @@ export interface ApplyTarOptions {
   readonly allowDevices?: boolean | undefined;
   /** Makes the directories of the tree. @default {createDirectory} */
   readonly createDirectory?: (() => DirectoryNode) | undefined;
+  /** What the tree may still take of memory: one for all tars of an image. @default a new one */
+  readonly budget?: TreeBudget | undefined;
   /** @default {"refuse"} */
   readonly absoluteNames?: AbsoluteNames | undefined;
   /** Whether a tar must have the mark of its end. `false` where a digest vouches for it. @default {true} */
@@ -74,8 +80,10 @@ export async function applyTar(
   const parser = new TarParser((member) => applier.apply(member), { requireEnd: options.requireEnd });
   const pace = new Pace("reading a tar", options.signal);
   for await (const chunk of abortable(source, "reading a tar", options.signal)) {
-    parser.push(chunk);
-    if (pace.isTurnOver()) await pace.turn();
+    for (let at = 0; at < chunk.length; at += STEP_BYTES) {
+      parser.push(chunk.subarray(at, at + STEP_BYTES));
+      if (pace.isTurnOver()) await pace.turn();
+    }
   }
   parser.end();
   return { memberCount: applier.memberCount };
@@ -85,11 +93,13 @@ class TarApplier {
   readonly #root: DirectoryNode;
   readonly #store: ContentStore;
   readonly #options: ApplyTarOptions;
+  readonly #budget: TreeBudget;
   readonly #createDirectory: () => DirectoryNode;
   memberCount = 0;
 
   constructor(root: DirectoryNode, store: ContentStore, options: ApplyTarOptions) {
     this.#createDirectory = options.createDirectory ?? createDirectory;
+    this.#budget = options.budget ?? new TreeBudget();
     this.#root = root;
     this.#store = store;
     this.#options = options;
@@ -116,7 +126,7 @@ class TarApplier {
       return undefined;
     }
     const target = member.kind === "hardlink" ? this.#findLinkTarget(member, path) : undefined;
-    const { directory, name } = findPosition(this.#root, path, { create: this.#createDirectory })!;
+    const { directory, name } = findPosition(this.#root, path, { create: this.#createParent })!;
     if (member.kind === "file") return this.#placeFile(member, path, directory, name);
     const present = directory.entries.get(name);
     if (member.kind === "directory" && present?.kind === "directory") {
@@ -125,19 +135,33 @@ class TarApplier {
     }
     const node = target ?? this.#createNode(member);
     if (target !== undefined && present !== undefined && isSameNode(target, present)) return undefined;
-    directory.entries.set(compact(name), node);
+    this.#put(directory, name, node, target === undefined);
     this.#options.afterMember?.(node, path);
     return undefined;
   }
 
+  readonly #createParent = (name: ByteString): DirectoryNode => {
+    const directory = this.#createDirectory();
+    this.#budget.takeNode(directory);
+    this.#budget.takeEntry(name);
+    return directory;
+  };
+
+  #put(directory: DirectoryNode, name: ByteString, node: TreeNode, isNew: boolean): void {
+    if (isNew) this.#budget.takeNode(node);
+    this.#budget.takeEntry(name);
+    directory.entries.set(compact(name), node);
+  }
+
   #placeFile(member: TarMember, path: ByteString, directory: DirectoryNode, name: ByteString): MemberSink {
+    const metadata = this.#metadataOf(member);
     const sink = this.#store.addFile(member.sizeBytes);
     return {
       write: (bytes) => sink.write(bytes),
       writeZeros: (count) => sink.writeZeros(count),
       end: () => {
-        const node: FileNode = { kind: "file", ...metadataOf(member), content: sink.end() };
-        directory.entries.set(compact(name), node);
+        const node: FileNode = { kind: "file", ...metadata, content: sink.end() };
+        this.#put(directory, name, node, true);
         this.#options.afterMember?.(node, path);
       },
     };
@@ -145,13 +169,13 @@ class TarApplier {
 
   /** A node for a member that is neither a file nor a hard link. */
   #createNode(member: TarMember): TreeNode {
-    const metadata = metadataOf(member);
+    const metadata = this.#metadataOf(member);
     switch (member.kind) {
       case "directory":
         return { ...this.#createDirectory(), ...metadata };
       case "symlink":
         checkSymlinkTarget(member);
-        return { kind: "symlink", ...metadata, target: member.linkTarget };
+        return { kind: "symlink", ...metadata, target: compact(member.linkTarget) };
       case "characterDevice":
       case "blockDevice":
         if (!this.#options.allowDevices)
@@ -167,8 +191,14 @@ class TarApplier {
     }
   }
 
+  #metadataOf(member: TarMember): NodeMetadata {
+    const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds } = member;
+    const xattrs = this.#budget.shareXattrs(member.xattrs);
+    return { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs };
+  }
+
   #setMetadata(directory: DirectoryNode, member: TarMember, path: ByteString): void {
-    Object.assign(directory, metadataOf(member));
+    Object.assign(directory, this.#metadataOf(member));
     this.#options.afterMember?.(directory, path);
   }
 
@@ -196,9 +226,4 @@ function checkSymlinkTarget({ name, linkTarget }: TarMember): void {
       `its link target has ${linkTarget.length} bytes: the limit is ${PATH_BYTES_MAX}`,
     );
   }
-}
-
-function metadataOf(member: TarMember): NodeMetadata {
-  const { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs } = member;
-  return { mode, uid, gid, mtimeSeconds, mtimeNanoseconds, xattrs };
 }

@@ -9,12 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { MicrosandboxError } from "../../src/base/errors.ts";
-import { decompressDetected } from "../../src/image/compression.ts";
 import { ErofsWriter } from "../../src/image/erofs/writer.ts";
 import { LayerMerger } from "../../src/image/oci/layer_merger.ts";
+import { decompressDetected } from "../../src/image/stream/compression.ts";
 import { temporaryDirectory, test } from "../support/harness.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
-import { buildLongName, buildMember, END_MARK, type TarBuilderMember } from "../unit/image/tar_builder.ts";
+import { buildLongName, buildMember, END_MARK, type TarBuilderMember } from "../unit/image/tar/builder.ts";
 import { showImage } from "../unit/image/trees.ts";
 
 const ROUNDS = 700;

@@ -11,7 +11,7 @@ import { MicrosandboxError } from "../../src/base/errors.ts";
 import { resolveImage } from "../../src/image/store/resolve_image.ts";
 import { temporaryDirectory, test } from "../support/harness.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
-import { buildTar } from "../unit/image/tar_builder.ts";
+import { buildTar } from "../unit/image/tar/builder.ts";
 
 const ROUNDS = 500;
 const LAYER = buildTar({ name: "file", data: "x" });

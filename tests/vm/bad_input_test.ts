@@ -20,7 +20,7 @@ import {
 } from "../../mod.ts";
 import { assertNothingLeft } from "../support/processes.ts";
 import { homeTest, type TestHome } from "../support/vm/vm.ts";
-import { buildMember, buildTar, type TarBuilderMember } from "../unit/image/tar_builder.ts";
+import { buildMember, buildTar, type TarBuilderMember } from "../unit/image/tar/builder.ts";
 
 const HOST_MEMORY_MIB = Math.floor(totalmem() / 1024 / 1024);
 const NAME_BYTES_MAX = 128;

@@ -12,7 +12,7 @@ import { directory, file, LAYERS, writeLayout } from "../interop/image/sample_la
 import { makeSteppedLayout } from "../interop/image/stepped_layout.ts";
 import { run, toolsProblem } from "../interop/image/tools.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
-import { buildTar } from "../unit/image/tar_builder.ts";
+import { buildTar } from "../unit/image/tar/builder.ts";
 
 const OPTIONS = { missing: toolsProblem };
 

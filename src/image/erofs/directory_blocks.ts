@@ -7,9 +7,10 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { ByteString } from "../tree.ts";
+import type { Pace } from "../stream/yielding.ts";
+import type { ByteString } from "../tree/tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
-import type { InodeRow } from "./inode_table.ts";
+import type { InodeRow } from "./inode_row.ts";
 
 /** How a directory's names fall into blocks. Without the names: those of all directories would be much memory. */
 export interface DirectoryPlan {
@@ -26,9 +27,40 @@ export interface DirectoryTargets {
   typeOf(row: InodeRow): number;
 }
 
-/** The names of a directory in byte order, with `"."` and `".."`. */
-export function sortNames(entryNames: Iterable<ByteString>): ByteString[] {
-  return [".", "..", ...entryNames].sort(); // UTF-16 order, which for byte strings is byte order
+/** Most names that are sorted in one go: some milliseconds. */
+const SORTED_AT_ONCE_MAX = 8192;
+
+/** The names of a directory in byte order, with `"."` and `".."`. A directory may have millions: other work runs between. */
+export async function sortNames(entryNames: Iterable<ByteString>, pace: Pace): Promise<ByteString[]> {
+  const names = [".", "..", ...entryNames];
+  let runs: ByteString[][] = [];
+  for (let at = 0; at < names.length; at += SORTED_AT_ONCE_MAX) {
+    runs.push(names.slice(at, at + SORTED_AT_ONCE_MAX).sort()); // UTF-16 order, which for byte strings is byte order
+    if (pace.isTurnOver()) await pace.turn();
+  }
+  while (runs.length > 1) {
+    const merged: ByteString[][] = [];
+    for (let at = 0; at < runs.length; at += 2) {
+      merged.push(await mergeRuns(runs[at]!, runs[at + 1] ?? [], pace));
+    }
+    runs = merged;
+  }
+  return runs[0]!;
+}
+
+async function mergeRuns(
+  left: readonly ByteString[],
+  right: readonly ByteString[],
+  pace: Pace,
+): Promise<ByteString[]> {
+  const merged: ByteString[] = [];
+  let [leftAt, rightAt] = [0, 0];
+  while (leftAt < left.length || rightAt < right.length) {
+    const isLeft = rightAt === right.length || (leftAt < left.length && left[leftAt]! <= right[rightAt]!);
+    merged.push(isLeft ? left[leftAt++]! : right[rightAt++]!);
+    if (pace.step()) await pace.turn();
+  }
+  return merged;
 }
 
 /** @param names Sorted by {@linkcode sortNames}. */

@@ -9,7 +9,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { updateCrc32c } from "../../base/crc32c.ts";
-import type { TreeNode } from "../tree.ts";
+import type { TreeNode } from "../tree/tree.ts";
 
 export const BLOCK_BYTES = 4096;
 export const BLOCK_BITS = 12;

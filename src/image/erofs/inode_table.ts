@@ -9,12 +9,13 @@
  */
 import { assert } from "../../base/assert.ts";
 import { InternalError } from "../../base/errors.ts";
-import { Column } from "../columns.ts";
 import { TreeInvalidError } from "../errors.ts";
-import type { Pace } from "../pace.ts";
-import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../packed_files.ts";
-import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree.ts";
+import type { Pace } from "../stream/yielding.ts";
+import { type FileRow, isSameNode, PackedFile, type PackedFiles } from "../tree/packed_files.ts";
+import type { ByteString, DirectoryNode, FileContent, TreeNode } from "../tree/tree.ts";
+import { Column } from "../tree/typed_columns.ts";
 import { type DirectoryPlan, planDirectory, sortNames } from "./directory_blocks.ts";
+import type { InodeRow } from "./inode_row.ts";
 import { findNameProblem, findNodeProblem } from "./node_limits.ts";
 import { type ChunkMap, type Storage, StoredFile } from "./stored_file.ts";
 import type { TailSlot } from "./tail_arena.ts";
@@ -22,9 +23,6 @@ import type { PlannedXattrs } from "./xattrs.ts";
 
 /** Most inodes of an image: the format's own number for them has 32 bits. */
 const INODES_MAX = 0xffff_fffe;
-
-/** The row of an inode. The root's is 0, and an inode's number is its row plus 1. */
-export type InodeRow = number;
 
 export class InodeTable {
   /** Of each directory. */
@@ -178,10 +176,11 @@ export class InodeTable {
     };
     const names = [...directory.entries.keys()];
     for (const name of names) {
+      if (pace.step()) await pace.turn();
       const problem = findNameProblem(name);
       if (problem !== undefined) refuse(name, problem);
     }
-    const sorted = sortNames(names);
+    const sorted = await sortNames(names, pace);
     this.directories.set(row, planDirectory(sorted));
     this.#childrenStarts.set(row, this.#children.length);
     for (const name of sorted) {

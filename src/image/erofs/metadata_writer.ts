@@ -6,9 +6,9 @@
  */
 import { assert } from "../../base/assert.ts";
 import { roundUp } from "../../base/bytes.ts";
-import { bytesOf } from "../byte_string.ts";
 import { TreeInvalidError } from "../errors.ts";
-import type { Pace } from "../pace.ts";
+import type { Pace } from "../stream/yielding.ts";
+import { bytesOf } from "../tree/byte_string.ts";
 import { encodeDirectory, sortNames } from "./directory_blocks.ts";
 import {
   BLOCK_BITS,
@@ -24,7 +24,8 @@ import {
   SLOT_BYTES,
 } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
-import type { InodeRow, InodeTable } from "./inode_table.ts";
+import type { InodeRow } from "./inode_row.ts";
+import type { InodeTable } from "./inode_table.ts";
 import { encodeChunkMap, INLINE_BYTES_MAX, type Storage } from "./stored_file.ts";
 import { XattrPlanner, XattrProblem } from "./xattrs.ts";
 
@@ -50,10 +51,10 @@ export class MetadataWriter {
 
   /** @throws {TreeInvalidError} An inode's attributes cannot be stored. */
   async write(): Promise<MetadataPlace> {
-    this.#planXattrs();
+    await this.#planXattrs();
     const sharedXattrBlock = this.#writeSharedXattrs();
-    const metadataBlock = this.#placeData(this.#file.startBlock());
-    this.#placeInodes();
+    const metadataBlock = await this.#placeData(this.#file.startBlock());
+    await this.#placeInodes();
     await this.#writeData();
     assert(this.#file.startBlock() === metadataBlock, "the inodes start where they were placed");
     await this.#writeInodes(metadataBlock * BLOCK_BYTES);
@@ -69,17 +70,19 @@ export class MetadataWriter {
     return this.#storage.file;
   }
 
-  #planXattrs(): void {
+  async #planXattrs(): Promise<void> {
     const { xattrs, xattrBytes } = this.#inodes;
     for (let row = 0; row < this.#inodes.count; row++) {
       const own = this.#inodes.xattrsOf(row);
       if (own.size === 0) continue;
       const planned = this.#naming(row, () => this.#xattrs.plan(own));
       xattrs.set(row, planned);
+      if (this.#pace.isTurnOver()) await this.#pace.turn();
     }
     this.#xattrs.seal();
     for (const [row, planned] of xattrs) {
       xattrBytes[row] = this.#naming(row, () => this.#xattrs.sizeOf(planned));
+      if (this.#pace.isTurnOver()) await this.#pace.turn();
     }
   }
 
@@ -100,10 +103,11 @@ export class MetadataWriter {
   }
 
   /** Chooses each inode's layout, and gives directories and long links their blocks. Gives the next free block. */
-  #placeData(firstBlock: number): number {
+  async #placeData(firstBlock: number): Promise<number> {
     const { locations } = this.#inodes;
     let nextBlock = firstBlock;
     for (let row = 0; row < this.#inodes.count; row++) {
+      if (this.#pace.step()) await this.#pace.turn();
       if (this.#inodes.kind(row) === "file") {
         this.#placeStored(row);
         continue;
@@ -155,10 +159,11 @@ export class MetadataWriter {
   }
 
   /** Gives each inode its slot. Data directly behind an inode may not cross into another block. */
-  #placeInodes(): void {
+  async #placeInodes(): Promise<void> {
     const { layouts, slots, trailingBytes, xattrBytes } = this.#inodes;
     let position = 0;
     for (let row = 0; row < this.#inodes.count; row++) {
+      if (this.#pace.step()) await this.#pace.turn();
       position = roundUp(position, SLOT_BYTES);
       const headBytes = INODE_BYTES + xattrBytes[row]!;
       if (layouts[row] === LAYOUT_INLINE) {
@@ -187,7 +192,8 @@ export class MetadataWriter {
         continue;
       }
       let written = 0;
-      for (const block of this.#encodeDirectory(row, 0)) {
+      for (const block of await this.#encodeDirectory(row, 0)) {
+        if (this.#pace.isTurnOver()) await this.#pace.turn();
         if (written < bodyBytes) this.#file.append(block);
         written += block.length;
       }
@@ -211,12 +217,12 @@ export class MetadataWriter {
       this.#file.append(encoder.encode(this.#inodes.node(row), fields));
       const planned = xattrs.get(row);
       if (planned !== undefined) this.#file.append(this.#xattrs.encode(planned));
-      if (trailingBytes[row]! > 0) this.#appendTrailing(row);
+      if (trailingBytes[row]! > 0) await this.#appendTrailing(row);
     }
   }
 
   /** What stands behind the inode and its attributes. */
-  #appendTrailing(row: InodeRow): void {
+  async #appendTrailing(row: InodeRow): Promise<void> {
     if (this.#inodes.kind(row) === "file") {
       this.#appendFileEnd(row);
       return;
@@ -226,7 +232,7 @@ export class MetadataWriter {
       this.#file.append(bytesOf(node.target));
     } else {
       const { lastBlockStart } = this.#inodes.directories.get(row)!;
-      for (const block of this.#encodeDirectory(row, lastBlockStart)) this.#file.append(block);
+      for (const block of await this.#encodeDirectory(row, lastBlockStart)) this.#file.append(block);
     }
   }
 
@@ -239,11 +245,11 @@ export class MetadataWriter {
     }
   }
 
-  #encodeDirectory(row: InodeRow, from: number): Iterable<Uint8Array> {
+  async #encodeDirectory(row: InodeRow, from: number): Promise<Iterable<Uint8Array>> {
     const { slots } = this.#inodes;
     const directory = this.#inodes.node(row);
     assert(directory.kind === "directory", "the node is a directory");
-    return encodeDirectory(sortNames(directory.entries.keys()), from, {
+    return encodeDirectory(await sortNames(directory.entries.keys(), this.#pace), from, {
       rowOf: (index) => this.#inodes.child(row, index),
       slotOf: (target) => slots[target]!,
       typeOf: (target) => DIRENT_TYPE[this.#inodes.kind(target)],

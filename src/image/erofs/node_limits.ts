@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { displayName } from "../byte_string.ts";
-import { PackedFile } from "../packed_files.ts";
-import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX, type TreeNode } from "../tree.ts";
+import { displayName } from "../tree/byte_string.ts";
+import { PackedFile } from "../tree/packed_files.ts";
+import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX, type TreeNode } from "../tree/tree.ts";
 
 const MAJOR_MAX = 0xfff;
 const MINOR_MAX = 0xf_ffff;

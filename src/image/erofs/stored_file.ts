@@ -10,7 +10,7 @@
 import { Buffer } from "node:buffer";
 import { assert } from "../../base/assert.ts";
 import { KiB, MiB } from "../../base/bytes.ts";
-import type { FileChunk, FileContent } from "../tree.ts";
+import type { FileChunk, FileContent } from "../tree/tree.ts";
 import { BLOCK_BYTES, CHUNK_ENTRY_BYTES, HOLE_ADDRESS } from "./format.ts";
 import type { ImageFile } from "./image_file.ts";
 import type { TailArena, TailSlot } from "./tail_arena.ts";
@@ -22,6 +22,8 @@ const CHUNK_BYTES_MIN = 64 * KiB;
 /** Longest map. Its size then never exceeds that of the smallest hole. */
 const CHUNKS_MAX = 16_384;
 const READ_BYTES = 1 * MiB;
+/** What a {@linkcode ChunkRun} takes of memory. */
+const RUN_BYTES = 64;
 
 /** Adjacent chunks that are stored one behind the other. */
 interface ChunkRun {
@@ -60,6 +62,10 @@ export class StoredFile implements FileContent {
     this.firstBlock = firstBlock;
     this.tail = tail;
     this.chunks = chunks;
+  }
+
+  get memoryBytes(): number {
+    return this.chunks === undefined ? 0 : this.chunks.runs.length * RUN_BYTES;
   }
 
   async *read(): AsyncIterable<FileChunk> {

@@ -18,11 +18,12 @@
 import { assert } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { TreeInvalidError } from "../errors.ts";
-import { Pace } from "../pace.ts";
-import type { DirectoryNode, FileContent } from "../tree.ts";
+import { Pace } from "../stream/yielding.ts";
+import type { DirectoryNode, FileContent } from "../tree/tree.ts";
 import { encodeFirstBlock } from "./format.ts";
 import { ImageFile } from "./image_file.ts";
-import { type InodeRow, InodeTable } from "./inode_table.ts";
+import type { InodeRow } from "./inode_row.ts";
+import { InodeTable } from "./inode_table.ts";
 import { MetadataWriter } from "./metadata_writer.ts";
 import { FileSink, type Storage, type StoredFile } from "./stored_file.ts";
 import { TailArena } from "./tail_arena.ts";
@@ -70,7 +71,7 @@ const PROGRESS_INTERVAL_MS = 100;
  *
  * @example
  * ```ts no-vm
- * import { createDirectory } from "../tree.ts";
+ * import { createDirectory } from "../tree/tree.ts";
  * import { writeErofs } from "./writer.ts";
  *
  * const root = createDirectory();

@@ -9,9 +9,9 @@
 import { Buffer } from "node:buffer";
 import { assert } from "../../base/assert.ts";
 import { concatBytes, roundUp } from "../../base/bytes.ts";
-import { byteString, bytesOf, displayName } from "../byte_string.ts";
-import type { ByteString, NodeMetadata } from "../tree.ts";
-import { isLinuxXattr } from "../xattr_name.ts";
+import { byteString, bytesOf, displayName } from "../tree/byte_string.ts";
+import type { ByteString, NodeMetadata } from "../tree/tree.ts";
+import { isLinuxXattr } from "../tree/xattr_name.ts";
 import { viewOf } from "./format.ts";
 
 const HEADER_BYTES = 12;
@@ -46,6 +46,8 @@ export interface PlannedXattrs {
 
 /** Collects the attributes of all inodes, then knows how each is stored. */
 export class XattrPlanner {
+  /** Sets that many inodes share are one object, and encoded once. */
+  readonly #planned = new Map<NodeMetadata["xattrs"], PlannedXattrs>();
   readonly #useCounts = new Map<EncodedEntry, number>();
   /** Where each shared attribute is in the shared area, in fours of bytes. */
   readonly #sharedIds = new Map<EncodedEntry, number>();
@@ -55,10 +57,10 @@ export class XattrPlanner {
   /** @throws {XattrProblem} */
   plan(xattrs: NodeMetadata["xattrs"]): PlannedXattrs {
     assert(!this.#sealed, "attributes are planned before they are placed");
-    const names = [...xattrs.keys()].sort();
-    const entries = names.map((name) => encodeEntry(name, xattrs.get(name)!));
-    for (const entry of entries) this.#useCounts.set(entry, (this.#useCounts.get(entry) ?? 0) + 1);
-    return { entries };
+    const planned = this.#planned.get(xattrs) ?? encodeSet(xattrs);
+    this.#planned.set(xattrs, planned);
+    for (const entry of planned.entries) this.#useCounts.set(entry, (this.#useCounts.get(entry) ?? 0) + 1);
+    return planned;
   }
 
   /** Ends the collecting. */
@@ -70,6 +72,7 @@ export class XattrPlanner {
       this.#sharedBytes += entry.length;
     }
     this.#useCounts.clear();
+    this.#planned.clear();
   }
 
   get sharedBytes(): number {
@@ -120,6 +123,12 @@ export class XattrPlanner {
     }
     return { shared, inline };
   }
+}
+
+/** @throws {XattrProblem} */
+function encodeSet(xattrs: NodeMetadata["xattrs"]): PlannedXattrs {
+  const names = [...xattrs.keys()].sort();
+  return { entries: names.map((name) => encodeEntry(name, xattrs.get(name)!)) };
 }
 
 function encodeEntry(name: ByteString, value: Uint8Array): EncodedEntry {

@@ -8,14 +8,15 @@ import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join, posix } from "node:path";
 import { IoError } from "../../base/errors.ts";
-import { abortable, readFileChunks } from "../byte_stream.ts";
-import { decompressDetected } from "../compression.ts";
 import { TarInvalidError } from "../errors.ts";
-import { Pace } from "../pace.ts";
-import type { TarMember } from "../tar/member.ts";
+import { abortable, readFileChunks } from "../stream/byte_stream.ts";
+import { decompressDetected } from "../stream/compression.ts";
+import { UnpackBudget } from "../stream/unpack_budget.ts";
+import { Pace } from "../stream/yielding.ts";
+import type { MemberSink, TarMember } from "../tar/member.ts";
 import { memberPath } from "../tar/member_path.ts";
-import { type MemberSink, TarParser } from "../tar/parser.ts";
-import { UnpackBudget } from "../unpack_budget.ts";
+import { TarParser } from "../tar/parser.ts";
+import { PATH_BYTES_MAX } from "../tree/tree.ts";
 import { ArchiveFiles } from "./layout.ts";
 
 /** Most members of an image archive. */
@@ -64,6 +65,10 @@ export async function unpackArchive(
 }
 
 function linkTargetOf(member: TarMember, name: string): string | undefined {
+  if (member.linkTarget.length > PATH_BYTES_MAX) {
+    const problem = `its link target has ${member.linkTarget.length} bytes: the limit is ${PATH_BYTES_MAX}`;
+    throw new TarInvalidError(member.name, problem);
+  }
   if (member.kind === "hardlink") return posix.normalize(member.linkTarget);
   if (member.kind === "symlink") return posix.join(posix.dirname(name), member.linkTarget);
   return undefined;

@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { errnoOf } from "../../base/errors.ts";
+import { askCredentialHelper, type HelperLimits, type HelperRequest } from "./credential_helper.ts";
 import { ImageAuthError } from "./errors.ts";
 
 /** How to log in at a registry. */
@@ -23,11 +23,6 @@ export type RegistryAuth =
 
 /** What a login is done with. `identity` is a refresh token, which a token server turns into access tokens. */
 export type Credentials = RegistryAuth | { readonly kind: "identity"; readonly token: string };
-
-/** Longest that a credential helper may take. */
-export const HELPER_TIMEOUT_MS = 30_000;
-/** Most output that is taken from a credential helper. */
-export const HELPER_OUTPUT_BYTES_MAX = 64 * 1024;
 
 const HELPER_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Docker Hub's entry in `config.json` is older than its registry's name. */
@@ -58,11 +53,13 @@ const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
  *
  * @param environment Where `DOCKER_CONFIG`, `HOME` and `PATH` are looked up.
  * @throws {ImageAuthError} The configuration cannot be read, or a helper fails.
+ * @throws {AbortedError}
  */
 export async function findCredentials(
   registry: string,
   environment: NodeJS.ProcessEnv = process.env,
   signal?: AbortSignal,
+  limits?: HelperLimits,
 ): Promise<Credentials> {
   const config = await readDockerConfig(registry, environment);
   if (config === undefined) return { kind: "anonymous" };
@@ -71,7 +68,7 @@ export async function findCredentials(
   const own = config.credHelpers?.[registry] ?? config.credHelpers?.[server];
   const helper = own ?? config.credsStore;
   if (helper !== undefined && helper !== "") {
-    const found = await askHelper(helper, server, registry, environment, signal);
+    const found = await askHelper(helper, { server, registry, environment, signal, limits });
     if (found !== undefined) return found;
   }
   return readAuthEntry(config, registry, server);
@@ -118,15 +115,13 @@ function readAuthEntry(config: DockerConfig, registry: string, server: string): 
 
 async function askHelper(
   helper: string,
-  server: string,
-  registry: string,
-  environment: NodeJS.ProcessEnv,
-  signal: AbortSignal | undefined,
+  request: Omit<HelperRequest, "program">,
 ): Promise<Credentials | undefined> {
+  const { registry } = request;
   if (!HELPER_NAME_PATTERN.test(helper)) {
     throw new ImageAuthError(registry, `the credential helper's name "${helper}" is not a plain name`);
   }
-  const output = await runHelper(`docker-credential-${helper}`, server, registry, environment, signal);
+  const output = await askCredentialHelper({ ...request, program: `docker-credential-${helper}` });
   if (output === undefined) return undefined;
   let answer: z.output<typeof helperSchema>;
   try {
@@ -136,31 +131,4 @@ async function askHelper(
   }
   if (answer.Username === "<token>") return { kind: "identity", token: answer.Secret };
   return { kind: "basic", username: answer.Username, password: answer.Secret };
-}
-
-/** The helper's output; `undefined` where it has nothing for the server. */
-function runHelper(
-  program: string,
-  server: string,
-  registry: string,
-  environment: NodeJS.ProcessEnv,
-  signal: AbortSignal | undefined,
-): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const options = {
-      env: environment,
-      timeout: HELPER_TIMEOUT_MS,
-      maxBuffer: HELPER_OUTPUT_BYTES_MAX,
-      ...(signal === undefined ? {} : { signal }),
-    };
-    const child = execFile(program, ["get"], options, (failure, stdout) => {
-      if (failure === null) return resolve(stdout);
-      if (/credentials not found/i.test(stdout)) return resolve(undefined);
-      const problem = errnoOf(failure) === "ENOENT" ? "is not installed" : "failed";
-      // The helper's own words could hold a secret: only its name is told.
-      reject(new ImageAuthError(registry, `the credential helper ${program} ${problem}`));
-    });
-    child.stdin?.on("error", () => {}); // it ended without reading: its exit says why
-    child.stdin?.end(server);
-  });
 }

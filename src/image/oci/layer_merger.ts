@@ -7,10 +7,11 @@
  * @module
  */
 import { TarInvalidError, TreeInvalidError } from "../errors.ts";
-import { PackedTree } from "../packed_tree.ts";
 import { type ApplyTarReport, applyTar, type TarMember } from "../tar_source.ts";
-import type { ByteString, ContentStore, DirectoryNode, TreeNode } from "../tree.ts";
-import { findPosition } from "../tree_path.ts";
+import { PackedTree } from "../tree/packed_tree.ts";
+import type { ByteString, ContentStore, DirectoryNode, TreeNode } from "../tree/tree.ts";
+import { TreeBudget } from "../tree/tree_budget.ts";
+import { findPosition } from "../tree/tree_path.ts";
 
 const WHITEOUT_PREFIX = ".wh.";
 const OPAQUE_NAME = ".wh..wh..opq";
@@ -31,9 +32,12 @@ export class LayerMerger {
   readonly root: DirectoryNode;
   readonly #tree = new PackedTree();
   readonly #store: ContentStore;
+  readonly #budget: TreeBudget;
 
-  constructor(store: ContentStore) {
+  /** @param budget What the merged tree may take of memory. */
+  constructor(store: ContentStore, budget: TreeBudget = new TreeBudget()) {
     this.#store = store;
+    this.#budget = budget;
     this.root = this.#tree.root;
   }
 
@@ -48,6 +52,7 @@ export class LayerMerger {
     const own = isLowest ? undefined : new LayerNames(this.#tree);
     return await applyTar(source, this.root, this.#store, {
       signal,
+      budget: this.#budget,
       allowDevices: true,
       absoluteNames: "strip",
       requireEnd: false, // a digest vouches for the layer

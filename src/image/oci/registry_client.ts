@@ -223,6 +223,11 @@ export class RegistryClient {
       if (response.status !== 401) {
         throw new ImageRegistryError(url, `status ${response.status}`, { status: response.status });
       }
+      if (!isSameOrigin(response.url, url)) {
+        // Another server may not ask for the registry's password, nor name a place to send it to.
+        const problem = "status 401 from the server that the registry redirects to";
+        throw new ImageRegistryError(response.url, problem, { status: 401 });
+      }
       const challenge = response.headers.get("www-authenticate");
       authorization = await this.#authorizer.answer(challenge, scope, authorization, signal);
     }
@@ -260,6 +265,11 @@ export class RegistryClient {
 export function isLoopback(registry: string): boolean {
   const host = registry.replace(/:[0-9]+$/, "");
   return host === "localhost" || host === "[::1]" || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
+}
+
+/** Whether two addresses belong to one server. An address that cannot be read belongs to none. */
+function isSameOrigin(a: string, b: string): boolean {
+  return URL.canParse(a) && new URL(a).origin === new URL(b).origin;
 }
 
 function digestHeader(response: Response): Digest | undefined {

@@ -4,7 +4,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { type Bytes, concatBytes } from "../../base/bytes.ts";
+import { type Bytes, concatBytes, KiB } from "../../base/bytes.ts";
 import { AbortedError, MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { type TrustedFetch, trustedFetch } from "../../platform/trusted_fetch.ts";
 import { ImageRegistryError } from "./errors.ts";
@@ -23,6 +23,10 @@ export const RETRY_AFTER_MS_MAX = 60_000;
 export const HEAD_TIMEOUT_MS = 30_000;
 /** Longest wait for the next bytes of a body. */
 export const STALL_TIMEOUT_MS = 60_000;
+/** Time over which the rate of a transfer is measured. Only time spent waiting for the server counts. */
+export const RATE_WINDOW_MS = 60_000;
+/** What a server must send in each {@linkcode RATE_WINDOW_MS}: with the size of a blob, a bound on its whole transfer. */
+export const RATE_WINDOW_BYTES_MIN = 64 * KiB;
 /** Most redirects that one request follows. */
 export const REDIRECTS_MAX = 5;
 
@@ -41,6 +45,8 @@ export interface RegistryHttpOptions {
   readonly headTimeoutMs?: number | undefined;
   /** @default {STALL_TIMEOUT_MS} */
   readonly stallTimeoutMs?: number | undefined;
+  /** @default {RATE_WINDOW_MS} */
+  readonly rateWindowMs?: number | undefined;
   /** Waits between attempts; rejects when the signal fires. @default a timer */
   readonly wait?: ((waitMs: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
 }
@@ -69,6 +75,7 @@ export class RegistryHttp {
   readonly #backoffFirstMs: number;
   readonly #headTimeoutMs: number;
   readonly #stallTimeoutMs: number;
+  readonly #rateWindowMs: number;
   readonly #wait: NonNullable<RegistryHttpOptions["wait"]>;
 
   constructor(options: RegistryHttpOptions = {}) {
@@ -76,6 +83,7 @@ export class RegistryHttp {
     this.#backoffFirstMs = options.backoffFirstMs ?? BACKOFF_FIRST_MS;
     this.#headTimeoutMs = options.headTimeoutMs ?? HEAD_TIMEOUT_MS;
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.#rateWindowMs = options.rateWindowMs ?? RATE_WINDOW_MS;
     this.#wait = options.wait ?? waitByTimer;
   }
 
@@ -166,18 +174,30 @@ export class RegistryHttp {
     return concatBytes(parts);
   }
 
-  /** The body of an answer; fails when no bytes come for the stall time-out, or the connection is cut. */
+  /**
+   * The body of an answer. Fails when no bytes come for the stall time-out, when they come more slowly than the minimum
+   * rate, or when the connection is cut.
+   */
   async *readBody(response: Response, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
     if (response.body === null) return;
     const reader = response.body.getReader();
     const stop = (): void => void reader.cancel(signal?.reason).catch(() => {}); // the reads below tell
     signal?.addEventListener("abort", stop, { once: true });
+    let windowBytes = 0;
+    let windowMs = 0;
     try {
       while (true) {
         throwIfAborted(signal, "pulling an image");
+        const startedMs = performance.now();
         const { done, value } = await this.#readChunk(reader, response.url);
+        windowMs += performance.now() - startedMs; // not the consumer's time
+        windowBytes += value?.length ?? 0;
         throwIfAborted(signal, "pulling an image");
         if (done) return;
+        if (windowMs >= this.#rateWindowMs) {
+          if (windowBytes < RATE_WINDOW_BYTES_MIN) throw tooSlow(response.url, windowBytes, windowMs);
+          [windowBytes, windowMs] = [0, 0];
+        }
         if (value !== undefined && value.length > 0) yield value;
       }
     } finally {
@@ -249,6 +269,10 @@ export class RegistryHttp {
       request.signal?.removeEventListener("abort", forward);
     }
   }
+}
+
+function tooSlow(url: string, bytes: number, ms: number): ImageRegistryError {
+  return new ImageRegistryError(url, `only ${bytes} bytes in ${Math.round(ms)} ms`);
 }
 
 function waitByTimer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {

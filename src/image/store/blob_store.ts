@@ -11,9 +11,9 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bytes } from "../../base/bytes.ts";
 import { errnoOf, IoError } from "../../base/errors.ts";
-import { readFileChunks } from "../byte_stream.ts";
 import { type Digest, digestLike } from "../oci/digest.ts";
 import { ImageDigestMismatchError } from "../oci/errors.ts";
+import { readFileChunks } from "../stream/byte_stream.ts";
 import type { StorePaths } from "./store_paths.ts";
 import type { Workspaces } from "./workspace.ts";
 

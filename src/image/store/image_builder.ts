@@ -6,7 +6,6 @@
  */
 import { join } from "node:path";
 import { type ConfigIssue, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
-import { decompressDetected } from "../compression.ts";
 import { ErofsWriter } from "../erofs/writer.ts";
 import { TarInvalidError } from "../errors.ts";
 import { type Digest, verified } from "../oci/digest.ts";
@@ -20,7 +19,8 @@ import { LayerMerger } from "../oci/layer_merger.ts";
 import { type ImageManifest, LAYER_BYTES_MAX, MEDIA_TYPES } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
 import { countBytes, type PullProgressListener } from "../progress.ts";
-import { UnpackBudget } from "../unpack_budget.ts";
+import { decompressDetected } from "../stream/compression.ts";
+import { UnpackBudget } from "../stream/unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
@@ -74,14 +74,11 @@ export interface BuildImageRequest {
 
 /** Builds the image, unless it is here. Of several processes that want it, one builds and the others wait. */
 export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
-  const { digest, claim, signal } = request;
-  return await store.workspaces.run("image", digest, signal, async (directory) => {
-    const found = store.find(digest);
-    if (found !== undefined) checkPlatform(found.record, request.platform);
-    const image = found ?? (await buildMissing(store, request, directory()));
-    await store.claim(digest, claim);
-    return image;
-  });
+  const { digest, claim, signal, platform } = request;
+  const check = ({ record }: StoredImage): void => checkPlatform(record, platform);
+  return await store.ensure(digest, { claim, signal, check }, (directory) =>
+    buildMissing(store, request, directory()),
+  );
 }
 
 async function buildMissing(

@@ -70,13 +70,38 @@ export class ImageStore {
     if (this.find(digest) === undefined) return undefined;
     return await this.workspaces.run("image", digest, signal, async () => {
       const found = this.find(digest);
-      if (found !== undefined) await this.claim(digest, claim);
+      if (found !== undefined) await this.#claim(digest, claim);
       return found;
     });
   }
 
+  /**
+   * The image, made where it is missing, and noted as used now. Of several processes that want it, one makes it and the
+   * others wait.
+   *
+   * @param options.check Called for an image that was here already; throws if it does not suit.
+   * @param make Makes the image, in the directory that it is given, and hands it to {@linkcode ImageStore.add}.
+   */
+  async ensure(
+    digest: Digest,
+    options: {
+      readonly claim: ImageClaim | undefined;
+      readonly signal: AbortSignal | undefined;
+      readonly check?: (found: StoredImage) => void;
+    },
+    make: (directory: () => string) => StoredImage | Promise<StoredImage>,
+  ): Promise<StoredImage> {
+    return await this.workspaces.run("image", digest, options.signal, async (directory) => {
+      const found = this.find(digest);
+      if (found !== undefined) options.check?.(found);
+      const image = found ?? (await make(directory));
+      await this.#claim(digest, options.claim);
+      return image;
+    });
+  }
+
   /** To be called while the image's lock is held. */
-  async claim(digest: Digest, claim: ImageClaim | undefined): Promise<void> {
+  async #claim(digest: Digest, claim: ImageClaim | undefined): Promise<void> {
     const now = new Date();
     utimesSync(this.paths.imageRecord(digest), now, now); // what `lastUsedAt` is read from
     await claim?.(digest);

@@ -7,8 +7,6 @@ import { createHash } from "node:crypto";
 import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { errnoOf, InvalidConfigError, IoError } from "../../base/errors.ts";
-import { readFileChunks } from "../byte_stream.ts";
-import { decompressDetected } from "../compression.ts";
 import { detectImageSource, type ImageSourceKind } from "../detect.ts";
 import { scanDirectory } from "../directory_source.ts";
 import { ErofsWriter, writeErofs } from "../erofs/writer.ts";
@@ -19,10 +17,12 @@ import { EMPTY_IMAGE_CONFIG } from "../oci/image_config.ts";
 import { setLinkMode } from "../oci/layer_merger.ts";
 import { directoryFiles, type ImageLayout, openLayout } from "../oci/layout.ts";
 import { formatPlatform, type Platform } from "../oci/platform.ts";
-import { PackedTree } from "../packed_tree.ts";
 import type { PullProgressListener } from "../progress.ts";
+import { readFileChunks } from "../stream/byte_stream.ts";
+import { decompressDetected } from "../stream/compression.ts";
+import { UnpackBudget } from "../stream/unpack_budget.ts";
 import { applyTar } from "../tar_source.ts";
-import { UnpackBudget } from "../unpack_budget.ts";
+import { PackedTree } from "../tree/packed_tree.ts";
 import { buildImage, type ImageBuildLimits } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 import { resolveManifest } from "./pull.ts";
@@ -143,20 +143,16 @@ async function addRootfs(
   digest: Digest,
 ): Promise<StoredImage> {
   const { os, architecture } = platform;
-  return await store.workspaces.run("image", digest, signal, async () => {
-    const image =
-      store.find(digest) ??
-      store.add(erofsPath, {
-        digest,
-        origin,
-        os,
-        architecture,
-        layers: [],
-        config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
-      });
-    await store.claim(digest, claim);
-    return image;
-  });
+  return await store.ensure(digest, { claim, signal }, () =>
+    store.add(erofsPath, {
+      digest,
+      origin,
+      os,
+      architecture,
+      layers: [],
+      config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
+    }),
+  );
 }
 
 async function importLayout(

@@ -12,7 +12,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type BigIntStats, lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
-import { Pace } from "../pace.ts";
+import { Pace } from "../stream/yielding.ts";
 
 /** A change this close to the look at it could be followed by one that leaves no trace. */
 export const SETTLING_MS = 2000;

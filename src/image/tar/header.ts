@@ -5,9 +5,10 @@
  *
  * @module
  */
-import { byteString } from "../byte_string.ts";
+
 import { TarInvalidError } from "../errors.ts";
-import type { ByteString } from "../tree.ts";
+import { byteString } from "../tree/byte_string.ts";
+import type { ByteString } from "../tree/tree.ts";
 
 export const TAR_BLOCK_BYTES = 512;
 

@@ -1,5 +1,5 @@
 /** One member of a tar stream. @module */
-import type { ByteString } from "../tree.ts";
+import type { ByteString } from "../tree/tree.ts";
 
 /** What a member says about one file, all extensions resolved. */
 export interface TarMember {
@@ -30,3 +30,11 @@ export type TarMemberKind =
   | "characterDevice"
   | "blockDevice"
   | "fifo";
+
+/** Takes the data of one member. */
+export interface MemberSink {
+  /** The bytes are good during the call only. */
+  write(bytes: Uint8Array): void;
+  writeZeros(count: number): void;
+  end(): void;
+}

@@ -4,7 +4,7 @@
  * @module
  */
 import { TarInvalidError } from "../errors.ts";
-import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX } from "../tree.ts";
+import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX } from "../tree/tree.ts";
 
 /** What becomes of names that start with a slash: an error, or as if the slash were not there. */
 export type AbsoluteNames = "refuse" | "strip";

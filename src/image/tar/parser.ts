@@ -11,12 +11,21 @@
  */
 import { Buffer } from "node:buffer";
 import { MiB } from "../../base/bytes.ts";
-import { byteString } from "../byte_string.ts";
 import { TarInvalidError } from "../errors.ts";
-import { type ByteString, NO_XATTRS } from "../tree.ts";
+import { byteString } from "../tree/byte_string.ts";
+import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
 import { decodeHeader, FieldProblem, isZeroBlock, TAR_BLOCK_BYTES, type TarHeader } from "./header.ts";
-import type { TarMember, TarMemberKind } from "./member.ts";
-import { NO_RECORDS, type PaxRecords, parsePax, paxInteger, paxTime, paxValue, paxXattrs } from "./pax.ts";
+import type { MemberSink, TarMember, TarMemberKind } from "./member.ts";
+import {
+  mergeGlobalRecords,
+  NO_RECORDS,
+  type PaxRecords,
+  parsePax,
+  paxInteger,
+  paxTime,
+  paxValue,
+  paxXattrs,
+} from "./pax.ts";
 import {
   checkSparse,
   LeadingSparseList,
@@ -28,18 +37,8 @@ import {
 
 /** Longest extended header: room for a file's largest set of attributes, and not for more. */
 export const EXTENSION_BYTES_MAX = 4 * MiB;
-/** Most records that hold for all members after them. */
-const GLOBAL_RECORDS_MAX = 1000;
 /** Highest user and group number. */
 const ID_MAX = 0xffff_ffff;
-
-/** Takes the data of one member. */
-export interface MemberSink {
-  /** The bytes are good during the call only. */
-  write(bytes: Uint8Array): void;
-  writeZeros(count: number): void;
-  end(): void;
-}
 
 /** Called for each member, in order. Without a sink, its data is passed over. */
 export type OnMember = (member: TarMember) => MemberSink | undefined;
@@ -224,7 +223,7 @@ export class TarParser {
       if (this.#extensionFlag === "L") this.#longName = untilNul(payload);
       else if (this.#extensionFlag === "K") this.#longLinkName = untilNul(payload);
       else if (this.#extensionFlag === "g")
-        this.#globalRecords = mergeRecords(this.#globalRecords, parsePax(payload));
+        this.#globalRecords = mergeGlobalRecords(this.#globalRecords, parsePax(payload));
       else this.#records = parsePax(payload);
     });
     this.#extension = Buffer.alloc(0);
@@ -326,15 +325,6 @@ export class TarParser {
       throw error;
     }
   }
-}
-
-/** A key is kept once, so that the records of any number of global headers stay few. */
-function mergeRecords(earlier: PaxRecords, later: PaxRecords): PaxRecords {
-  const merged = [...new Map([...earlier, ...later])];
-  if (merged.length > GLOBAL_RECORDS_MAX) {
-    throw new FieldProblem(`the global headers have more than ${GLOBAL_RECORDS_MAX} records`);
-  }
-  return merged;
 }
 
 function kindOf(typeFlag: string, name: ByteString): TarMemberKind {

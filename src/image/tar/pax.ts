@@ -5,9 +5,10 @@
  *
  * @module
  */
-import { byteString, bytesOf } from "../byte_string.ts";
-import { type ByteString, NO_XATTRS } from "../tree.ts";
-import { isLinuxXattr } from "../xattr_name.ts";
+import { KiB } from "../../base/bytes.ts";
+import { byteString, bytesOf, compact } from "../tree/byte_string.ts";
+import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
+import { isLinuxXattr } from "../tree/xattr_name.ts";
 import { FieldProblem } from "./header.ts";
 
 /** In order, as some keys come more than once. */
@@ -17,6 +18,18 @@ export const NO_RECORDS: PaxRecords = [];
 
 const XATTR_PREFIX = "SCHILY.xattr.";
 const LENGTH_DIGITS_MAX = 8;
+/** Most records of one extended header: room for an old sparse map with thousands of parts. */
+export const PAX_RECORDS_MAX = 65_536;
+/** Most extended attributes of one member. */
+export const XATTRS_MAX = 1024;
+/** Most bytes of a member's extended attributes, names and values: the disk format has room for as many. */
+export const XATTRS_BYTES_MAX = 256 * KiB;
+/** Most records that hold for all members after them. */
+export const GLOBAL_RECORDS_MAX = 100;
+/** Most bytes of those records. */
+export const GLOBAL_RECORDS_BYTES_MAX = 64 * KiB;
+/** What describes one file and cannot be meant for all: a few bytes would become attributes of every file. */
+const NEVER_GLOBAL: readonly ByteString[] = [XATTR_PREFIX, "GNU.sparse."];
 
 /** @throws {FieldProblem} */
 export function parsePax(payload: Uint8Array): PaxRecords {
@@ -30,10 +43,36 @@ export function parsePax(payload: Uint8Array): PaxRecords {
     const equals = text.indexOf("=", space);
     const isWhole = /^[1-9][0-9]*$/.test(digits) && end <= text.length && text[end - 1] === "\n";
     if (!isWhole || equals === -1 || equals >= end) throw new FieldProblem("its extended header is damaged");
+    if (records.length === PAX_RECORDS_MAX) {
+      throw new FieldProblem(`its extended header has more than ${PAX_RECORDS_MAX} records`);
+    }
     records.push([text.slice(space + 1, equals), text.slice(equals + 1, end - 1)]);
     at = end;
   }
   return records;
+}
+
+/**
+ * The global records after another global header. A key is kept once, so that the records of any number of headers stay
+ * few, and without the header that it came in.
+ *
+ * @throws {FieldProblem}
+ */
+export function mergeGlobalRecords(earlier: PaxRecords, later: PaxRecords): PaxRecords {
+  const merged = new Map(earlier);
+  for (const [key, value] of later) {
+    const prefix = NEVER_GLOBAL.find((candidate) => key.startsWith(candidate));
+    if (prefix !== undefined)
+      throw new FieldProblem(`a global header has "${prefix}" records, which are a file's`);
+    merged.set(compact(key), compact(value));
+  }
+  let sizeBytes = 0;
+  for (const [key, value] of merged) sizeBytes += key.length + value.length;
+  if (merged.size > GLOBAL_RECORDS_MAX || sizeBytes > GLOBAL_RECORDS_BYTES_MAX) {
+    const limits = `${GLOBAL_RECORDS_MAX} records or ${GLOBAL_RECORDS_BYTES_MAX} bytes`;
+    throw new FieldProblem(`the global headers have more than ${limits}`);
+  }
+  return [...merged];
 }
 
 /** The last value of `key`; an empty one takes back what was said before. */
@@ -70,15 +109,26 @@ export function paxTime(
   return { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds };
 }
 
-/** The extended attributes that Linux can hold. Others, such as macOS writes, mean nothing in a guest. */
+/**
+ * The extended attributes that Linux can hold. Others, such as macOS writes, mean nothing in a guest.
+ *
+ * @throws {FieldProblem} They are too many.
+ */
 export function paxXattrs(records: PaxRecords): ReadonlyMap<ByteString, Uint8Array> {
   let xattrs: Map<ByteString, Uint8Array> | undefined;
+  let sizeBytes = 0;
   for (const [key, value] of records) {
     if (!key.startsWith(XATTR_PREFIX)) continue;
     const name = key.slice(XATTR_PREFIX.length);
     if (!isLinuxXattr(name)) continue;
     xattrs ??= new Map();
-    xattrs.set(name, bytesOf(value));
+    xattrs.set(compact(name), bytesOf(value));
+    sizeBytes += name.length + value.length;
+    if (xattrs.size > XATTRS_MAX || sizeBytes > XATTRS_BYTES_MAX) {
+      throw new FieldProblem(
+        `it has more than ${XATTRS_MAX} extended attributes, or more than ${XATTRS_BYTES_MAX} bytes of them`,
+      );
+    }
   }
   return xattrs ?? NO_XATTRS;
 }

@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { byteString } from "../byte_string.ts";
-import type { ByteString } from "../tree.ts";
+import { byteString } from "../tree/byte_string.ts";
+import type { ByteString } from "../tree/tree.ts";
 import { FieldProblem, numberField, TAR_BLOCK_BYTES } from "./header.ts";
-import type { MemberSink } from "./parser.ts";
+import type { MemberSink } from "./member.ts";
 import { type PaxRecords, paxInteger, paxValue } from "./pax.ts";
 
 /** Most parts of one file. */

@@ -9,7 +9,7 @@ import {
   buildTar,
   END_MARK,
   type TarBuilderMember,
-} from "../../unit/image/tar_builder.ts";
+} from "../../unit/image/tar/builder.ts";
 
 export const TIME = 1_600_000_000;
 const CAPABILITY = Uint8Array.from([1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

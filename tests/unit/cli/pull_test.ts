@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { CLI_COMMAND, spawnCli, terminalProblem } from "../../support/cli/cli_process.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { TestRegistry } from "../../support/oci/server.ts";
-import { buildTar } from "../image/tar_builder.ts";
+import { buildTar } from "../image/tar/builder.ts";
 
 const NOISE_BYTES = 3_000_000;
 

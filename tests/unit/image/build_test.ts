@@ -20,10 +20,10 @@ import { buildErofsImage } from "../../../src/image/build.ts";
 import { scanDirectory } from "../../../src/image/directory_source.ts";
 import { writeErofs } from "../../../src/image/erofs/writer.ts";
 import { applyTar } from "../../../src/image/tar_source.ts";
-import { createDirectory, type TreeNode } from "../../../src/image/tree.ts";
+import { createDirectory, type TreeNode } from "../../../src/image/tree/tree.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
-import { buildTar, type TarBuilderMember } from "./tar_builder.ts";
+import { buildTar, type TarBuilderMember } from "./tar/builder.ts";
 import { contentOf, directoryOf, fileOf, METADATA, randomTree, showImage, showTree } from "./trees.ts";
 
 const MEMBERS: readonly TarBuilderMember[] = [

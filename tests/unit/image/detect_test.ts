@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { detectImageSource } from "../../../src/image/detect.ts";
 import { writeErofs } from "../../../src/image/erofs/writer.ts";
-import { createDirectory } from "../../../src/image/tree.ts";
+import { createDirectory } from "../../../src/image/tree/tree.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
-import { buildTar } from "./tar_builder.ts";
+import { buildTar } from "./tar/builder.ts";
 
 const HASH = "0123456789abcdef".repeat(4);
 const ROOT_FILES = buildTar(

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TarInvalidError } from "../../../src/image/errors.ts";
 import { type ApplyTarOptions, applyTar } from "../../../src/image/tar_source.ts";
-import { type ContentStore, createDirectory, type DirectoryNode } from "../../../src/image/tree.ts";
-import { findNode, removePath } from "../../../src/image/tree_path.ts";
+import { type ContentStore, createDirectory, type DirectoryNode } from "../../../src/image/tree/tree.ts";
+import { findNode, removePath } from "../../../src/image/tree/tree_path.ts";
 import { test } from "../../support/harness.ts";
-import { buildTar, type TarBuilderMember } from "./tar_builder.ts";
+import { buildTar, type TarBuilderMember } from "./tar/builder.ts";
 import { contentOf, readAll } from "./trees.ts";
 
 /** Keeps contents in memory. */

@@ -9,9 +9,9 @@ import {
   NO_XATTRS,
   type NodeMetadata,
   type TreeNode,
-} from "../../../src/image/tree.ts";
+} from "../../../src/image/tree/tree.ts";
 import type { SeededRandom } from "../../support/random.ts";
-import { type ErofsInode, ErofsReader } from "./erofs_reader.ts";
+import { type ErofsInode, ErofsReader } from "./erofs/reader.ts";
 
 export const METADATA: NodeMetadata = {
   mode: 0o644,

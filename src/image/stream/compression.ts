@@ -1,0 +1,164 @@
+/**
+ * Compressed streams: which one it is, by its first bytes, and what is in it.
+ *
+ * @module
+ */
+
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { MiB } from "../../base/bytes.ts";
+import { withQuietErrors } from "../../platform/quiet_errors.ts";
+import { TarInvalidError } from "../errors.ts";
+import { isZstd, splitZstdFrames } from "./zstd_frames.ts";
+
+/** How a tar may be compressed. */
+export type Compression = "none" | "gzip" | "zstd";
+
+/** How many bytes {@linkcode detectCompression} looks at. */
+export const COMPRESSION_MAGIC_BYTES = 6;
+
+/** Compressions that are recognised only in order to say so. */
+const REFUSED: readonly (readonly [name: string, magic: readonly number[]])[] = [
+  ["bzip2", [0x42, 0x5a, 0x68]],
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+];
+const OUTPUT_CHUNK_BYTES = 1 * MiB;
+
+/**
+ * The compression of a tar that starts with `bytes`.
+ *
+ * @throws {TarInvalidError} It is one that is not supported.
+ */
+export function detectCompression(bytes: Uint8Array): Compression {
+  for (const [name, magic] of REFUSED) {
+    if (!magic.every((byte, index) => bytes[index] === byte)) continue;
+    throw new TarInvalidError(undefined, `it is compressed with ${name}`, {
+      hint: "Compress it with gzip or zstd, or not at all.",
+    });
+  }
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "gzip";
+  return isZstd(bytes) ? "zstd" : "none";
+}
+
+/**
+ * What `source` has when decompressed, in chunks of up to 1 MiB. A chunk is good until the next one is asked for.
+ *
+ * @throws {TarInvalidError} The data is damaged or cut short.
+ */
+export function decompress(
+  source: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncIterable<Uint8Array> {
+  switch (compression) {
+    case "none":
+      return source;
+    case "gzip":
+      return transformed(source, createGunzip({ chunkSize: OUTPUT_CHUNK_BYTES }), "gzip");
+    case "zstd":
+      return unzstd(source);
+  }
+}
+
+/** Whatever compression `source` turns out to have. @throws {TarInvalidError} */
+export async function* decompressDetected(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    const first = await iterator.next();
+    if (first.done) return;
+    const rest: AsyncIterable<Uint8Array> = {
+      [Symbol.asyncIterator]: () => startWith(first.value, iterator),
+    };
+    yield* decompress(rest, detectCompression(first.value));
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+/** Each frame has a decoder of its own, as not every runtime's decoder goes on after a frame's end. */
+async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const frame of splitZstdFrames(source)) {
+    yield* transformed(frame, createZstdDecompress({ chunkSize: OUTPUT_CHUNK_BYTES }), "zstd");
+  }
+}
+
+/** Feeds `source` to `transform` while its output is read; the next input is asked for when the last is worked off. */
+async function* transformed(
+  source: AsyncIterable<Uint8Array>,
+  transform: Transform,
+  name: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const failure: Failure = { error: undefined };
+  withQuietErrors(transform);
+  const feeding = feed(noting(source, failure), transform);
+  try {
+    for await (const chunk of transform) {
+      yield chunk;
+      release(chunk);
+    }
+    await feeding;
+  } catch (error) {
+    // Not told by the decoder's error itself, as each runtime has its own.
+    if (failure.error !== undefined) throw failure.error;
+    throw new TarInvalidError(undefined, `its ${name} data is damaged or cut short`, { cause: error });
+  } finally {
+    transform.destroy();
+    await feeding.catch(() => {}); // said above, or of no interest as nobody reads on
+  }
+}
+
+/**
+ * Gives a used chunk's memory back at once. Left to the collector, which acts in proportion to what is alive, a hundred
+ * megabytes of used chunks stand beside the tree of a large image. A buffer that is not full is still the decoder's.
+ */
+function release(chunk: Buffer<ArrayBuffer>): void {
+  const { buffer, byteOffset, byteLength } = chunk;
+  const isFull = buffer.byteLength === OUTPUT_CHUNK_BYTES && byteOffset + byteLength === OUTPUT_CHUNK_BYTES;
+  if (isFull) buffer.transfer(0);
+}
+
+/** What went wrong with a source, as opposed to what was made of it. */
+interface Failure {
+  error: unknown;
+}
+
+async function* noting<T>(source: AsyncIterable<T>, failure: Failure): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } catch (error) {
+    failure.error = error;
+    throw error;
+  }
+}
+
+async function feed(source: AsyncIterable<Uint8Array>, transform: Transform): Promise<void> {
+  try {
+    for await (const chunk of source) await write(transform, chunk);
+    transform.end();
+  } catch (error) {
+    transform.destroy(error instanceof Error ? error : new Error(String(error)));
+    throw error;
+  }
+}
+
+function write(transform: Transform, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transform.once("close", resolve); // a destroyed stream may never call back
+    transform.write(chunk, (error) => {
+      transform.off("close", resolve);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+async function* startWith<T>(first: T, rest: AsyncIterator<T>): AsyncGenerator<T, void, undefined> {
+  yield first;
+  while (true) {
+    const next = await rest.next();
+    if (next.done) return;
+    yield next.value;
+  }
+}

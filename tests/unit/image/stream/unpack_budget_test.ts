@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { KiB, MiB } from "../../../../src/base/bytes.ts";
+import { TarInvalidError } from "../../../../src/image/errors.ts";
+import { decompressDetected } from "../../../../src/image/stream/compression.ts";
+import { UnpackBudget } from "../../../../src/image/stream/unpack_budget.ts";
+import { test } from "../../../support/harness.ts";
+
+async function sizeOf(source: AsyncIterable<Uint8Array>): Promise<number> {
+  let size = 0;
+  for await (const chunk of source) size += chunk.length;
+  return size;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+test("UnpackBudget lets layers through up to its limit together, and not one byte more", async () => {
+  const budget = new UnpackBudget(10);
+  assert.equal(await sizeOf(budget.spend(once(new Uint8Array(6)))), 6);
+  assert.equal(await sizeOf(budget.spend(once(new Uint8Array(4)))), 4);
+  await assert.rejects(sizeOf(budget.spend(once(new Uint8Array(1)))), TarInvalidError);
+});
+
+test("UnpackBudget stops what unpacks to far more than it was", async () => {
+  const bomb = gzipSync(new Uint8Array(32 * MiB));
+  assert.ok(bomb.length < 64 * KiB);
+  await assert.rejects(
+    sizeOf(new UnpackBudget(2 * MiB).spend(decompressDetected(once(bomb)))),
+    TarInvalidError,
+  );
+});
