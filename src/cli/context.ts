@@ -8,6 +8,7 @@ import { describeError, type ErrorText } from "./error_text.ts";
 import { statusOf } from "./exit_status.ts";
 import type { Interrupt } from "./interrupt.ts";
 import type { Output } from "./output.ts";
+import { escapeControls } from "./terminal_text.ts";
 import type { Warnings } from "./warnings.ts";
 
 /** How long work that never waits may keep signals from being heard, in milliseconds. */
@@ -103,7 +104,7 @@ export class CliContext implements CliStreams {
 function formatErrorText({ message, code, hint }: ErrorText, output: Output): string {
   const label = output.style("red", "error:");
   const suffix = code === undefined ? "" : ` ${output.style("dim", `(${code})`)}`;
-  const [first = "", ...more] = message.split("\n");
-  const advice = hint === undefined ? [] : [`  ${output.style("cyan", "hint:")} ${hint}`];
+  const [first = "", ...more] = escapeControls(message).split("\n");
+  const advice = hint === undefined ? [] : [`  ${output.style("cyan", "hint:")} ${escapeControls(hint)}`];
   return `${[`${label} ${first}${suffix}`, ...more, ...advice].join("\n")}\n`;
 }

@@ -4,21 +4,25 @@ import type { LogEntry } from "../../mod.ts";
 import type { Output } from "./output.ts";
 
 /**
- * What a program wrote, byte for byte; a line of the system's own has an end and stands out. With `timestamps` each line
- * has the time of its entry before it.
+ * Formats an entry for people: a program's output byte for byte, a system entry as a dimmed line. With `timestamps`, each
+ * line begins with the time of its entry.
  */
-export function formatLogEntry(entry: LogEntry, output: Output, timestamps: boolean): string | Uint8Array {
+export function formatLogEntry(
+  entry: Pick<LogEntry, "data" | "source" | "timestamp">,
+  output: Output,
+  timestamps: boolean,
+): string | Uint8Array {
   const isSystem = entry.source === "system";
   if (!timestamps && !isSystem) return entry.data;
   const time = timestamps ? `${output.style("dim", entry.timestamp.toISOString())} ` : "";
-  const lines = entry
-    .text()
+  const lines = new TextDecoder()
+    .decode(entry.data)
     .replace(/\r?\n$/, "")
     .split("\n");
   return lines.map((line) => `${time}${isSystem ? output.style("dim", line) : line}\n`).join("");
 }
 
-/** The keys of `exec.log`, and the cursor just behind the entry. */
+/** Formats an entry with the keys of `exec.log`, plus the cursor right after it. */
 export function formatLogJson({ timestamp, source, sessionId, data, cursor }: LogEntry): string {
   const isText = isUtf8(data);
   return JSON.stringify({

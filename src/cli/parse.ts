@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { PortOptions, RlimitOptions } from "../../mod.ts";
 
@@ -16,9 +17,9 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 const SIZE = /^(?<amount>\d+(?:\.\d+)?)(?<unit>[kmgt])?(?:i?b)?$/i;
 const UNIT_MIB: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
-/** `HOST:GUEST`; before it there may be an address, of IPv6 in brackets, and behind it a protocol. */
+/** `GUEST` or `HOST:GUEST`, with an optional address before it (IPv6 in brackets) and an optional protocol behind it. */
 const PORT =
-  /^(?:(?<bind>[\d.]+|\[[^\]]+\]):)?(?<host>\d{1,5}):(?<guest>\d{1,5})(?:\/(?<protocol>tcp|udp))?$/;
+  /^(?:(?<bind>[\d.]+|\[[^\]]+\]):)?(?:(?<host>\d{1,5}):)?(?<guest>\d{1,5})(?:\/(?<protocol>tcp|udp))?$/;
 const RLIMIT = /^(?<name>[a-z]+)=(?<soft>\d+|unlimited)(?::(?<hard>\d+|unlimited))?$/;
 
 /** `"500ms"`, `"30s"`, `"5m"`, `"1.5h"`, `"2d"`, or a number of seconds, in milliseconds. */
@@ -43,20 +44,55 @@ export function parseCount(text: string): number {
   return Number(text);
 }
 
-/** `"8080:80"`, `"127.0.0.1:8080:80"`, `"[::1]:8080:80"`, `"5353:53/udp"`. */
+/** `"8080:80"`, `"127.0.0.1:8080:80"`, `"[::1]:8080:80"`, `"5353:53/udp"`; `"80"` alone gets a free host port. */
 export function parsePort(text: string): PortOptions {
   const { bind, host, guest, protocol } = PORT.exec(text)?.groups ?? {};
-  if (host === undefined || guest === undefined) {
+  if (guest === undefined || (host === undefined && bind !== undefined)) {
     throw new InvalidArgumentError(
-      "It must be HOST:GUEST or ADDRESS:HOST:GUEST, with /udp behind it for UDP.",
+      "It must be GUEST, HOST:GUEST or ADDRESS:HOST:GUEST, with /udp at the end for UDP.",
     );
   }
   return {
-    hostPort: Number(host),
+    hostPort: Number(host ?? 0),
     guestPort: Number(guest),
     ...(bind === undefined ? {} : { bind: bind.replace(/^\[(.*)\]$/, "$1") }),
     ...(protocol === "udp" ? { protocol } : {}),
   };
+}
+
+/** `"KEY=value"`, or `"KEY"` alone for this process's own variable of that name. */
+export function parseEnv(text: string): readonly [string, string] {
+  if (text.includes("=")) return parsePair(text);
+  const value = process.env[text];
+  if (value === undefined) {
+    throw new InvalidArgumentError(
+      `It must be KEY=VALUE, or the name of a variable that is set; ${text} is not.`,
+    );
+  }
+  return [text, value];
+}
+
+/** A file of `KEY=VALUE` lines, as Docker reads it: values are literal; empty lines and lines with `#` first are skipped. */
+export function parseEnvFile(path: string): readonly (readonly [string, string])[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+  return text
+    .split(/\r?\n/)
+    .map((line, index) => ({ line: line.trimStart(), index }))
+    .filter(({ line }) => line !== "" && !line.startsWith("#"))
+    .map(({ line, index }) => {
+      try {
+        return parseEnv(line);
+      } catch {
+        throw new InvalidArgumentError(
+          `Line ${index + 1} of ${path} must be KEY=VALUE, or the name of a set variable.`,
+        );
+      }
+    });
 }
 
 /** `"KEY=value"`. */

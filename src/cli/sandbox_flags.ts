@@ -10,6 +10,8 @@ import {
   collect,
   parseCount,
   parseDurationMs,
+  parseEnv,
+  parseEnvFile,
   parsePair,
   parsePort,
   parseRlimit,
@@ -23,12 +25,17 @@ export function withSandboxFlags(command: Command) {
     .option("-c, --cpus <count>", "virtual processors", parseCount)
     .option("-m, --memory <size>", "memory, e.g. 512M or 2G", parseSizeMiB)
     .option("--root-disk <size>", "size of the writable disk, e.g. 8G", parseSizeMiB)
-    .option("-e, --env <KEY=VALUE>", "variable of every program; repeatable", collect(parsePair))
+    .option(
+      "-e, --env <KEY[=VALUE]>",
+      "variable of every program; KEY alone takes yours; repeatable",
+      collect(parseEnv),
+    )
+    .option("--env-file <path>", "file of KEY=VALUE lines; repeatable", collect(parseEnvFile))
     .option("-w, --workdir <path>", "working directory of every program")
     .option("-u, --user <user>", "user of every program: name, uid, name:group or uid:gid")
     .option(
-      "-p, --port <HOST:GUEST>",
-      "publish a port on 127.0.0.1, a UDP one with /udp behind it; repeatable",
+      "-p, --port <[HOST:]GUEST>",
+      "publish a port on 127.0.0.1, on a free port without HOST; /udp at the end for UDP; repeatable",
       collect(parsePort),
     )
     .addOption(
@@ -69,7 +76,7 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
     cpus: flags.cpus,
     memoryMiB: flags.memory,
     diskMiB: flags.rootDisk,
-    env: toRecord(flags.env),
+    env: toEnv(flags),
     workdir: flags.workdir,
     user: flags.user,
     ports: flags.port,
@@ -87,7 +94,19 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
   };
 }
 
-/** The last one of a name counts. */
+/** Merges `--env-file` and `--env`; as with Docker, `--env` wins. */
+export function toEnv({
+  envFile = [],
+  env,
+}: {
+  readonly envFile?: readonly (readonly (readonly [string, string])[])[] | undefined;
+  readonly env?: readonly (readonly [string, string])[] | undefined;
+}): Readonly<Record<string, string>> | undefined {
+  const pairs = [...envFile.flat(), ...(env ?? [])];
+  return pairs.length === 0 ? undefined : toRecord(pairs);
+}
+
+/** Makes a record of pairs; the last pair of a name wins. */
 export function toRecord<T>(
   pairs: readonly (readonly [string, T])[] | undefined,
 ): Readonly<Record<string, T>> | undefined {

@@ -54,15 +54,17 @@ export function formatTable<Row>(
   return trimLines(table.toString());
 }
 
-/** Names with their values. Of a value that is `undefined` nothing is said. */
+/** Formats names with their values, leaving out values that are `undefined`. `styled` is what a terminal shows instead. */
 export function formatPairs(
   output: Output,
-  pairs: readonly (readonly [name: string, value: string | number | undefined])[],
+  pairs: readonly (readonly [name: string, value: string | number | undefined, styled?: string])[],
 ): string {
-  const known = pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, cell(value)] as const]));
-  if (!output.isTerminal) return known.map(([name, value]) => `${name}\t${value}\n`).join("");
+  const known = pairs.flatMap(([name, value, styled]) =>
+    value === undefined ? [] : [{ name, value: cell(value), styled }],
+  );
+  if (!output.isTerminal) return known.map(({ name, value }) => `${name}\t${value}\n`).join("");
   const table = plainTable(["left", "left"]);
-  for (const [name, value] of known) table.push([output.style("bold", name), value]);
+  for (const { name, value, styled } of known) table.push([output.style("bold", name), styled ?? value]);
   return trimLines(table.toString());
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Output } from "./output.ts";
+import { escapeControls } from "./terminal_text.ts";
 
 export class Warnings {
   /** With `--quiet`. */
@@ -18,7 +19,7 @@ export class Warnings {
   readonly emit = (warning: string | Error, options?: unknown): void => {
     if (this.isMuted) return;
     const text = isEmulation(options) ? EMULATION : typeof warning === "string" ? warning : warning.message;
-    this.#output.line(`${this.#output.style("yellow", "warning:")} ${text}`).catch(() => {}); // nobody reads it
+    this.#output.line(`${this.#output.style("yellow", "warning:")} ${escapeControls(text)}`).catch(() => {}); // nobody reads it
   };
 }
 

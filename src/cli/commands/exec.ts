@@ -1,11 +1,11 @@
-/** `msb exec`: a program in a sandbox that runs. @module */
-import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+/** `msb exec` and `msb shell`: programs in a running sandbox. @module */
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox } from "../../../mod.ts";
 import { attachProgram, wantsTerminal } from "../attach.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { collect, parseDurationMs, parsePair, parseRlimit } from "../parse.ts";
-import { toRecord } from "../sandbox_flags.ts";
+import { collect, parseDurationMs, parseEnv, parseEnvFile, parseRlimit } from "../parse.ts";
+import { toEnv, toRecord } from "../sandbox_flags.ts";
 
 export function execCommand(cli: CliContext): CommandUnknownOpts {
   return new ProgramCommand("exec")
@@ -16,7 +16,8 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
     )
     .argument("<name>", "the sandbox")
     .argument("[command...]", "the program and its arguments")
-    .option("-e, --env <KEY=VALUE>", "variable; repeatable", collect(parsePair))
+    .option("-e, --env <KEY[=VALUE]>", "variable; KEY alone takes yours; repeatable", collect(parseEnv))
+    .option("--env-file <path>", "file of KEY=VALUE lines; repeatable", collect(parseEnvFile))
     .option("-w, --workdir <path>", "working directory")
     .option("-u, --user <user>", "user: name, uid, name:group or uid:gid")
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
@@ -32,7 +33,7 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
       const sandbox = await (await Sandbox.get(name)).connect();
       const [program = sandbox.config().shell, ...args] = words;
       const options = {
-        env: toRecord(flags.env),
+        env: toEnv(flags),
         cwd: flags.workdir,
         user: flags.user,
         rlimits: toRecord(flags.rlimit),
@@ -45,5 +46,23 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
           sandbox.execStream(program, args, { ...options, ...streams }),
         );
       }
+    });
+}
+
+export function shellCommand(cli: CliContext): CommandUnknownOpts {
+  return new Command("shell")
+    .summary("open the sandbox's shell")
+    .description(
+      "Runs the sandbox's shell: on a terminal until you leave it, else with standard input as its script.",
+    )
+    .argument("<name>", "the sandbox")
+    .option("-w, --workdir <path>", "working directory")
+    .option("-u, --user <user>", "user: name, uid, name:group or uid:gid")
+    .action(async (name, flags) => {
+      const sandbox = await (await Sandbox.get(name)).connect();
+      const options = { cwd: flags.workdir, user: flags.user };
+      cli.exitStatus = await attachProgram(cli, {}, (streams) =>
+        sandbox.execStream(sandbox.config().shell, [], { ...options, ...streams }),
+      );
     });
 }

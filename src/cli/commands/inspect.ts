@@ -41,7 +41,7 @@ function toPairs({ stdout }: CliContext, handle: Handle, network: Network) {
   return [
     ["name", handle.name],
     ["id", handle.id],
-    ["status", formatStatus(handle, stdout)],
+    ["status", handle.status, formatStatus(handle, stdout)],
     ["reason", handle.statusReason],
     ["image", config.image],
     ["cpus", config.cpus],

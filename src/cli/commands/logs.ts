@@ -4,6 +4,7 @@ import { type LogEntry, type LogReadOptions, Sandbox } from "../../../mod.ts";
 import type { CliContext } from "../context.ts";
 import { formatLogEntry, formatLogJson } from "../log_text.ts";
 import { collectList, parseCount, parseTime } from "../parse.ts";
+import { TerminalFilter } from "../terminal_text.ts";
 
 const SOURCES = ["stdout", "stderr", "output", "system", "all"] as const;
 
@@ -12,6 +13,7 @@ interface LogFlags {
   readonly tail?: number | undefined;
   readonly timestamps?: true | undefined;
   readonly json?: true | undefined;
+  readonly raw?: true | undefined;
 }
 
 export function logsCommand(cli: CliContext): CommandUnknownOpts {
@@ -29,7 +31,8 @@ export function logsCommand(cli: CliContext): CommandUnknownOpts {
     .option("--until <time>", "only before this time", (text) => parseTime(text))
     .option("--source <source>", `of ${SOURCES.join(", ")}; repeatable, or with commas`, collectList(SOURCES))
     .option("--timestamps", "begin each line with its time")
-    .option("--json", "one JSON object a line, with a cursor to go on from")
+    .option("--json", "one JSON object a line, with a cursor to resume from")
+    .option("--raw", "on a terminal, pass every escape sequence; without it only colours pass")
     .action(async (name, { since, until, source: sources, ...flags }) => {
       await showLogs(cli, name, { since, until, sources }, flags);
     });
@@ -42,7 +45,8 @@ async function showLogs(
   flags: LogFlags,
 ): Promise<void> {
   const handle = await Sandbox.get(name);
-  const show = (entry: LogEntry) => showEntry(cli, entry, flags);
+  const writer = new LogWriter(cli, flags);
+  const show = (entry: LogEntry) => writer.show(entry);
   let fromCursor: string | undefined;
   if (flags.tail !== undefined) {
     const { entries, cursor } = await handle.logsSnapshot({ ...range, tail: flags.tail });
@@ -57,10 +61,26 @@ async function showLogs(
   for await (const entry of stream) await show(entry);
 }
 
-async function showEntry(cli: CliContext, entry: LogEntry, flags: LogFlags): Promise<void> {
-  const { stdout, stderr } = cli;
-  await cli.throwIfInterrupted();
-  if (flags.json === true) return await stdout.line(formatLogJson(entry));
-  const output = entry.source === "stderr" ? stderr : stdout;
-  await output.write(formatLogEntry(entry, output, flags.timestamps === true));
+/** Writes entries to standard output and standard error, which share a terminal but not the state of its filter. */
+class LogWriter {
+  readonly #cli: CliContext;
+  readonly #flags: LogFlags;
+  readonly #filters = { stdout: new TerminalFilter(), stderr: new TerminalFilter() };
+
+  constructor(cli: CliContext, flags: LogFlags) {
+    this.#cli = cli;
+    this.#flags = flags;
+  }
+
+  async show(entry: LogEntry): Promise<void> {
+    const { stdout } = this.#cli;
+    await this.#cli.throwIfInterrupted();
+    if (this.#flags.json === true) return await stdout.line(formatLogJson(entry));
+    const target = entry.source === "stderr" ? "stderr" : "stdout";
+    const output = this.#cli[target];
+    const isFiltered = output.isTerminal && this.#flags.raw !== true;
+    const data = isFiltered ? this.#filters[target].filter(entry.data) : entry.data;
+    const { source, timestamp } = entry;
+    await output.write(formatLogEntry({ source, timestamp, data }, output, this.#flags.timestamps === true));
+  }
 }
