@@ -1,15 +1,16 @@
 /**
- * `msb`: reads the command line, runs the command, and says what went wrong.
+ * `msb`: parses the command line, runs the command, and reports errors.
  *
  * @module
  */
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { adopt, inheritSettings } from "./command.ts";
 import { loadCommand, saveCommand } from "./commands/archive.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { createCommand, restoreCommand } from "./commands/create.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { eventsCommand } from "./commands/events.ts";
-import { execCommand } from "./commands/exec.ts";
+import { execCommand, shellCommand } from "./commands/exec.ts";
 import { imageCommand } from "./commands/image.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import {
@@ -20,6 +21,7 @@ import {
   resumeCommand,
   startCommand,
   stopCommand,
+  waitCommand,
 } from "./commands/lifecycle.ts";
 import { listCommand, statusCommand } from "./commands/list.ts";
 import { logsCommand } from "./commands/logs.ts";
@@ -28,15 +30,21 @@ import { runCommand } from "./commands/run.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 import { CliContext, type CliStreams } from "./context.ts";
 import { ExitStatus } from "./exit_status.ts";
+import { commandHabit, flagHabit } from "./habits.ts";
 import { VERSION, versionLine } from "./version.ts";
 
-/** Runs one command line; gives the exit status. Never throws. */
+/** Runs one command line and returns its exit status. Never throws. */
 export async function main(words: readonly string[], streams: CliStreams): Promise<number> {
   const cli = new CliContext(streams);
   const { stdout, stderr, interrupt } = cli;
   stdout.onBroken = () => interrupt.abort(ExitStatus.brokenPipe);
   try {
-    await buildProgram(cli).parseAsync([...words], { from: "user" });
+    const program = buildProgram(cli);
+    const [word = ""] = words;
+    const habit = isCommand(program, word) ? undefined : commandHabit(word);
+    if (habit !== undefined)
+      program.showHelpAfterError(false).error(`error: msb has no command '${word}'\n  hint: ${habit}`);
+    await program.parseAsync([...words], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) cli.exitStatus = error.exitCode === 0 ? 0 : ExitStatus.usage;
     else if (interrupt.status === undefined) await cli.fail(error).catch(() => {}); // nobody reads it
@@ -55,7 +63,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     .usage("<command> [options]")
     .enablePositionalOptions()
     .exitOverride()
-    .showHelpAfterError("  hint: --help shows what can be said")
+    .showHelpAfterError("  hint: run `msb --help` for usage")
     .configureHelp({
       styleTitle: (text) => stdout.style("bold", text),
       subcommandTerm: (command) => [command.name(), ...command.aliases()].join(", "),
@@ -63,7 +71,11 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     .configureOutput({
       writeOut: (text) => void stdout.write(text).catch(() => {}), // main() waits for it
       writeErr: (text) => void stderr.write(text).catch(() => {}),
-      outputError: (text, write) => write(text.replace(/^error:/, stderr.style("red", "error:"))),
+      outputError: (text, write) => {
+        const habit = flagHabit(text);
+        const advice = habit === undefined ? "" : `  hint: ${habit}\n`;
+        write(`${text.replace(/^error:/, stderr.style("red", "error:"))}${advice}`);
+      },
       getOutHelpWidth: () => stdout.columns,
       getErrHelpWidth: () => stderr.columns,
       getOutHasColors: () => stdout.hasColour,
@@ -81,6 +93,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
       killCommand(cli),
       pauseCommand(cli),
       resumeCommand(cli),
+      waitCommand(cli),
       removeCommand(cli),
     ],
     { heading: "Sandboxes:" },
@@ -89,27 +102,34 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     program,
     [
       execCommand(cli),
+      shellCommand(cli),
       logsCommand(cli),
       eventsCommand(cli),
       listCommand(cli),
       statusCommand(cli),
       inspectCommand(cli),
     ],
-    { heading: "In and about them:" },
+    { heading: "Inspect and run:" },
   );
   adopt(
     program,
     [pullCommand(cli), loadCommand(cli), saveCommand(cli), imageCommand(cli), snapshotCommand(cli)],
     { heading: "Images and snapshots:" },
   );
-  program.commandsGroup("The rest:");
-  adopt(program, [doctorCommand(cli), versionCommand(cli)], { heading: "The rest:" });
+  program.commandsGroup("Other:");
+  adopt(program, [doctorCommand(cli), completionCommand(cli, program), versionCommand(cli)], {
+    heading: "Other:",
+  });
   inheritSettings(program, program);
   return program;
 }
 
+function isCommand(program: CommandUnknownOpts, word: string): boolean {
+  return program.commands.some((command) => command.name() === word || command.aliases().includes(word));
+}
+
 function versionCommand({ stdout }: CliContext): CommandUnknownOpts {
   return new Command("version")
-    .description("print the version, and what runs it")
+    .description("print the version, runtime and platform")
     .action(() => stdout.line(versionLine()));
 }

@@ -19,7 +19,7 @@ const SIZE = /^(?<amount>\d+(?:\.\d+)?)(?<unit>[kmgt])?(?:i?b)?$/i;
 const UNIT_MIB: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
 /** `GUEST` or `HOST:GUEST`, with an optional address before it (IPv6 in brackets) and an optional protocol behind it. */
 const PORT =
-  /^(?:(?<bind>[\d.]+|\[[^\]]+\]):)?(?:(?<host>\d{1,5}):)?(?<guest>\d{1,5})(?:\/(?<protocol>tcp|udp))?$/;
+  /^(?:(?<bind>\d+\.[\d.]+|\[[^\]]+\]):)?(?:(?<host>\d{1,5}):)?(?<guest>\d{1,5})(?:\/(?<protocol>tcp|udp))?$/;
 const RLIMIT = /^(?<name>[a-z]+)=(?<soft>\d+|unlimited)(?::(?<hard>\d+|unlimited))?$/;
 
 /** `"500ms"`, `"30s"`, `"5m"`, `"1.5h"`, `"2d"`, or a number of seconds, in milliseconds. */

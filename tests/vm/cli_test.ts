@@ -146,6 +146,10 @@ homeTest("msb create, exec, logs, stop, start and rm are one sandbox's life", as
   const inspected = JSON.parse(await msb(["inspect", "box", "--json"]));
   assert.ok(inspected.network.ports[0].hostPort > 0);
 
+  assert.equal(await msb(["shell", "-w", "/root", "box"], { input: "pwd; exit 0" }), "/root\n");
+  const hostile = await spawnCli(["exec", "box", "/x\x1b[2J"]);
+  assert.ok(hostile.stderr.includes("/x\\x1b[2J") && !hostile.stderr.includes("\x1b"), hostile.stderr);
+
   const busy = await spawnCli(["rm", "box"]);
   assert.deepEqual([busy.status, busy.stdout], [1, ""]);
   assert.equal(await msb(["stop", "box"]), "box\n");
@@ -159,6 +163,7 @@ homeTest("msb create, exec, logs, stop, start and rm are one sandbox's life", as
     .filter((action) => !/running|idle/.test(action));
   assert.deepEqual(actions, ["created", "starting", "ready", "stopping", "stopped", "starting", "ready"]);
   assert.equal(await msb(["kill", "box"]), "box\n");
+  assert.equal(await msb(["wait", "box"]), "137\n");
   assert.equal(await msb(["rm", "box"]), "box\n");
 });
 

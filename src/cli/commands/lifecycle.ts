@@ -1,4 +1,4 @@
-/** `msb start`, `stop`, `restart`, `kill`, `pause`, `resume` and `rm`: each for any number of sandboxes. @module */
+/** `msb start`, `stop`, `restart`, `kill`, `pause`, `resume`, `wait` and `rm`: each for any number of sandboxes. @module */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox, type SandboxHandle } from "../../../mod.ts";
 import { withBootProgress } from "../boot.ts";
@@ -11,7 +11,7 @@ const QUIET = ["-q, --quiet", "do not print the names"] as const;
 
 export function startCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("start")
-    .description("boot sandboxes that are stopped, in the background")
+    .description("boot stopped sandboxes in the background")
     .argument(...NAMES)
     .option(...QUIET)
     .action((names, flags) =>
@@ -23,20 +23,24 @@ export function startCommand(cli: CliContext): CommandUnknownOpts {
 
 export function stopCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("stop")
-    .summary("stop sandboxes in order")
+    .summary("stop sandboxes gracefully")
     .description(
-      "Ends the programs of sandboxes with SIGTERM, writes everything to their disks, and ends them.",
+      "Sends SIGTERM to the programs of sandboxes, flushes everything to disk, and shuts the VMs down.",
     )
     .argument(...NAMES)
-    .option("-t, --timeout <time>", "time that programs get to end, e.g. 30s; 10s without", parseDurationMs)
-    .option("-f, --force", "end at once, as a power cut would")
+    .option(
+      "-t, --timeout <time>",
+      "time that programs get to exit, e.g. 30s (default: 10s)",
+      parseDurationMs,
+    )
+    .option("-f, --force", "kill at once, like a power cut")
     .option(...QUIET)
     .action((names, flags) =>
       cli.forEach(names, flags, async (name) => {
         const handle = await Sandbox.get(name);
         using progress = showProgress(cli.stderr, flags);
         progress.step(`Stopping ${name}`);
-        await cli.unlessInterrupted(stop(handle, flags)); // it goes on stopping, whoever waits for it
+        await cli.unlessInterrupted(stop(handle, flags)); // Ctrl-C ends the waiting; the stop continues
       }),
     );
 }
@@ -52,10 +56,14 @@ async function stop(
 
 export function restartCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("restart")
-    .description("stop sandboxes, and boot them again in the background")
+    .description("stop sandboxes and boot them again in the background")
     .argument(...NAMES)
-    .option("-t, --timeout <time>", "time that programs get to end, e.g. 30s; 10s without", parseDurationMs)
-    .option("-f, --force", "end at once, as a power cut would")
+    .option(
+      "-t, --timeout <time>",
+      "time that programs get to exit, e.g. 30s (default: 10s)",
+      parseDurationMs,
+    )
+    .option("-f, --force", "kill at once, like a power cut")
     .option(...QUIET)
     .action((names, flags) =>
       cli.forEach(names, flags, async (name) => {
@@ -68,7 +76,7 @@ export function restartCommand(cli: CliContext): CommandUnknownOpts {
     );
 }
 
-/** A command that does one thing to each sandbox that is named. */
+/** Makes a command that does one thing to each named sandbox. */
 function eachSandboxCommand(
   cli: CliContext,
   [name, description]: readonly [string, string],
@@ -82,18 +90,36 @@ function eachSandboxCommand(
 }
 
 export function killCommand(cli: CliContext): CommandUnknownOpts {
-  const about = ["kill", "end sandboxes at once, as a power cut would"] as const;
+  const about = ["kill", "kill sandboxes at once, like a power cut"] as const;
   return eachSandboxCommand(cli, about, (handle) => handle.kill());
 }
 
 export function pauseCommand(cli: CliContext): CommandUnknownOpts {
-  const about = ["pause", "make all programs of sandboxes stand still"] as const;
+  const about = ["pause", "suspend all programs of sandboxes"] as const;
   return eachSandboxCommand(cli, about, (handle) => handle.pause());
 }
 
 export function resumeCommand(cli: CliContext): CommandUnknownOpts {
-  const about = ["resume", "let the programs of paused sandboxes go on"] as const;
+  const about = ["resume", "resume the programs of paused sandboxes"] as const;
   return eachSandboxCommand(cli, about, (handle) => handle.resume());
+}
+
+export function waitCommand(cli: CliContext): CommandUnknownOpts {
+  return new Command("wait")
+    .summary("wait until sandboxes have ended")
+    .description(
+      "Waits until sandboxes have ended. Prints 0 for each that stopped gracefully, 137 for one that was killed, and 1 for " +
+        "one that crashed.",
+    )
+    .argument(...NAMES)
+    .option("--timeout <time>", "give up after this time and exit with 1, e.g. 30s", parseDurationMs)
+    .action((names, { timeout: timeoutMs }) =>
+      cli.forEach(names, { quiet: true }, async (name) => {
+        const handle = await Sandbox.get(name);
+        const { exitCode, signal } = await handle.waitUntilStopped({ timeoutMs, signal: cli.signal });
+        await cli.stdout.line(String(signal === null ? (exitCode ?? 1) : 128 + signal));
+      }),
+    );
 }
 
 export function removeCommand(cli: CliContext): CommandUnknownOpts {
@@ -101,7 +127,7 @@ export function removeCommand(cli: CliContext): CommandUnknownOpts {
     .alias("rm")
     .description("delete sandboxes with their disks and logs")
     .argument(...NAMES)
-    .option("-f, --force", "end those that run first")
+    .option("-f, --force", "kill running ones first")
     .option(...QUIET)
     .action((names, flags) =>
       cli.forEach(names, flags, async (name) => {

@@ -1,5 +1,5 @@
 /** `msb ls` and `msb ps`: the sandboxes of this home. @module */
-import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { Sandbox, type SandboxStatus } from "../../../mod.ts";
 import { formatOption, wantsJson } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -14,8 +14,9 @@ export function listCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("list")
     .alias("ls")
     .description("list all sandboxes")
-    .option("--running", "only those that run")
-    .option("--stopped", "only those that do not run")
+    .option("--running", "only running ones")
+    .option("--stopped", "only stopped ones")
+    .addOption(new Option("-a, --all", "the default: all are listed").hideHelp())
     .option("--label <KEY=VALUE>", "only those with this label; repeatable", collect(parsePair))
     .addOption(formatOption())
     .option("--json", "the same as --format json")
@@ -31,9 +32,9 @@ export function listCommand(cli: CliContext): CommandUnknownOpts {
 export function statusCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("status")
     .alias("ps")
-    .description("list the sandboxes that run, or show one")
+    .description("list running sandboxes, or show one")
     .argument("[name]", "only this one, whatever its status")
-    .option("-a, --all", "also those that do not run")
+    .option("-a, --all", "stopped ones, too")
     .addOption(formatOption())
     .option("--json", "the same as --format json")
     .option("-q, --quiet", "only names")
@@ -42,6 +43,6 @@ export function statusCommand(cli: CliContext): CommandUnknownOpts {
         name === undefined
           ? await listSandboxes({ status: all === true ? undefined : LIVE })
           : [await Sandbox.get(name)];
-      await showSandboxes(cli, handles, { ...flags, json: wantsJson(flags) }, "No sandbox runs.");
+      await showSandboxes(cli, handles, { ...flags, json: wantsJson(flags) }, "No sandbox is running.");
     });
 }

@@ -1,5 +1,6 @@
 /** The command line as a whole, as far as it goes without a VM. @module */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { VERSION } from "../../../src/cli/version.ts";
 import { runCli } from "../../support/cli/cli.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
@@ -42,6 +43,9 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
     [[], "Usage: msb"],
     [["frobnicate"], "error: unknown command 'frobnicate'"],
     [["stp", "web"], "Did you mean stop?"],
+    [["cp", "a", "box:/b"], "error: msb has no command 'cp'\n  hint: in: `tar c"],
+    [["top", "box"], "hint: `msb exec NAME -- top`"],
+    [["run", "-v", "a:b", "alpine"], "hint: there are no mounts"],
     [["run"], "error: missing required argument 'image'"],
     [["stop"], "error: missing required argument 'names'"],
     [["ls", "--bogus"], "error: unknown option '--bogus'"],
@@ -58,6 +62,31 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
       assert.deepEqual([status, stdout], [2, ""], words.join(" "));
       assert.ok(stderr.includes(message), `${words.join(" ")}: ${stderr}`);
     }
+  });
+});
+
+test("msb completion prints scripts that complete commands and flags", async () => {
+  await inEmptyHome(async () => {
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const { status, stdout } = await runCli(["completion", shell]);
+      assert.deepEqual([status, stdout.includes("snapshot")], [0, true], shell);
+    }
+    const { stdout: script } = await runCli(["completion", "bash"]);
+    const complete = (...words: string[]) =>
+      execFileSync(
+        "bash",
+        [
+          "-c",
+          `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _msb; echo "\${COMPREPLY[@]}"`,
+          ...words,
+        ],
+        {
+          encoding: "utf8",
+        },
+      ).trim();
+    assert.equal(complete("msb", "msb", "snap"), "snap snapshot");
+    assert.equal(complete("msb", "msb", "run", "--env"), "--env --env-file");
+    assert.equal(complete("msb", "msb", "image", "pr"), "prune");
   });
 });
 

@@ -1,17 +1,21 @@
 /** Values of flags, read and refused. @module */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   collect,
   collectList,
   parseCount,
   parseDurationMs,
+  parseEnv,
+  parseEnvFile,
   parsePair,
   parsePort,
   parseRlimit,
   parseSizeMiB,
   parseTime,
 } from "../../../src/cli/parse.ts";
-import { test } from "../../support/harness.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
 
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
   for (const text of texts)
@@ -45,13 +49,49 @@ test("parsePort() takes a pair of ports, with an address before it and a protoco
   assert.deepEqual(parsePort("[::1]:0:80"), { bind: "::1", hostPort: 0, guestPort: 80 });
   assert.deepEqual(parsePort("5353:53/udp"), { hostPort: 5353, guestPort: 53, protocol: "udp" });
   assert.deepEqual(parsePort("8080:80/tcp"), { hostPort: 8080, guestPort: 80 });
-  refuses(parsePort, ["", "80", "8080:", ":80", "::1:8080:80", "8080:80/sctp", "a:80", "123456:80"]);
+  assert.deepEqual(parsePort("80"), { hostPort: 0, guestPort: 80 });
+  assert.deepEqual(parsePort("53/udp"), { hostPort: 0, guestPort: 53, protocol: "udp" });
+  refuses(parsePort, [
+    "",
+    "8080:",
+    "127.0.0.1:80",
+    ":80",
+    "::1:8080:80",
+    "8080:80/sctp",
+    "a:80",
+    "123456:80",
+  ]);
 });
 
 test("parsePair() splits at the first equals sign", () => {
   assert.deepEqual(parsePair("A=b=c"), ["A", "b=c"]);
   assert.deepEqual(parsePair("A="), ["A", ""]);
   refuses(parsePair, ["", "A", "=b"]);
+});
+
+test("parseEnv() takes a pair, or the name of a variable of its own process", () => {
+  process.env["MSB_TEST_PARSE_ENV"] = "a=b";
+  try {
+    assert.deepEqual(parseEnv("A=b=c"), ["A", "b=c"]);
+    assert.deepEqual(parseEnv("MSB_TEST_PARSE_ENV"), ["MSB_TEST_PARSE_ENV", "a=b"]);
+  } finally {
+    delete process.env["MSB_TEST_PARSE_ENV"];
+  }
+  refuses(parseEnv, ["", "MSB_TEST_PARSE_ENV", "=b"]);
+});
+
+test("parseEnvFile() reads lines as Docker does, and names the line that is wrong", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "env");
+  writeFileSync(path, "# comment\n\nA=1\r\n  B=two words # kept\nC=\n");
+  assert.deepEqual(parseEnvFile(path), [
+    ["A", "1"],
+    ["B", "two words # kept"],
+    ["C", ""],
+  ]);
+  writeFileSync(path, "A=1\n=2\n");
+  assert.throws(() => parseEnvFile(path), /Line 2 of /);
+  refuses(parseEnvFile, [join(directory.path, "missing")]);
 });
 
 test("parseRlimit() takes one limit or two", () => {

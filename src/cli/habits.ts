@@ -1,0 +1,43 @@
+/**
+ * Commands and flags of other container tools that `msb` does not have, with what to do instead.
+ *
+ * @module
+ */
+
+const COMMANDS: Readonly<Record<string, string>> = {
+  attach: "`msb logs -f NAME` follows what programs write; `msb exec NAME -- PROGRAM` runs another one",
+  build: "build with docker, podman or buildah, then `msb load ARCHIVE`",
+  commit: "`msb snapshot create --from-sandbox NAME` keeps a sandbox's disk",
+  cp: "in: `tar c DIRECTORY | msb exec NAME -- tar x -C /`; out: `msb exec NAME -- tar c DIRECTORY | tar x`",
+  login: "msb uses Docker's credentials: `docker login`, `podman login` or `skopeo login`",
+  logout: "msb uses Docker's credentials: `docker logout`, `podman logout` or `skopeo logout`",
+  port: "`msb inspect NAME` shows the published ports",
+  push: "`msb save -o IMAGE.tar REFERENCE`, then `skopeo copy docker-archive:IMAGE.tar docker://…`",
+  rmi: "`msb image rm REFERENCE`",
+  search: "msb pulls by reference: `msb pull alpine`",
+  stats: "`msb exec NAME -- top -b -n 1` shows what programs use",
+  tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
+  top: "`msb exec NAME -- top`",
+  volume: "there are no volumes: a sandbox keeps its disk until `msb rm`; `msb snapshot create` copies it",
+};
+
+const FLAGS: Readonly<Record<string, string>> = {
+  "-v": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
+  "--volume": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
+  "--mount": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
+  "--publish": "`-p` or `--port`",
+  "--net": "`--network`",
+  "--cpu": "`--cpus`",
+  "--platform": "`msb pull --platform` chooses the platform of an image",
+};
+
+/** What to do instead of a command that `msb` does not have; `undefined` for a word that no such tool knows. */
+export function commandHabit(word: string): string | undefined {
+  return COMMANDS[word];
+}
+
+/** What to do instead of a flag that `msb` does not have, from the message about it. */
+export function flagHabit(message: string): string | undefined {
+  const flag = /unknown option '(?<flag>--?[a-z-]+)/.exec(message)?.groups?.["flag"];
+  return flag === undefined ? undefined : FLAGS[flag];
+}
