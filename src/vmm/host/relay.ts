@@ -1,15 +1,11 @@
 /**
  * Joins clients to the guest's agent: up to {@linkcode RELAY_CLIENTS_MAX} connections on one unix socket, routed by
- * stream number.
- *
- * The relay never waits for one client on behalf of another. What a client has not read yet is bounded by the credit
- * that it gave (`protocol.ts`), so its queue here is too; one that breaks that bound is cut off.
+ * stream number. No client waits because another one is slow; see `relay_client.ts`.
  *
  * @module
  */
-
 import { decodeMessage, encodeMessage } from "../../agent/codec.ts";
-import { type DecodedFrame, type Frame, FrameDecoder } from "../../agent/frame.ts";
+import type { DecodedFrame, Frame } from "../../agent/frame.ts";
 import { GuestErrno } from "../../agent/guest_errno.ts";
 import { PortFailure } from "../../agent/port_codes.ts";
 import {
@@ -21,7 +17,6 @@ import {
   RELAY_CLIENTS_MAX,
   SESSIONS_MAX,
   STREAM_SLOT_SHIFT,
-  STREAM_WINDOW_BYTES,
   type StandstillState,
   WireError,
 } from "../../agent/protocol.ts";
@@ -32,10 +27,9 @@ import { listenUnix } from "../../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { LogTap } from "./log_tap.ts";
+import { RelayClient } from "./relay_client.ts";
 
-/** Every session's two output windows, and room for the frames that need no credit. */
-const CLIENT_QUEUE_BYTES_MAX = SESSIONS_MAX * 2 * STREAM_WINDOW_BYTES + 16 * MiB;
-/** Clients are not read while this much waits for the guest. */
+/** A client that sends something to the guest waits while this much does. */
 const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
 const STREAMS_PER_SLOT = 2 ** STREAM_SLOT_SHIFT;
 
@@ -60,23 +54,14 @@ export interface RelayNetwork {
   control(request: MessageFields<"ports">): Promise<MessageFields<"published">>;
 }
 
-interface Client {
-  readonly slot: number;
-  readonly connection: UnixConnection;
-  readonly firstStream: number;
-  readonly lastStream: number;
-  highestStream: number;
-  /** It broke the rules: nothing that it says is heard any more. */
-  isRefused: boolean;
-}
-
 export class Relay {
   /** Set once the guest answers, where there are ports to publish. */
   network: RelayNetwork | undefined;
-  readonly #clients = new Map<number, Client>();
+  readonly #clients = new Map<number, RelayClient>();
   /** The next free stream of each slot, so that a number is not soon used by another client. */
   readonly #nextStreams = new Map<number, number>();
-  readonly #pings = new Map<number, { readonly client: Client; readonly token: number }>();
+  /** Which client sent a ping, by the number under which it went on to the guest. */
+  readonly #pings = new Map<number, RelayClient>();
   readonly #waiting = new Set<UnixConnection>();
   readonly #handlers: RelayHandlers;
   readonly #activity: Activity;
@@ -86,7 +71,6 @@ export class Relay {
   #greeting: { readonly sandboxId: string; readonly bootNumber: number } | undefined;
   #lastSlot = 0;
   #nextPing = 1;
-  #isHolding = false;
 
   /** `activity` is told of every frame that comes by. */
   constructor(handlers: RelayHandlers, activity: Activity) {
@@ -115,9 +99,8 @@ export class Relay {
 
   /** Tells every client that the state on disk is final. Their connections end with this process. */
   announceStopped(clean: boolean): void {
-    for (const { connection } of this.#clients.values()) {
-      connection.send(encodeMessage("stopped", 0, { clean: clean ? 1 : 0 }));
-    }
+    for (const client of this.#clients.values())
+      client.send(encodeMessage("stopped", 0, { clean: clean ? 1 : 0 }));
   }
 
   /** Stops listening. */
@@ -146,28 +129,12 @@ export class Relay {
   #greet(connection: UnixConnection): void {
     const slot = this.#freeSlot();
     const base = slot * STREAMS_PER_SLOT;
-    const client: Client = {
-      slot,
-      connection,
-      firstStream: this.#nextStreams.get(slot) ?? base,
-      lastStream: base + STREAMS_PER_SLOT - 1,
-      highestStream: 0,
-      isRefused: false,
-    };
+    const firstStream = this.#nextStreams.get(slot) ?? base;
+    const streams = { slot, firstStream, lastStream: base + STREAMS_PER_SLOT - 1 };
+    const client = new RelayClient(connection, streams, (frame) => this.#fromClient(client, frame));
     this.#clients.set(slot, client);
-    connection.closed.then(() => this.#leave(client));
-    const decoder = new FrameDecoder();
-    connection.onData((chunk) => {
-      try {
-        for (const frame of decoder.feed(chunk)) {
-          if (client.isRefused) return;
-          this.#fromClient(client, frame);
-        }
-      } catch (error) {
-        this.#refuse(client, WireError.malformed, messageOf(error));
-      }
-    });
-    connection.send(
+    client.closed.then(() => this.#leave(client));
+    client.send(
       encodeMessage("welcome", 0, {
         version: PROTOCOL_VERSION,
         features: 0,
@@ -179,53 +146,75 @@ export class Relay {
     );
   }
 
-  #fromClient(client: Client, frame: Frame): void {
+  /** Takes a frame; returns what to wait for if the guest has no room for it. */
+  #fromClient(client: RelayClient, frame: Frame): Promise<void> | undefined {
     if (frame.stream === 0) return this.#control(client, frame);
     if (frame.stream < client.firstStream || frame.stream > client.lastStream) {
-      return this.#refuse(client, WireError.badStream, `stream ${frame.stream} is not this client's`);
+      client.refuse(WireError.badStream, `stream ${frame.stream} is not this client's`);
+    } else if (frame.type === MESSAGES.udpOpen.type) {
+      client.refuse(WireError.unknownType, "a UDP flow has no window: it is not for clients");
+    } else if (this.#activity.admits(frame)) {
+      const room = this.#guestRoom();
+      if (room !== undefined) return room;
+      client.highestStream = Math.max(client.highestStream, frame.stream);
+      this.#tap?.observeRequest(frame);
+      this.#activity.toAgent(frame);
+      this.#link?.forward(frame);
+    } else {
+      this.#refuseProgram(client, frame);
     }
-    if (frame.type === MESSAGES.udpOpen.type)
-      return this.#refuse(client, WireError.unknownType, "a UDP flow has no window: it is not for clients");
-    if (!this.#activity.admits(frame)) return this.#refuseProgram(client, frame);
-    client.highestStream = Math.max(client.highestStream, frame.stream);
-    this.#tap?.observeRequest(frame);
-    this.#activity.toAgent(frame);
-    this.#link?.forward(frame);
-    if ((this.#link?.bufferedBytes ?? 0) > AGENT_QUEUE_BYTES_MAX) this.#holdClients();
+    return undefined;
   }
 
-  #control(client: Client, frame: Frame): void {
+  /** What to wait for before more is sent to the guest; `undefined` while it has room. */
+  #guestRoom(): Promise<void> | undefined {
+    const link = this.#link;
+    return link !== undefined && link.bufferedBytes > AGENT_QUEUE_BYTES_MAX ? link.drained() : undefined;
+  }
+
+  #control(client: RelayClient, frame: Frame): Promise<void> | undefined {
     const message = decodeMessage(frame);
     switch (message?.name) {
       case "stop":
-        return this.#handlers.stop(message.fields.graceMs);
+        this.#handlers.stop(message.fields.graceMs);
+        break;
       case "kill":
-        return this.#handlers.kill();
+        this.#handlers.kill();
+        break;
       case "touch":
         this.#activity.touch();
-        return this.#note(client);
+        this.#note(client);
+        break;
       case "limits":
         this.#handlers.limits(message.fields);
-        return this.#note(client);
+        this.#note(client);
+        break;
       case "drain":
         this.#handlers.drain(); // an end that begins at once still leaves time for the answer
-        return this.#note(client);
+        this.#note(client);
+        break;
       case "ping":
         return this.#ping(client, message.fields.token);
-      case "ports":
-        return void this.#network(message.fields).then((answer) =>
-          client.connection.send(encodeMessage("published", 0, answer)),
+      case "ports": {
+        const { fields } = message;
+        const answer = async () => encodeMessage("published", 0, await this.#network(fields));
+        client.answerLater(answer, () =>
+          encodeMessage("published", 0, refusedPorts(fields.token, "too many")),
         );
+        break;
+      }
       case "pause": {
         const { token, on } = message.fields;
-        return this.#answerLater(client, "paused", token, this.#handlers.pause(on === 1));
+        this.#answerHold(client, "paused", token, () => this.#handlers.pause(on === 1));
+        break;
       }
       case "freeze": {
         const { token, on, leaseMs } = message.fields;
-        return this.#answerLater(client, "frozen", token, this.#handlers.freeze(client, on === 1, leaseMs));
+        this.#answerHold(client, "frozen", token, () => this.#handlers.freeze(client, on === 1, leaseMs));
+        break;
       }
       default:
-        client.connection.send(
+        client.answer(
           encodeMessage("error", 0, {
             code: WireError.unknownType,
             offendingType: frame.type,
@@ -233,47 +222,54 @@ export class Relay {
           }),
         );
     }
+    return undefined;
   }
 
-  #answerLater(
-    { connection }: Client,
+  #answerHold(
+    client: RelayClient,
     name: "paused" | "frozen",
     token: number,
-    answer: Promise<StandstillState>,
+    hold: () => Promise<StandstillState>,
   ): void {
-    answer
-      .catch((error: unknown) => {
-        console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
-        return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not say, or it cannot be written down
-      })
-      .then(({ on, errno }) => connection.send(encodeMessage(name, 0, { token, on: on ? 1 : 0, errno })));
+    const encode = ({ on, errno }: StandstillState) =>
+      encodeMessage(name, 0, { token, on: on ? 1 : 0, errno });
+    const failed = (error: unknown) => {
+      console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
+      return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not answer, or it cannot be written down
+    };
+    client.answerLater(
+      async () => encode(await hold().catch(failed)),
+      () => encode({ on: false, errno: GuestErrno.EBUSY }),
+    );
   }
 
   #network(fields: MessageFields<"ports">): Promise<MessageFields<"published">> {
-    const failure = PortFailure.other;
-    const refusal = { token: fields.token, failure, message: "the sandbox has no ports", ports: [] };
-    return this.network?.control(fields) ?? Promise.resolve(refusal);
+    const refusal = () => refusedPorts(fields.token, "the sandbox has no ports");
+    return this.network?.control(fields) ?? Promise.resolve(refusal());
   }
 
-  #note({ connection }: Client): void {
-    connection.send(encodeMessage("noted", 0, { activity: this.#activity.sequence }));
+  #note(client: RelayClient): void {
+    client.answer(encodeMessage("noted", 0, { activity: this.#activity.sequence }));
   }
 
   /** Answers an `execStart` in the guest's place. */
-  #refuseProgram({ connection }: Client, { stream, flags }: Frame): void {
+  #refuseProgram(client: RelayClient, { stream, flags }: Frame): void {
     if ((flags & FrameFlag.more) !== 0) return; // it goes on in the next frame
     const reason = { kind: ExecFailure.shuttingDown, errno: 0, message: "the sandbox takes no new programs" };
-    connection.send(encodeMessage("execFailed", stream, reason));
-    connection.send(encodeMessage("closed", stream, {}));
+    client.answer(encodeMessage("execFailed", stream, reason));
+    client.answer(encodeMessage("closed", stream, {}));
   }
 
-  /** A ping goes on to the agent, under a number that leads its answer back. */
-  #ping(client: Client, token: number): void {
+  /** Sends a ping on to the agent, under a number that leads its answer back. */
+  #ping(client: RelayClient, token: number): Promise<void> | undefined {
+    const room = this.#guestRoom();
+    if (room !== undefined) return room;
     const number = this.#nextPing++ % WATCH_PING;
-    this.#pings.set(number, { client, token });
-    if (this.#pings.size > RELAY_CLIENTS_MAX) this.#pings.delete(this.#pings.keys().next().value ?? 0);
-    const payload = encodeMessage("ping", 0, { token: number });
-    for (const frame of new FrameDecoder().feed(payload)) this.#link?.forward(frame);
+    this.#pings.set(number, client);
+    const replaced = client.addPing(number, token);
+    if (replaced !== undefined) this.#pings.delete(replaced);
+    this.#link?.send(encodeMessage("ping", 0, { token: number }));
+    return undefined;
   }
 
   #fromAgent(frame: DecodedFrame): void {
@@ -283,21 +279,24 @@ export class Relay {
     this.#activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
     if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
-    client.connection.send(frame.bytes.slice());
-    if (client.connection.bufferedBytes > CLIENT_QUEUE_BYTES_MAX) client.connection.destroy();
+    client.send(frame.bytes.slice());
   }
 
   #answer(frame: Frame): void {
     const message = decodeMessage(frame);
     if (message?.name !== "pong") return;
-    const ping = this.#pings.get(message.fields.token);
-    if (ping === undefined) return;
-    this.#pings.delete(message.fields.token);
-    ping.client.connection.send(encodeMessage("pong", 0, { token: ping.token }));
+    const number = message.fields.token;
+    const client = this.#pings.get(number);
+    const token = client?.pings.get(number);
+    if (client === undefined || token === undefined) return;
+    this.#pings.delete(number);
+    client.pings.delete(number);
+    client.answer(encodeMessage("pong", 0, { token }));
   }
 
-  #leave(client: Client): void {
+  #leave(client: RelayClient): void {
     this.#clients.delete(client.slot);
+    for (const number of client.pings.keys()) this.#pings.delete(number);
     this.#handlers.left(client);
     if (client.highestStream === 0) return;
     this.#activity.clientGone(client.firstStream, client.highestStream);
@@ -305,13 +304,6 @@ export class Relay {
     const isUsedUp = next + SESSIONS_MAX > client.lastStream; // of so few the next client would make nothing
     this.#nextStreams.set(client.slot, isUsedUp ? client.slot * STREAMS_PER_SLOT : next);
     this.#link?.clientGone(client.firstStream, client.highestStream);
-  }
-
-  #refuse(client: Client, code: number, message: string): void {
-    if (client.isRefused) return;
-    client.isRefused = true;
-    client.connection.send(encodeMessage("error", 0, { code, offendingType: 0, message }));
-    client.connection.end();
   }
 
   /** Slots are taken in turn, so that a number comes back as late as possible. */
@@ -324,17 +316,10 @@ export class Relay {
     }
     throw new Error(`More than ${RELAY_CLIENTS_MAX} clients`); // #accept has counted
   }
+}
 
-  /** The guest takes no more for now: let every client wait. */
-  #holdClients(): void {
-    if (this.#isHolding) return;
-    this.#isHolding = true;
-    for (const { connection } of this.#clients.values()) connection.pause();
-    this.#link?.drained().then(() => {
-      this.#isHolding = false;
-      for (const { connection } of this.#clients.values()) connection.resume();
-    });
-  }
+function refusedPorts(token: number, message: string): MessageFields<"published"> {
+  return { token, failure: PortFailure.other, message, ports: [] };
 }
 
 /** A client that has closed a stream still learns when the process is gone. */

@@ -1,63 +1,14 @@
 import assert from "node:assert/strict";
 import type { AgentClient } from "../../../../src/agent/client.ts";
-import { decodeMessage, encodeMessage } from "../../../../src/agent/codec.ts";
-import { FrameDecoder } from "../../../../src/agent/frame.ts";
-import {
-  MESSAGES,
-  type Message,
-  RELAY_CLIENTS_MAX,
-  SESSIONS_MAX,
-  WireError,
-} from "../../../../src/agent/protocol.ts";
-import type { UnixConnection } from "../../../../src/platform/unix_connection.ts";
+import { encodeMessage } from "../../../../src/agent/codec.ts";
+import { MESSAGES, RELAY_CLIENTS_MAX, SESSIONS_MAX, WireError } from "../../../../src/agent/protocol.ts";
 import { connectUnix } from "../../../../src/platform/unix_socket.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { test } from "../../../support/harness.ts";
 import { FakeHost, script } from "../../../support/host/in_process_host.ts";
+import { RawClient } from "../../../support/host/raw_client.ts";
 
 const options = { skip: nativeAgentProblem };
-
-/** A client that says what it likes. */
-class RawClient implements Disposable {
-  readonly connection: UnixConnection;
-  readonly #messages: Message[] = [];
-  #changed = Promise.withResolvers<void>();
-
-  static async connect(path: string): Promise<RawClient> {
-    return new RawClient(await connectUnix(path));
-  }
-
-  private constructor(connection: UnixConnection) {
-    this.connection = connection;
-    const decoder = new FrameDecoder();
-    connection.onData((chunk) => {
-      for (const frame of decoder.feed(chunk)) {
-        const message = decodeMessage({ ...frame, payload: frame.payload.slice() });
-        if (message !== undefined) this.#messages.push(message);
-      }
-      this.#changed.resolve();
-      this.#changed = Promise.withResolvers<void>();
-    });
-  }
-
-  async next(): Promise<Message> {
-    for (;;) {
-      const message = this.#messages.shift();
-      if (message !== undefined) return message;
-      await this.#changed.promise;
-    }
-  }
-
-  async welcome(): Promise<Extract<Message, { name: "welcome" }>["fields"]> {
-    const message = await this.next();
-    assert(message.name === "welcome", `got ${message.name}`);
-    return message.fields;
-  }
-
-  [Symbol.dispose](): void {
-    this.connection.destroy();
-  }
-}
 
 test(
   "Relay greets each client with a range of streams of its own",
