@@ -1,9 +1,9 @@
 /**
- * A file that an engine writes and we read as it grows: the kernel's console, the engine's own messages.
+ * Follows a file that an engine writes: the kernel's console, or the engine's own messages.
  *
- * A plain file rather than a pipe, since libkrun ends the whole process with `_exit`: what it wrote last, often the
- * reason of a crash, must still be there afterwards. The file is emptied as it is read, so that a guest that floods its
- * console does not fill the host's disk.
+ * It is a plain file rather than a pipe because libkrun ends the whole process with `_exit`: the last messages, often the
+ * reason for a crash, must survive that. The file is emptied as it is read, so that a guest that floods its console does
+ * not fill the host's disk.
  *
  * @module
  */
@@ -17,21 +17,22 @@ import {
   writeFileSync,
 } from "node:fs";
 import { type Bytes, decodeUtf8, KiB, MiB } from "../../base/bytes.ts";
+import { errnoOf, IoError, messageOf } from "../../base/errors.ts";
 
-/** How often the file is looked at. Its readers are people. */
+/** How often the file is read. The logs are for people, who do not notice such a delay. */
 const POLL_MS = 200;
 /** The file is emptied once this much of it has been read … */
 const EMPTY_BYTES = 1 * MiB;
-/** … at a moment when nothing waits to be read; past this size at any, as a guest may flood its console without end. */
+/** … and nothing is left to read. Past this size it is emptied in any case: a guest may flood its console without end. */
 const EMPTY_BYTES_MAX = 16 * MiB;
-/** How often one look follows a writer that goes on meanwhile. */
+/** How often one read starts over because the file has grown in between. */
 const PASSES_MAX = 4;
 const READ_BYTES = 64 * KiB;
-/** What {@linkcode spoolTail} shows. */
+/** The most that {@linkcode spoolTail} gives. */
 const TAIL_BYTES = 4 * KiB;
 /** The most that {@linkcode spoolRest} gives, from the end. */
 const REST_BYTES_MAX = 16 * MiB;
-/** What is looked at to tell a hole from text. */
+/** What is read to tell a hole from text. */
 const PROBE_BYTES = 4 * KiB;
 
 export class Spool {
@@ -40,22 +41,34 @@ export class Spool {
   readonly #take: (chunk: Uint8Array) => void;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #buffer = new Uint8Array(READ_BYTES);
-  /** Where the next byte is read. */
+  /** Offset of the next byte to read. */
   #offset = 0;
-  /** Where what is in the file begins: before it there may be a hole. */
+  /** Offset of the first byte in the file. Before it there may be a hole. */
   #begin = 0;
-  /** The file was emptied, and nothing has been seen in it since. */
+  /** Whether the file was emptied and has been empty since. */
   #isEmptied = false;
+  #hasFailed = false;
 
-  /** Follows the file at `path`, which it makes. `take` gets each chunk once, in order. */
+  /** Creates the file at `path` and follows it. `take` gets each chunk once, in order. */
   constructor(path: string, take: (chunk: Uint8Array) => void) {
     this.#path = path;
     this.#file = openSync(path, "a+", 0o600);
     this.#take = take;
-    this.#timer = setInterval(() => this.read(), POLL_MS);
+    this.#timer = setInterval(() => this.#poll(), POLL_MS);
   }
 
-  /** Takes what has been written by now. */
+  /** A log that cannot be read, or written, is no reason to end a sandbox. The next poll tries again. */
+  #poll(): void {
+    try {
+      this.read();
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed) console.error(`cannot follow ${this.#path}: ${messageOf(error)}`);
+      this.#hasFailed = true; // said once, until it works again
+    }
+  }
+
+  /** Takes what has been written so far. @throws {Error} of the file system, or of `take`. */
   read(): void {
     const before = this.#offset;
     let size = fstatSync(this.#file).size;
@@ -73,8 +86,11 @@ export class Spool {
   /** Takes the rest and stops following. */
   close(): void {
     clearInterval(this.#timer);
-    this.read();
-    closeSync(this.#file);
+    try {
+      this.read();
+    } finally {
+      closeSync(this.#file);
+    }
   }
 
   #readTo(size: number): void {
@@ -99,7 +115,7 @@ export class Spool {
     this.#isEmptied = false;
   }
 
-  /** Says how far the file has been read, to whoever finds it after a crash. */
+  /** Notes how far the file has been read, for the process that finds it after a crash. */
   #note(): void {
     try {
       writeFileSync(`${this.#path}.read`, `${this.#offset}${this.#isEmptied ? EMPTIED : ""}`);
@@ -109,10 +125,10 @@ export class Spool {
   }
 }
 
-/** Stands behind the offset in a note if the file was emptied there. */
+/** Follows the offset in a note if the file was emptied there. */
 const EMPTIED = " emptied";
 
-/** What a spool's reader had not taken when it was killed. */
+/** What the reader of a spool had not taken when it was killed. @throws {IoError} if that cannot be read. */
 export function spoolRest(path: string): Bytes {
   const [offset, isEmptied] = readNote(`${path}.read`);
   return withFile(path, (file, size) => {
@@ -121,15 +137,19 @@ export function spoolRest(path: string): Bytes {
   });
 }
 
-/** The last lines of a spool, as text. */
+/** The last lines of a spool, as text; `""` if they cannot be read, as they only explain some other failure. */
 export function spoolTail(path: string): string {
-  const bytes = withFile(path, (file, size) => readRange(file, Math.max(0, size - TAIL_BYTES), size));
-  return decodeUtf8(bytes).replaceAll("\0", "").trim();
+  try {
+    const bytes = withFile(path, (file, size) => readRange(file, Math.max(0, size - TAIL_BYTES), size));
+    return decodeUtf8(bytes).replaceAll("\0", "").trim();
+  } catch {
+    return "";
+  }
 }
 
 /**
- * Where a file of `size` bytes that was emptied at `offset` has its first byte. A writer that appends begins again at 0;
- * one that does not goes on where it was, and leaves a hole that reads as NULs.
+ * Offset of the first byte in a file of `size` bytes that was emptied at `offset`. A writer that appends starts again at 0;
+ * any other continues at its own offset, and leaves a hole that reads as NULs.
  */
 function beginAfterEmptying(file: number, size: number, offset: number): number {
   if (size <= offset) return 0;
@@ -148,17 +168,17 @@ function readRange(file: number, begin: number, end: number): Bytes {
   return bytes.subarray(0, filled);
 }
 
+/** What `read` gives of the file; nothing if there is no file. */
 function withFile(path: string, read: (file: number, size: number) => Bytes): Bytes {
-  let file: number;
+  let file: number | undefined;
   try {
     file = openSync(path, "r");
-  } catch {
-    return new Uint8Array(0); // never written
-  }
-  try {
     return read(file, fstatSync(file).size);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return new Uint8Array(0); // never written
+    throw new IoError(`read ${path}`, path, error);
   } finally {
-    closeSync(file);
+    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -166,7 +186,8 @@ function readNote(path: string): readonly [offset: number, isEmptied: boolean] {
   try {
     const text = readFileSync(path, "utf8");
     return [Number.parseInt(text, 10) || 0, text.endsWith(EMPTIED)];
-  } catch {
-    return [0, false]; // nobody has read yet
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [0, false]; // not read yet
+    throw new IoError(`read ${path}`, path, error);
   }
 }

@@ -157,3 +157,30 @@ test("spoolRest() and spoolTail() read no hole, however long it is", () => {
   assert.equal(new TextDecoder().decode(spoolRest(path)), "panic\n");
   assert.equal(spoolTail(path), "panic");
 });
+
+test("Spool outlives a log that cannot be written for a moment, and loses nothing", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "console");
+  writeFileSync(path, "one\n");
+  const taken = Promise.withResolvers<string>();
+  let isFirst = true;
+  const spool = new Spool(path, (chunk) => {
+    if (!isFirst) return taken.resolve(new TextDecoder().decode(chunk));
+    isFirst = false;
+    throw new Error("EIO: on purpose, in a test");
+  });
+  assert.equal(await taken.promise, "one\n");
+  spool.close();
+});
+
+test("spoolRest() takes no file that cannot be read for an empty one; spoolTail() has better things to tell", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "console");
+  mkdirSync(path); // stands for any error, such as EMFILE
+  assert.throws(() => spoolRest(path), { code: "io" });
+  assert.equal(spoolTail(path), "");
+  const read = join(directory.path, "noted");
+  writeFileSync(read, "panic");
+  mkdirSync(`${read}.read`);
+  assert.throws(() => spoolRest(read), { code: "io" });
+});
