@@ -117,6 +117,7 @@ function findCpuProblem(cpuInfoPath = "/proc/cpuinfo"): KvmProblem | undefined {
 function runTrial(timeoutMs: number): Promise<KvmTrialResult> {
   const { file, args } = runtimeCommand(new URL("./kvm_trial.ts", import.meta.url));
   const options = {
+    cwd: "/", // in another directory, a bunfig.toml would have its code run here
     env: runtimeEnvironment(),
     timeout: timeoutMs,
     killSignal: "SIGKILL",

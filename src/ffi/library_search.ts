@@ -178,7 +178,9 @@ function notFound(kind: LibraryKind, searched: readonly string[], options: Libra
       return new NotFoundError({ searched, path, reason, hint });
     }
   }
-  return new NotFoundError({ searched, hint });
+  const [first] = candidates(kind, kind.soname, options);
+  const isNamed = first?.source === "option" || first?.source === "environment";
+  return new NotFoundError({ searched, hint: isNamed ? `correct ${first.origin}, or leave it out` : hint });
 }
 
 /** Files and directories to search, best first. A place that the user named is the only one. */

@@ -16,7 +16,11 @@ export function runtimeName(): RuntimeName {
   });
 }
 
-/** The command line that runs `module` in a new process of this runtime. */
+/**
+ * The command line that runs `module` in a new process of this runtime, without what it would read by itself: packages
+ * to install, `.env`, `deno.json`, `package.json`. Bun reads `bunfig.toml` of the working directory in any case, and runs
+ * what it preloads, so that the process must be started in a directory of ours.
+ */
 export function runtimeCommand(module: URL): { readonly file: string; readonly args: readonly string[] } {
   const target = module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
   if (runtimeName() === "bun") {
@@ -29,7 +33,10 @@ export function runtimeCommand(module: URL): { readonly file: string; readonly a
   };
 }
 
-/** The variables that a VM host process gets; the rest of the caller's environment may hold secrets. */
+/**
+ * The variables that a VM host process gets. The rest of the caller's environment may hold secrets, or options of the
+ * runtime that are meant for the caller's program (`NODE_OPTIONS`, `BUN_OPTIONS`, `DENO_*`).
+ */
 export function runtimeEnvironment(): Record<string, string> {
   const kept = [
     "PATH",
@@ -42,7 +49,7 @@ export function runtimeEnvironment(): Record<string, string> {
     "LANG",
     "TZ",
   ];
-  const environment: Record<string, string> = {};
+  const environment: Record<string, string> = { DENO_NO_PACKAGE_JSON: "1" };
   for (const name of [...kept, ...Object.keys(process.env).filter((key) => key.startsWith("MSB_"))]) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;

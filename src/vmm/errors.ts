@@ -36,12 +36,14 @@ export class BootStartError extends RuntimeError {
   }
 }
 
-/** No engine can run VMs on this machine. `problems` says why, engine by engine. */
+/** No engine can run VMs on this machine, or not the one that was asked for. */
 export class EngineUnavailableError extends RuntimeError {
+  /** What is missing, e.g. `"qemu: qemu-system-x86_64 is not installed"`. */
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[], options?: MicrosandboxErrorOptions) {
-    super("engineUnavailable", `No engine can run VMs here: ${problems.join("; ")}`, options);
+    const lines = problems.map((problem) => `\n  ${problem}`);
+    super("engineUnavailable", `No engine can run VMs here:${lines.join("")}`, options);
     this.problems = problems;
   }
 }

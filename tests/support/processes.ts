@@ -40,7 +40,7 @@ export function processesOf(home: string): HomeProcess[] {
       const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       if (commandLine === "") continue; // a kernel thread, or a zombie
       const isOurs =
-        readlinkSync(`/proc/${pid}/cwd`) === home ||
+        isBelow(readlinkSync(`/proc/${pid}/cwd`), [home, runRoot(home)]) ||
         commandLine.includes(home) ||
         commandLine.includes(runRoot(home));
       if (isOurs) found.push({ pid, commandLine });
@@ -51,9 +51,13 @@ export function processesOf(home: string): HomeProcess[] {
   return found;
 }
 
+function isBelow(path: string, directories: readonly string[]): boolean {
+  return directories.some((directory) => path === directory || path.startsWith(`${directory}/`));
+}
+
 /** The VM host processes of a home. */
 export function hostProcesses(home: string): HomeProcess[] {
-  return processesOf(home).filter(({ commandLine }) => commandLine.includes("vmm/start.ts"));
+  return processesOf(home).filter(({ commandLine }) => commandLine.includes("vmm/host/start.ts"));
 }
 
 /** Run directories, each with what is in it. */

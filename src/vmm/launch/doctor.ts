@@ -1,18 +1,20 @@
 /**
- * Which engine would run a VM on this machine, and what keeps the others from it.
+ * Finds the engine that would run a VM on this machine, and what is missing for the others.
  *
  * @module
  */
 import { statSync } from "node:fs";
-import { InvalidConfigError, MicrosandboxError, messageOf } from "../../base/errors.ts";
+import { resolve } from "node:path";
+import { InvalidConfigError, MicrosandboxError, UnsupportedError } from "../../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../../ffi/kvm_probe.ts";
 import { findLibkrun, findLibkrunfw } from "../../ffi/library_search.ts";
-import { findProgram } from "../../platform/find_program.ts";
+import { findProgram, isProgram } from "../../platform/find_program.ts";
+import { checkTrusted } from "../../platform/trust.ts";
 import { QEMU_PROGRAM } from "../engine/qemu_command.ts";
 import { EngineUnavailableError } from "../errors.ts";
 import type { EngineName } from "../host_protocol.ts";
 
-/** Where to look, and what to choose. Each falls back to a variable of the environment, then to a search. */
+/** Which engine to use, and where its files are. By default, variables of the environment decide, and then a search. */
 export interface EngineOptions {
   /** Which engine to use; `"auto"` prefers krun. @default {process.env.MSB_ENGINE ?? "auto"} */
   readonly engine?: EngineName | "auto" | undefined;
@@ -24,9 +26,9 @@ export interface EngineOptions {
   readonly qemuPath?: string | undefined;
 }
 
-/** One thing that is not as an engine needs it. */
+/** Something that an engine needs and that is missing, or cannot be used. */
 export interface DoctorProblem {
-  /** The engine that it keeps from running, or slows down. */
+  /** The engine that cannot run because of it, or runs slowly. */
   readonly engine: EngineName;
   readonly kind:
     | "kvmMissing"
@@ -49,15 +51,25 @@ export interface DoctorReport {
   readonly reason: string;
   /** Whether KVM runs guests here. Without it, QEMU emulates the processor. */
   readonly kvm: boolean;
+  /** File of libkrun, if there is one that can be used. */
   readonly libkrun: string | undefined;
+  /** File of libkrunfw, if there is one that can be used. */
   readonly libkrunfw: string | undefined;
+  /** QEMU's program, if there is one that can be used. */
   readonly qemu: string | undefined;
   readonly problems: readonly DoctorProblem[];
 }
 
 /**
- * Examines the machine; never throws because of what it finds. With `trial`, KVM has to run a few instructions, which
- * takes as long as a process takes to start; without, its device and the processor's flags are looked at.
+ * Examines the machine. Reports what is missing, and never throws because of it.
+ *
+ * Libraries and programs that another user of this machine could have put there, or could replace, count as missing: the
+ * problem's message names the file or directory, and its hint the fix.
+ *
+ * With `trial`, which is the default, KVM has to run a few instructions. That takes as long as a process takes to start.
+ * Without it, only KVM's device and the processor's flags are checked.
+ *
+ * @throws {InvalidConfigError} if `engine` or `MSB_ENGINE` is not the name of an engine.
  *
  * @example
  * ```ts no-vm
@@ -71,22 +83,18 @@ export interface DoctorReport {
 export async function doctor(
   options: EngineOptions & { readonly trial?: boolean | undefined } = {},
 ): Promise<DoctorReport> {
+  const wanted = wantedEngine(options);
   const problems: DoctorProblem[] = [];
-  const locate = (
-    kind: "libkrunMissing" | "libkrunfwMissing",
-    engines: readonly EngineName[],
-    find: () => string,
-  ) => {
+  const locate = (kind: DoctorProblem["kind"], engines: readonly EngineName[], find: () => string) => {
     try {
       return find();
     } catch (error) {
-      const hint = MicrosandboxError.is(error) ? (error.hint ?? "") : "";
-      for (const engine of engines)
-        problems.push({ engine, kind, message: firstLine(messageOf(error)), hint });
+      const { summary: message, hint = "" } = knownError(error);
+      for (const engine of engines) problems.push({ engine, kind, message, hint });
       return undefined;
     }
   };
-  const { libkrunPath, libkrunfwPath } = options;
+  const { libkrunPath, libkrunfwPath, qemuPath = process.env["MSB_QEMU"] || undefined } = options;
   const libkrun = locate("libkrunMissing", ["krun"], () => findLibkrun({ path: libkrunPath }).path);
   const libkrunfw = locate(
     "libkrunfwMissing",
@@ -95,31 +103,32 @@ export async function doctor(
   );
   const probe = await probeKvm({ trial: options.trial ?? true });
   if (!probe.usable) problems.push(kvmProblem(probe));
-  const qemu = locateQemu(options.qemuPath ?? (process.env["MSB_QEMU"] || undefined));
-  if (qemu === undefined) {
-    problems.push({
-      engine: "qemu",
-      kind: "qemuMissing",
-      message: `${QEMU_PROGRAM} is not installed`,
-      hint: "apt-get install qemu-system-x86",
-    });
-  }
+  const qemu = locate("qemuMissing", ["qemu"], () => locateQemu(qemuPath));
   const found = { kvm: probe.usable, libkrun, libkrunfw, qemu, problems };
-  return { ...found, ...chooseEngine(wantedEngine(options), found) };
+  return { ...found, ...chooseEngine(wanted, found) };
 }
 
-/** The engine to use. @throws {EngineUnavailableError} if it, or any, cannot run VMs here. */
+/** The engine to use. @throws {EngineUnavailableError} if the one asked for, or any, cannot run VMs here. */
 export async function selectEngine(
   options: EngineOptions = {},
 ): Promise<DoctorReport & { readonly engine: EngineName }> {
   const report = await doctor({ ...options, trial: false });
   const { engine } = report;
-  if (engine === undefined) {
-    const hints = [...new Set(report.problems.map(({ hint }) => hint))].filter((hint) => hint !== "");
-    throw new EngineUnavailableError([report.reason], { hint: hints.join("; or ") });
-  }
-  return { ...report, engine };
+  if (engine !== undefined) return { ...report, engine };
+  const wanted = wantedEngine(options);
+  const relevant = report.problems.filter((problem) => wanted === "auto" || problem.engine === wanted);
+  const hints = new Set(relevant.map(({ hint }) => hint).filter((hint) => hint !== ""));
+  throw new EngineUnavailableError(problemLines(relevant), { hint: [...hints].join("; or ") });
 }
+
+/** A line for each problem, with the engines that have it. */
+function problemLines(problems: readonly DoctorProblem[]): string[] {
+  const engines = new Map<string, EngineName[]>();
+  for (const { message, engine } of problems) engines.set(message, [...(engines.get(message) ?? []), engine]);
+  return [...engines].map(([message, names]) => `${names.join(", ")}: ${message}`);
+}
+
+const QEMU_INSTALL_HINT = `apt-get install ${process.arch === "arm64" ? "qemu-system-arm" : "qemu-system-x86"}`;
 
 type Found = Omit<DoctorReport, "engine" | "reason">;
 
@@ -170,11 +179,26 @@ function kvmProblem(probe: KvmProbe & { usable: false }): DoctorProblem {
   return { engine: "krun", kind: kinds[kind], message, hint };
 }
 
-function locateQemu(chosen: string | undefined): string | undefined {
-  if (chosen === undefined) return findProgram(QEMU_PROGRAM);
-  return statSync(chosen, { throwIfNoEntry: false })?.isFile() ? chosen : findProgram(chosen);
+/** @throws {UnsupportedError | UntrustedPathError} if there is none that can be used. */
+function locateQemu(chosen: string | undefined): string {
+  if (chosen !== undefined && statSync(chosen, { throwIfNoEntry: false })?.isFile()) {
+    const path = resolve(chosen); // the VM host process has another working directory
+    if (!isProgram(path))
+      throw new UnsupportedError(`${path} cannot be executed`, { hint: `chmod u+x ${path}` });
+    checkTrusted(path);
+    return path;
+  }
+  const program = findProgram(chosen ?? QEMU_PROGRAM);
+  if (program !== undefined) return program;
+  if (chosen === undefined)
+    throw new UnsupportedError(`${QEMU_PROGRAM} is not installed`, { hint: QEMU_INSTALL_HINT });
+  throw new UnsupportedError(`Cannot find QEMU: ${chosen} is neither a program nor the name of one in PATH`, {
+    hint: "correct MSB_QEMU, or unset it",
+  });
 }
 
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? "";
+/** An error of ours that says what is missing; anything else is thrown on. */
+function knownError(error: unknown): MicrosandboxError {
+  if (MicrosandboxError.is(error)) return error;
+  throw error;
 }

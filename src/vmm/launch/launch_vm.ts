@@ -91,12 +91,12 @@ async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptio
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);
   try {
-    // The working directory is ours: a bunfig.toml or .env of the caller's is not for this process.
+    // In a new directory of ours: in another, a bunfig.toml would have its code run here.
     return await LineChild.spawn({
       file,
       args: [...args, claim.engine, libkrunPath, libkrunfwPath],
       env: runtimeEnvironment(),
-      cwd: claim.home,
+      cwd: runDirectory,
       stderr,
     });
   } finally {

@@ -1,5 +1,5 @@
 /**
- * Makes run directories, and finds those that nobody will need again.
+ * Creates run directories, and removes those that no process needs any more.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
 import { isSameProcess } from "../../platform/process_identity.ts";
-import { ensureRunRoot } from "../../platform/run_root.ts";
+import { ensureRunRoot, existingRunRoots } from "../../platform/run_root.ts";
 import { stagingName, stagingOwner } from "../../platform/staging.ts";
 import { keepRunDirectory, RunFile, readIdentity, removeRunDirectory } from "./run_directory.ts";
 
-/** A directory whose keeper cannot be read, as after a power cut, is nobody's when it is this old. */
+/** A directory without a holder, as a power cut may leave it, is abandoned once it is this old. */
 const UNKEPT_AGE_MS_MAX = 60_000;
 
-/** Makes a run directory under a name that nobody else has; it appears with its keeper. @throws {IoError} */
+/** Creates a run directory under a unique name, which appears together with its holder. @throws {IoError} */
 export function createRunDirectory(home: string): string {
   const root = ensureRunRoot(home);
   const directory = join(root, randomBytes(8).toString("hex"));
@@ -31,25 +31,39 @@ export function createRunDirectory(home: string): string {
 }
 
 /**
- * Removes the directories to which no record leads, and whose keepers are dead: of those who were killed before their VM
- * host process had claimed a sandbox, and of VM host processes that were killed after their sandbox was removed. Also
- * what a kill left half made or half removed. `known` says which ones records lead to; it is asked behind the look at
- * what there is.
+ * Removes the directories whose holders are dead and to which no record leads. A process leaves one if it is killed before
+ * its VM host process has claimed a sandbox; a VM host process, if it is killed after its sandbox was removed. Also removes
+ * what was half created or half removed when its process was killed.
+ *
+ * @param known The directories that records lead to. Called after the run roots have been read, so that a sandbox claimed
+ *   in between is among them.
+ * @throws {IoError} if it cannot be told whether a holder is alive.
  */
 export function sweepRunDirectories(home: string, known: () => ReadonlySet<string | undefined>): void {
-  const root = ensureRunRoot(home);
-  const orphans = readdirSync(root)
-    .filter((name) => {
-      const keeper = stagingOwner(name) ?? readIdentity(join(root, name, RunFile.keeper));
-      return keeper === undefined ? isOld(join(root, name)) : !isSameProcess(keeper);
-    })
-    .map((name) => join(root, name));
+  const orphans = existingRunRoots(home).flatMap((root) =>
+    namesIn(root)
+      .filter((name) => isAbandoned(root, name))
+      .map((name) => join(root, name)),
+  );
   if (orphans.length === 0) return;
   const claimed = known();
   for (const directory of orphans) if (!claimed.has(directory)) removeRunDirectory(directory);
 }
 
+function isAbandoned(root: string, name: string): boolean {
+  const holder = stagingOwner(name) ?? readIdentity(join(root, name, RunFile.keeper));
+  return holder === undefined ? isOld(join(root, name)) : !isSameProcess(holder);
+}
+
+function namesIn(root: string): string[] {
+  try {
+    return readdirSync(root);
+  } catch (error) {
+    throw new IoError(`read ${root}`, root, error);
+  }
+}
+
 function isOld(directory: string): boolean {
-  const status = statSync(directory, { throwIfNoEntry: false }); // others sweep, too
+  const status = statSync(directory, { throwIfNoEntry: false }); // another process may sweep as well
   return status !== undefined && Date.now() - status.mtimeMs > UNKEPT_AGE_MS_MAX;
 }

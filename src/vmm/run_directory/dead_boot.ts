@@ -1,5 +1,5 @@
 /**
- * What is left of a boot whose VM host process is gone: whether it is gone, its last words, and its removal.
+ * Cleans up after a boot whose VM host process is gone: finds that out, saves its last messages, removes its directory.
  *
  * @module
  */
@@ -8,26 +8,27 @@ import { join } from "node:path";
 import { noteEnd } from "../../logs/end_of_boot.ts";
 import type { EndOfBoot } from "../../logs/markers.ts";
 import { openTextLogWriter } from "../../logs/text_log_writer.ts";
+import { isRunDirectory } from "../../platform/run_root.ts";
 import { isListening } from "../../platform/unix_socket.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
 import { spoolRest, spoolTail } from "./spool.ts";
 
 export { sweepRunDirectories } from "./create_and_sweep.ts";
 
-/** The socket of a boot. */
+/** The socket at which a boot serves its clients. */
 export function relayPath(runDirectory: string): string {
   return join(runDirectory, RunFile.relay);
 }
 
-/** Whether the VM host process of a boot is alive. A connection that works is the proof; a pid would be none. */
+/** Whether the VM host process of a boot is alive. Only a connection proves it: a pid may have been reused. */
 export function isBootAlive(runDirectory: string | undefined): Promise<boolean> {
   return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
 }
 
-/** Characters of the last words that are kept. */
+/** Characters of the last messages that are kept. */
 const LAST_WORDS_MAX = 2_000;
 
-/** Why a VM crashed, for people: `reason`, and the last lines of its kernel console and engine if there are any. */
+/** Why a VM crashed, for people: `reason`, with the last lines of its kernel console and its engine. */
 export function crashReason(reason: string, runDirectory: string): string {
   const tails = [RunFile.console, RunFile.diagnostics].map((name) => spoolTail(join(runDirectory, name)));
   const words = tails.filter((text) => text !== "").join("\n");
@@ -35,15 +36,17 @@ export function crashReason(reason: string, runDirectory: string): string {
 }
 
 /**
- * Moves what the engine had written last into the sandbox's logs, writes the boot's end there if nobody has, ends the
- * engine's process, and removes the run directory. `end` is how the boot ended as far as the state database knows.
+ * Moves what the engine wrote last into the sandbox's logs, marks the end of the boot there if that is missing, kills the
+ * engine's process, and removes the run directory. Does nothing if that is gone, or is not in a run root of ours.
+ *
+ * @param end How the boot ended, as the state database has it.
  */
 export function buryBoot(
   runDirectory: string,
   logs: { readonly directory: string; readonly sandboxId: string },
   end: EndOfBoot,
 ): void {
-  if (!existsSync(runDirectory)) return;
+  if (!isRunDirectory(runDirectory)) return;
   for (const [spool, filename] of [
     [RunFile.console, "kernel.log"],
     [RunFile.diagnostics, "runtime.log"],

@@ -1,13 +1,14 @@
 /**
- * The directory of one boot: its sockets, and what the engine writes. Made by whoever starts the VM
- * (`run_directories.ts`), removed by whoever sees that the VM is gone.
+ * The directory of one boot, with its sockets and what the engine writes. The process that starts the VM creates it
+ * (`create_and_sweep.ts`); any process that finds the VM gone removes it.
  *
  * @module
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoOf } from "../../base/errors.ts";
+import { errnoOf, IoError } from "../../base/errors.ts";
 import { killProcess, ownProcess, type ProcessIdentity } from "../../platform/process_identity.ts";
+import { isRunDirectory } from "../../platform/run_root.ts";
 import { stagingName } from "../../platform/staging.ts";
 
 /** Names inside a run directory. */
@@ -24,49 +25,67 @@ export const RunFile = {
   passt: "passt.sock",
   /** Identity of the engine's own process, where it has one. */
   machine: "machine.json",
-  /** Identity of the process that answers for the directory: who made it, and then the VM host process. */
+  /** Identity of the process that holds the directory: its creator at first, then the VM host process. */
   keeper: "keeper.json",
 } as const;
 
-/** Notes the engine's process, so that it can be ended even if its VM host process was killed. */
+/** Records the engine's process, so that it can be ended even if its VM host process was killed. */
 export function recordMachine(directory: string, machine: ProcessIdentity): void {
   writeFileSync(join(directory, RunFile.machine), JSON.stringify(machine), { mode: 0o600 });
 }
 
-/** From now on this process answers for the directory. */
+/** Makes this process the holder of the directory. */
 export function keepRunDirectory(directory: string): void {
   const path = join(directory, RunFile.keeper);
   writeFileSync(`${path}.new`, JSON.stringify(ownProcess()), { mode: 0o600 });
-  renameSync(`${path}.new`, path); // a kill leaves the one or the other
+  renameSync(`${path}.new`, path); // a kill leaves the old one or the new one
 }
 
-/** Ends what a dead VM host process left running, and removes the directory. */
+/**
+ * Kills what a dead VM host process left running, and removes the directory. Does nothing if the directory is gone, or is
+ * not in a run root of ours.
+ *
+ * @throws {IoError} if it cannot be told which process to kill.
+ */
 export function removeRunDirectory(directory: string): void {
+  if (!isRunDirectory(directory)) return;
   const machine = readIdentity(join(directory, RunFile.machine));
   if (machine !== undefined) killProcess(machine);
   forgetRunDirectory(directory);
 }
 
-/** Removes the directory only: the engine's process is in good hands. */
+/** Removes the directory only, and leaves the engine's process to the caller. */
 export function forgetRunDirectory(directory: string): void {
-  // Out of the way first: what a kill leaves half deleted has no keeper any more that would tell.
+  // Renamed first: half deleted, it may have lost the file that names its holder.
   const leaving = join(dirname(directory), stagingName());
   try {
     renameSync(directory, leaving);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return; // somebody else was faster
+    if (errnoOf(error) === "ENOENT") return; // another process was faster
     throw error;
   }
   rmSync(leaving, { recursive: true, force: true });
 }
 
-/** The process that a file in a run directory names. */
+/**
+ * The process that a file in a run directory names; `undefined` if there is no such file, or a kill or a power cut has
+ * cut it short.
+ *
+ * @throws {IoError} if it cannot be read.
+ */
 export function readIdentity(path: string): ProcessIdentity | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    throw new IoError(`read ${path}`, path, error);
+  }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(readFileSync(path, "utf8"));
+    parsed = JSON.parse(text);
   } catch {
-    return undefined; // there never was one, or the file was cut short by a kill
+    return undefined; // cut short
   }
   if (typeof parsed !== "object" || parsed === null || !("pid" in parsed) || !("startTime" in parsed))
     return undefined;

@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { type Bytes, decodeUtf8, KiB, MiB } from "../../base/bytes.ts";
-import { messageOf } from "../../base/errors.ts";
+import { errnoOf, IoError, messageOf } from "../../base/errors.ts";
 
 /** How often the file is read. Its readers are people. */
 const POLL_MS = 200;
@@ -188,7 +188,7 @@ export class Spool {
 /** Stands behind the offset in a note if the file was emptied there. */
 const EMPTIED = " emptied";
 
-/** Returns what a spool's reader had not taken when it was killed. */
+/** Returns what a spool's reader had not taken when it was killed. @throws {IoError} if that cannot be read. */
 export function spoolRest(path: string): Bytes {
   const [offset, isEmptied] = readNote(`${path}.read`);
   return withFile(path, (file, size) => {
@@ -197,17 +197,22 @@ export function spoolRest(path: string): Bytes {
   });
 }
 
-/** The last lines of a spool, as text; also those that were read before the file was emptied. */
+/**
+ * Returns the last lines of a spool as text, including those that were read before the file was emptied; `""` if they
+ * cannot be read, since they only help to explain another failure.
+ */
 export function spoolTail(path: string): string {
-  const bytes = withFile(path, (file, size) => readRange(file, Math.max(0, size - TAIL_BYTES), size));
-  const text = withoutHoles(bytes);
-  const before =
-    text.length >= TAIL_BYTES / 2
-      ? ""
-      : withoutHoles(
-          withFile(lastPath(path), (file, size) => readRange(file, 0, Math.min(size, TAIL_BYTES))),
-        );
-  return `${before}${text}`.slice(-TAIL_BYTES).trim();
+  try {
+    const text = withoutHoles(endOfFile(path));
+    const before = text.length >= TAIL_BYTES / 2 ? "" : withoutHoles(endOfFile(lastPath(path)));
+    return `${before}${text}`.slice(-TAIL_BYTES).trim();
+  } catch {
+    return "";
+  }
+}
+
+function endOfFile(path: string): Bytes {
+  return withFile(path, (file, size) => readRange(file, Math.max(0, size - TAIL_BYTES), size));
 }
 
 function withoutHoles(bytes: Bytes): string {
@@ -248,17 +253,17 @@ function readRange(file: number, begin: number, end: number): Bytes {
   return bytes.subarray(0, filled);
 }
 
+/** What `read` gives of the file; nothing if there is no file. */
 function withFile(path: string, read: (file: number, size: number) => Bytes): Bytes {
-  let file: number;
+  let file: number | undefined;
   try {
     file = openSync(path, "r");
-  } catch {
-    return new Uint8Array(0); // never written
-  }
-  try {
     return read(file, fstatSync(file).size);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return new Uint8Array(0); // never written
+    throw new IoError(`read ${path}`, path, error);
   } finally {
-    closeSync(file);
+    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -266,7 +271,8 @@ function readNote(path: string): readonly [offset: number, isEmptied: boolean] {
   try {
     const text = readFileSync(path, "utf8");
     return [Number.parseInt(text, 10) || 0, text.endsWith(EMPTIED)];
-  } catch {
-    return [0, false]; // not read yet
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [0, false]; // not read yet
+    throw new IoError(`read ${path}`, path, error);
   }
 }

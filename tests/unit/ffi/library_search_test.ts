@@ -251,6 +251,7 @@ test("findLibkrun() and findLibkrunfw() say in one line that nothing was found, 
   }
   assert.throws(() => findLibkrun({ ...NOWHERE, path: "/nonexistent/x" }), {
     summary: "Cannot find libkrun: libkrunPath: /nonexistent/x",
+    hint: "correct libkrunPath, or leave it out",
   });
 });
 

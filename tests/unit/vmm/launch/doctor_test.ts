@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { EngineUnavailableError } from "../../../../src/vmm/errors.ts";
 import {
   chooseEngine,
   type DoctorProblem,
   type DoctorReport,
   doctor,
+  selectEngine,
 } from "../../../../src/vmm/launch/doctor.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 
@@ -107,6 +109,71 @@ test("doctor() takes a program for QEMU, and no directory", async () => {
   writeFileSync(at("qemu"), "", { mode: 0o755 });
   assert.equal((await doctor({ qemuPath: at("qemu"), trial: false })).qemu, at("qemu"));
   assert.equal((await doctor({ qemuPath: at("directory"), trial: false })).qemu, undefined);
+});
+
+test("doctor() gives the whole path of a QEMU that was named by a part of it", async () => {
+  using directory = temporaryDirectory();
+  writeFileSync(join(directory.path, "qemu"), "", { mode: 0o755 });
+  const before = process.cwd();
+  process.chdir(directory.path);
+  try {
+    const { qemu } = await doctor({ qemuPath: "./qemu", trial: false });
+    assert.equal(qemu, join(realpathSync(directory.path), "qemu"));
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test("doctor() takes no library and no program that others could have put there, and says which", async () => {
+  using directory = temporaryDirectory();
+  const at = (name: string) => join(directory.path, name);
+  mkdirSync(at("open"));
+  for (const name of ["libkrun.so.1", "libkrunfw.so.5", "qemu"])
+    writeFileSync(at(`open/${name}`), "", { mode: 0o755 });
+  chmodSync(at("open"), 0o777);
+  const report = await doctor({
+    libkrunPath: at("open"),
+    libkrunfwPath: at("open"),
+    qemuPath: at("open/qemu"),
+    trial: false,
+  });
+  assert.deepEqual([report.libkrun, report.libkrunfw, report.qemu], [undefined, undefined, undefined]);
+  const told = report.problems.filter(({ message }) => message.includes("can be written by every user"));
+  assert.deepEqual(
+    told.map(({ engine, kind }) => `${engine} ${kind}`),
+    ["krun libkrunMissing", "krun libkrunfwMissing", "qemu libkrunfwMissing", "qemu qemuMissing"],
+  );
+  for (const { hint } of told) assert.match(hint, /chmod go-w/);
+});
+
+test("doctor() says which releases of libkrun it works with where another one is", async () => {
+  using directory = temporaryDirectory();
+  writeFileSync(join(directory.path, "libkrun.so.2"), "");
+  const { libkrun, problems } = await doctor({ libkrunPath: directory.path, trial: false });
+  assert.equal(libkrun, undefined);
+  const found = problems.find(({ kind }) => kind === "libkrunMissing");
+  assert.match(found?.message ?? "", /libkrun\.so\.2.* 1\.17 to 1\.19/);
+});
+
+test("selectEngine() has a line for each problem of the engines that could have been used, and a hint", async () => {
+  using directory = temporaryDirectory();
+  const none = join(directory.path, "none");
+  const files = { libkrunPath: none, libkrunfwPath: none, qemuPath: none };
+  for (const engine of ["auto", "krun", "qemu"] as const) {
+    const error: unknown = await selectEngine({ engine, ...files }).catch((thrown) => thrown);
+    assert.ok(error instanceof EngineUnavailableError);
+    const [first, ...lines] = error.summary.split("\n");
+    assert.equal(first, "No engine can run VMs here:");
+    assert.deepEqual(
+      lines.map((line) => line.trim()),
+      error.problems,
+    );
+    assert.equal(new Set(lines).size, lines.length, error.message);
+    for (const line of lines)
+      assert.match(line, engine === "auto" ? /^ {2}(?:krun|qemu)/ : RegExp(`^  ${engine}: `));
+    assert.ok(error.hint);
+    assert.ok(error.message.length < 2_000, error.message);
+  }
 });
 
 test("doctor() refuses an engine that is none, and holds an empty variable for none", async () => {

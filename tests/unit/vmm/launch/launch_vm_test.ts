@@ -1,11 +1,13 @@
 /** Starts of VM host processes that come to nothing: real ones, that are stopped by SIGSTOP before they boot. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { AbortedError, TimeoutError } from "../../../../src/base/errors.ts";
 import { BootStartError } from "../../../../src/vmm/errors.ts";
 import type { BootRequest } from "../../../../src/vmm/host_protocol.ts";
 import { launchVm } from "../../../../src/vmm/launch/launch_vm.ts";
-import { test } from "../../../support/harness.ts";
+import { temporaryDirectory, test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 import { assertNothingLeft } from "../../../support/processes.ts";
 
@@ -77,4 +79,34 @@ test("launchVm() ends a host process that hangs when its signal fires", async ()
   });
   await assert.rejects(launching, (error) => error instanceof AbortedError && error.cause === "enough");
   await assertNothingLeft(home.path);
+});
+
+test("launchVm() runs nothing that lies in the home or in the working directory", async () => {
+  using home = new StateHome();
+  using directory = temporaryDirectory();
+  const marker = join(directory.path, "marker");
+  writeFileSync(
+    join(directory.path, "planted.ts"),
+    `import { writeFileSync } from "node:fs"; writeFileSync(${JSON.stringify(marker)}, "");`,
+  );
+  for (const place of [home.path, directory.path]) {
+    writeFileSync(
+      join(place, "bunfig.toml"),
+      `preload = [${JSON.stringify(join(directory.path, "planted.ts"))}]`,
+    );
+    writeFileSync(join(place, ".env"), "NODE_OPTIONS=--import=/nonexistent");
+    writeFileSync(join(place, "package.json"), "{ damaged");
+    writeFileSync(join(place, "deno.json"), "{ damaged");
+  }
+  const before = process.cwd();
+  process.chdir(directory.path);
+  try {
+    const controller = new AbortController();
+    const onHang = () => controller.abort();
+    const launching = launchHanging(home, { bootTimeoutMs: LONG_MS, onHang, signal: controller.signal });
+    await assert.rejects(launching, AbortedError);
+  } finally {
+    process.chdir(before);
+  }
+  assert.equal(existsSync(marker), false);
 });

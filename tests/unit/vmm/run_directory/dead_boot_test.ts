@@ -1,22 +1,31 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openExecLogWriter } from "../../../../src/logs/exec_log_writer.ts";
 import { openLogStream } from "../../../../src/logs/log_stream.ts";
 import { crashedText, SANDBOX_STARTED_TEXT, SANDBOX_STOPPED_TEXT } from "../../../../src/logs/markers.ts";
 import { readLogDirectory } from "../../../../src/logs/read_logs.ts";
+import { identifyProcess } from "../../../../src/platform/process_identity.ts";
 import { SandboxLogs } from "../../../../src/vmm/host/sandbox_logs.ts";
 import { buryBoot } from "../../../../src/vmm/run_directory/dead_boot.ts";
+import { recordMachine, removeRunDirectory } from "../../../../src/vmm/run_directory/run_directory.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 
 const CRASHED = crashedText("its VM host process ended without a word");
 const isTerminal = () => Promise.resolve(false);
 
+/** A directory in a run root of ours that is in `root`. */
+function runDirectoryIn(root: string): string {
+  const run = join(root, `msb-${process.getuid?.()}-0123456789ab`, "run");
+  mkdirSync(run, { recursive: true, mode: 0o700 });
+  return run;
+}
+
 /** A boot that has written its first records, and what its VM host process leaves when it is killed. */
 function killedBoot(root: string) {
-  const run = join(root, "run");
+  const run = runDirectoryIn(root);
   const logs = { directory: join(root, "logs"), sandboxId: "0198c2f0-sandbox" };
-  mkdirSync(run);
   writeFileSync(join(run, "console"), "Kernel panic\n");
   const writer = openExecLogWriter(logs);
   writer.system(SANDBOX_STARTED_TEXT);
@@ -74,10 +83,28 @@ test("SandboxLogs.ended() puts the mark of the end behind a character that a pro
   ]);
 });
 
+test("buryBoot() and removeRunDirectory() take no other directory for a run directory, whatever a record says", async () => {
+  using root = temporaryDirectory();
+  const { logs, writer } = killedBoot(root.path);
+  writer.close();
+  const victim = spawn("sleep", ["600"], { stdio: "ignore" });
+  const exited = new Promise((resolve) => victim.once("exit", (_, signal) => resolve(signal)));
+  await new Promise((resolve) => victim.once("spawn", resolve));
+  const chosen = join(root.path, "documents");
+  mkdirSync(chosen);
+  recordMachine(chosen, identifyProcess(victim.pid!)!);
+  writeFileSync(join(chosen, "console"), "a secret\n");
+  buryBoot(chosen, logs, "crashed");
+  removeRunDirectory(chosen);
+  assert.equal(existsSync(chosen), true);
+  assert.deepEqual(await textsOf(logs), [SANDBOX_STARTED_TEXT, "hello"]);
+  victim.kill("SIGTERM");
+  assert.equal(await exited, "SIGTERM");
+});
+
 test("buryBoot() makes no log of a boot that wrote none", () => {
   using root = temporaryDirectory();
-  const run = join(root.path, "run");
-  mkdirSync(run);
+  const run = runDirectoryIn(root.path);
   buryBoot(run, { directory: join(root.path, "logs"), sandboxId: "x" }, "crashed");
   assert.deepEqual([existsSync(run), existsSync(join(root.path, "logs"))], [false, false]);
 });

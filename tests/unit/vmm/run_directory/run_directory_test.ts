@@ -12,6 +12,7 @@ import {
 import {
   forgetRunDirectory,
   RunFile,
+  readIdentity,
   recordMachine,
   removeRunDirectory,
 } from "../../../../src/vmm/run_directory/run_directory.ts";
@@ -130,4 +131,38 @@ test("sweepRunDirectories() removes at once what a kill left half made or half r
   writeFileSync(join(left, RunFile.console), "half");
   sweepRunDirectories(home.path, () => new Set());
   assert.deepEqual([existsSync(left), existsSync(inWork)], [false, true]);
+});
+
+test("readIdentity() takes no file that cannot be read for one that is not there", () => {
+  using home = new RunHome();
+  const directory = createRunDirectory(home.path);
+  assert.deepEqual(readIdentity(join(directory, RunFile.keeper)), ownProcess());
+  assert.equal(readIdentity(join(directory, "none")), undefined);
+  mkdirSync(join(directory, RunFile.machine)); // stands for any error, such as EMFILE
+  assert.throws(() => readIdentity(join(directory, RunFile.machine)), { code: "io", errno: "EISDIR" });
+  assert.throws(() => removeRunDirectory(directory), { code: "io" });
+  assert.equal(existsSync(directory), true, "its engine may be running");
+});
+
+test("sweepRunDirectories() also finds what was left in another place for sockets", () => {
+  using home = new RunHome();
+  const before = process.env["XDG_RUNTIME_DIR"];
+  const runtime = join(createRunDirectory(home.path), "..", "runtime");
+  mkdirSync(runtime, { mode: 0o700 });
+  try {
+    process.env["XDG_RUNTIME_DIR"] = runtime;
+    sweepRunDirectories(home.path, () => assert.fail("nothing to sweep"));
+    const left = createRunDirectory(home.path);
+    assert.ok(left.startsWith(runtime));
+    process.env["XDG_RUNTIME_DIR"] = before ?? "";
+    const gone = JSON.stringify({ pid: 1, startTime: "1.another" });
+    const usual = createRunDirectory(home.path);
+    for (const directory of [left, usual]) writeFileSync(join(directory, RunFile.keeper), gone);
+    process.env["XDG_RUNTIME_DIR"] = runtime;
+    sweepRunDirectories(home.path, () => new Set());
+    assert.deepEqual([existsSync(left), existsSync(usual)], [false, before !== undefined]);
+  } finally {
+    if (before === undefined) delete process.env["XDG_RUNTIME_DIR"];
+    else process.env["XDG_RUNTIME_DIR"] = before;
+  }
 });

@@ -234,3 +234,15 @@ test("spoolRest() and spoolTail() read no hole, however long it is", () => {
   assert.equal(new TextDecoder().decode(spoolRest(path)), "panic\n");
   assert.equal(spoolTail(path), "panic");
 });
+
+test("spoolRest() takes no file that cannot be read for an empty one; spoolTail() has better things to tell", () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "console");
+  mkdirSync(path); // stands for any error, such as EMFILE
+  assert.throws(() => spoolRest(path), { code: "io" });
+  assert.equal(spoolTail(path), "");
+  const read = join(directory.path, "noted");
+  writeFileSync(read, "panic");
+  mkdirSync(`${read}.read`);
+  assert.throws(() => spoolRest(read), { code: "io" });
+});
