@@ -53,9 +53,12 @@ const KEPT = "SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event
 /** The events in the state database. */
 export class EventLog {
   readonly #database: Database;
+  readonly #onAppended: () => void;
 
-  constructor(database: Database) {
+  /** `onAppended` is called after each transaction that has appended events. */
+  constructor(database: Database, onAppended: () => void = () => {}) {
     this.#database = database;
+    this.#onAppended = onAppended;
   }
 
   /** Writes one event; to be called in the transaction that makes it true. */
@@ -72,6 +75,7 @@ export class EventLog {
       "DELETE FROM event WHERE sequence <= (SELECT MAX(sequence) FROM event) - ?",
       EVENTS_MAX,
     );
+    this.#database.afterCommit(this.#onAppended);
   }
 
   /** The first `limit` events after `after`, oldest first, and which events of the home are kept at that moment. */
