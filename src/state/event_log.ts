@@ -145,6 +145,17 @@ function decode(row: Row): EventRecord {
     name,
     action,
     timestamp: new Date(timestamp),
-    attributes: JSON.parse(attributes),
+    attributes: decodeAttributes(attributes),
   };
+}
+
+/** Attributes that are damaged are left out: readers could not get past the event otherwise. */
+function decodeAttributes(json: string): EventRecord["attributes"] {
+  try {
+    const attributes: unknown = JSON.parse(json);
+    if (typeof attributes === "object" && attributes !== null) return { ...attributes };
+  } catch {
+    // as below
+  }
+  return {};
 }
