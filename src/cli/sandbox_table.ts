@@ -1,5 +1,11 @@
 /** Lists of sandboxes, as `msb ls` and `msb ps` show them. @module */
-import { type PublishedPort, Sandbox, type SandboxConfig, type SandboxHandle } from "../../mod.ts";
+import {
+  DatabaseError,
+  type PublishedPort,
+  Sandbox,
+  type SandboxConfig,
+  type SandboxHandle,
+} from "../../mod.ts";
 import type { CliContext } from "./context.ts";
 import { formatAge, formatMiB } from "./format.ts";
 import type { Output } from "./output.ts";
@@ -8,7 +14,8 @@ import { type Column, formatJson, formatTable } from "./table.ts";
 /** One sandbox of a list. */
 interface Row {
   readonly handle: SandboxHandle;
-  readonly config: SandboxConfig;
+  /** `undefined` if the record is damaged: the sandbox is listed all the same, and can be removed. */
+  readonly config: SandboxConfig | undefined;
 }
 
 /** Sandboxes that are asked for at a time. */
@@ -23,6 +30,9 @@ const STYLES = {
   crashed: "red",
 } as const;
 
+/** Stands where a damaged record says nothing. */
+const UNREADABLE = "?";
+
 const COLUMNS: readonly Column<Row>[] = [
   { heading: "NAME", value: ({ handle }) => handle.name },
   {
@@ -30,15 +40,15 @@ const COLUMNS: readonly Column<Row>[] = [
     value: ({ handle }) => handle.status,
     shown: ({ handle }, output) => formatStatus(handle, output),
   },
-  { heading: "IMAGE", value: ({ config }) => config.image },
-  { heading: "CPUS", value: ({ config }) => config.cpus, align: "right" },
+  { heading: "IMAGE", value: ({ config }) => config?.image ?? UNREADABLE },
+  { heading: "CPUS", value: ({ config }) => config?.cpus ?? UNREADABLE, align: "right" },
   {
     heading: "MEMORY",
-    value: ({ config }) => config.memoryMiB,
-    shown: ({ config }) => formatMiB(config.memoryMiB),
+    value: ({ config }) => config?.memoryMiB ?? UNREADABLE,
+    shown: ({ config }) => (config === undefined ? UNREADABLE : formatMiB(config.memoryMiB)),
     align: "right",
   },
-  { heading: "PORTS", value: ({ config }) => config.ports.map(formatPort).join(",") },
+  { heading: "PORTS", value: ({ config }) => config?.ports.map(formatPort).join(",") ?? UNREADABLE },
   {
     heading: "CREATED",
     value: ({ handle }) => handle.createdAt.toISOString(),
@@ -65,10 +75,19 @@ export async function showSandboxes(
   { json, quiet }: ListFlags,
   empty: string,
 ): Promise<void> {
-  const rows = handles.map((handle) => ({ handle, config: handle.config() }));
+  const rows = handles.map((handle) => ({ handle, config: readConfig(handle) }));
   if (json) await stdout.write(formatJson(rows.map(toJson)));
   else if (quiet === true) await stdout.write(handles.map(({ name }) => `${name}\n`).join(""));
   else await stdout.write(formatTable(stdout, COLUMNS, rows, empty));
+}
+
+function readConfig(handle: SandboxHandle): SandboxConfig | undefined {
+  try {
+    return handle.config();
+  } catch (error) {
+    if (error instanceof DatabaseError) return undefined;
+    throw error;
+  }
 }
 
 export function formatStatus(
@@ -86,6 +105,6 @@ export function formatPort({ protocol, bind, hostPort, guestPort }: PublishedPor
 
 function toJson({ handle, config }: Row) {
   const { name, id, status, statusReason, createdAt, updatedAt, labels } = handle;
-  const { image, cpus, memoryMiB, ports } = config;
+  const { image, cpus, memoryMiB, ports } = config ?? {};
   return { name, id, status, statusReason, image, cpus, memoryMiB, ports, labels, createdAt, updatedAt };
 }

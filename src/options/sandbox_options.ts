@@ -6,11 +6,12 @@
 import { totalmem } from "node:os";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
-import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { type ConfigIssue, InvalidConfigError, messageOf } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../base/wait.ts";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import { DatabaseError } from "../state/errors.ts";
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
 import {
   areDistinct,
@@ -345,11 +346,22 @@ const storedSchema = z.object({
   }),
 });
 
-/** Reads a config back from the state database. @throws {InvalidConfigError} if it is not one. */
+/** Reads a config back from the state database. @throws {DatabaseError} if the record is damaged. */
 export function parseStoredConfig(json: string): SandboxConfig {
-  const stored = parseConfig(storedSchema, parseJson(json), "options");
+  const stored = checkStored(json);
   const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = stored;
   return { ...rest, workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs };
+}
+
+function checkStored(json: string): z.output<typeof storedSchema> {
+  try {
+    return parseConfig(storedSchema, parseJson(json), "options");
+  } catch (cause) {
+    throw new DatabaseError(`A sandbox's record is damaged: ${messageOf(cause)}`, {
+      cause,
+      hint: "the sandbox cannot be started or used, only removed; its disk and its logs are in the home",
+    });
+  }
 }
 
 /** `undefined` for what is no JSON. */

@@ -44,14 +44,21 @@ export function openHome(home: string = homeDirectory()): string {
 
 /** The paths inside a home. */
 export function homePaths(home: string): {
+  /** The state database. Nothing else is in its directory, and nothing may watch that. */
   readonly state: string;
+  /** Where earlier releases had the state database. */
+  readonly formerState: string;
+  /** A file that is written to after each change of the state; followers watch its directory. */
+  readonly changes: string;
   readonly sandboxes: string;
   readonly trash: string;
   readonly kernels: string;
   readonly bootDisks: string;
 } {
   return {
-    state: join(home, "registry.sqlite"),
+    state: join(home, "state", "state.sqlite"),
+    formerState: join(home, "registry.sqlite"),
+    changes: join(home, "changes", "latest"),
     sandboxes: join(home, "sandboxes"),
     trash: join(home, "trash"),
     kernels: join(home, "cache", "kernels"),

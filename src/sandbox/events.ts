@@ -12,7 +12,7 @@ import { LOOK_INTERVAL_MS } from "../backend/local/lifecycle.ts";
 import { openState, reconcileLive } from "../backend/local/local_sandbox.ts";
 import { AbortedError, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
-import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
+import type { DirectoryWatch } from "../platform/file_watch.ts";
 import type { EventFilter } from "../state/event_log.ts";
 import type { StateStore } from "../state/state_store.ts";
 import type { SandboxAction, SandboxNote } from "../state/status.ts";
@@ -141,7 +141,7 @@ class EventReader {
     this.#state = state;
     this.#after = after;
     this.#filter = filter;
-    this.#watch = watchDirectory(state.home);
+    this.#watch = state.watch();
   }
 
   /** The next event; `undefined` at the end, which with `follow` is only when `ended` aborts. */

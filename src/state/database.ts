@@ -3,86 +3,16 @@
  *
  * @module
  */
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { messageOf } from "../base/errors.ts";
+import { errnoOf, messageOf } from "../base/errors.ts";
 import { DatabaseError } from "./errors.ts";
+import { MIGRATIONS } from "./schema.ts";
 
-/** How long a statement waits for another process's transaction, if not told. Ours take milliseconds. */
-const BUSY_TIMEOUT_MS = 10_000;
+/** How long a statement waits for another process's transaction by default. Ours take milliseconds. */
+export const BUSY_TIMEOUT_MS = 10_000;
 const WAL_RETRY_MS = 5;
-
-/** Statements that lead from one schema version to the next; entry n makes version n + 1. Never edited, only added to. */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE sandbox (
-     id TEXT PRIMARY KEY,
-     name TEXT NOT NULL UNIQUE,
-     status TEXT NOT NULL,
-     status_reason TEXT,
-     boot_number INTEGER NOT NULL,
-     config TEXT NOT NULL,
-     image_digest TEXT NOT NULL,
-     run_directory TEXT,
-     host_pid INTEGER,
-     host_start_time TEXT,
-     created_at INTEGER NOT NULL,
-     updated_at INTEGER NOT NULL
-   ) STRICT;
-   CREATE TABLE label (
-     sandbox_id TEXT NOT NULL REFERENCES sandbox (id) ON DELETE CASCADE,
-     key TEXT NOT NULL,
-     value TEXT NOT NULL,
-     PRIMARY KEY (sandbox_id, key)
-   ) STRICT, WITHOUT ROWID;
-   CREATE INDEX label_by_key ON label (key, value);
-   CREATE TABLE event (
-     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-     sandbox_id TEXT NOT NULL,
-     name TEXT NOT NULL,
-     action TEXT NOT NULL,
-     timestamp INTEGER NOT NULL,
-     attributes TEXT NOT NULL
-   ) STRICT;
-   CREATE INDEX event_by_sandbox ON event (sandbox_id, sequence);
-   CREATE TABLE image_claim (
-     digest TEXT NOT NULL,
-     pid INTEGER NOT NULL,
-     start_time TEXT NOT NULL,
-     PRIMARY KEY (digest, pid, start_time)
-   ) STRICT, WITHOUT ROWID;`,
-  // Without a reference to the sandbox: a lease may begin before it, and end after it.
-  `CREATE TABLE lease (
-     sandbox_id TEXT PRIMARY KEY,
-     address INTEGER NOT NULL UNIQUE,
-     device TEXT NOT NULL UNIQUE,
-     network TEXT NOT NULL,
-     holder_pid INTEGER NOT NULL,
-     holder_start_time TEXT NOT NULL,
-     is_routed INTEGER NOT NULL
-   ) STRICT;`,
-  // What has to be known of a sandbox for longer than its events are kept. By a trigger, as VM host processes of the
-  // release before go on writing events.
-  `ALTER TABLE sandbox ADD COLUMN ready_at INTEGER;
-   ALTER TABLE sandbox ADD COLUMN is_busy INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE sandbox ADD COLUMN idle_at INTEGER;
-   ALTER TABLE sandbox ADD COLUMN idle_exit_code INTEGER;
-   CREATE TRIGGER event_of_use AFTER INSERT ON event WHEN NEW.action IN ('ready', 'running', 'idle') BEGIN
-     UPDATE sandbox SET is_busy = NEW.action = 'running' WHERE id = NEW.sandbox_id;
-     UPDATE sandbox SET ready_at = NEW.timestamp WHERE id = NEW.sandbox_id AND NEW.action = 'ready';
-     UPDATE sandbox SET idle_at = NEW.timestamp, idle_exit_code = json_extract(NEW.attributes, '$.exitCode')
-       WHERE id = NEW.sandbox_id AND NEW.action = 'idle';
-   END;
-   UPDATE sandbox SET
-     ready_at = (SELECT timestamp FROM event WHERE sandbox_id = sandbox.id AND action = 'ready'
-       ORDER BY sequence DESC LIMIT 1),
-     is_busy = coalesce((SELECT action = 'running' FROM event WHERE sandbox_id = sandbox.id
-       AND action IN ('ready', 'running', 'idle') ORDER BY sequence DESC LIMIT 1), 0),
-     (idle_at, idle_exit_code) = (SELECT timestamp, json_extract(attributes, '$.exitCode') FROM event
-       WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
-  // A process may be creating several sandboxes of an image at once.
-  `ALTER TABLE image_claim ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;`,
-];
 
 /** One row as SQLite gives it. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -98,14 +28,25 @@ export interface TransactionOptions {
 /** The open state database: statements, and transactions that several processes may race for. */
 export class Database {
   readonly #database: DatabaseSync;
+  /** What to do once the open transaction is committed; `undefined` without one. */
+  #afterCommit: Set<() => void> | undefined;
 
-  /** Opens the file, makes it if need be, and brings its schema up to date. @throws {DatabaseError} */
+  /**
+   * Opens the file, creates it if necessary, and brings its schema up to date. Only this user can read it, as it holds
+   * the environment of every sandbox.
+   *
+   * No other code may open the file: closing any descriptor of it takes SQLite's locks away from the whole process
+   * (fcntl(2)). Therefore its mode is set by path, and nothing may watch its directory.
+   *
+   * @throws {DatabaseError}
+   */
   constructor(path: string) {
     let database: DatabaseSync | undefined;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       database = new DatabaseSync(path);
       this.#database = database;
+      makePrivate(path);
       this.#setBusyTimeout(BUSY_TIMEOUT_MS);
       enterWalMode(this.#database);
       this.#database.exec("PRAGMA synchronous = NORMAL");
@@ -137,17 +78,29 @@ export class Database {
     return attempt(() => this.#database.prepare(sql).all(...parameters)) as Row[];
   }
 
-  /** Runs `body` as one write transaction: nobody else writes meanwhile, and what throws leaves no trace. */
+  /** Runs `body` as one write transaction: no other process writes in that time, and a `body` that throws changes nothing. */
   transaction<T>(body: () => T, { busyTimeoutMs = BUSY_TIMEOUT_MS }: TransactionOptions = {}): T {
     this.#begin(busyTimeoutMs);
+    const actions = new Set<() => void>();
+    let result: T;
+    this.#afterCommit = actions;
     try {
-      const result = body();
+      result = body();
       attempt(() => this.#database.exec("COMMIT"));
-      return result;
     } catch (error) {
       this.#rollBack();
       throw error;
+    } finally {
+      this.#afterCommit = undefined;
     }
+    for (const action of actions) action();
+    return result;
+  }
+
+  /** Runs `action` once the open transaction is committed: once, however often it is passed. Without one, at once. */
+  afterCommit(action: () => void): void {
+    if (this.#afterCommit === undefined) action();
+    else this.#afterCommit.add(action);
   }
 
   /** All that a write transaction waits for, it waits for here. */
@@ -195,6 +148,17 @@ export class Database {
   }
 }
 
+/** SQLite gives the files beside the database the mode of the database, but leaves those that are there as they are. */
+function makePrivate(path: string): void {
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    try {
+      chmodSync(file, 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || file === path) throw error;
+    }
+  }
+}
+
 /**
  * Only the first to open a file changes its journal. SQLite does not wait for others who are doing the same, since each
  * holds what the other needs: all but one fail at once, and come again.
@@ -206,9 +170,14 @@ function enterWalMode(database: DatabaseSync): void {
       return database.exec("PRAGMA journal_mode = WAL");
     } catch (error) {
       if (!messageOf(error).includes("locked") || performance.now() > deadline) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_RETRY_MS);
+      pauseFor(WAL_RETRY_MS);
     }
   }
+}
+
+/** Blocks this thread, as SQLite itself does while it waits. For a few milliseconds only. */
+export function pauseFor(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 /** @throws {DatabaseError} for whatever SQLite says. */

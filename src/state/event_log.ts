@@ -53,9 +53,12 @@ const KEPT = "SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event
 /** The events in the state database. */
 export class EventLog {
   readonly #database: Database;
+  readonly #onAppended: () => void;
 
-  constructor(database: Database) {
+  /** `onAppended` is called after each transaction that has appended events. */
+  constructor(database: Database, onAppended: () => void = () => {}) {
     this.#database = database;
+    this.#onAppended = onAppended;
   }
 
   /** Writes one event; to be called in the transaction that makes it true. */
@@ -72,6 +75,7 @@ export class EventLog {
       "DELETE FROM event WHERE sequence <= (SELECT MAX(sequence) FROM event) - ?",
       EVENTS_MAX,
     );
+    this.#database.afterCommit(this.#onAppended);
   }
 
   /** The first `limit` events after `after`, oldest first, and which events of the home are kept at that moment. */
@@ -141,6 +145,17 @@ function decode(row: Row): EventRecord {
     name,
     action,
     timestamp: new Date(timestamp),
-    attributes: JSON.parse(attributes),
+    attributes: decodeAttributes(attributes),
   };
+}
+
+/** Attributes that are damaged are left out: readers could not get past the event otherwise. */
+function decodeAttributes(json: string): EventRecord["attributes"] {
+  try {
+    const attributes: unknown = JSON.parse(json);
+    if (typeof attributes === "object" && attributes !== null) return { ...attributes };
+  } catch {
+    // as below
+  }
+  return {};
 }

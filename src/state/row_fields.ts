@@ -22,7 +22,17 @@ export function optionalNumber(row: Row, column: string): number | undefined {
   return row[column] === null ? undefined : number(row, column);
 }
 
+export function time(row: Row, column: string): Date {
+  return dateOf(number(row, column));
+}
+
 export function optionalTime(row: Row, column: string): Date | undefined {
   const milliseconds = optionalNumber(row, column);
-  return milliseconds === undefined ? undefined : new Date(milliseconds);
+  return milliseconds === undefined ? undefined : dateOf(milliseconds);
+}
+
+/** A number that is no time of a `Date` counts as 1970: callers may format every date. */
+function dateOf(milliseconds: number): Date {
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? new Date(0) : date;
 }

@@ -7,50 +7,23 @@
  * @module
  */
 import { renameSync } from "node:fs";
-import { assert } from "../base/assert.ts";
 import { errnoOf, IoError } from "../base/errors.ts";
-import { homePaths } from "../platform/home.ts";
+import type { DirectoryWatch } from "../platform/file_watch.ts";
 import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
-import { Database, type Parameter, type Row, type TransactionOptions } from "./database.ts";
+import { ChangeNotice } from "./change_notice.ts";
+import type { Database, Parameter, Row, TransactionOptions } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { EventLog, type NewEvent } from "./event_log.ts";
 import { Leases } from "./leases.ts";
-import { number, optionalNumber, optionalText, optionalTime, text } from "./row_fields.ts";
-import { isLive, isSandboxStatus, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
+import { openDatabase } from "./open_database.ts";
+import { number, text } from "./row_fields.ts";
+import { decodeSandbox, type SandboxRecord } from "./sandbox_record.ts";
+import { isLive, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
+
+export type { SandboxRecord } from "./sandbox_record.ts";
 
 /** Sandboxes that one list holds at most. */
 const LIST_MAX = 100_000;
-
-/** One sandbox as the state database knows it. */
-export interface SandboxRecord {
-  /** Unique to this creation: a sandbox of the same name that replaces it has another. */
-  readonly id: string;
-  readonly name: string;
-  readonly status: SandboxStatus;
-  /** Why it is in that status, where there is more to say than the status. */
-  readonly statusReason: string | undefined;
-  /** 1 at creation, one more at each start. */
-  readonly bootNumber: number;
-  /** What it was created with, as JSON. */
-  readonly configJson: string;
-  /** The content id of its image. */
-  readonly imageDigest: string;
-  /** Directory of the sockets of the present boot. */
-  readonly runDirectory: string | undefined;
-  /** VM host process of the present boot. */
-  readonly host: ProcessIdentity | undefined;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
-  /** When the guest's agent answered last, at the end of a boot. */
-  readonly readyAt: Date | undefined;
-  /** Whether a program ran when its use was recorded last; tells nothing of a sandbox that does not run. */
-  readonly isBusy: boolean;
-  /** When its last program ended, of those that are recorded. */
-  readonly idleAt: Date | undefined;
-  /** What that exited with; `undefined` if it never started. */
-  readonly idleExitCode: number | undefined;
-  readonly labels: Readonly<Record<string, string>>;
-}
 
 /** One boot of one sandbox: what a transition must name, so that a late one of an earlier boot does no harm. */
 export interface BootKey {
@@ -93,16 +66,25 @@ export class StateStore {
   /** Which sandbox has which address. */
   readonly leases: Leases;
   readonly #database: Database;
+  readonly #notice: ChangeNotice;
 
+  /** @throws {DatabaseError} */
   constructor(home: string) {
     this.home = home;
-    this.#database = new Database(homePaths(home).state);
-    this.eventLog = new EventLog(this.#database);
+    this.#database = openDatabase(home);
+    this.#notice = new ChangeNotice(home);
+    this.eventLog = new EventLog(this.#database, () => this.#notice.post());
     this.leases = new Leases(this.#database);
   }
 
   close(): void {
     this.#database.close();
+    this.#notice[Symbol.dispose]();
+  }
+
+  /** Notifies of each event, whichever process writes it. VM host processes of earlier releases give no notice. */
+  watch(): DirectoryWatch {
+    return this.#notice.watch();
   }
 
   /** @throws {SandboxAlreadyExistsError} if the name is taken. */
@@ -358,32 +340,11 @@ export class StateStore {
   }
 
   #decode(row: Row): SandboxRecord {
-    const id = text(row, "id");
-    const status = row["status"];
-    assert(isSandboxStatus(status), `status ${String(status)} of sandbox ${id}`);
-    const labels = this.#database.all("SELECT key, value FROM label WHERE sandbox_id = ? ORDER BY key", id);
-    const pid = row["host_pid"];
-    return {
-      id,
-      name: text(row, "name"),
-      status,
-      statusReason: optionalText(row, "status_reason"),
-      bootNumber: number(row, "boot_number"),
-      configJson: text(row, "config"),
-      imageDigest: text(row, "image_digest"),
-      runDirectory: optionalText(row, "run_directory"),
-      host:
-        pid === null
-          ? undefined
-          : { pid: Number(pid), startTime: optionalText(row, "host_start_time") ?? "" },
-      createdAt: new Date(number(row, "created_at")),
-      updatedAt: new Date(number(row, "updated_at")),
-      readyAt: optionalTime(row, "ready_at"),
-      isBusy: row["is_busy"] === 1,
-      idleAt: optionalTime(row, "idle_at"),
-      idleExitCode: optionalNumber(row, "idle_exit_code"),
-      labels: Object.fromEntries(labels.map((label) => [text(label, "key"), text(label, "value")])),
-    };
+    const labels = this.#database.all(
+      "SELECT key, value FROM label WHERE sandbox_id = ? ORDER BY key",
+      text(row, "id"),
+    );
+    return decodeSandbox(row, labels);
   }
 }
 

@@ -8,7 +8,6 @@ import { z } from "zod";
 import { AbortedError, InvalidConfigError, MicrosandboxError, TimeoutError } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { checkSandboxName, checkTimeout, type SandboxOptions } from "../../options/sandbox_options.ts";
-import { watchDirectory } from "../../platform/file_watch.ts";
 import {
   isGone,
   SandboxAlreadyExistsError,
@@ -17,7 +16,7 @@ import {
   SandboxStillRunningError,
 } from "../../state/errors.ts";
 import type { EventRecord } from "../../state/event_log.ts";
-import type { SandboxRecord } from "../../state/state_store.ts";
+import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive, isSandboxStatus, type SandboxStatus, TRANSITIONS } from "../../state/status.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { LocalSandbox, STOP_GRACE_MS } from "./local_sandbox.ts";
@@ -101,13 +100,13 @@ export interface ConnectOrStartOptions extends BootCallOptions {
  * @throws {AbortedError}
  */
 export async function waitForState<T>(
-  home: string,
+  state: StateStore,
   action: string,
   look: () => Promise<T | undefined>,
   { timeoutMs, signal }: WaitOptions = {},
 ): Promise<T> {
   if (timeoutMs !== undefined) checkTimeout(timeoutMs);
-  using watch = watchDirectory(home);
+  using watch = state.watch();
   const never = new AbortController().signal;
   const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
   for (;;) {
@@ -137,7 +136,7 @@ export async function waitForStatus(
     return statuses.includes(record.status) ? record : undefined;
   };
   const action = `waiting until ${core.name} is ${statuses.join(" or ")}`;
-  return await waitForState(core.state.home, action, look, options);
+  return await waitForState(core.state, action, look, options);
 }
 
 function checkStatus(status: unknown): void {
@@ -166,7 +165,7 @@ export async function waitUntilStopped(
     await core.record(); // gone without a trace: says how
     return undefined;
   };
-  return await waitForState(core.state.home, `waiting until ${core.name} has ended`, look, options);
+  return await waitForState(core.state, `waiting until ${core.name} has ended`, look, options);
 }
 
 function resultOfRecord({ name, status, statusReason, updatedAt }: SandboxRecord): SandboxStopResult {

@@ -97,9 +97,17 @@ function clearRunDirectory(state: StateStore, { id, name, status, runDirectory }
   releaseEnded(state, id);
 }
 
-/** Whether nothing is to be left of it once it has ended. Asked at each look, which no other field may keep from coming. */
+/**
+ * Whether it is to be removed once it has ended. Asked at each look, so that no other field may keep it from an answer; of
+ * a config that cannot be read, the answer that deletes nothing.
+ */
 function isEphemeral({ configJson }: SandboxRecord): boolean {
-  const config: unknown = JSON.parse(configJson);
+  let config: unknown;
+  try {
+    config = JSON.parse(configJson);
+  } catch {
+    return false;
+  }
   return typeof config === "object" && config !== null && "ephemeral" in config && config.ephemeral === true;
 }
 

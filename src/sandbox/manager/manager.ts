@@ -21,6 +21,7 @@ import {
   parseStoredConfig,
   type SandboxOptions,
 } from "../../options/sandbox_options.ts";
+import { configIfReadable } from "../../options/stored_config.ts";
 import { ownProcess } from "../../platform/process_identity.ts";
 import {
   SandboxAlreadyExistsError,
@@ -388,9 +389,9 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   #summaryOf({ id, name, status, isBusy, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
-    const { network } = parseStoredConfig(configJson);
+    const config = configIfReadable(configJson);
     const state = status === "running" && isBusy ? "running" : STATES[status];
-    const ipAddress = this.#networkOf(id, network)?.ipAddress ?? "";
+    const ipAddress = (config && this.#networkOf(id, config.network)?.ipAddress) ?? "";
     return { id, name, state, labels, ipAddress, createdAt };
   }
 }

@@ -12,6 +12,7 @@ import { reconcile, sweepLeftovers } from "../../../src/backend/local/local_sand
 import { formatIpv4 } from "../../../src/network/ipv4.ts";
 import { tapNameOf } from "../../../src/network/network_plan.ts";
 import { parseStoredConfig, type SandboxConfig } from "../../../src/options/sandbox_options.ts";
+import { homePaths } from "../../../src/platform/home.ts";
 import { isSameProcess } from "../../../src/platform/process_identity.ts";
 import { SnapshotStore } from "../../../src/snapshot/store.ts";
 import type { SandboxRecord, StateStore } from "../../../src/state/state_store.ts";
@@ -169,7 +170,7 @@ interface LeaseRow {
 
 /** All rows, whether or not anybody would still take them for leases. */
 function leasesIn(home: string): LeaseRow[] {
-  const database = new DatabaseSync(join(home, "registry.sqlite"));
+  const database = new DatabaseSync(homePaths(home).state);
   try {
     const rows = database.prepare("SELECT sandbox_id, address FROM lease").all();
     return rows.map((row) => ({ sandboxId: String(row["sandbox_id"]), address: Number(row["address"]) }));

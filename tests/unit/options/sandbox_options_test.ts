@@ -194,7 +194,7 @@ test("parseStoredConfig() gives back what was stored", () => {
 
 test("parseStoredConfig() refuses what is no config", () => {
   for (const json of ["", "{", "null", "{}", '{"version":2}', "[]"]) {
-    assert.throws(() => parseStoredConfig(json), { code: "invalidConfig" }, json);
+    assert.throws(() => parseStoredConfig(json), { code: "database", hint: /removed/ }, json);
   }
 });
 

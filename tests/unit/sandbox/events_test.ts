@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AbortedError, InvalidConfigError, Sandbox, type SandboxEvent } from "../../../mod.ts";
+import { homePaths } from "../../../src/platform/home.ts";
 import { StateStore } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
 import { StateHome } from "../../support/home/state_home.ts";
@@ -114,7 +115,7 @@ test("Sandbox.events() tells a slow reader how many events it missed, and goes o
   const note = { action: "running", attributes: {} };
   home.state.note(key, Array(1000).fill(note));
   // As the state database drops them itself, only earlier.
-  using database = new DatabaseSync(join(home.path, "registry.sqlite"));
+  using database = new DatabaseSync(homePaths(home.path).state);
   database.exec("DELETE FROM event WHERE sequence <= 600");
   const [second, missed, next] = await take(reader, 3);
   assert.equal(second?.sequence, 2, "what was read already is still delivered");
@@ -134,7 +135,7 @@ test("Sandbox.events() of one sandbox misses nothing when others' events are dro
   home.state.note(busy, Array(50).fill({ action: "running", attributes: {} }));
   home.state.transition(quiet, "ready");
   assert.deepEqual(summary(await next), ["quiet ready"]);
-  using database = new DatabaseSync(join(home.path, "registry.sqlite"));
+  using database = new DatabaseSync(homePaths(home.path).state);
   database.exec("DELETE FROM event WHERE sequence <= 54");
   home.state.transition(quiet, "stopped");
   assert.deepEqual(summary(await take(reader, 1)), ["quiet stopped"]);

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
-import { statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { homePaths } from "../../../src/platform/home.ts";
 import { Database } from "../../../src/state/database.ts";
 import { StateStore } from "../../../src/state/state_store.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
+import { claimOf } from "../../support/home/claims.ts";
 import { openHome } from "../../support/home/open_home.ts";
 
 test("Database refuses a state that a newer release wrote, and leaves it as it is", () => {
   using directory = temporaryDirectory();
-  const path = join(directory.path, "registry.sqlite");
+  const path = homePaths(directory.path).state;
+  mkdirSync(dirname(path));
   const raw = new DatabaseSync(path);
   raw.exec("CREATE TABLE future (x); PRAGMA user_version = 999");
   raw.close();
@@ -32,10 +35,9 @@ test("Database refuses a state that a newer release wrote, and leaves it as it i
 
 test("Database refuses a file that is none, and a place where it cannot be made", () => {
   using directory = temporaryDirectory();
-  writeFileSync(
-    join(directory.path, "registry.sqlite"),
-    "this is not a database, and long enough to tell".repeat(20),
-  );
+  const { state } = homePaths(directory.path);
+  mkdirSync(dirname(state));
+  writeFileSync(state, "this is not a database, and long enough to tell".repeat(20));
   assert.throws(() => new StateStore(directory.path), { code: "database" });
   writeFileSync(join(directory.path, "file"), "");
   assert.throws(() => new StateStore(join(directory.path, "file", "home")), { code: "database" });
@@ -55,7 +57,7 @@ test("Database reports faults of statements as DatabaseError", () => {
 
 test("Database.transaction() leaves no trace of a body that throws", () => {
   using home = openHome();
-  const database = new Database(join(home.path, "registry.sqlite"));
+  const database = new Database(homePaths(home.path).state);
   assert.throws(
     () =>
       database.transaction(() => {
@@ -86,9 +88,20 @@ test("Database.transaction() waits for others as long as it is told, and the nex
   database.close();
 });
 
-test("Database makes its directory for this user only", () => {
+test("Database keeps its files and their directory from other users, whatever the umask and their modes were", () => {
   using directory = temporaryDirectory();
   const home = join(directory.path, "home");
+  const { state: path } = homePaths(home);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const first = new StateStore(home);
+  first.claimCreate(claimOf("x"));
+  const files = ["", "-wal", "-shm"].map((suffix) => `${path}${suffix}`);
+  assert.deepEqual(files.map(modeOf), [0o600, 0o600, 0o600]);
+  assert.equal(modeOf(dirname(path)), 0o700);
+  for (const file of files) chmodSync(file, 0o644); // as earlier releases left them
   new StateStore(home).close();
-  assert.equal(statSync(home).mode & 0o777, 0o700);
+  assert.deepEqual(files.map(modeOf), [0o600, 0o600, 0o600]);
+  first.close();
 });
+
+const modeOf = (path: string) => statSync(path).mode & 0o777;

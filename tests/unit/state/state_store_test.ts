@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { homePaths } from "../../../src/platform/home.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { EVENTS_MAX } from "../../../src/state/event_log.ts";
 import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
@@ -350,7 +351,7 @@ test("StateStore keeps the last 100,000 events", () => {
   using home = openHome();
   const { state, path } = home;
   const key = state.claimCreate(claimOf("x")); // events 1 and 2
-  const raw = new DatabaseSync(join(path, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(path).state);
   raw.exec(`UPDATE sqlite_sequence SET seq = ${EVENTS_MAX} WHERE name = 'event'`);
   raw.close();
   state.transition(key, "ready"); // EVENTS_MAX + 1: the first is one too many

@@ -1,7 +1,7 @@
 /** What a sandbox's row says of its use, for longer than its events are kept. @module */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { homePaths } from "../../../src/platform/home.ts";
 import { EVENTS_MAX } from "../../../src/state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
@@ -17,7 +17,7 @@ function useOf(state: StateStore, name: string): Use {
 
 /** Lets as many events of others come as push out all that were there. */
 function pushOut(state: StateStore, home: string): void {
-  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(home).state);
   raw.exec(`UPDATE sqlite_sequence SET seq = seq + ${EVENTS_MAX} WHERE name = 'event'`);
   raw.close();
   state.claimCreate(claimOf(`other-${crypto.randomUUID()}`));
@@ -96,7 +96,7 @@ test("StateStore finds in the events of an older state how its sandboxes are use
 
 /** Makes of a state database what it was in version 2 of its schema. */
 function makeOlder(home: string): void {
-  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(home).state);
   raw.exec("DROP TRIGGER event_of_use");
   for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
     raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);

@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import {
   DatabaseError,
@@ -17,6 +16,7 @@ import {
   SandboxNotRunningError,
   Snapshot,
 } from "../../../../mod.ts";
+import { homePaths } from "../../../../src/platform/home.ts";
 import { SandboxMap, stopAll } from "../../../../src/sandbox/manager/sandbox_map.ts";
 import { SandboxReplacedError } from "../../../../src/state/errors.ts";
 import { test } from "../../../support/harness.ts";
@@ -69,7 +69,7 @@ test("SandboxManager tells who is running, and since when, though the events of 
   const key = home.create("long-runner");
   state.transition(key, "ready");
   state.note(key, [{ action: "running", attributes: {} }]);
-  const raw = new DatabaseSync(join(home.path, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(home.path).state);
   raw.exec("UPDATE sqlite_sequence SET seq = seq + 100000 WHERE name = 'event'");
   raw.close();
   home.create("another");
@@ -127,7 +127,7 @@ test("Sandbox.list() and Snapshot.list() refuse more labels than there can be", 
 /** From now on no event and no lease can be written in a home, until what this returns is called. */
 function makeUnwritable(home: string): () => void {
   const repair = failEvents(home);
-  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(home).state);
   raw.exec("ALTER TABLE lease RENAME TO lease_away");
   return () => {
     raw.exec("ALTER TABLE lease_away RENAME TO lease");

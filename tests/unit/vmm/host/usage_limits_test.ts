@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { homePaths } from "../../../../src/platform/home.ts";
 import { RETRY_INTERVAL_MS } from "../../../../src/vmm/host/activity_events.ts";
 import type { StopCause, StopSequence } from "../../../../src/vmm/host/stop_sequence.ts";
 import { Supervision } from "../../../../src/vmm/host/usage_limits.ts";
@@ -40,7 +40,7 @@ class Supervised implements Disposable {
 
 /** Another process in the middle of a write transaction, until what this returns is called. */
 function lockRegistry(home: string): () => void {
-  const raw = new DatabaseSync(join(home, "registry.sqlite"));
+  const raw = new DatabaseSync(homePaths(home).state);
   raw.exec("BEGIN IMMEDIATE");
   return () => {
     raw.exec("ROLLBACK");
