@@ -117,12 +117,20 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
   );
 }
 
-/** The sequence number behind which to begin. */
-function firstPosition(state: StateStore, since: number | Date | undefined, follow: boolean): number {
-  if (since instanceof Date) return state.eventLog.before(since);
+/** Where a reader begins. */
+interface EventPosition {
+  /** It reads the events after this one. */
+  readonly after: number;
+  /** It has missed those after this one that are not kept. */
+  readonly missedAfter: number;
+}
+
+function firstPosition(state: StateStore, since: number | Date | undefined, follow: boolean): EventPosition {
   const { oldest, newest } = state.eventLog.range();
-  if (since === undefined) return follow ? newest : oldest - 1;
-  if (since <= newest) return since;
+  // Who asks for what is kept, all of it or since some time, has not missed what was dropped before.
+  if (since instanceof Date) return { after: state.eventLog.before(since), missedAfter: newest };
+  if (since === undefined) return { after: follow ? newest : oldest - 1, missedAfter: newest };
+  if (since <= newest) return { after: since, missedAfter: since };
   // Nobody has seen that event, or it was another home's: what comes until then would be left out without a word.
   throw new InvalidConfigError([
     { field: "since", problem: `must be at most ${newest}, the newest event's: current value is ${since}` },
@@ -134,12 +142,15 @@ class EventReader {
   readonly #state: StateStore;
   readonly #filter: EventFilter;
   readonly #watch: DirectoryWatch;
+  /** What was dropped up to there was never asked for. */
+  readonly #missedAfter: number;
   #after: number;
   #page: SandboxEvent[] = [];
 
-  constructor(state: StateStore, after: number, filter: EventFilter) {
+  constructor(state: StateStore, { after, missedAfter }: EventPosition, filter: EventFilter) {
     this.#state = state;
     this.#after = after;
+    this.#missedAfter = missedAfter;
     this.#filter = filter;
     this.#watch = state.watch();
   }
@@ -174,15 +185,21 @@ class EventReader {
   }
 
   #read(): void {
-    const after = this.#after;
-    const { kept, events } = this.#state.eventLog.read({ ...this.#filter, after, limit: PAGE_EVENTS });
-    const missed = kept.oldest - 1 - after;
-    if (missed > 0) this.#page.push(missedEvent(kept.oldest - 1, missed));
+    const [after, missedAfter] = [this.#after, Math.max(this.#after, this.#missedAfter)];
+    const query = { ...this.#filter, after, missedAfter, limit: PAGE_EVENTS };
+    const { events, readTo, missed } = this.#state.eventLog.read(query);
+    this.#after = readTo;
     // The table of actions is ours alone: what is in the database is one of them.
-    this.#page.push(...events.map((event) => ({ ...event, action: event.action as SandboxEventAction })));
-    // Other sandboxes' events are behind us, too: otherwise those would count as missed some day.
-    const isAll = events.length < PAGE_EVENTS;
-    this.#after = Math.max(after, isAll ? kept.newest : (events.at(-1)?.sequence ?? after));
+    const page = events.map((event) => ({ ...event, action: event.action as SandboxEventAction }));
+    if (missed > 0) {
+      const behindGap = page.findIndex(
+        ({ sequence }, index) => sequence > Math.max(page[index - 1]?.sequence ?? 0, missedAfter) + 1,
+      );
+      const place = behindGap === -1 ? page.length : behindGap;
+      const sequence = (page[place]?.sequence ?? readTo + 1) - 1;
+      page.splice(place, 0, missedEvent(sequence, missed));
+    }
+    this.#page.push(...page);
   }
 }
 

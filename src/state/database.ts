@@ -97,6 +97,16 @@ export class Database {
     return result;
   }
 
+  /** Runs `body` as one read transaction: all its statements see the database as it was at one moment. */
+  snapshot<T>(body: () => T): T {
+    attempt(() => this.#database.exec("BEGIN"));
+    try {
+      return body();
+    } finally {
+      this.#rollBack(); // there is nothing to commit
+    }
+  }
+
   /** Runs `action` once the open transaction is committed: once, however often it is passed. Without one, at once. */
   afterCommit(action: () => void): void {
     if (this.#afterCommit === undefined) action();

@@ -6,8 +6,10 @@
 import { assert } from "../base/assert.ts";
 import type { Database, Row } from "./database.ts";
 
-/** Events kept; older ones are dropped. */
+/** Events kept of all sandboxes; the oldest ones are dropped. */
 export const EVENTS_MAX = 100_000;
+/** Events kept of one sandbox, so that one that starts and ends all the time does not push out those of the others. */
+export const SANDBOX_EVENTS_MAX = 10_000;
 
 /** Something that happened to a sandbox. */
 export interface EventRecord {
@@ -38,8 +40,11 @@ export interface EventRange {
 
 /** What was read at one moment. */
 export interface EventPage {
-  readonly kept: EventRange;
   readonly events: readonly EventRecord[];
+  /** Where to read on. */
+  readonly readTo: number;
+  /** Events of all sandboxes that were dropped before the reader came to them. */
+  readonly missed: number;
 }
 
 /** Which sandbox's events to read; all without. */
@@ -47,6 +52,17 @@ export interface EventFilter {
   readonly sandboxId?: string | undefined;
   readonly name?: string | undefined;
 }
+
+/** Which events to read. */
+export interface EventQuery extends EventFilter {
+  readonly after: number;
+  readonly limit: number;
+  /** Events up to this one do not count as missed. @default `after` */
+  readonly missedAfter?: number | undefined;
+}
+
+/** The tally of all sandboxes together. No sandbox has an empty id. */
+const ALL_SANDBOXES = "";
 
 const KEPT = "SELECT MIN(sequence) AS oldest, MAX(sequence) AS newest FROM event";
 
@@ -71,26 +87,65 @@ export class EventLog {
       timestamp.getTime(),
       JSON.stringify(attributes),
     );
-    this.#database.run(
-      "DELETE FROM event WHERE sequence <= (SELECT MAX(sequence) FROM event) - ?",
-      EVENTS_MAX,
-    );
+    this.#dropOldest(sandboxId);
     this.#database.afterCommit(this.#onAppended);
   }
 
-  /** The first `limit` events after `after`, oldest first, and which events of the home are kept at that moment. */
-  read(options: EventFilter & { readonly after: number; readonly limit: number }): EventPage {
-    const { where, parameters } = conditions(options);
-    // One statement, so that all of it is of one moment.
-    const rows = this.#database.all(
-      `SELECT page.*, kept.* FROM (${KEPT}) AS kept LEFT JOIN
-         (SELECT * FROM event WHERE sequence > ? ${where} ORDER BY sequence LIMIT ?) AS page
-       ORDER BY page.sequence`,
-      options.after,
-      ...parameters,
-      options.limit,
+  #dropOldest(sandboxId: string): void {
+    const oldest = "(SELECT min(sequence) FROM event WHERE sandbox_id = ?)";
+    if (this.#kept(sandboxId) > SANDBOX_EVENTS_MAX)
+      this.#database.run(`DELETE FROM event WHERE sequence = ${oldest}`, sandboxId);
+    if (this.#kept(ALL_SANDBOXES) > EVENTS_MAX)
+      this.#database.run("DELETE FROM event WHERE sequence = (SELECT min(sequence) FROM event)");
+  }
+
+  #kept(sandboxId: string): number {
+    return Number(
+      this.#database.get("SELECT kept FROM event_tally WHERE sandbox_id = ?", sandboxId)?.["kept"],
     );
-    return { kept: decodeRange(rows[0]), events: rows.filter((row) => row["sequence"] !== null).map(decode) };
+  }
+
+  /** The first `limit` events after `after`, oldest first, and how many were dropped before they could be read. */
+  read({ after, limit, missedAfter = after, ...filter }: EventQuery): EventPage {
+    return this.#database.snapshot(() => {
+      const { where, parameters } = conditions(filter);
+      const events = this.#database
+        .all(
+          `SELECT * FROM event WHERE sequence > ? ${where} ORDER BY sequence LIMIT ?`,
+          after,
+          ...parameters,
+          limit,
+        )
+        .map(decode);
+      // Events that the filter leaves out count as read, too: otherwise they would count as missed later.
+      const end = events.length < limit ? this.range().newest : (events.at(-1)?.sequence ?? after);
+      const readTo = Math.max(after, end);
+      return { events, readTo, missed: this.#dropped(filter, Math.max(after, missedAfter), readTo) };
+    });
+  }
+
+  /**
+   * How many events, of all sandboxes, with a number above `after` and up to `to` were dropped; 0 if the filter would have
+   * let none of them through.
+   */
+  #dropped(filter: EventFilter, after: number, to: number): number {
+    const { where, parameters } = conditions(filter);
+    const scope = where === "" ? `AND sandbox_id = '${ALL_SANDBOXES}'` : where;
+    // A sandbox without a tally has no event left: those that it had are older than all that are kept.
+    const row = this.#database.get(
+      `SELECT max(
+         coalesce((SELECT max(dropped_to) FROM event_tally WHERE true ${scope}), 0),
+         coalesce((SELECT min(sequence) FROM event), 1) - 1) AS dropped_to`,
+      ...parameters,
+    );
+    const droppedTo = Math.min(Number(row?.["dropped_to"]), to);
+    if (droppedTo <= after) return 0;
+    const kept = this.#database.get(
+      "SELECT count(*) AS count FROM event WHERE sequence > ? AND sequence <= ?",
+      after,
+      droppedTo,
+    );
+    return droppedTo - after - Number(kept?.["count"]);
   }
 
   /** The newest event of a sandbox that is one of `actions`. */

@@ -77,4 +77,24 @@ export const MIGRATIONS: readonly string[] = [
        WHERE sandbox_id = sandbox.id AND action = 'idle' ORDER BY sequence DESC LIMIT 1);`,
   // A process may be creating several sandboxes of an image at once.
   `ALTER TABLE image_claim ADD COLUMN uses INTEGER NOT NULL DEFAULT 1;`,
+  // How many events of each sandbox are kept, and up to which number some were dropped; of all together under ''.
+  `CREATE TABLE event_tally (
+     sandbox_id TEXT PRIMARY KEY,
+     name TEXT NOT NULL,
+     kept INTEGER NOT NULL,
+     dropped_to INTEGER NOT NULL DEFAULT 0
+   ) STRICT, WITHOUT ROWID;
+   INSERT INTO event_tally (sandbox_id, name, kept)
+     SELECT sandbox_id, max(name), count(*) FROM event GROUP BY sandbox_id
+     UNION ALL SELECT '', '', count(*) FROM event;
+   CREATE TRIGGER event_appended AFTER INSERT ON event BEGIN
+     INSERT INTO event_tally (sandbox_id, name, kept) VALUES (NEW.sandbox_id, NEW.name, 1)
+       ON CONFLICT (sandbox_id) DO UPDATE SET kept = kept + 1;
+     UPDATE event_tally SET kept = kept + 1 WHERE sandbox_id = '';
+   END;
+   CREATE TRIGGER event_dropped AFTER DELETE ON event BEGIN
+     UPDATE event_tally SET kept = kept - 1, dropped_to = max(dropped_to, OLD.sequence)
+       WHERE sandbox_id IN (OLD.sandbox_id, '');
+     DELETE FROM event_tally WHERE sandbox_id = OLD.sandbox_id AND kept = 0;
+   END;`,
 ];

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { homePaths } from "../../../src/platform/home.ts";
 import { ownProcess } from "../../../src/platform/process_identity.ts";
-import { EVENTS_MAX } from "../../../src/state/event_log.ts";
 import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { isLive, LIVE_STATUSES, type SandboxAction, type SandboxStatus } from "../../../src/state/status.ts";
 import { test } from "../../support/harness.ts";
@@ -345,19 +342,6 @@ test("StateStore.releaseImage() leaves the claims of the same process's other cr
   assert.deepEqual([...state.imageDigestsInUse()], ["shared"]);
   state.releaseImage("shared", ownProcess());
   assert.deepEqual([...state.imageDigestsInUse()], []);
-});
-
-test("StateStore keeps the last 100,000 events", () => {
-  using home = openHome();
-  const { state, path } = home;
-  const key = state.claimCreate(claimOf("x")); // events 1 and 2
-  const raw = new DatabaseSync(homePaths(path).state);
-  raw.exec(`UPDATE sqlite_sequence SET seq = ${EVENTS_MAX} WHERE name = 'event'`);
-  raw.close();
-  state.transition(key, "ready"); // EVENTS_MAX + 1: the first is one too many
-  assert.deepEqual(state.eventLog.range(), { oldest: 2, newest: EVENTS_MAX + 1 });
-  state.transition(key, "stopped");
-  assert.deepEqual(state.eventLog.range(), { oldest: EVENTS_MAX + 1, newest: EVENTS_MAX + 2 });
 });
 
 test("StateStore sees at once what another connection wrote", () => {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { homePaths } from "../../../src/platform/home.ts";
-import { EVENTS_MAX } from "../../../src/state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../../src/state/state_store.ts";
 import { test } from "../../support/harness.ts";
 import { BOOT, claimOf } from "../../support/home/claims.ts";
@@ -15,10 +14,10 @@ function useOf(state: StateStore, name: string): Use {
   return { readyAt, isBusy, idleAt, idleExitCode };
 }
 
-/** Lets as many events of others come as push out all that were there. */
+/** Drops all events, as others would that come after them. */
 function pushOut(state: StateStore, home: string): void {
   const raw = new DatabaseSync(homePaths(home).state);
-  raw.exec(`UPDATE sqlite_sequence SET seq = seq + ${EVENTS_MAX} WHERE name = 'event'`);
+  raw.exec("DELETE FROM event");
   raw.close();
   state.claimCreate(claimOf(`other-${crypto.randomUUID()}`));
 }
@@ -97,7 +96,9 @@ test("StateStore finds in the events of an older state how its sandboxes are use
 /** Makes of a state database what it was in version 2 of its schema. */
 function makeOlder(home: string): void {
   const raw = new DatabaseSync(homePaths(home).state);
-  raw.exec("DROP TRIGGER event_of_use");
+  for (const trigger of ["event_of_use", "event_appended", "event_dropped"])
+    raw.exec(`DROP TRIGGER ${trigger}`);
+  raw.exec("DROP TABLE event_tally");
   for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
     raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);
   raw.exec("ALTER TABLE image_claim DROP COLUMN uses");
