@@ -99,14 +99,19 @@ export class SandboxHandle extends SandboxCalls {
   }
 
   /**
-   * Waits until this very sandbox has that status. A status that is over between two looks may be missed.
+   * Waits until this very sandbox has that status. A status that is over between two looks may be missed. The official
+   * SDK's `created` and `starting` are over at once here: a wait for `created` ends if there is the sandbox, a wait for
+   * `starting` once a boot has begun.
    *
    * @throws {InvalidConfigError} if a sandbox has no such status.
    * @throws {SandboxReplacedError} if another sandbox has the name.
    * @throws {SandboxNotFoundError} if it was removed.
    * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.
    */
-  async waitForStatus(status: SandboxStatus, options?: WaitOptions): Promise<SandboxHandle> {
+  async waitForStatus(
+    status: SandboxStatus | "created" | "starting",
+    options?: WaitOptions,
+  ): Promise<SandboxHandle> {
     return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
   }
 

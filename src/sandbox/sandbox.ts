@@ -275,7 +275,10 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   }
 
   /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
-  async waitForStatus(status: SandboxStatus, options?: WaitOptions): Promise<SandboxHandle> {
+  async waitForStatus(
+    status: SandboxStatus | "created" | "starting",
+    options?: WaitOptions,
+  ): Promise<SandboxHandle> {
     return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
   }
 

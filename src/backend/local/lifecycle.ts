@@ -17,7 +17,13 @@ import {
 } from "../../state/errors.ts";
 import type { EventRecord } from "../../state/event_log.ts";
 import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
-import { isLive, isSandboxStatus, type SandboxStatus, TRANSITIONS } from "../../state/status.ts";
+import {
+  isLive,
+  isSandboxStatus,
+  LIVE_STATUSES,
+  type SandboxStatus,
+  TRANSITIONS,
+} from "../../state/status.ts";
 import { type BootCallOptions, type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { LocalSandbox, STOP_GRACE_MS } from "./local_sandbox.ts";
 
@@ -121,27 +127,37 @@ export async function waitForState<T>(
 }
 
 /**
- * Resolves with the record once it has one of `statuses`. One that is over between two looks is not seen.
+ * Statuses that the official SDK has beside ours. Ours has no name for them as they are over at once here: a sandbox is
+ * created when its row is there, and starting as soon as a boot has claimed it. So a wait for one that has passed ends.
+ */
+const PASSED_STATUSES = {
+  created: Object.keys(TRANSITIONS).filter(isSandboxStatus),
+  starting: LIVE_STATUSES,
+} as const satisfies Readonly<Record<string, readonly SandboxStatus[]>>;
+
+/**
+ * Resolves with the record once it has one of `statuses`. A status that is over between two looks is not seen.
  *
- * @throws {InvalidConfigError} if one of them is none that a sandbox can have: it would never come.
+ * @throws {InvalidConfigError} if a status is unknown, since waiting for it would never end.
  */
 export async function waitForStatus(
   core: LocalSandbox,
-  statuses: readonly SandboxStatus[],
+  statuses: readonly (SandboxStatus | keyof typeof PASSED_STATUSES)[],
   options?: WaitOptions,
 ): Promise<SandboxRecord> {
-  statuses.forEach(checkStatus);
+  const accepted = statuses.flatMap(statusesFor);
   const look = async () => {
     const record = await core.record();
-    return statuses.includes(record.status) ? record : undefined;
+    return accepted.includes(record.status) ? record : undefined;
   };
   const action = `waiting until ${core.name} is ${statuses.join(" or ")}`;
   return await waitForState(core.state, action, look, options);
 }
 
-function checkStatus(status: unknown): void {
-  if (isSandboxStatus(status)) return;
-  const known = Object.keys(TRANSITIONS).join(", ");
+function statusesFor(status: unknown): readonly SandboxStatus[] {
+  if (isSandboxStatus(status)) return [status];
+  if (status === "created" || status === "starting") return PASSED_STATUSES[status];
+  const known = [...Object.keys(TRANSITIONS), ...Object.keys(PASSED_STATUSES)].join(", ");
   const problem = `must be one of ${known}: current value is ${JSON.stringify(status)}`;
   throw new InvalidConfigError([{ field: "status", problem }]);
 }
