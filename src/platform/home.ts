@@ -52,6 +52,8 @@ export function homePaths(home: string): {
   readonly changes: string;
   readonly sandboxes: string;
   readonly trash: string;
+  /** Directories of sandboxes that the state database did not know when their name was taken. */
+  readonly lost: string;
   readonly kernels: string;
   readonly bootDisks: string;
 } {
@@ -61,6 +63,7 @@ export function homePaths(home: string): {
     changes: join(home, "changes", "latest"),
     sandboxes: join(home, "sandboxes"),
     trash: join(home, "trash"),
+    lost: join(home, "lost"),
     kernels: join(home, "cache", "kernels"),
     bootDisks: join(home, "cache", "boot"),
   };

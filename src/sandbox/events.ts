@@ -36,6 +36,8 @@ const PAGE_EVENTS = 256;
  * - `failed`: it could not be created; `error`. Nothing of it is left. It may have been `ready`, if its creation was aborted
  *   in that moment.
  * - `removed`: it is gone, with its disk and logs.
+ * - `displaced`: a disk of that name lay in the home, of a sandbox that the state database did not know; it was moved to
+ *   `directory`.
  * - `missed`: this reader was too slow: `count` events (of all sandboxes) were dropped before it came to them.
  */
 export type SandboxEventAction = SandboxAction | SandboxNote | "missed";

@@ -26,7 +26,7 @@ export type SandboxAction =
   | "crashed";
 
 /** What is told of a sandbox without a change of its status, or at its end. */
-export type SandboxNote = "running" | "idle" | "failed" | "removed";
+export type SandboxNote = "running" | "idle" | "failed" | "removed" | "displaced";
 
 type Transitions = Readonly<Partial<Record<SandboxAction, SandboxStatus>>>;
 

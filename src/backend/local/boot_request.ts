@@ -11,8 +11,7 @@ import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import type { BootRequest } from "../../vmm/host_protocol.ts";
 import type { ChosenEngine } from "./choose_engine.ts";
-import { logDirectory, sandboxDirectory } from "./sandbox_directories.ts";
-import { UPPER_NAME } from "./staged_disk.ts";
+import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
 
 /** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
 const OWN_STOP_GRACE_MS = 10_000;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "../../platform/home.ts";
 import { begunRemovals, removalPath, stagingPath } from "../../platform/staging.ts";
@@ -19,6 +19,38 @@ export function sandboxDirectory(home: string, name: string): string {
 
 export function logDirectory(home: string, name: string): string {
   return join(sandboxDirectory(home, name), "logs");
+}
+
+/** Name of the writable disk in a sandbox's directory. */
+export const UPPER_NAME = "upper.ext4";
+
+/** Directories that {@linkcode setAside} keeps. The oldest goes when there is one more. */
+export const LOST_KEPT_MAX = 10;
+
+/**
+ * Makes room for the directory of a new sandbox. If the state database was lost, that of another may be there, with a disk
+ * that somebody wants back: it is moved away, not deleted.
+ *
+ * @returns Where it is now; `undefined` if there was no disk.
+ */
+export function setAside(home: string, name: string): string | undefined {
+  const place = sandboxDirectory(home, name);
+  if (!existsSync(join(place, UPPER_NAME))) {
+    rmSync(place, { recursive: true, force: true });
+    return undefined;
+  }
+  const { lost } = homePaths(home);
+  mkdirSync(lost, { recursive: true, mode: 0o700 });
+  const directory = join(lost, `${new Date().toISOString().replaceAll(":", "-")}-${name}`);
+  renameSync(place, directory);
+  return directory;
+}
+
+/** Deletes all but the newest directories that were set aside. */
+export function sweepLost(home: string): void {
+  const names = readdirSync(homePaths(home).lost).sort(); // by time, with which they begin
+  for (const name of names.slice(0, -LOST_KEPT_MAX))
+    rmSync(join(homePaths(home).lost, name), { recursive: true, force: true });
 }
 
 /** Takes back a creation, its directory included. Does nothing if the boot is not that creation's any more. */

@@ -9,10 +9,7 @@ import { join } from "node:path";
 import { homePaths } from "../../platform/home.ts";
 import { stagingPath } from "../../platform/staging.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
-import { sandboxDirectory } from "./sandbox_directories.ts";
-
-/** Name of the writable disk in a sandbox's directory. */
-export const UPPER_NAME = "upper.ext4";
+import { sandboxDirectory, setAside, sweepLost, UPPER_NAME } from "./sandbox_directories.ts";
 
 export class StagedDisk implements AsyncDisposable {
   readonly #state: StateStore;
@@ -33,10 +30,21 @@ export class StagedDisk implements AsyncDisposable {
     await this.#made;
     const place = sandboxDirectory(this.#state.home, name);
     mkdirSync(homePaths(this.#state.home).sandboxes, { recursive: true, mode: 0o700 });
+    let displaced: string | undefined;
     this.#state.whileClaimed(key, () => {
-      rmSync(place, { recursive: true, force: true }); // nobody's: the name was free
+      displaced = setAside(this.#state.home, name);
       renameSync(this.#path, place);
     });
+    if (displaced !== undefined) this.#tellOf(displaced, key, name);
+  }
+
+  #tellOf(directory: string, key: BootKey, name: string): void {
+    this.#state.note(key, [{ action: "displaced", attributes: { directory } }]);
+    process.emitWarning(
+      `a disk of an unknown sandbox called ${JSON.stringify(name)} was found and moved to ${directory}`,
+      { code: "MSB_DISK_DISPLACED" },
+    );
+    sweepLost(this.#state.home);
   }
 
   /** Removes what was not put in place. */
