@@ -7,10 +7,17 @@
  */
 import { z } from "zod";
 import { type Digest, isDigest } from "./digest.ts";
+import { ImageManifestInvalidError } from "./errors.ts";
 import { decodeJson, LAYERS_MAX } from "./manifest.ts";
 
 /** Largest configuration, in bytes. */
 export const CONFIG_BYTES_MAX = 8 * 1024 * 1024;
+
+/**
+ * Most bytes, as JSON, of what is kept of a configuration. It is sent to the process that hosts the VM and is part of a
+ * snapshot's descriptor, which have limits of their own above this one. Real images have some kilobytes.
+ */
+export const IMAGE_CONFIG_BYTES_MAX = 512 * 1024;
 
 /** How an image wants its programs to be run: the fields of a Dockerfile. */
 export interface ImageConfig {
@@ -86,12 +93,12 @@ const configFileSchema = z.object({
 /**
  * Reads a configuration blob.
  *
- * @throws {ImageManifestInvalidError} It is none.
+ * @throws {ImageManifestInvalidError} It is none, or has more in it than {@linkcode IMAGE_CONFIG_BYTES_MAX}.
  */
 export function decodeImageConfig(bytes: Uint8Array, subject: string): ImageConfigFile {
   const file = decodeJson(bytes, configFileSchema, CONFIG_BYTES_MAX, subject);
   const run = file.config ?? {};
-  return {
+  const read: ImageConfigFile = {
     os: file.os,
     architecture: file.architecture,
     variant: file.variant || undefined,
@@ -109,4 +116,12 @@ export function decodeImageConfig(bytes: Uint8Array, subject: string): ImageConf
       ...(run.StopSignal ? { stopSignal: run.StopSignal } : {}),
     },
   };
+  const sizeBytes = Buffer.byteLength(JSON.stringify(read.config));
+  if (sizeBytes > IMAGE_CONFIG_BYTES_MAX) {
+    const problem = `its environment, commands and labels take ${sizeBytes} bytes: the limit is ${IMAGE_CONFIG_BYTES_MAX}`;
+    throw new ImageManifestInvalidError(subject, problem, {
+      hint: "Use an image with fewer or shorter ENV and LABEL values.",
+    });
+  }
+  return read;
 }
