@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { IoError } from "../base/errors.ts";
 import { isErofs } from "./erofs/format.ts";
 import { TarInvalidError } from "./errors.ts";
-import { readFileChunks } from "./stream/byte_stream.ts";
+import { abortable, readFileChunks } from "./stream/byte_stream.ts";
 import { type Compression, decompress, detectCompression } from "./stream/compression.ts";
+import { UnpackBudget } from "./stream/unpack_budget.ts";
+import { Pace } from "./stream/yielding.ts";
 import { isTarHeader } from "./tar/header.ts";
 import { TarParser } from "./tar/parser.ts";
 import type { ByteString } from "./tree/tree.ts";
@@ -29,20 +31,29 @@ export type ImageSourceKind =
   | { readonly kind: "unknown" };
 
 const HEAD_BYTES = 4096;
+const ACTION = "looking at an image";
 /** Names that only image archives have at their top: of an OCI layout, and of `docker save` in its older form. */
 const ARCHIVE_NAMES =
   /^(\.|blobs(\/.*)?|oci-layout|index\.json|manifest\.json|repositories|[0-9a-f]{64}(\.json|\.tar|\/.*)?)$/;
 const ARCHIVE_MARKS: readonly ByteString[] = ["index.json", "manifest.json"];
 const LAYOUT_MARK = "oci-layout";
 
+/** How far {@linkcode detectImageSource} goes. */
+export interface DetectOptions {
+  /** Most bytes of a tar, decompressed, that are looked at. @default {UNPACKED_BYTES_MAX} */
+  readonly maxUnpackedBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Looks at `path`. Of a tar, as many members are read as are needed to tell an image archive from a root file system:
- * usually one.
+ * usually one, but all of an archive that has its index at its end.
  *
  * @throws {IoError} It cannot be read.
- * @throws {TarInvalidError} It has a compression that is not supported.
+ * @throws {TarInvalidError} It has a compression that is not supported, or more bytes than the limit.
+ * @throws {AbortedError}
  */
-export async function detectImageSource(path: string): Promise<ImageSourceKind> {
+export async function detectImageSource(path: string, options: DetectOptions = {}): Promise<ImageSourceKind> {
   const stats = attempt(path, () => statSync(path));
   if (stats.isDirectory()) return { kind: exists(join(path, LAYOUT_MARK)) ? "ociLayout" : "directory" };
   if (!stats.isFile()) return { kind: "unknown" };
@@ -50,7 +61,7 @@ export async function detectImageSource(path: string): Promise<ImageSourceKind> 
   if (isErofs(head)) return { kind: "erofs" };
   const compression = detectCompression(head);
   if (compression === "none" && !isTarHeader(head)) return { kind: "unknown" };
-  const kind = await classifyTar(path, compression);
+  const kind = await classifyTar(path, compression, options);
   return kind === "unknown" ? { kind } : { kind, compression };
 }
 
@@ -58,6 +69,7 @@ export async function detectImageSource(path: string): Promise<ImageSourceKind> 
 async function classifyTar(
   path: string,
   compression: Compression,
+  { maxUnpackedBytes, signal }: DetectOptions,
 ): Promise<"tar" | "imageArchive" | "unknown"> {
   let verdict: "tar" | "imageArchive" | undefined;
   let hasMember = false;
@@ -68,13 +80,17 @@ async function classifyTar(
     else if (ARCHIVE_MARKS.includes(name)) verdict ??= "imageArchive";
     return undefined;
   });
+  const budget = new UnpackBudget(maxUnpackedBytes);
+  const pace = new Pace(ACTION, signal);
   try {
-    for await (const chunk of decompress(readFileChunks(path), compression)) {
+    const source = budget.spend(decompress(readFileChunks(path), compression));
+    for await (const chunk of abortable(source, ACTION, signal)) {
       parser.push(chunk);
       if (verdict !== undefined || parser.hasEnded) break;
+      if (pace.isTurnOver()) await pace.turn();
     }
   } catch (error) {
-    if (!(error instanceof TarInvalidError)) throw error;
+    if (!(error instanceof TarInvalidError) || budget.isExceeded) throw error;
   }
   return verdict ?? (hasMember || compression === "none" ? "tar" : "unknown");
 }

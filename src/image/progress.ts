@@ -11,9 +11,10 @@ export type PullProgress =
   | {
       readonly kind: "resolved";
       readonly reference: string;
+      /** What the image is known by; for one made from a plain directory or tar, the digest of that. */
       readonly manifestDigest: string;
       readonly layerCount: number;
-      /** Compressed size of all layers. */
+      /** Compressed size of all layers, those included that are here already. */
       readonly totalDownloadBytes: number;
     }
   | {

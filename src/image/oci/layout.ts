@@ -11,7 +11,7 @@ import { lstatSync, readFileSync, realpathSync } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { z } from "zod";
 import { encodeUtf8 } from "../../base/bytes.ts";
-import { errnoOf, IoError } from "../../base/errors.ts";
+import { AbortedError, errnoOf, IoError } from "../../base/errors.ts";
 import { readFileChunks } from "../stream/byte_stream.ts";
 import { detectCompression } from "../stream/compression.ts";
 import { type Digest, digestFileName, digestLike, sha256Digest, verified } from "./digest.ts";
@@ -131,11 +131,12 @@ const dockerArchiveSchema = z
  * Reads what a layout offers: by its `index.json`, else by the `manifest.json` of `docker save`.
  *
  * @throws {ImageManifestInvalidError} It is neither.
+ * @throws {AbortedError}
  */
-export async function openLayout(files: LayoutFiles): Promise<ImageLayout> {
+export async function openLayout(files: LayoutFiles, signal?: AbortSignal): Promise<ImageLayout> {
   const hasIndex = files.find("index.json") !== undefined && files.find("oci-layout") !== undefined;
   if (hasIndex) return openOciLayout(files);
-  if (files.find("manifest.json") !== undefined) return await openDockerArchive(files);
+  if (files.find("manifest.json") !== undefined) return await openDockerArchive(files, signal);
   throw new ImageManifestInvalidError(
     files.subject,
     "it has neither an index.json with an oci-layout nor a manifest.json",
@@ -168,7 +169,7 @@ function openOciLayout(files: LayoutFiles): ImageLayout {
 }
 
 /** Docker's archives have no manifests: one is made, always the same for the same image. */
-async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
+async function openDockerArchive(files: LayoutFiles, signal: AbortSignal | undefined): Promise<ImageLayout> {
   const subject = `manifest.json of ${files.subject}`;
   const entries = decodeJson(
     readSmall(files, "manifest.json", MANIFEST_BYTES_MAX),
@@ -178,6 +179,8 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
   );
   const manifests = new Map<Digest, Uint8Array>();
   const blobs = new Map<Digest, string>();
+  /** Images of one archive share layers, each of which is looked at once. */
+  const described = new Map<string, DescribedLayer>();
   const images: LayoutImage[] = [];
   for (const { Config, RepoTags, Layers } of entries) {
     const config = readSmall(files, Config, CONFIG_BYTES_MAX);
@@ -189,7 +192,9 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
     }
     const layers = [];
     for (const name of Layers) {
-      const layer = await describeLayer(files, name);
+      if (signal?.aborted) throw new AbortedError("reading an image archive", signal.reason);
+      const layer = described.get(name) ?? (await describeLayer(files, name));
+      described.set(name, layer);
       blobs.set(layer.digest, name);
       layers.push(layer);
     }
@@ -216,10 +221,14 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
   };
 }
 
-async function describeLayer(
-  files: LayoutFiles,
-  name: string,
-): Promise<{ mediaType: string; digest: Digest; size: number }> {
+/** A layer as a manifest has it. */
+interface DescribedLayer {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+async function describeLayer(files: LayoutFiles, name: string): Promise<DescribedLayer> {
   const path = findFile(files, name);
   const digest = files.digestOf(name);
   if (digest === undefined)

@@ -20,6 +20,11 @@ export class UnpackBudget {
     this.#leftBytes = bytesMax;
   }
 
+  /** Whether more has come than it allows. */
+  get isExceeded(): boolean {
+    return this.#leftBytes < 0;
+  }
+
   /** Passes `source` on while it is within the budget. @throws {TarInvalidError} */
   async *spend(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source) {
