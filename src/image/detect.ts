@@ -1,8 +1,4 @@
-/**
- * What a path given as an image is, by its content and never by its name.
- *
- * @module
- */
+/** Detects what kind of image a path holds. Only the content counts, never the name. @module */
 import { statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,13 +13,13 @@ import { isTarHeader } from "./tar/header.ts";
 import { TarParser } from "./tar/parser.ts";
 import type { ByteString } from "./tree/tree.ts";
 
-/** What a path holds. */
+/** Kind of image source at a path. */
 export type ImageSourceKind =
   /** An ordinary directory: a root file system. */
   | { readonly kind: "directory" }
   /** A directory in the OCI image layout. */
   | { readonly kind: "ociLayout" }
-  /** A tar with an OCI image layout, or of `docker save`. */
+  /** A tar that holds an OCI image layout or the output of `docker save`. */
   | { readonly kind: "imageArchive"; readonly compression: Compression }
   /** A tar with a root file system. */
   | { readonly kind: "tar"; readonly compression: Compression }
@@ -32,22 +28,22 @@ export type ImageSourceKind =
 
 const HEAD_BYTES = 4096;
 const ACTION = "looking at an image";
-/** Names that only image archives have at their top: of an OCI layout, and of `docker save` in its older form. */
+/** Names at the top of an image archive: those of an OCI layout, and of `docker save` in its older form. */
 const ARCHIVE_NAMES =
   /^(\.|blobs(\/.*)?|oci-layout|index\.json|manifest\.json|repositories|[0-9a-f]{64}(\.json|\.tar|\/.*)?)$/;
 const ARCHIVE_MARKS: readonly ByteString[] = ["index.json", "manifest.json"];
 const LAYOUT_MARK = "oci-layout";
 
-/** How far {@linkcode detectImageSource} goes. */
+/** Limits of {@linkcode detectImageSource}. */
 export interface DetectOptions {
-  /** Most bytes of a tar, decompressed, that are looked at. @default {UNPACKED_BYTES_MAX} */
+  /** Most decompressed bytes of a tar to read. @default {UNPACKED_BYTES_MAX} */
   readonly maxUnpackedBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Looks at `path`. Of a tar, as many members are read as are needed to tell an image archive from a root file system:
- * usually one, but all of an archive that has its index at its end.
+ * Detects the kind of source at `path`. For a tar, reads as many members as it takes to tell an image archive from a
+ * root file system: usually one, but all of an archive whose index comes last.
  *
  * @throws {IoError} It cannot be read.
  * @throws {TarInvalidError} It has a compression that is not supported, or more bytes than the limit.
@@ -65,7 +61,7 @@ export async function detectImageSource(path: string, options: DetectOptions = {
   return kind === "unknown" ? { kind } : { kind, compression };
 }
 
-/** Reads members until one of them decides. A tar that is damaged before that is for its reader to complain about. */
+/** Reads members until one decides. A damaged tar is not an error here: whatever reads it next will report it. */
 async function classifyTar(
   path: string,
   compression: Compression,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { PullProgress } from "../../../../src/image/progress.ts";
 import { resolveImage } from "../../../../src/image/store/resolve_image.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
-import { TestRegistry } from "../../../support/registry_server.ts";
+import { TestRegistry } from "../../../support/oci/server.ts";
 import { buildTar } from "../tar/builder.ts";
 import { addApp, BASE, resolve } from "./fixture.ts";
 
