@@ -1,6 +1,6 @@
 /**
- * The boot disk: a tiny EROFS that holds the guest's agent and the empty directories that it mounts on. The same file
- * boots on every engine; it is made once for each agent and kept in the cache.
+ * The boot disk: a small EROFS image with the guest agent and the empty directories on which the agent mounts
+ * everything else. All engines boot the same file. It is built once per version of the agent and kept in the cache.
  *
  * @module
  */
@@ -13,17 +13,18 @@ import { readAsset } from "../platform/asset.ts";
 import { writeErofs } from "./erofs/writer.ts";
 import { createDirectory, DEFAULT_METADATA, type FileNode } from "./tree/tree.ts";
 
-/** What the agent expects beside itself: see `guest/boot.c`. */
+/** Directories that the agent expects beside itself: see `guest/boot.c`. */
 const DIRECTORIES = ["dev", "proc", "sys", "image", "upper", "root"];
-/** Raised when the disk is made in another way. */
+/** Version of the disk's layout. Raise it when the contents change for the same agent. */
 const FORMAT_VERSION = 1;
 
 const AGENTS: Readonly<Partial<Record<string, string>>> = { x64: "agent-x86_64", arm64: "agent-aarch64" };
 
-/** The path of the boot disk, which is made in `cacheDirectory` if it is not there. */
+/** Returns the path of the boot disk, and builds the disk in `cacheDirectory` if it is missing. */
 export async function ensureBootDisk(cacheDirectory: string): Promise<string> {
   const agentName = AGENTS[process.arch];
-  if (agentName === undefined) throw new UnsupportedError(`There is no guest agent for ${process.arch}`);
+  if (agentName === undefined)
+    throw new UnsupportedError(`This release has no guest agent for ${process.arch}`);
   const agent = await readAsset(new URL(`../../guest/prebuilt/${agentName}`, import.meta.url));
   const digest = createHash("sha256").update(agent).digest("hex").slice(0, 16);
   const path = join(cacheDirectory, `boot-${FORMAT_VERSION}-${digest}.erofs`);

@@ -1,8 +1,4 @@
-/**
- * From a directory or a tar to an EROFS image, in one call.
- *
- * @module
- */
+/** Converts a directory or a tar to an EROFS image in one call. @module */
 
 import { scanDirectory } from "./directory_source.ts";
 import { type ErofsInfo, type ErofsOptions, ErofsWriter, writeErofs } from "./erofs/writer.ts";
@@ -11,9 +7,9 @@ import { decompressDetected } from "./stream/compression.ts";
 import { applyTar } from "./tar_source.ts";
 import { PackedTree } from "./tree/packed_tree.ts";
 
-/** Where a root file system comes from. */
+/** Source of a root file system. */
 export type ErofsSource =
-  /** A directory of the host. It carries no extended attributes: see {@linkcode scanDirectory}. */
+  /** A directory of the host. Extended attributes are lost: see {@linkcode scanDirectory}. */
   | { readonly directory: string }
   /** A tar, plain or compressed with gzip or zstd. */
   | { readonly tar: string };
@@ -21,14 +17,14 @@ export type ErofsSource =
 /** Options of {@linkcode buildErofsImage}. */
 export interface BuildErofsOptions extends ErofsOptions {
   readonly source: ErofsSource;
-  /** The image's path. It appears there at once and complete, or not at all; a file that is there is replaced. */
+  /** Path of the image. The file appears complete or not at all, and replaces one that exists. */
   readonly outputPath: string;
-  /** Whether device nodes of a tar are taken; otherwise they are an error. @default {false} */
+  /** Accept device nodes in a tar; otherwise they are an error. @default {false} */
   readonly allowDevices?: boolean | undefined;
 }
 
 /**
- * Makes an EROFS image, with neither root nor tools of the host. The same source gives the same bytes.
+ * Builds an EROFS image. Needs neither root nor tools of the host. The same source gives the same bytes.
  *
  * @throws {TarInvalidError} The tar is damaged or has a member that cannot be stored; `member` names it.
  * @throws {TreeInvalidError} The directory has something that cannot be stored; `path` names it.

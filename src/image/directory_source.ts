@@ -1,10 +1,10 @@
 /**
- * Scans a directory of the host into a tree. Nothing is followed and nothing is read but names and metadata; the
- * files' contents are read when the image is written.
+ * Scans a directory of the host into a tree. Reads only names and metadata and follows no links; file contents are read
+ * later, when the image is written.
  *
- * What a runtime cannot see is not in the tree: neither Bun nor Deno reads **extended attributes**, so a directory has
- * none (a tar has). Deno gives times in milliseconds only, and names that are not UTF-8 not at all: those are an error
- * there.
+ * The tree lacks whatever the runtime cannot see. Neither Bun nor Deno reads **extended attributes**, so a scanned
+ * directory has none (a tar does). Deno gives times in milliseconds only and cannot report names that are not UTF-8;
+ * such a name is an error on Deno.
  *
  * @module
  */
@@ -40,18 +40,18 @@ import {
 /** Most nodes of one directory tree. */
 export const DIRECTORY_NODES_MAX = 4_000_000;
 const READ_BYTES = 1 * MiB;
-/** U+FFFD in UTF-8: what Deno makes of bytes that are not UTF-8. */
+/** U+FFFD in UTF-8: Deno replaces bytes that are not UTF-8 with it. */
 const REPLACEMENT: ByteString = "\xef\xbf\xbd";
 const TYPE_MASK = 0o170000n;
 
-/** How a directory is scanned. */
+/** Options of {@linkcode scanDirectory}. */
 export interface ScanDirectoryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The tree of what is in `path` (a directory, or a symbolic link to one), which itself becomes the root. Files with
- * the same device and inode number become one node.
+ * Returns the tree of the directory at `path`, or of the directory that a symbolic link there leads to. Files with the
+ * same device and inode number share one node.
  *
  * @throws {IoError} Something cannot be read; `path` names it.
  * @throws {TreeInvalidError} Something cannot be stored, or is not what it was.
@@ -173,7 +173,7 @@ function decodeDeviceNumber(number: bigint): { major: number; minor: number } {
   return { major: Number(major), minor: Number(minor) };
 }
 
-/** A file of the host, which must still be the one that was scanned when it is read. */
+/** Content of a host file. Reading it fails if the file has changed since the scan. */
 class HostFile implements FileContent {
   readonly sizeBytes: number;
   readonly #path: ByteString;
@@ -190,7 +190,7 @@ class HostFile implements FileContent {
   async *read(): AsyncIterable<FileChunk> {
     if (this.sizeBytes === 0) return;
     const path = bytesOf(this.#path);
-    // Neither follows a link nor waits at a fifo that took the file's place.
+    // Do not follow a link, and do not block on a FIFO, that has replaced the file.
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const descriptor = attempt("open", path, () => openSync(path, flags));
     try {

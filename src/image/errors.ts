@@ -1,21 +1,21 @@
-/** What can be wrong with an image's input. @module */
+/** Errors about the content of images. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 import { type ByteString, displayName } from "./tree/byte_string.ts";
 
 /**
- * What keeps an image from being had, of whichever kind: for those who catch all of it. That there is none, or that it is
- * in use, is none of it: see `ImageNotFoundError` and `ImageInUseError`.
+ * Base class of errors about an image's content or delivery; catch it to handle them all. A missing image and one in
+ * use have their own classes: `ImageNotFoundError` and `ImageInUseError`.
  */
 export abstract class ImageError extends MicrosandboxError {}
 
 /**
- * A tar stream that cannot be turned into a file tree: damaged, cut short, compressed wrongly, or with a member that
- * no Linux directory could hold. Code `"tarInvalid"`.
+ * A tar that cannot become a file tree: damaged, cut short, in an unsupported compression, over a limit, or with a
+ * member that no Linux directory could hold. Code `"tarInvalid"`.
  */
 export class TarInvalidError extends ImageError {
-  /** Name of the member at fault, as text; `undefined` where the fault is in no single member. */
+  /** Name of the bad member, as text; `undefined` if the problem is not in a single member. */
   readonly member: string | undefined;
-  /** What is wrong, without the member's name. */
+  /** The problem, without the member's name. */
   readonly problem: string;
 
   constructor(member: ByteString | undefined, problem: string, options?: MicrosandboxErrorOptions) {
@@ -30,11 +30,11 @@ export class TarInvalidError extends ImageError {
   }
 }
 
-/** A file tree, or a host directory, that the disk format cannot hold. Code `"treeInvalid"`. */
+/** A file tree or host directory that the disk format cannot hold. Code `"treeInvalid"`. */
 export class TreeInvalidError extends ImageError {
-  /** Path of the node at fault, as text. */
+  /** Path of the bad node, as text. */
   readonly path: string;
-  /** What is wrong, without the path. */
+  /** The problem, without the path. */
   readonly problem: string;
 
   constructor(path: ByteString, problem: string, options?: MicrosandboxErrorOptions) {

@@ -1,8 +1,9 @@
 /**
- * ext4 disks, made without root, a loop device or `mke2fs`: the writable layer of a sandbox.
+ * Creates ext4 disks, which hold what a sandbox writes, without root, a loop device or `mke2fs`.
  *
- * The file system has 4 KiB blocks, a journal, extents, flexible block groups and metadata checksums. All that can be
- * left to the kernel is: unused groups have no bitmaps, and inode tables and the journal are holes of the sparse file.
+ * The file system has 4 KiB blocks, a journal, extents, flexible block groups and metadata checksums. Whatever the
+ * kernel can initialize later is left to it: unused groups have no bitmaps, and inode tables and the journal are holes
+ * in the sparse file.
  *
  * @module
  */
@@ -23,10 +24,10 @@ export {
 export { type Ext4Superblock, readExt4Superblock } from "./ext4/superblock_reader.ts";
 
 /**
- * Makes an empty ext4 file system in a new sparse file. The file appears complete, with mode 0600, or not at all.
+ * Creates an empty ext4 file system in a new sparse file. The file appears complete, with mode 0600, or not at all.
  *
- * A disk of 4 GiB takes about 120 KiB of the host's disk. Metadata that has to be written grows with the size, to some
- * 250 MiB for 16 TiB. The same options, with a `uuid`, give the same bytes.
+ * A disk of 4 GiB takes about 120 KiB on the host. Initial metadata grows with the size, to about 250 MiB for 16 TiB.
+ * The same options, including a `uuid`, give the same bytes.
  *
  * @returns what the new superblock says; `sizeBytes` may be a few MiB less than asked for, as a last block group that
  *   would hold next to nothing is left out

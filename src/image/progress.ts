@@ -1,19 +1,20 @@
 /**
- * What a pull tells while it works. The kinds' names are those of the known SDK, of which only the ones that describe
- * work done here occur.
+ * Progress events of a pull. Event kinds have the official SDK's names; kinds for work that does not happen here never
+ * occur.
  *
  * @module
  */
 
-/** One event of a pull. Byte counts are absolute, so that a missed event does no harm. */
+/** Progress event of a pull. Byte counts are absolute, so a missed event does no harm. */
 export type PullProgress =
   | { readonly kind: "resolving"; readonly reference: string }
   | {
       readonly kind: "resolved";
       readonly reference: string;
+      /** Digest of the manifest; for an image made from a plain directory or tar, the digest of its content. */
       readonly manifestDigest: string;
       readonly layerCount: number;
-      /** Compressed size of all layers. */
+      /** Compressed size of all layers, including layers that are already in the store. */
       readonly totalDownloadBytes: number;
     }
   | {
@@ -33,24 +34,25 @@ export type PullProgress =
   | {
       readonly kind: "layerMaterializeProgress";
       readonly layerIndex: number;
-      /** Compressed bytes that are unpacked so far. */
+      /** Compressed bytes unpacked so far. */
       readonly bytesRead: number;
       readonly totalBytes: number;
     }
   | { readonly kind: "layerMaterializeComplete"; readonly layerIndex: number; readonly diffId: string }
   | { readonly kind: "stitchWritingFsmeta" }
-  /** `sizeBytes` is the disk's. */
+  /** `sizeBytes` is the size of the finished disk. */
   | { readonly kind: "stitchComplete"; readonly sizeBytes: number }
   | { readonly kind: "complete"; readonly reference: string; readonly layerCount: number };
 
-/** Takes events as they happen. It must return quickly: the pull waits for it. */
+/** Receives events as they happen. Return quickly: the pull waits for the listener. */
 export type PullProgressListener = (event: PullProgress) => void;
 
-/** Least bytes between two progress events of one layer. */
+/** Minimum number of bytes between two progress events of one layer. */
 export const PROGRESS_STEP_BYTES = 256 * 1024;
 
 /**
- * Passes `source` on and reports how far it is: at its start, then each {@linkcode PROGRESS_STEP_BYTES}, and at its end.
+ * Passes `source` through and reports its progress: at the start, every {@linkcode PROGRESS_STEP_BYTES}, and at the
+ * end.
  */
 export async function* countBytes(
   source: AsyncIterable<Uint8Array>,
@@ -70,9 +72,9 @@ export async function* countBytes(
   if (total !== reported) report(total);
 }
 
-/** Events as a stream: iterate over it, or ask for one at a time. */
+/** Stream of progress events: iterate over it, or call `recv()` for one event at a time. */
 export type PullProgressEvents = ReadableStream<PullProgress> & {
-  /** The next event; `null` when the pull has ended. */
+  /** Returns the next event, or `null` when the pull has ended. */
   recv(): Promise<PullProgress | null>;
 };
 
@@ -86,11 +88,11 @@ async function receive(stream: ReadableStream<PullProgress>): Promise<PullProgre
 }
 
 /**
- * Events as a stream for whoever wants to iterate. It never holds more than one pending event for each kind and layer:
- * a newer one takes the place of one that nobody has read yet, at the newer one's place in the order.
+ * Turns events into a stream. Holds at most one pending event per kind and layer: a newer event replaces an unread one
+ * and takes the newer one's position.
  */
 export class PullProgressStream {
-  /** Ends when {@linkcode PullProgressStream.close} is called. */
+  /** The events; ends after {@linkcode PullProgressStream.close}. */
   readonly readable: PullProgressEvents;
   readonly #pending = new Map<string, PullProgress>();
   #closed = false;
@@ -117,7 +119,7 @@ export class PullProgressStream {
     this.readable = Object.assign(stream, { recv: () => receive(stream) });
   }
 
-  /** A listener to hand to a pull. */
+  /** Listener to pass to a pull. */
   readonly push: PullProgressListener = (event) => {
     if (this.#closed) return;
     const key = "layerIndex" in event ? `${event.kind} ${event.layerIndex}` : event.kind;
@@ -126,7 +128,7 @@ export class PullProgressStream {
     this.#wake?.();
   };
 
-  /** No more events: what is pending is still read. */
+  /** Ends the stream once the pending events have been read. */
   close(): void {
     this.#closed = true;
     this.#wake?.();

@@ -1,6 +1,6 @@
 /**
- * Applies a tar stream to a tree: the names go into the tree, the data into the image that is being written. Applied
- * to an empty tree it is an import; several streams, one after the other, are the layers of an OCI image.
+ * Applies a tar stream to a file tree: names go into the tree, data into the image that is being written. Use one
+ * stream on an empty tree to import it, or several in turn for the layers of an OCI image.
  *
  * @module
  */
@@ -32,42 +32,43 @@ export type { AbsoluteNames } from "./tar/member_path.ts";
 
 /** Most members of one tar. */
 export const TAR_MEMBERS_MAX = 4_000_000;
-/** How much of a tar is taken between two looks at the clock: at most 128 members. */
+/** Bytes of a tar to parse before checking the clock: at most 128 members. */
 const STEP_BYTES = 64 * KiB;
 
-/** How a tar is applied. */
+/** Options of {@linkcode applyTar}. */
 export interface ApplyTarOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Whether device nodes are taken; otherwise they are an error. @default {false} */
+  /** Accept device nodes; otherwise they are an error. @default {false} */
   readonly allowDevices?: boolean | undefined;
-  /** Makes the directories of the tree. @default {createDirectory} */
+  /** Creates the directories of the tree. @default {createDirectory} */
   readonly createDirectory?: (() => DirectoryNode) | undefined;
-  /** What the tree may still take of memory: one for all tars of an image. @default a new one */
+  /** Memory that the tree may still take: share one budget among all tars of an image. @default a new one */
   readonly budget?: TreeBudget | undefined;
   /** @default {"refuse"} */
   readonly absoluteNames?: AbsoluteNames | undefined;
-  /** Whether a tar must have the mark of its end. `false` where a digest vouches for it. @default {true} */
+  /** Require the tar's end mark. Pass `false` for a tar that is checked against a digest. @default {true} */
   readonly requireEnd?: boolean | undefined;
   /**
-   * Asked before a member is applied; `"skip"` leaves it out, its data included. This is where whiteouts are acted on:
-   * the hook may change the tree.
+   * Called before each member; `"skip"` leaves out the member and its data. Whiteouts are handled here, so the hook may
+   * change the tree.
    */
   readonly beforeMember?: ((member: TarMember, path: ByteString) => "apply" | "skip") | undefined;
-  /** Told once a member's node, with its data, is in the tree. */
+  /** Called once a member's node, including its data, is in the tree. */
   readonly afterMember?: ((node: TreeNode, path: ByteString) => void) | undefined;
 }
 
-/** What was applied. */
+/** Result of {@linkcode applyTar}. */
 export interface ApplyTarReport {
   readonly memberCount: number;
 }
 
 /**
- * Applies the (uncompressed) tar `source` to `root`, in order: a later member replaces an earlier one of its name, a
- * directory keeps what is in it. Parents that have no member of their own become root's directories of mode 0755.
+ * Applies the uncompressed tar `source` to `root`, member by member. A later member replaces an earlier one of the same
+ * name; a directory keeps its entries. Parents without a member of their own become directories owned by root with mode
+ * 0755.
  *
- * @param store Takes the data; the files' contents then come from it.
- * @throws {TarInvalidError} `member` names the one at fault. The tree is then half changed and of no use.
+ * @param store Receives the data and later provides the files' contents.
+ * @throws {TarInvalidError} `member` names the bad member. The tree is left half changed: discard it.
  * @throws {AbortedError}
  */
 export async function applyTar(
@@ -167,7 +168,7 @@ class TarApplier {
     };
   }
 
-  /** A node for a member that is neither a file nor a hard link. */
+  /** Creates the node of a member that is neither a file nor a hard link. */
   #createNode(member: TarMember): TreeNode {
     const metadata = this.#metadataOf(member);
     switch (member.kind) {
@@ -202,7 +203,7 @@ class TarApplier {
     this.#options.afterMember?.(directory, path);
   }
 
-  /** A hard link names a file that is already there. */
+  /** Finds the file, already in the tree, that a hard link names. */
   #findLinkTarget(member: TarMember, path: ByteString): TreeNode {
     const absolute = this.#options.absoluteNames ?? "refuse";
     const targetPath = memberPath(member.name, member.linkTarget, "its link target", absolute);

@@ -4,15 +4,15 @@
  * @module
  */
 import { createReadStream } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { Duplex, Writable } from "node:stream";
+import { type Duplex, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
 import { extract } from "tar-stream";
 import { z } from "zod";
 import { assert } from "../base/assert.ts";
-import { concatBytes, decodeUtf8, MiB, roundUp } from "../base/bytes.ts";
+import { concatBytes, GiB, MiB } from "../base/bytes.ts";
 import { AbortedError, errnoOf, IoError, MicrosandboxError, messageOf } from "../base/errors.ts";
 import { withQuietErrors } from "../platform/quiet_errors.ts";
 import {
@@ -24,10 +24,9 @@ import {
 } from "./descriptor.ts";
 import { digestDisk } from "./disk_content.ts";
 import { SnapshotIntegrityError } from "./errors.ts";
+import { type RunTable, SparseWriter } from "./sparse_writer.ts";
 
 const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
-const TAR_BLOCK_BYTES = 512;
-const NEWLINE = 0x0a;
 /** A file of a tar. */
 interface Entry extends AsyncIterable<unknown> {
   readonly header: {
@@ -40,27 +39,31 @@ interface Entry extends AsyncIterable<unknown> {
 
 const sparseFormat = z.object({ "GNU.sparse.major": z.literal("1"), "GNU.sparse.minor": z.literal("0") });
 
-/** Longest sparse map: one that has an entry for each 64 KiB of 16 TiB would be larger, and no disk is so full. */
-const MAP_BYTES_MAX = 64 * MiB;
+/** Most bytes of data, beside holes, that an archive may have. */
+export const ARCHIVE_DATA_BYTES_MAX = 256 * GiB;
+/** Most bytes of a tar that may pass without an entry or its data: headers, and the zeros at its end. */
+const OVERHEAD_BYTES_MAX = 4 * MiB;
 
 export interface ReadArchiveOptions {
   readonly path: string;
   /** An empty directory, which gets the disk. */
   readonly directory: string;
+  /** @default {ARCHIVE_DATA_BYTES_MAX} */
+  readonly dataBytesMax?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * @throws {SnapshotIntegrityError} if it is no archive of a snapshot, is cut short, or its content is not what its
- *   descriptor says.
+ * @throws {SnapshotIntegrityError} if it is no archive of a snapshot, is cut short, has more than the limits, or its
+ *   content is not what its descriptor says.
  * @throws {IoError | AbortedError}
  */
 export async function readArchive(options: ReadArchiveOptions): Promise<SnapshotDescriptor> {
   const { path, signal } = options;
   try {
-    const descriptor = await unpack(options);
+    const { descriptor, data } = await unpack(options);
     const upper = join(options.directory, UPPER_NAME);
-    if ((await digestDisk(upper, { signal })) !== descriptor.upper.integrity.digest)
+    if ((await digestDisk(upper, { signal, data })) !== descriptor.upper.integrity.digest)
       throw new SnapshotIntegrityError(path, `the content of ${UPPER_NAME} is not what it was`);
     return descriptor;
   } catch (error) {
@@ -73,8 +76,17 @@ export async function readArchive(options: ReadArchiveOptions): Promise<Snapshot
   }
 }
 
-async function unpack({ path, directory, signal }: ReadArchiveOptions): Promise<SnapshotDescriptor> {
+interface Unpacked {
+  readonly descriptor: SnapshotDescriptor;
+  /** Where the disk has data. */
+  readonly data: RunTable;
+}
+
+async function unpack(options: ReadArchiveOptions): Promise<Unpacked> {
+  const { path, directory, dataBytesMax = ARCHIVE_DATA_BYTES_MAX, signal } = options;
+  const guard = new OverheadGuard(path);
   const stages: Duplex[] = (await isZstd(path)) ? [withQuietErrors(createZstdDecompress())] : [];
+  stages.push(withQuietErrors(guard));
   const input = createReadStream(path);
   const tar = extract();
   const feeding = pipeline([input, ...stages, tar] as unknown as readonly [NodeJS.ReadableStream, Writable], {
@@ -82,14 +94,15 @@ async function unpack({ path, directory, signal }: ReadArchiveOptions): Promise<
   });
   feeding.catch(() => {}); // awaited below, or of no interest after an earlier fault
   let descriptor: SnapshotDescriptor | undefined;
-  let hasUpper = false;
+  let data: RunTable | undefined;
   try {
     for await (const entry of tar) {
+      guard.progress();
       if (descriptor === undefined) {
         descriptor = await readDescriptor(path, entry);
-      } else if (!hasUpper) {
-        await readUpper(path, entry, descriptor, join(directory, UPPER_NAME));
-        hasUpper = true;
+      } else if (data === undefined) {
+        const writing = { path, target: join(directory, UPPER_NAME), guard, dataBytesMax };
+        data = await readUpper(entry, descriptor, writing);
       } else {
         throw new SnapshotIntegrityError(path, `it has more than it should: ${entry.header.name}`);
       }
@@ -100,8 +113,9 @@ async function unpack({ path, directory, signal }: ReadArchiveOptions): Promise<
     input.destroy();
     await feeding.catch(() => {}); // everything is closed then
   }
-  if (descriptor === undefined || !hasUpper) throw new SnapshotIntegrityError(path, "it is cut short");
-  return descriptor;
+  if (descriptor === undefined || data === undefined)
+    throw new SnapshotIntegrityError(path, "it is cut short");
+  return { descriptor, data };
 }
 
 async function isZstd(path: string): Promise<boolean> {
@@ -125,123 +139,62 @@ function toBytes(part: unknown): Uint8Array {
   return part;
 }
 
-/** Writes the disk of a sparse entry. */
+/**
+ * Passes a tar on while it gets anywhere. The reader behind it would take extended headers and zeros without end, and
+ * zstd makes those of next to nothing.
+ */
+class OverheadGuard extends Transform {
+  readonly #path: string;
+  #bytes = 0;
+
+  constructor(path: string) {
+    super();
+    this.#path = path;
+  }
+
+  /** To be called for each entry, and for each piece of an entry's data. */
+  progress(): void {
+    this.#bytes = 0;
+  }
+
+  override _transform(
+    chunk: Uint8Array,
+    _encoding: BufferEncoding,
+    done: (error?: Error | null, chunk?: Uint8Array) => void,
+  ): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= OVERHEAD_BYTES_MAX) return done(null, chunk);
+    done(
+      new SnapshotIntegrityError(
+        this.#path,
+        `it has more than ${OVERHEAD_BYTES_MAX} bytes that are no entry`,
+      ),
+    );
+  }
+}
+
+/** Writes the disk of a sparse entry. Returns where it has data. */
 async function readUpper(
-  path: string,
   entry: Entry,
   { upper }: SnapshotDescriptor,
-  target: string,
-): Promise<void> {
+  options: {
+    readonly path: string;
+    readonly target: string;
+    readonly guard: OverheadGuard;
+    readonly dataBytesMax: number;
+  },
+): Promise<RunTable> {
+  const { path, target, guard, dataBytesMax } = options;
   const { name, type, pax } = entry.header;
   const isSparse = sparseFormat.safeParse(pax).success;
   if (!name.endsWith(`/${UPPER_NAME}`) || type !== "file" || !isSparse)
     throw new SnapshotIntegrityError(path, `${UPPER_NAME} is missing, or not in the sparse format`);
   await using file = await open(target, "wx", 0o600);
   await file.truncate(upper.sizeBytes);
-  const writer = new SparseWriter(path, file, upper.sizeBytes);
-  for await (const part of entry) await writer.write(toBytes(part));
-  writer.finish();
-}
-
-/** Puts the data that follows a sparse map where the map says. */
-class SparseWriter {
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #sizeBytes: number;
-  /** The map, until it is whole. */
-  #head: Uint8Array[] = [];
-  #headBytes = 0;
-  #headLines = 0;
-  /** Lines of the map, as far as is known. */
-  #mapLines = 1;
-  #runs: { offsetBytes: number; sizeBytes: number }[] | undefined;
-  #run = 0;
-
-  constructor(path: string, file: FileHandle, sizeBytes: number) {
-    this.#path = path;
-    this.#file = file;
-    this.#sizeBytes = sizeBytes;
+  const writer = new SparseWriter({ path, file, sizeBytes: upper.sizeBytes, dataBytesMax });
+  for await (const part of entry) {
+    guard.progress();
+    await writer.write(toBytes(part));
   }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#runs !== undefined) return await this.#writeData(bytes);
-    this.#head.push(bytes.slice());
-    this.#headBytes += bytes.length;
-    for (const byte of bytes) if (byte === NEWLINE) this.#headLines++;
-    if (this.#headBytes > MAP_BYTES_MAX + bytes.length) throw this.#damaged("its map is too long");
-    if (this.#headLines < this.#mapLines) return;
-    const head = concatBytes(this.#head);
-    const mapBytes = this.#parseMap(head);
-    this.#head = mapBytes === undefined ? [head] : [];
-    if (mapBytes !== undefined) await this.#writeData(head.subarray(mapBytes));
-  }
-
-  /** @throws {SnapshotIntegrityError} if data is missing. */
-  finish(): void {
-    if (this.#runs === undefined) throw this.#damaged("its map is cut short");
-    if (this.#runs.slice(this.#run).some(({ sizeBytes }) => sizeBytes > 0))
-      throw this.#damaged("its data is cut short");
-  }
-
-  /** Length of the map, if it is all there. */
-  #parseMap(head: Uint8Array): number | undefined {
-    const text = decodeUtf8(head.subarray(0, head.lastIndexOf(NEWLINE) + 1));
-    const countEnd = text.indexOf("\n");
-    if (countEnd < 0) return undefined;
-    const count = this.#number(text.slice(0, countEnd));
-    this.#mapLines = 1 + 2 * count;
-    if (this.#headLines < this.#mapLines) return undefined;
-    let at = countEnd + 1;
-    const next = () => {
-      const end = text.indexOf("\n", at);
-      if (end < 0) return undefined;
-      const value = this.#number(text.slice(at, end));
-      at = end + 1;
-      return value;
-    };
-    const runs: { offsetBytes: number; sizeBytes: number }[] = [];
-    let endBytes = 0;
-    for (let index = 0; index < count; index++) {
-      const offsetBytes = next();
-      const sizeBytes = next();
-      if (offsetBytes === undefined || sizeBytes === undefined) return undefined;
-      if (offsetBytes < endBytes || offsetBytes + sizeBytes > this.#sizeBytes)
-        throw this.#damaged("its map leads out of the disk");
-      endBytes = offsetBytes + sizeBytes;
-      runs.push({ offsetBytes, sizeBytes });
-    }
-    const mapBytes = roundUp(at, TAR_BLOCK_BYTES);
-    if (head.length < mapBytes) return undefined;
-    this.#runs = runs;
-    return mapBytes;
-  }
-
-  #number(text: string): number {
-    if (!/^\d{1,15}$/.test(text)) throw this.#damaged("its map has something else than numbers");
-    return Number(text);
-  }
-
-  async #writeData(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const run = this.#runs?.[this.#run];
-      if (run === undefined) throw this.#damaged("it has more data than its map says");
-      const size = Math.min(run.sizeBytes, bytes.length - done);
-      if (size > 0) await writeFully(this.#file, bytes.subarray(done, done + size), run.offsetBytes);
-      done += size;
-      run.offsetBytes += size;
-      run.sizeBytes -= size;
-      if (run.sizeBytes === 0) this.#run++;
-    }
-  }
-
-  #damaged(problem: string): SnapshotIntegrityError {
-    return new SnapshotIntegrityError(this.#path, `${UPPER_NAME}: ${problem}`);
-  }
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
-    done += bytesWritten;
-  }
+  return writer.finish();
 }

@@ -16,7 +16,7 @@ import { pipeline } from "node:stream/promises";
 import { createZstdCompress } from "node:zlib";
 import { pack } from "tar-stream";
 import { encodeUtf8, KiB, roundUp } from "../base/bytes.ts";
-import { AbortedError, IoError, MicrosandboxError } from "../base/errors.ts";
+import { AbortedError, IoError, MicrosandboxError, UnsupportedError } from "../base/errors.ts";
 import { withQuietErrors } from "../platform/quiet_errors.ts";
 import { drained } from "../platform/stream_drain.ts";
 import { syncFile } from "../platform/sync_file.ts";
@@ -25,6 +25,7 @@ import { DESCRIPTOR_NAME, encodeDescriptor, UPPER_NAME } from "./descriptor.ts";
 import { type DiskProgressListener, readContent } from "./disk_content.ts";
 import { dataRuns } from "./disk_copy.ts";
 import { SnapshotIntegrityError } from "./errors.ts";
+import { RUNS_MAX } from "./sparse_writer.ts";
 import type { StoredSnapshot } from "./store.ts";
 
 /** Holes shorter than this are written as zeros: they compress to nothing, and the map stays small. */
@@ -45,6 +46,7 @@ export interface WriteArchiveOptions {
 
 /**
  * @throws {SnapshotIntegrityError} if the disk is not what the descriptor says; nothing is written then.
+ * @throws {UnsupportedError} if the disk's data is in more parts than an archive may have.
  * @throws {IoError | AbortedError}
  */
 export async function writeArchive(snapshot: StoredSnapshot, options: WriteArchiveOptions): Promise<void> {
@@ -83,6 +85,10 @@ async function findRuns(
     digest.add(chunk);
     for (const { begin, end } of dataRuns(chunk.bytes, GAP_BYTES))
       runs.push({ offsetBytes: chunk.offsetBytes + begin, sizeBytes: end - begin });
+  }
+  if (runs.length >= RUNS_MAX) {
+    const problem = `its data is in more than ${RUNS_MAX - 1} parts`;
+    throw new UnsupportedError(`Cannot save snapshot "${descriptor.name}": ${problem}`);
   }
   if (digest.finish() !== integrity.digest)
     throw new SnapshotIntegrityError(descriptor.name, `the content of ${UPPER_NAME} has changed`);

@@ -16,47 +16,80 @@ export type DiskProgressListener = (progress: {
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
+/** How a disk is read. */
+export interface ReadContentOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: DiskProgressListener | undefined;
+  /** Where the file has data, in order, if that is known: all else is a hole, and is not read. @default everywhere */
+  readonly data?: Iterable<DiskRange> | undefined;
+}
+
 /** The chunks that are not all zeros, in order; what is not in use reads as zeros. */
 export async function* readContent(
   file: FileHandle,
   sizeBytes: number,
-  options: {
-    readonly signal?: AbortSignal | undefined;
-    readonly onProgress?: DiskProgressListener | undefined;
-  } = {},
+  options: ReadContentOptions = {},
 ): AsyncGenerator<DiskChunk, void, undefined> {
-  const ranges = await usedRanges(file, sizeBytes);
+  const { signal, onProgress, data } = options;
+  const used = usedRanges(file, sizeBytes, signal);
+  const ranges = data === undefined ? used : intersection(used, data);
   const buffer = Buffer.alloc(CHUNK_BYTES);
-  let index = 0;
-  for (let range = ranges[index]; range !== undefined; range = ranges[index]) {
-    if (options.signal?.aborted) throw new AbortedError("reading a disk", options.signal.reason);
-    const offsetBytes = Math.floor(range.begin / CHUNK_BYTES) * CHUNK_BYTES;
-    const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offsetBytes));
-    index = await readChunk(file, ranges, index, offsetBytes, chunk);
-    if (!chunk.equals(ZEROS.subarray(0, chunk.length))) yield { offsetBytes, bytes: chunk };
-    options.onProgress?.({ doneBytes: offsetBytes + chunk.length, totalBytes: sizeBytes });
+  try {
+    let range = await nextRange(ranges);
+    while (range !== undefined) {
+      if (signal?.aborted) throw new AbortedError("reading a disk", signal.reason);
+      const offsetBytes = Math.floor(range.begin / CHUNK_BYTES) * CHUNK_BYTES;
+      const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - offsetBytes));
+      range = await readChunk(file, range, ranges, offsetBytes, chunk);
+      if (!chunk.equals(ZEROS.subarray(0, chunk.length))) yield { offsetBytes, bytes: chunk };
+      onProgress?.({ doneBytes: offsetBytes + chunk.length, totalBytes: sizeBytes });
+    }
+  } finally {
+    await ranges.return();
   }
 }
 
-/** Fills `chunk` from the ranges that lie in it. Returns the first range that goes on, or begins, after it. */
+type Ranges = AsyncGenerator<DiskRange, void, undefined>;
+
+async function nextRange(ranges: Ranges): Promise<DiskRange | undefined> {
+  const next = await ranges.next();
+  return next.done ? undefined : next.value;
+}
+
+/**
+ * Fills `chunk` from the ranges that lie in it, of which `first` is the first. Returns the first range that goes on, or
+ * begins, after it.
+ */
 async function readChunk(
   file: FileHandle,
-  ranges: DiskRange[],
-  first: number,
+  first: DiskRange,
+  ranges: Ranges,
   offsetBytes: number,
   chunk: Buffer,
-): Promise<number> {
+): Promise<DiskRange | undefined> {
   const endBytes = offsetBytes + chunk.length;
   chunk.fill(0);
-  for (let index = first; ; index++) {
-    const range = ranges[index];
-    if (range === undefined || range.begin >= endBytes) return index;
-    const begin = Math.max(range.begin, offsetBytes);
+  let range: DiskRange | undefined = first;
+  while (range !== undefined && range.begin < endBytes) {
     const end = Math.min(range.end, endBytes);
-    await readFully(file, chunk.subarray(begin - offsetBytes, end - offsetBytes), begin);
-    if (range.end <= endBytes) continue;
-    ranges[index] = { begin: endBytes, end: range.end };
-    return index;
+    await readFully(file, chunk.subarray(range.begin - offsetBytes, end - offsetBytes), range.begin);
+    range = range.end > endBytes ? { begin: endBytes, end: range.end } : await nextRange(ranges);
+  }
+  return range;
+}
+
+/** The parts that are in both, each in order and apart from each other. */
+async function* intersection(a: AsyncIterable<DiskRange>, b: Iterable<DiskRange>): Ranges {
+  const others = b[Symbol.iterator]();
+  let other = others.next();
+  for await (const range of a) {
+    while (!other.done && other.value.begin < range.end) {
+      const begin = Math.max(range.begin, other.value.begin);
+      const end = Math.min(range.end, other.value.end);
+      if (begin < end) yield { begin, end };
+      if (other.value.end > range.end) break; // it may go on in the next range
+      other = others.next();
+    }
   }
 }
 
@@ -69,13 +102,7 @@ async function readFully(file: FileHandle, bytes: Buffer, offset: number): Promi
 }
 
 /** The digest of a disk's content. @throws {IoError | AbortedError} */
-export async function digestDisk(
-  path: string,
-  options: {
-    readonly signal?: AbortSignal | undefined;
-    readonly onProgress?: DiskProgressListener | undefined;
-  } = {},
-): Promise<string> {
+export async function digestDisk(path: string, options: ReadContentOptions = {}): Promise<string> {
   try {
     await using file = await open(path, "r");
     const { size } = await file.stat();

@@ -7,6 +7,8 @@
  * @module
  */
 import type { FileHandle } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { AbortedError, IoError } from "../base/errors.ts";
 
 /** A part of a disk, in bytes. */
 export interface DiskRange {
@@ -14,9 +16,12 @@ export interface DiskRange {
   readonly end: number;
 }
 
-/** More than a disk in use has; past it the whole disk is taken. */
-const RANGES_MAX = 4 * 1024 * 1024;
+/** Most block groups, for each of which 20 bytes are kept; a disk with more is taken as a whole. */
 const GROUPS_MAX = 1024 * 1024;
+/** Most blocks: their numbers have 32 bits here, which is enough for 16 TiB. */
+const BLOCKS_MAX = 2 ** 32;
+/** How many groups are worked off before other work runs. */
+const GROUPS_PER_TURN = 4096;
 const SUPERBLOCK_OFFSET = 1024;
 const MAGIC = 0xef53;
 /**
@@ -44,14 +49,40 @@ interface Layout {
 /**
  * The parts that are in use, in order and apart from each other; the whole disk if that cannot be told: it has no such
  * file system, one with a journal to replay, or one that is not understood.
+ *
+ * The maps are the guest's: however many groups and parts they have, the memory taken grows with the groups alone, and
+ * other work runs between them.
+ *
+ * @throws {AbortedError}
  */
-export async function usedRanges(file: FileHandle, sizeBytes: number): Promise<DiskRange[]> {
-  const whole = [{ begin: 0, end: sizeBytes }];
+export async function* usedRanges(
+  file: FileHandle,
+  sizeBytes: number,
+  signal?: AbortSignal,
+): AsyncGenerator<DiskRange, void, undefined> {
   const superblock = await readAt(file, SUPERBLOCK_OFFSET, 1024);
   const layout = superblock === undefined ? undefined : parseSuperblock(superblock);
-  if (layout === undefined || layout.blockCount * layout.blockBytes > sizeBytes) return whole;
-  const ranges = await readRanges(file, layout);
-  return ranges === undefined ? whole : merge(ranges, layout.blockBytes);
+  const isWithin = layout !== undefined && layout.blockCount * layout.blockBytes <= sizeBytes;
+  const groups = isWithin ? await readGroups(file, layout, signal) : undefined;
+  if (layout === undefined || groups === undefined) {
+    if (sizeBytes > 0) yield { begin: 0, end: sizeBytes };
+    return;
+  }
+  let last: { begin: number; end: number } | undefined;
+  for await (const { begin, end } of blockRanges(file, layout, groups, signal)) {
+    if (begin === end) continue; // an inode table of no inodes
+    if (last !== undefined && begin <= last.end) {
+      last.end = Math.max(last.end, end);
+      continue;
+    }
+    if (last !== undefined) yield inBytes(last, layout);
+    last = { begin, end };
+  }
+  if (last !== undefined) yield inBytes(last, layout);
+}
+
+function inBytes({ begin, end }: DiskRange, { blockBytes }: Layout): DiskRange {
+  return { begin: begin * blockBytes, end: end * blockBytes };
 }
 
 function parseSuperblock(bytes: Buffer): Layout | undefined {
@@ -80,6 +111,7 @@ function parseSuperblock(bytes: Buffer): Layout | undefined {
   };
   const isPossible =
     layout.blockCount > 0 &&
+    layout.blockCount <= BLOCKS_MAX &&
     layout.blocksPerGroup >= 8 &&
     layout.blocksPerGroup <= 8 * blockBytes &&
     layout.inodeTableBlocks <= layout.blockCount &&
@@ -92,36 +124,105 @@ function groupsOf({ blockCount, blocksPerGroup }: Layout): number {
   return Math.ceil(blockCount / blocksPerGroup);
 }
 
-/** Ranges in blocks, in any order; `undefined` if a descriptor points out of the disk or they are too many. */
-async function readRanges(file: FileHandle, layout: Layout): Promise<DiskRange[] | undefined> {
-  const { blockBytes, blockCount, blocksPerGroup, descriptorBytes } = layout;
-  const groups = groupsOf(layout);
-  const descriptors = await readAt(file, blockBytes, groups * descriptorBytes);
+/** What the group descriptors say: block numbers. */
+interface Groups {
+  /** Of each group, the block of its block bitmap; 0 where the bitmap does not count. */
+  readonly bitmaps: Uint32Array;
+  /** The blocks of all bitmaps, of blocks and of inodes, in order. */
+  readonly sortedBitmaps: Uint32Array;
+  /** The first blocks of all inode tables, in order. */
+  readonly sortedTables: Uint32Array;
+  /** Length of a copy of the super block and the descriptors. */
+  readonly backupBlocks: number;
+}
+
+/** `undefined` if the file is too short, or a descriptor points out of the disk. */
+async function readGroups(
+  file: FileHandle,
+  layout: Layout,
+  signal: AbortSignal | undefined,
+): Promise<Groups | undefined> {
+  const { blockBytes, blockCount, blocksPerGroup, descriptorBytes, inodeTableBlocks } = layout;
+  const count = groupsOf(layout);
+  const descriptors = await readAt(file, blockBytes, count * descriptorBytes);
   if (descriptors === undefined) return undefined;
-  const descriptorBlocks = Math.ceil((groups * descriptorBytes) / blockBytes);
-  const ranges: DiskRange[] = [];
-  for (let group = 0; group < groups; group++) {
-    const descriptor = descriptors.subarray(group * descriptorBytes, (group + 1) * descriptorBytes);
+  const descriptorBlocks = Math.ceil((count * descriptorBytes) / blockBytes);
+  const backupBlocks = 1 + descriptorBlocks + layout.reservedDescriptorBlocks;
+  const bitmaps = new Uint32Array(count);
+  const sortedBitmaps = new Uint32Array(2 * count);
+  const sortedTables = new Uint32Array(count);
+  for (let group = 0; group < count; group++) {
+    if (group % GROUPS_PER_TURN === 0) await turn(signal);
+    const at = group * descriptorBytes;
     const pointer = (low: number, high: number) =>
-      descriptor.readUInt32LE(low) + (descriptorBytes > 32 ? descriptor.readUInt32LE(high) * 2 ** 32 : 0);
-    const bitmap = pointer(0x0, 0x20);
-    const first = group * blocksPerGroup;
-    const count = Math.min(blocksPerGroup, blockCount - first);
-    ranges.push(
-      { begin: bitmap, end: bitmap + 1 },
-      { begin: pointer(0x4, 0x24), end: pointer(0x4, 0x24) + 1 },
-      { begin: pointer(0x8, 0x28), end: pointer(0x8, 0x28) + layout.inodeTableBlocks },
-    );
-    if (hasBackup(group, layout))
-      ranges.push({ begin: first, end: first + 1 + descriptorBlocks + layout.reservedDescriptorBlocks });
-    if (ranges.some(({ end }, index) => index >= ranges.length - 4 && end > blockCount)) return undefined;
-    if ((descriptor.readUInt16LE(0x12) & GROUP_BLOCK_UNINIT) !== 0) continue; // nothing but the above
-    const bits = await readAt(file, bitmap * blockBytes, blockBytes);
-    if (bits === undefined) return undefined;
-    addBits(ranges, bits, first, count);
-    if (ranges.length > RANGES_MAX) return undefined;
+      descriptors.readUInt32LE(at + low) +
+      (descriptorBytes > 32 ? descriptors.readUInt32LE(at + high) * 2 ** 32 : 0);
+    const [bitmap, inodeBitmap, table] = [pointer(0x0, 0x20), pointer(0x4, 0x24), pointer(0x8, 0x28)];
+    const backupEnd = hasBackup(group, layout) ? group * blocksPerGroup + backupBlocks : 0;
+    if (Math.max(bitmap + 1, inodeBitmap + 1, table + inodeTableBlocks, backupEnd) > blockCount)
+      return undefined;
+    const isUninitialized = (descriptors.readUInt16LE(at + 0x12) & GROUP_BLOCK_UNINIT) !== 0;
+    if (!isUninitialized && bitmap === 0) return undefined; // the super block is there
+    bitmaps[group] = isUninitialized ? 0 : bitmap;
+    sortedBitmaps[2 * group] = bitmap;
+    sortedBitmaps[2 * group + 1] = inodeBitmap;
+    sortedTables[group] = table;
   }
-  return ranges;
+  sortedBitmaps.sort();
+  sortedTables.sort();
+  return { bitmaps, sortedBitmaps, sortedTables, backupBlocks };
+}
+
+/** Ranges in blocks, by where they begin; they may overlap. */
+async function* blockRanges(
+  file: FileHandle,
+  layout: Layout,
+  groups: Groups,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DiskRange, void, undefined> {
+  const { blockBytes, blockCount, blocksPerGroup, inodeTableBlocks } = layout;
+  const bitmapBlocks = new SortedBlocks(groups.sortedBitmaps);
+  const tableBlocks = new SortedBlocks(groups.sortedTables);
+  for (let group = 0; group < groups.bitmaps.length; group++) {
+    if (group % GROUPS_PER_TURN === 0) await turn(signal);
+    const first = group * blocksPerGroup;
+    const end = Math.min(first + blocksPerGroup, blockCount);
+    const ranges: DiskRange[] = [];
+    if (hasBackup(group, layout)) ranges.push({ begin: first, end: first + groups.backupBlocks });
+    for (const block of bitmapBlocks.before(end)) ranges.push({ begin: block, end: block + 1 });
+    for (const block of tableBlocks.before(end)) ranges.push({ begin: block, end: block + inodeTableBlocks });
+    const bitmap = groups.bitmaps[group]!;
+    if (bitmap !== 0) {
+      const bits = await readAt(file, bitmap * blockBytes, blockBytes);
+      if (bits === undefined) throw new IoError("read a disk", undefined, new Error("it has become shorter"));
+      addBits(ranges, bits, first, end - first);
+      if (signal?.aborted) throw new AbortedError("reading a disk", signal.reason);
+    }
+    yield* ranges.sort((a, b) => a.begin - b.begin);
+  }
+}
+
+/** Block numbers in order, taken from the lowest on, each once. */
+class SortedBlocks {
+  readonly #blocks: Uint32Array;
+  #at = 0;
+
+  constructor(blocks: Uint32Array) {
+    this.#blocks = blocks;
+  }
+
+  *before(end: number): Generator<number, void, undefined> {
+    for (; this.#at < this.#blocks.length && this.#blocks[this.#at]! < end; this.#at++) {
+      const block = this.#blocks[this.#at]!;
+      if (this.#at === 0 || block !== this.#blocks[this.#at - 1]) yield block;
+    }
+  }
+}
+
+/** Lets other work run. @throws {AbortedError} */
+async function turn(signal: AbortSignal | undefined): Promise<void> {
+  await nextTurn();
+  if (signal?.aborted) throw new AbortedError("reading a disk", signal.reason);
 }
 
 /** Which groups begin with a copy of the super block and the descriptors. */
@@ -154,17 +255,6 @@ function addBits(ranges: DiskRange[], bits: Uint8Array, first: number, count: nu
     }
   }
   if (begin !== undefined) ranges.push({ begin: first + begin, end: first + count });
-}
-
-/** Sorted, joined, and in bytes. */
-function merge(ranges: DiskRange[], blockBytes: number): DiskRange[] {
-  const merged: { begin: number; end: number }[] = [];
-  for (const { begin, end } of ranges.sort((a, b) => a.begin - b.begin)) {
-    const last = merged.at(-1);
-    if (last !== undefined && begin * blockBytes <= last.end) last.end = Math.max(last.end, end * blockBytes);
-    else merged.push({ begin: begin * blockBytes, end: end * blockBytes });
-  }
-  return merged;
 }
 
 /** `undefined` if the file ends before. */

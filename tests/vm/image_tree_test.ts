@@ -90,12 +90,12 @@ homeTest(
     assert.deepEqual([output.code, output.stdout(), output.stderr()], [0, "hello /srv 33:34\n", ""]);
     await sandbox.stop();
 
-    assert.equal((await Image.prune()).removed.length, 0);
+    assert.equal((await Image.prune({ all: true })).removed.length, 0);
     const again = await Sandbox.start("configured"); // without a look at the layout
     assert.equal((await again.execDefault()).stdout(), "hello /srv 33:34\n");
     await again.stop();
     await Sandbox.remove("configured");
-    assert.equal((await Image.prune()).removed.length, 1);
+    assert.equal((await Image.prune({ all: true })).removed.length, 1);
   },
   OPTIONS,
 );

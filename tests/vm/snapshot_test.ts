@@ -112,7 +112,7 @@ homeTest(
     const archive = join(scratch, "saved.tar.zst");
     await snapshot.save(archive);
     await discard(sandbox.name);
-    assert.deepEqual((await Image.prune()).removed, []);
+    assert.deepEqual((await Image.prune({ all: true })).removed, []);
     await snapshot.remove();
     rmSync(snapshot.path, { recursive: true, force: true });
 

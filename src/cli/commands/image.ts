@@ -94,16 +94,17 @@ function removeImageCommand(cli: CliContext): CommandUnknownOpts {
 
 function pruneImagesCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("prune")
-    .summary("remove the images that nothing uses")
+    .summary("remove unused images that have no name")
     .description(
-      "Removes all images that no sandbox and no snapshot uses, and what interrupted work has left.",
+      "Removes images that have no name and that no sandbox or snapshot uses, and what interrupted work left behind. With --all, removes every unused image.",
     )
+    .option("-a, --all", "remove unused images that have a name, too")
     .addOption(formatOption())
     .option("--json", "the same as --format json")
-    .option("-y, --yes", "accepted for scripts: nobody is asked")
+    .option("-y, --yes", "accepted for scripts: prune never asks")
     .option("-q, --quiet", "do not print what was removed")
     .action(async (flags) => {
-      const report = await Image.prune({ signal: cli.signal });
+      const report = await Image.prune({ all: flags.all, signal: cli.signal });
       if (wantsJson(flags)) return await cli.stdout.write(formatJson(report));
       if (flags.quiet === true) return;
       for (const name of report.removed) await cli.stdout.line(name);

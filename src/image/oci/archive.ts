@@ -1,6 +1,6 @@
 /**
- * Unpacks an image archive into files, each named by a number: no name of the archive ever becomes a path of the host.
- * Every file is hashed on the way.
+ * Unpacks an image archive into files that are named by numbers: no name from the archive becomes a path on the host.
+ * Hashes every file on the way.
  *
  * @module
  */
@@ -19,14 +19,14 @@ import { TarParser } from "../tar/parser.ts";
 import { PATH_BYTES_MAX } from "../tree/tree.ts";
 import { ArchiveFiles } from "./layout.ts";
 
-/** Most members of an image archive. */
+/** Most members that an image archive may have. */
 export const ARCHIVE_MEMBERS_MAX = 16_384;
 
 /**
  * Unpacks the archive at `path` (plain, gzip or zstd) into `directory`.
  *
- * @param bytesMax Most bytes that it may have when it is decompressed. @default {UNPACKED_BYTES_MAX}
- * @throws {TarInvalidError | IoError | AbortedError} What is unpacked then stays: it is the caller's to remove.
+ * @param bytesMax Most bytes that the decompressed archive may have. @default {UNPACKED_BYTES_MAX}
+ * @throws {TarInvalidError | IoError | AbortedError} What was already unpacked stays; the caller must remove it.
  */
 export async function unpackArchive(
   path: string,
@@ -74,7 +74,7 @@ function linkTargetOf(member: TarMember, name: string): string | undefined {
   return undefined;
 }
 
-/** One file being unpacked. */
+/** A file that is being unpacked. */
 class ArchiveMember implements MemberSink {
   readonly #path: string;
   readonly #onEnd: (digest: `sha256:${string}`, path: string) => void;
@@ -94,9 +94,9 @@ class ArchiveMember implements MemberSink {
     }
   }
 
-  /** Only sparse files have gaps, and a gap could be larger than any disk. */
+  /** Refuses holes: only sparse files have them, and a hole could be larger than any disk. */
   writeZeros(count: number): void {
-    if (count > 0) throw new TarInvalidError(undefined, "an image archive has no sparse files");
+    if (count > 0) throw new TarInvalidError(undefined, "sparse files are not allowed in an image archive");
   }
 
   end(): void {

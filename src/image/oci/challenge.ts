@@ -1,12 +1,12 @@
 /**
- * The `WWW-Authenticate` header: which ways of logging in a server offers.
+ * Parses the `WWW-Authenticate` header, in which a server lists the authentication schemes that it accepts.
  *
  * Source: RFC 9110, section 11.6.1.
  *
  * @module
  */
 
-/** One offer of a server, e.g. scheme `"bearer"` with `realm`, `service` and `scope`. */
+/** One authentication scheme that a server offers, e.g. `"bearer"` with `realm`, `service` and `scope`. */
 export interface AuthChallenge {
   /** Lower case. */
   readonly scheme: string;
@@ -14,14 +14,16 @@ export interface AuthChallenge {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** Longest header that is looked at, in characters. */
+/** Longest part of a header to parse, in characters. */
 export const CHALLENGE_CHARACTERS_MAX = 8192;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const PARAMETER = new RegExp(`^\\s*(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}|[^\\s,"]+))`);
 const SCHEME = new RegExp(`^\\s*(${TOKEN})(?:\\s+|(?=,|$))`);
 
-/** The challenges of a header, in the server's order. What cannot be understood ends the list. */
+/**
+ * Returns the challenges of a header in the server's order. Parsing stops at the first thing that is not a challenge.
+ */
 export function parseChallenges(header: string): AuthChallenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
   let rest = header.slice(0, CHALLENGE_CHARACTERS_MAX);

@@ -49,7 +49,7 @@ export function askCredentialHelper(request: HelperRequest): Promise<string | un
   const { program, server, registry, environment, signal, limits } = request;
   const { timeoutMs = HELPER_TIMEOUT_MS, graceMs = HELPER_GRACE_MS } = limits ?? {};
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(new AbortedError("image pull", signal.reason));
+    if (signal?.aborted) return reject(new AbortedError("pulling an image", signal.reason));
     const child = spawn(program, ["get"], { env: environment, stdio: ["pipe", "pipe", "ignore"] });
     const parts: Uint8Array[] = [];
     let sizeBytes = 0;
@@ -65,7 +65,7 @@ export function askCredentialHelper(request: HelperRequest): Promise<string | un
       end(child, graceMs, () => finish(() => reject(failed(problem))));
     const onAbort = (): void => {
       end(child, graceMs, () => {});
-      finish(() => reject(new AbortedError("image pull", signal?.reason)));
+      finish(() => reject(new AbortedError("pulling an image", signal?.reason)));
     };
     const timer = setTimeout(() => giveUp(`did not answer in ${timeoutMs} ms`), timeoutMs);
     signal?.addEventListener("abort", onAbort, { once: true });

@@ -1,5 +1,5 @@
 /**
- * Credentials for a registry: from options, else from Docker's client configuration and its helpers.
+ * Finds the credentials for a registry in Docker's client configuration and its credential helpers.
  *
  * Sources: Docker CLI, `config.json` properties `auths`, `credsStore` and `credHelpers`; the docker-credential-helpers
  * protocol (the server's name on standard input, JSON on standard output).
@@ -14,18 +14,18 @@ import { errnoOf } from "../../base/errors.ts";
 import { askCredentialHelper, type HelperLimits, type HelperRequest } from "./credential_helper.ts";
 import { ImageAuthError } from "./errors.ts";
 
-/** How to log in at a registry. */
+/** Credentials for a registry. */
 export type RegistryAuth =
   | { readonly kind: "anonymous" }
   | { readonly kind: "basic"; readonly username: string; readonly password: string }
-  /** A ready-made token, sent as it is. */
+  /** A token that is sent unchanged. */
   | { readonly kind: "bearer"; readonly token: string };
 
-/** What a login is done with. `identity` is a refresh token, which a token server turns into access tokens. */
+/** Credentials for a login. `identity` is a refresh token, which a token server exchanges for access tokens. */
 export type Credentials = RegistryAuth | { readonly kind: "identity"; readonly token: string };
 
 const HELPER_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-/** Docker Hub's entry in `config.json` is older than its registry's name. */
+/** Docker Hub's key in `config.json`, which is older than the registry's name. */
 const DOCKER_HUB_SERVER = "https://index.docker.io/v1/";
 
 const configSchema = z.object({
@@ -49,9 +49,9 @@ type DockerConfig = z.output<typeof configSchema>;
 const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
 
 /**
- * What Docker's configuration has for `registry`; anonymous where it has nothing.
+ * Returns Docker's credentials for `registry`, or anonymous if there are none.
  *
- * @param environment Where `DOCKER_CONFIG`, `HOME` and `PATH` are looked up.
+ * @param environment Provides `DOCKER_CONFIG`, `HOME` and `PATH`.
  * @throws {ImageAuthError} The configuration cannot be read, or a helper fails.
  * @throws {AbortedError}
  */
@@ -85,7 +85,7 @@ async function readDockerConfig(
     text = await readFile(path, "utf8");
   } catch (cause) {
     const errno = errnoOf(cause);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined; // nobody has logged in
+    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined; // there has never been a login
     throw new ImageAuthError(registry, `${path} cannot be read`, { cause });
   }
   try {

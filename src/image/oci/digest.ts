@@ -1,5 +1,5 @@
 /**
- * Content digests: `sha256:<64 hex digits>`, and checking a stream against one.
+ * Content digests, `sha256:<64 hex digits>`, and checks of streams against them.
  *
  * Source: OCI Image Specification 1.1, descriptor.md, section "Digests".
  *
@@ -8,39 +8,41 @@
 import { createHash, type Hash } from "node:crypto";
 import { ImageDigestMismatchError } from "./errors.ts";
 
-/** A digest of a registered algorithm, in its one canonical spelling. */
+/** A digest in its canonical spelling. */
 export type Digest = `sha256:${string}` | `sha512:${string}`;
 
 const DIGEST_PATTERN = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
-/** Whether `text` is a digest that this library can check. */
+/** Returns whether `text` is a digest that this library can check. */
 export function isDigest(text: string): text is Digest {
   return DIGEST_PATTERN.test(text);
 }
 
-/** The SHA-256 digest of bytes at hand. */
+/** Returns the SHA-256 digest of `bytes`. */
 export function sha256Digest(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** The digest of bytes at hand, by the algorithm of `expected`: equal to it, or they are not its bytes. */
+/**
+ * Returns the digest of `bytes` by the algorithm of `expected`. If the two differ, `bytes` is not what was expected.
+ */
 export function digestLike(expected: Digest, bytes: Uint8Array): string {
   const algorithm = expected.slice(0, expected.indexOf(":"));
   return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
 }
 
-/** A digest as a file name: no colon, which some file systems refuse. */
+/** Returns the digest as a file name, without the colon, which some file systems refuse. */
 export function digestFileName(digest: Digest): string {
   return digest.replace(":", "-");
 }
 
-/** The digest that {@linkcode digestFileName} was made from; `undefined` for any other name. */
+/** Returns the digest from which {@linkcode digestFileName} made `name`, or `undefined` for any other name. */
 export function digestOfFileName(name: string): Digest | undefined {
   const digest = name.replace("-", ":");
   return isDigest(digest) ? digest : undefined;
 }
 
-/** Hashes a stream and says in the end whether it was the one that was promised. */
+/** Hashes a stream and checks at the end whether it matches the expected digest. */
 export class DigestVerifier {
   readonly #hash: Hash;
   readonly #expected: Digest;
@@ -57,7 +59,7 @@ export class DigestVerifier {
     this.#hash.update(bytes);
   }
 
-  /** @throws {ImageDigestMismatchError} The bytes are others. */
+  /** @throws {ImageDigestMismatchError} The bytes do not match. */
   finish(): void {
     const algorithm = this.#expected.slice(0, this.#expected.indexOf(":"));
     const actual = `${algorithm}:${this.#hash.digest("hex")}`;
@@ -65,7 +67,7 @@ export class DigestVerifier {
   }
 }
 
-/** Passes `source` on, and throws at its end if it was not the promised bytes, or as soon as there are too many. */
+/** Passes `source` through. Throws at its end if the digest does not match, or earlier if there are too many bytes. */
 export async function* verified(
   source: AsyncIterable<Uint8Array>,
   expected: { readonly digest: Digest; readonly sizeBytes?: number | undefined },

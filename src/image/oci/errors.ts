@@ -1,15 +1,15 @@
-/** What can go wrong between a reference and an image in the store. @module */
+/** Errors about references, registries and the images in them. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../../base/errors.ts";
 import { ImageError } from "../errors.ts";
 
-/** The part of a reference that is wrong. */
+/** Part of a reference that is wrong. */
 export type ReferencePart = "reference" | "registry" | "repository" | "tag" | "digest";
 
-/** Text that is no image reference. Code `"imageReferenceInvalid"`. */
+/** The text is not a valid image reference. Code `"imageReferenceInvalid"`. */
 export class ImageReferenceInvalidError extends ImageError {
-  /** The text as it was given. */
+  /** The text as the caller gave it. */
   readonly reference: string;
-  /** Which part of it is wrong. */
+  /** The part of the reference that is wrong. */
   readonly part: ReferencePart;
 
   constructor(reference: string, part: ReferencePart, problem: string, options?: MicrosandboxErrorOptions) {
@@ -20,15 +20,15 @@ export class ImageReferenceInvalidError extends ImageError {
   }
 }
 
-/** A registry could not be reached, or answered in a way that ends the pull. Code `"imageRegistry"`. */
+/** The registry could not be reached, or its answer ends the pull. Code `"imageRegistry"`. */
 export class ImageRegistryError extends ImageError {
-  /** The address that was asked, without credentials and query. */
+  /** Address of the request, without credentials and query. */
   readonly url: string;
-  /** HTTP status of the answer; `undefined` where there was none. */
+  /** HTTP status of the answer; `undefined` if there was none. */
   readonly status: number | undefined;
-  /** How long the registry asks callers to wait, where it said so. */
+  /** Time that the registry asks clients to wait, in milliseconds; `undefined` if it does not. */
   readonly retryAfterMs: number | undefined;
-  /** Whether asking again cannot help, as with a certificate that is not trusted. */
+  /** Whether a retry cannot help, as for an untrusted certificate. */
   readonly isFinal: boolean;
 
   constructor(
@@ -46,11 +46,11 @@ export class ImageRegistryError extends ImageError {
   }
 }
 
-/** A registry refused the credentials, or wants some and there are none. Code `"imageAuth"`. */
+/** The registry refused the credentials, or requires some and there are none. Code `"imageAuth"`. */
 export class ImageAuthError extends ImageError {
   /** Host of the registry, as in references. */
   readonly registry: string;
-  /** HTTP status of the refusal; `undefined` where the credentials could not even be read. */
+  /** HTTP status of the refusal; `undefined` if the credentials could not even be read. */
   readonly status: number | undefined;
 
   constructor(
@@ -65,11 +65,11 @@ export class ImageAuthError extends ImageError {
   }
 }
 
-/** Bytes that are not what their digest or size promised. Code `"imageDigestMismatch"`. */
+/** The bytes do not match the promised digest or size. Code `"imageDigestMismatch"`. */
 export class ImageDigestMismatchError extends ImageError {
-  /** What was promised. */
+  /** The promised digest or size. */
   readonly expected: string;
-  /** What arrived. */
+  /** The actual digest or size. */
   readonly actual: string;
 
   constructor(subject: string, expected: string, actual: string) {
@@ -79,9 +79,12 @@ export class ImageDigestMismatchError extends ImageError {
   }
 }
 
-/** A manifest, index, configuration or archive that does not follow its specification. Code `"imageManifestInvalid"`. */
+/**
+ * A manifest, index, configuration or archive that does not follow its specification, or is over a limit. Code
+ * `"imageManifestInvalid"`.
+ */
 export class ImageManifestInvalidError extends ImageError {
-  /** What was read, e.g. `"manifest sha256:…"`. */
+  /** The invalid document, e.g. `"manifest sha256:…"`. */
   readonly subject: string;
 
   constructor(subject: string, problem: string, options?: MicrosandboxErrorOptions) {
@@ -90,26 +93,26 @@ export class ImageManifestInvalidError extends ImageError {
   }
 }
 
-/** The image exists, but not for the platform that is wanted. Code `"imagePlatformMissing"`. */
+/** The image exists, but not for the requested platform. Code `"imagePlatformMissing"`. */
 export class ImagePlatformMissingError extends ImageError {
-  /** What is wanted, e.g. `"linux/arm64/v8"`. */
+  /** The requested platform, e.g. `"linux/arm64/v8"`. */
   readonly platform: string;
-  /** What the image offers. */
+  /** Platforms that the image has. */
   readonly available: readonly string[];
 
   constructor(platform: string, available: readonly string[]) {
-    const offer = available.length === 0 ? "none that is known" : available.join(", ");
-    super("imagePlatformMissing", `No image for ${platform}: available is ${offer}`, {
-      hint: "choose another tag, or set `platform` to one of these",
+    const offer = available.length === 0 ? "no known platform" : available.join(", ");
+    super("imagePlatformMissing", `No image for ${platform}: the image has ${offer}`, {
+      hint: "choose another tag, or set `platform` to one of the platforms that the image has",
     });
     this.platform = platform;
     this.available = available;
   }
 }
 
-/** Nothing of that name: not in the store, or not in the registry. Code `"imageNotFound"`. */
+/** No image of that name exists in the store or in the registry. Code `"imageNotFound"`. */
 export class ImageNotFoundError extends MicrosandboxError {
-  /** What was asked for. */
+  /** The name or digest that was looked for. */
   readonly reference: string;
 
   constructor(reference: string, where: string, options?: MicrosandboxErrorOptions) {
@@ -118,9 +121,9 @@ export class ImageNotFoundError extends MicrosandboxError {
   }
 }
 
-/** The image cannot be removed, as sandboxes or snapshots use it. Code `"imageInUse"`. */
+/** The image cannot be removed because sandboxes or snapshots use it. Code `"imageInUse"`. */
 export class ImageInUseError extends MicrosandboxError {
-  /** What was to be removed. */
+  /** Name or digest of the image. */
   readonly reference: string;
 
   constructor(reference: string) {
@@ -131,7 +134,7 @@ export class ImageInUseError extends MicrosandboxError {
   }
 }
 
-/** Query strings of signed blob addresses carry tokens. */
+/** Removes the query, since signed blob addresses carry tokens in it. */
 function withoutSecrets(url: string): string {
   if (!URL.canParse(url)) return url;
   const { origin, pathname } = new URL(url);

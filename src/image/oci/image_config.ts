@@ -1,5 +1,6 @@
 /**
- * An image's configuration: what its programs expect (environment, user, command) and its layers' diff ids.
+ * Reads an image's configuration: what its programs expect (environment, user, command), and the diff IDs of its
+ * layers.
  *
  * Source: OCI Image Specification 1.1, config.md.
  *
@@ -7,18 +8,25 @@
  */
 import { z } from "zod";
 import { type Digest, isDigest } from "./digest.ts";
+import { ImageManifestInvalidError } from "./errors.ts";
 import { decodeJson, LAYERS_MAX } from "./manifest.ts";
 
-/** Largest configuration, in bytes. */
+/** Largest configuration blob, in bytes. */
 export const CONFIG_BYTES_MAX = 8 * 1024 * 1024;
 
-/** How an image wants its programs to be run: the fields of a Dockerfile. */
+/**
+ * Most bytes, as JSON, of the part of a configuration that is kept. That part is sent to the process that hosts the VM
+ * and becomes part of a snapshot's descriptor; both have larger limits of their own. Real images need a few kilobytes.
+ */
+export const IMAGE_CONFIG_BYTES_MAX = 512 * 1024;
+
+/** How an image's programs are to be run: the instructions of its Dockerfile. */
 export interface ImageConfig {
   /** ENTRYPOINT; `execDefault` runs it followed by `cmd`. */
   readonly entrypoint?: readonly string[] | undefined;
   /** CMD. */
   readonly cmd?: readonly string[] | undefined;
-  /** ENV, each `NAME=value`, in order. */
+  /** ENV: strings `NAME=value`. If a name occurs twice, the last one counts. */
   readonly env: readonly string[];
   /** WORKDIR. */
   readonly workingDir?: string | undefined;
@@ -34,7 +42,7 @@ export interface ImageConfig {
   readonly stopSignal?: string | undefined;
 }
 
-/** The configuration blob, read. */
+/** A parsed configuration blob. */
 export interface ImageConfigFile {
   readonly os: string;
   readonly architecture: string;
@@ -46,7 +54,7 @@ export interface ImageConfigFile {
   readonly diffIds: readonly Digest[];
 }
 
-/** The configuration of an image that has none, such as a plain directory. */
+/** Configuration of an image that has none, such as a plain directory. */
 export const EMPTY_IMAGE_CONFIG: ImageConfig = Object.freeze({
   env: [],
   labels: {},
@@ -84,14 +92,14 @@ const configFileSchema = z.object({
 });
 
 /**
- * Reads a configuration blob.
+ * Parses a configuration blob.
  *
- * @throws {ImageManifestInvalidError} It is none.
+ * @throws {ImageManifestInvalidError} The blob is not a configuration, or exceeds {@linkcode IMAGE_CONFIG_BYTES_MAX}.
  */
 export function decodeImageConfig(bytes: Uint8Array, subject: string): ImageConfigFile {
   const file = decodeJson(bytes, configFileSchema, CONFIG_BYTES_MAX, subject);
   const run = file.config ?? {};
-  return {
+  const read: ImageConfigFile = {
     os: file.os,
     architecture: file.architecture,
     variant: file.variant || undefined,
@@ -109,4 +117,12 @@ export function decodeImageConfig(bytes: Uint8Array, subject: string): ImageConf
       ...(run.StopSignal ? { stopSignal: run.StopSignal } : {}),
     },
   };
+  const sizeBytes = Buffer.byteLength(JSON.stringify(read.config));
+  if (sizeBytes > IMAGE_CONFIG_BYTES_MAX) {
+    const problem = `its environment, commands and labels take ${sizeBytes} bytes: the limit is ${IMAGE_CONFIG_BYTES_MAX}`;
+    throw new ImageManifestInvalidError(subject, problem, {
+      hint: "Use an image with fewer or shorter ENV and LABEL values.",
+    });
+  }
+  return read;
 }

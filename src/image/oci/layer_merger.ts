@@ -1,6 +1,6 @@
 /**
- * Puts the layers of an image on top of each other: each is a tar, in which names that begin with `.wh.` take away what
- * layers below have.
+ * Merges the layers of an image. Each layer is a tar; a name in it that begins with `.wh.` (a whiteout) removes what
+ * lower layers have.
  *
  * Source: OCI Image Specification 1.1, layer.md, sections "Whiteouts" and "Opaque Whiteout".
  *
@@ -15,18 +15,18 @@ import { findPosition } from "../tree/tree_path.ts";
 
 const WHITEOUT_PREFIX = ".wh.";
 const OPAQUE_NAME = ".wh..wh..opq";
-/** What AUFS keeps for itself: no part of an image. */
+/** Names that AUFS reserves for itself; they are not part of an image. */
 const AUFS_PREFIX = ".wh..wh.";
 
-/** What Linux shows for every symbolic link, whatever a tar says. */
+/** Mode that Linux shows for every symbolic link, whatever the tar says. */
 const SYMLINK_MODE = 0o777;
 
-/** Makes a symbolic link of a tar look as links do on Linux. */
+/** Gives a symbolic link the mode that Linux shows for links. */
 export function setLinkMode(node: TreeNode): void {
   if (node.kind === "symlink") node.mode = SYMLINK_MODE;
 }
 
-/** Merges layers from the lowest to the highest. Data goes into `store` as it comes; the tree is in memory. */
+/** Merges layers from the lowest to the highest. Data goes straight into `store`; the tree stays in memory. */
 export class LayerMerger {
   /** The merged tree so far. */
   readonly root: DirectoryNode;
@@ -34,7 +34,7 @@ export class LayerMerger {
   readonly #store: ContentStore;
   readonly #budget: TreeBudget;
 
-  /** @param budget What the merged tree may take of memory. */
+  /** @param budget Memory that the merged tree may take. */
   constructor(store: ContentStore, budget: TreeBudget = new TreeBudget()) {
     this.#store = store;
     this.#budget = budget;
@@ -44,7 +44,7 @@ export class LayerMerger {
   /**
    * Applies the next layer.
    *
-   * @param source The layer's tar, not compressed. It is read to its end, so that it can be checked on the way.
+   * @param source The layer's decompressed tar. It is read to its end, so that it can be checked on the way.
    * @throws {TarInvalidError | AbortedError}
    */
   async apply(source: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<ApplyTarReport> {
@@ -79,15 +79,15 @@ export class LayerMerger {
     if (!name.startsWith(WHITEOUT_PREFIX)) return "apply";
     const hidden = name.slice(WHITEOUT_PREFIX.length);
     if (hidden === "" || hidden === "." || hidden === "..") {
-      throw new TarInvalidError(member.name, "it is a whiteout of no name");
+      throw new TarInvalidError(member.name, "it is a whiteout without a name");
     }
     own?.removeLower(this.#findDirectory(parent), hidden);
     return "skip";
   }
 
   /**
-   * The directory that members below `path` would go into; `undefined` where there is none, also where the layer has
-   * just put a file in its place: then there is nothing to hide.
+   * Returns the directory for members below `path`, or `undefined` if there is none. If the layer has just replaced the
+   * directory by a file, there is nothing left to hide either.
    */
   #findDirectory(path: ByteString): DirectoryNode | undefined {
     if (path === "") return this.root;
@@ -101,13 +101,13 @@ export class LayerMerger {
 }
 
 /**
- * The entries that one layer has made, and so what is from the layers below: a whiteout counts for those only, wherever
- * in its layer it stands.
+ * Tells the entries of one layer from those of lower layers. A whiteout hides only lower layers, wherever in its layer
+ * it appears.
  */
 class LayerNames {
   readonly #tree: PackedTree;
   readonly #layer: number;
-  /** Directories that have nothing of lower layers any more: nothing is looked through twice. */
+  /** Directories without anything from lower layers, so that none is searched twice. */
   readonly #cleared = new Set<DirectoryNode>();
 
   constructor(tree: PackedTree) {
@@ -115,13 +115,13 @@ class LayerNames {
     this.#layer = tree.stamp;
   }
 
-  /** Makes an entry one of this layer. Those that the layer has put in are, without it. */
+  /** Marks an entry as this layer's. New entries are marked already. */
   add(root: DirectoryNode, path: ByteString): void {
     const position = findPosition(root, path);
     if (position !== undefined) this.#tree.mark(position.directory, position.name); // else the root itself
   }
 
-  /** Takes away what `directory` and the directories in it have from lower layers. */
+  /** Removes everything that `directory` and its subdirectories have from lower layers. */
   clearLower(directory: DirectoryNode): void {
     const kept = this.#directoriesWithOwn(directory);
     const pending = [directory];
@@ -136,7 +136,7 @@ class LayerNames {
     }
   }
 
-  /** Takes away one entry; of a directory that has something of this layer, only the rest. */
+  /** Removes one entry of lower layers. If it is a directory with something from this layer, removes only the rest. */
   removeLower(directory: DirectoryNode | undefined, name: ByteString): void {
     const node = directory?.entries.get(name);
     if (directory === undefined || node === undefined) return;
@@ -152,7 +152,7 @@ class LayerNames {
     return this.#tree.stampOf(directory, name) === this.#layer;
   }
 
-  /** Of `top` and the directories below it, those in which, or below which, this layer has put something. */
+  /** Returns the directories at or below `top` that contain, at any depth, something from this layer. */
   #directoriesWithOwn(top: DirectoryNode): Set<DirectoryNode> {
     const found = new Set<DirectoryNode>();
     const visited: { directory: DirectoryNode; parent: DirectoryNode | undefined }[] = [

@@ -1,6 +1,6 @@
 /**
- * Images that lie on the disk: directories in the OCI image layout, and archives of `docker save`, `skopeo`, `podman`
- * and ourselves.
+ * Reads images from local files: directories in the OCI image layout, and archives made by `docker save`, `skopeo`,
+ * `podman` or this library.
  *
  * Sources: OCI Image Specification 1.1, image-layout.md; Docker Image Specification 1.2, "Combined Image JSON +
  * Filesystem Changeset Format".
@@ -11,7 +11,7 @@ import { lstatSync, readFileSync, realpathSync } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { z } from "zod";
 import { encodeUtf8 } from "../../base/bytes.ts";
-import { errnoOf, IoError } from "../../base/errors.ts";
+import { AbortedError, errnoOf, IoError } from "../../base/errors.ts";
 import { readFileChunks } from "../stream/byte_stream.ts";
 import { detectCompression } from "../stream/compression.ts";
 import { type Digest, digestFileName, digestLike, sha256Digest, verified } from "./digest.ts";
@@ -24,39 +24,39 @@ export const ARCHIVE_IMAGES_MAX = 1024;
 /** Most links that one name in an archive may lead through. */
 const LINKS_FOLLOWED_MAX = 8;
 
-/** A blob to read. */
+/** A blob of a layout. */
 export interface LayoutBlob {
   readonly digest: Digest;
   readonly sizeBytes: number;
 }
 
-/** One image, or index of images, that a layout offers. */
+/** An image, or an index of images, in a layout. */
 export interface LayoutImage {
   readonly digest: Digest;
-  /** Names that the layout gives it; they may be none, and need not be references. */
+  /** Names from the layout. There may be none, and they need not be valid references. */
   readonly names: readonly string[];
 }
 
-/** A set of images and their blobs, wherever they lie. */
+/** Images and their blobs, wherever they are stored. */
 export interface ImageLayout {
   readonly images: readonly LayoutImage[];
-  /** The bytes of a manifest or index. They are checked. */
+  /** Returns the verified bytes of a manifest or index. */
   readManifest(digest: Digest): Uint8Array;
-  /** The bytes of a blob. By the end, they have been checked. */
+  /** Returns the bytes of a blob, which are verified by the time the iteration ends. */
   readBlob(blob: LayoutBlob): AsyncIterable<Uint8Array>;
 }
 
-/** Files by the name that they have in a layout. */
+/** Files by their names in a layout. */
 export interface LayoutFiles {
-  /** What errors call the whole, e.g. its path. */
+  /** Name of the whole in errors, e.g. its path. */
   readonly subject: string;
-  /** Path of a file on this machine; `undefined` where there is none. */
+  /** Returns the path of a file on this machine, or `undefined` if it is missing. */
   find(name: string): string | undefined;
-  /** The file's SHA-256 digest, where it is known already. */
+  /** Returns the file's SHA-256 digest if it is already known. */
   digestOf(name: string): Digest | undefined;
 }
 
-/** The files of a directory. Symbolic links may not lead out of it. */
+/** Returns the files of a directory. Symbolic links may not lead out of it. */
 export function directoryFiles(directory: string): LayoutFiles {
   const root = realpathSync(directory);
   return {
@@ -128,14 +128,15 @@ const dockerArchiveSchema = z
   .max(ARCHIVE_IMAGES_MAX);
 
 /**
- * Reads what a layout offers: by its `index.json`, else by the `manifest.json` of `docker save`.
+ * Opens a layout by its `index.json`, or else by the `manifest.json` of `docker save`.
  *
- * @throws {ImageManifestInvalidError} It is neither.
+ * @throws {ImageManifestInvalidError} Neither file exists, or it is invalid.
+ * @throws {AbortedError}
  */
-export async function openLayout(files: LayoutFiles): Promise<ImageLayout> {
+export async function openLayout(files: LayoutFiles, signal?: AbortSignal): Promise<ImageLayout> {
   const hasIndex = files.find("index.json") !== undefined && files.find("oci-layout") !== undefined;
   if (hasIndex) return openOciLayout(files);
-  if (files.find("manifest.json") !== undefined) return await openDockerArchive(files);
+  if (files.find("manifest.json") !== undefined) return await openDockerArchive(files, signal);
   throw new ImageManifestInvalidError(
     files.subject,
     "it has neither an index.json with an oci-layout nor a manifest.json",
@@ -167,8 +168,10 @@ function openOciLayout(files: LayoutFiles): ImageLayout {
   };
 }
 
-/** Docker's archives have no manifests: one is made, always the same for the same image. */
-async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
+/**
+ * Opens an archive of `docker save`. It has no manifests, so one is made; the same image always gets the same manifest.
+ */
+async function openDockerArchive(files: LayoutFiles, signal: AbortSignal | undefined): Promise<ImageLayout> {
   const subject = `manifest.json of ${files.subject}`;
   const entries = decodeJson(
     readSmall(files, "manifest.json", MANIFEST_BYTES_MAX),
@@ -178,6 +181,8 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
   );
   const manifests = new Map<Digest, Uint8Array>();
   const blobs = new Map<Digest, string>();
+  /** Images in an archive share layers; each layer is read once. */
+  const described = new Map<string, DescribedLayer>();
   const images: LayoutImage[] = [];
   for (const { Config, RepoTags, Layers } of entries) {
     const config = readSmall(files, Config, CONFIG_BYTES_MAX);
@@ -189,7 +194,9 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
     }
     const layers = [];
     for (const name of Layers) {
-      const layer = await describeLayer(files, name);
+      if (signal?.aborted) throw new AbortedError("reading an image archive", signal.reason);
+      const layer = described.get(name) ?? (await describeLayer(files, name));
+      described.set(name, layer);
       blobs.set(layer.digest, name);
       layers.push(layer);
     }
@@ -216,10 +223,14 @@ async function openDockerArchive(files: LayoutFiles): Promise<ImageLayout> {
   };
 }
 
-async function describeLayer(
-  files: LayoutFiles,
-  name: string,
-): Promise<{ mediaType: string; digest: Digest; size: number }> {
+/** A layer's descriptor in a manifest. */
+interface DescribedLayer {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+async function describeLayer(files: LayoutFiles, name: string): Promise<DescribedLayer> {
   const path = findFile(files, name);
   const digest = files.digestOf(name);
   if (digest === undefined)

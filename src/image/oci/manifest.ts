@@ -1,5 +1,5 @@
 /**
- * Image indexes and manifests, of OCI and of Docker, read from bytes that somebody else wrote.
+ * Reads image indexes and manifests, both OCI's and Docker's. The bytes come from outside and are not trusted.
  *
  * Sources: OCI Image Specification 1.1, image-index.md, manifest.md, descriptor.md; Docker Image Manifest Version 2,
  * Schema 2. Unknown fields are ignored, as those specifications want.
@@ -11,20 +11,20 @@ import { type Digest, isDigest } from "./digest.ts";
 import { ImageManifestInvalidError, ImagePlatformMissingError } from "./errors.ts";
 import { formatPlatform, type Platform, platformScore } from "./platform.ts";
 
-/** Largest manifest or index, as registries themselves limit it. */
+/** Largest manifest or index, in bytes; registries have the same limit. */
 export const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
-/** Most layers of one image; overlay-based runtimes stop at 128. */
+/** Most layers of one image. Overlay-based runtimes stop at 128. */
 export const LAYERS_MAX = 512;
 /** Most manifests in one index. */
 export const INDEX_ENTRIES_MAX = 4096;
-/** Largest layer that is accepted, in bytes: 1 TiB. */
+/** Largest compressed layer, in bytes: 1 TiB. */
 export const LAYER_BYTES_MAX = 2 ** 40;
 
 export const MEDIA_TYPES = {
   index: "application/vnd.oci.image.index.v1+json",
   manifest: "application/vnd.oci.image.manifest.v1+json",
   config: "application/vnd.oci.image.config.v1+json",
-  /** In the place of a configuration, where there is none: of artifacts. */
+  /** Type of the configuration of an artifact, which has none. */
   empty: "application/vnd.oci.empty.v1+json",
   layer: "application/vnd.oci.image.layer.v1.tar",
   layerGzip: "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -33,7 +33,7 @@ export const MEDIA_TYPES = {
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
 } as const;
 
-/** What a registry is told that we can read. */
+/** `Accept` header: the document types that this library reads. */
 export const MANIFEST_ACCEPT: string = [
   MEDIA_TYPES.index,
   MEDIA_TYPES.manifest,
@@ -41,7 +41,7 @@ export const MANIFEST_ACCEPT: string = [
   MEDIA_TYPES.dockerManifest,
 ].join(", ");
 
-/** What an entry of an index may be for an image to be behind it; some old tools leave the type out. */
+/** Types that an entry of an index must have to lead to an image. Some old tools leave the type out. */
 const IMAGE_TYPES: ReadonlySet<string> = new Set([
   MEDIA_TYPES.index,
   MEDIA_TYPES.manifest,
@@ -86,7 +86,7 @@ const indexSchema = z.object({
   manifests: z.array(descriptor).max(INDEX_ENTRIES_MAX),
 });
 
-/** A pointer to content: its type, digest and size. */
+/** Descriptor of content: its type, digest and size. */
 export type Descriptor = z.output<typeof descriptor>;
 
 /** One image for one platform. */
@@ -104,10 +104,10 @@ export interface ImageIndex {
 }
 
 /**
- * Reads a manifest or an index.
+ * Parses a manifest or an index.
  *
- * @param subject What errors call it.
- * @throws {ImageManifestInvalidError} It is neither, or of a kind that holds no image.
+ * @param subject Name of the document in errors.
+ * @throws {ImageManifestInvalidError} The document is neither, or is not about an image.
  */
 export function decodeManifest(bytes: Uint8Array, subject: string): ImageManifest | ImageIndex {
   const value = parseJson(bytes, MANIFEST_BYTES_MAX, subject);
@@ -131,9 +131,9 @@ export function decodeManifest(bytes: Uint8Array, subject: string): ImageManifes
 }
 
 /**
- * The manifest of an index that suits `wanted` best.
+ * Returns the manifest of an index that fits `wanted` best.
  *
- * @throws {ImagePlatformMissingError} None does.
+ * @throws {ImagePlatformMissingError} No manifest fits.
  */
 export function choosePlatform(index: ImageIndex, wanted: Platform): Descriptor {
   const images = index.manifests.filter(isImage);
@@ -151,12 +151,14 @@ export function choosePlatform(index: ImageIndex, wanted: Platform): Descriptor 
   throw new ImagePlatformMissingError(formatPlatform(wanted), [...new Set(offers)]);
 }
 
-/** An index may also point to signatures, attestations and what is yet to be invented: by type, or by platform. */
+/**
+ * Returns whether an entry leads to an image. An index may also point to signatures, attestations and other artifacts.
+ */
 function isImage({ mediaType, isAttestation, platform }: Descriptor): boolean {
   return IMAGE_TYPES.has(mediaType) && !isAttestation && platform?.os !== "unknown";
 }
 
-/** JSON of a known schema, or {@linkcode ImageManifestInvalidError}. */
+/** Parses JSON of a known schema, or throws {@linkcode ImageManifestInvalidError}. */
 export function decodeJson<T>(bytes: Uint8Array, schema: z.ZodType<T>, bytesMax: number, subject: string): T {
   return check(schema, parseJson(bytes, bytesMax, subject), subject);
 }

@@ -1,5 +1,5 @@
 /**
- * Which of a multi-platform image's variants a VM on this machine can run.
+ * Chooses the variant of a multi-platform image that a VM on this machine can run.
  *
  * Source: OCI Image Specification 1.1, image-index.md, section "platform"; names as in Go's GOOS and GOARCH.
  *
@@ -16,15 +16,15 @@ export interface Platform {
 
 const PLATFORM_PATTERN = /^([a-z0-9_.-]+)\/([a-z0-9_.-]+)(?:\/([a-z0-9_.-]+))?$/;
 
-/** Linux on this machine's processor: the guest is always Linux. */
+/** Returns Linux on this machine's processor; the guest is always Linux. */
 export function hostPlatform(): Platform {
   return normalise("linux", process.arch === "x64" ? "amd64" : process.arch, undefined);
 }
 
 /**
- * Reads `"os/architecture"` or `"os/architecture/variant"`, e.g. `"linux/arm64"`.
+ * Parses `"os/architecture"` or `"os/architecture/variant"`, e.g. `"linux/arm64"`.
  *
- * @throws {InvalidConfigError} It is neither.
+ * @throws {InvalidConfigError} The text has neither form.
  */
 export function parsePlatform(text: string): Platform {
   const match = PLATFORM_PATTERN.exec(text);
@@ -40,8 +40,8 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 }
 
 /**
- * How well an offered platform suits the wanted one: 0 not at all, higher is better. An offer that names no variant
- * suits any; an older ARM variant runs on a newer one.
+ * Returns how well an offered platform fits the wanted one: 0 if not at all, higher is better. An offer without a
+ * variant fits any; an older ARM variant runs on a newer one.
  */
 export function platformScore(wanted: Platform, offered: Partial<Platform>): number {
   const offer = normalise(offered.os ?? "", offered.architecture ?? "", offered.variant);

@@ -9,24 +9,24 @@
 import { type Digest, isDigest } from "./digest.ts";
 import { ImageReferenceInvalidError } from "./errors.ts";
 
-/** A reference in its parts, defaults filled in. */
+/** A reference in its parts, with defaults filled in. */
 export interface ImageReference {
-  /** Host, with the port where there is one, e.g. `"docker.io"`. */
+  /** Host, with the port if there is one, e.g. `"docker.io"`. */
   readonly registry: string;
   /** Path in the registry, e.g. `"library/alpine"`. */
   readonly repository: string;
-  /** `undefined` only where there is a digest. */
+  /** `undefined` only if there is a digest. */
   readonly tag: string | undefined;
   readonly digest: Digest | undefined;
 }
 
-/** Registry of references that name none. */
+/** Registry of references that do not name one. */
 export const DEFAULT_REGISTRY = "docker.io";
-/** Tag of references that name neither tag nor digest. */
+/** Tag of references that have neither a tag nor a digest. */
 export const DEFAULT_TAG = "latest";
 /** Longest `registry/repository`, in characters. */
 export const NAME_CHARACTERS_MAX = 255;
-/** Longest reference that is looked at, in characters. */
+/** Longest text to parse, in characters. */
 export const REFERENCE_CHARACTERS_MAX = 1024;
 
 const HOST_LABEL = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
@@ -38,9 +38,9 @@ const TAG_PATTERN = /^\w[\w.-]{0,127}$/;
 const PORT_MAX = 65_535;
 
 /**
- * Reads a reference.
+ * Parses a reference.
  *
- * @throws {ImageReferenceInvalidError} Its `part` says what is wrong.
+ * @throws {ImageReferenceInvalidError} `part` tells which part is wrong.
  *
  * @example
  * ```ts no-vm
@@ -72,7 +72,7 @@ export function parseReference(text: string): ImageReference {
   return { registry, repository, tag: tag ?? (digest === undefined ? DEFAULT_TAG : undefined), digest };
 }
 
-/** The full spelling: equal references give equal text. */
+/** Returns the full spelling. Equal references give equal text. */
 export function formatReference(reference: ImageReference): string {
   const { registry, repository, tag, digest } = reference;
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;

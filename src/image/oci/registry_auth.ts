@@ -1,5 +1,5 @@
 /**
- * Logging in at a registry: from a 401 answer and credentials to the `Authorization` header of the next try.
+ * Logs in to a registry: turns a 401 answer and credentials into the `Authorization` header of the next attempt.
  *
  * Sources: Distribution specification, "Token authentication" (docs/content/spec/auth/token.md, oauth.md), RFC 6750,
  * RFC 7617.
@@ -13,9 +13,9 @@ import type { Credentials } from "./credentials.ts";
 import { ImageAuthError } from "./errors.ts";
 import type { RegistryHttp } from "./registry_http.ts";
 
-/** How long a token is good whose server does not say, by the specification. */
+/** Lifetime of a token if its server does not state one, as the specification says. */
 export const TOKEN_LIFETIME_DEFAULT_MS = 60_000;
-/** How long before its end a token counts as over. */
+/** Safety margin before a token's expiry. */
 export const TOKEN_MARGIN_MS = 5000;
 /** Largest answer of a token server. */
 export const TOKEN_ANSWER_BYTES_MAX = 256 * 1024;
@@ -34,13 +34,13 @@ interface Grant {
 export interface RegistryAuthorizerOptions {
   readonly registry: string;
   readonly http: RegistryHttp;
-  /** Asked once, and only when the registry wants a login. */
+  /** Called at most once, when the registry requires a login. */
   readonly credentials: (signal: AbortSignal | undefined) => Promise<Credentials>;
   /** Whether secrets may travel unencrypted. */
   readonly allowPlainHttp: boolean;
 }
 
-/** The login of one registry: a token for each scope, fetched once for all who ask. */
+/** Holds the login of one registry: a token per scope, fetched once for all callers. */
 export class RegistryAuthorizer {
   readonly #options: RegistryAuthorizerOptions;
   readonly #grants = new Map<string, Promise<Grant>>();
@@ -50,9 +50,9 @@ export class RegistryAuthorizer {
     this.#options = options;
   }
 
-  /** The header that worked for `scope` before, while it is good. */
+  /** Returns the header that worked for `scope` before, as long as it is valid. */
   async known(scope: string): Promise<string | undefined> {
-    const grant = await this.#grants.get(scope)?.catch(() => undefined); // whoever asked for it was told
+    const grant = await this.#grants.get(scope)?.catch(() => undefined); // the caller that asked for it got the error
     return grant !== undefined && grant.expiresAtMs > Date.now() ? grant.header : undefined;
   }
 
@@ -60,7 +60,7 @@ export class RegistryAuthorizer {
    * Answers a challenge.
    *
    * @param refused The header that was refused, if one was sent.
-   * @throws {ImageAuthError} There is no way in.
+   * @throws {ImageAuthError} The login failed.
    */
   async answer(
     challengeHeader: string | null,
@@ -69,7 +69,7 @@ export class RegistryAuthorizer {
     signal: AbortSignal | undefined,
   ): Promise<string> {
     const current = await this.known(scope);
-    if (current !== undefined && current !== refused) return current; // somebody else was faster
+    if (current !== undefined && current !== refused) return current; // another caller was faster
     const granting = this.#grant(parseChallenges(challengeHeader ?? ""), scope, signal);
     granting.catch(() => this.#grants.delete(scope));
     this.#grants.set(scope, granting);
@@ -93,9 +93,9 @@ export class RegistryAuthorizer {
     }
     if (challenges.some(({ scheme }) => scheme === "basic")) {
       if (credentials.kind === "basic") return forever(basicHeader(credentials));
-      throw this.#error("it wants a user name and password, and there are none", 401);
+      throw this.#error("it requires a user name and password, and none are configured", 401);
     }
-    throw this.#error("it offers no way of logging in that is known here", 401);
+    throw this.#error("it offers no authentication scheme that this library supports", 401);
   }
 
   async #fetchToken(

@@ -18,19 +18,22 @@ import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./manifest.ts";
 import { RegistryAuthorizer } from "./registry_auth.ts";
 import { ATTEMPTS_MAX, RegistryHttp, type RegistryHttpOptions, throwIfAborted } from "./registry_http.ts";
 
-/** Most times that one blob's download goes on after a cut, while each try brings {@linkcode PROGRESS_BYTES_MIN}. */
+/** Most times that a blob's download resumes after a cut. Each attempt must bring {@linkcode PROGRESS_BYTES_MIN}. */
 export const RESUMES_MAX = 50;
 
-/** What a try must bring to count as progress: a server that sends a byte and hangs does not get another fifty. */
+/**
+ * Bytes that an attempt must bring to count as progress, so that a server that sends one byte and hangs is not tried
+ * fifty times.
+ */
 export const PROGRESS_BYTES_MIN = 64 * KiB;
 
 /** How to reach a registry. */
 export interface RegistryOptions {
-  /** Credentials. @default what Docker's client configuration has for the registry, else anonymous */
+  /** Credentials to use. @default what Docker's client configuration has for the registry, else anonymous */
   readonly auth?: RegistryAuth | undefined;
-  /** Speak plain HTTP. Without it, only a registry on this machine's loopback may. @default {false} */
+  /** Use plain HTTP. Otherwise only a registry on this machine's loopback may. @default {false} */
   readonly insecure?: boolean | undefined;
-  /** PEM texts of certificate authorities to trust beside the system's. */
+  /** PEM texts of certificate authorities to trust in addition to the system's. */
   readonly caCerts?: readonly string[] | undefined;
 }
 
@@ -39,7 +42,7 @@ export interface RegistryClientOptions extends RegistryOptions {
   readonly registry: string;
   /** Limits of the HTTP layer, for tests. */
   readonly http?: RegistryHttpOptions | undefined;
-  /** Where Docker's configuration is looked up. @default {process.env} */
+  /** Environment in which Docker's configuration is looked up. @default {process.env} */
   readonly environment?: NodeJS.ProcessEnv | undefined;
 }
 
@@ -49,7 +52,7 @@ export interface FetchedManifest {
   readonly digest: Digest;
 }
 
-/** What to download: the part of a descriptor that counts. */
+/** Digest and size of a blob to download. */
 export interface BlobExpectation {
   readonly digest: Digest;
   readonly sizeBytes: number;
@@ -99,7 +102,10 @@ export class RegistryClient {
     return { bytes, digest: promised };
   }
 
-  /** The digest that a tag points to now; `undefined` where the registry does not say without sending the manifest. */
+  /**
+   * Returns the digest that a tag points to now, or `undefined` if the registry does not tell it without sending the
+   * manifest.
+   */
   async headManifest(repository: string, tag: string, signal?: AbortSignal): Promise<Digest | undefined> {
     const path = `/v2/${repository}/manifests/${tag}`;
     const response = await this.#get(repository, path, { accept: MANIFEST_ACCEPT }, tag, signal, "HEAD");
@@ -107,7 +113,7 @@ export class RegistryClient {
     return digestHeader(response);
   }
 
-  /** A blob that is small enough to be kept in memory. */
+  /** Returns a blob that is small enough to be kept in memory. */
   async fetchBlob(
     repository: string,
     blob: BlobExpectation,
@@ -127,10 +133,10 @@ export class RegistryClient {
   }
 
   /**
-   * A blob's bytes, each once and in order. A connection that is cut is made again, from where it was cut. At the end,
-   * size and digest have been checked: a consumer must not use the bytes before the generator is done.
+   * Yields a blob's bytes, each once, from first to last. A connection that is cut is resumed where it was cut. Size
+   * and digest are verified at the end: do not use the bytes before the generator is done.
    *
-   * @throws {ImageDigestMismatchError} Bytes or size are not what the digest says.
+   * @throws {ImageDigestMismatchError} The bytes or their number do not match.
    * @throws {ImageNotFoundError | ImageAuthError | ImageRegistryError | AbortedError}
    */
   async *readBlob(
@@ -181,7 +187,7 @@ export class RegistryClient {
     let skip = bytesToSkip(response, offset);
     if (skip === undefined) {
       await response.body?.cancel();
-      throw new ImageRegistryError(response.url || path, "a range that was not asked for", {
+      throw new ImageRegistryError(response.url || path, "the server sent a range that was not requested", {
         status: response.status,
       });
     }
@@ -192,7 +198,7 @@ export class RegistryClient {
     }
   }
 
-  /** A request with whatever login the registry wants, answered with success. */
+  /** Sends a request, with whatever login the registry requires, until it succeeds. */
   async #get(
     repository: string,
     path: string,
@@ -224,7 +230,7 @@ export class RegistryClient {
         throw new ImageRegistryError(url, `status ${response.status}`, { status: response.status });
       }
       if (!isSameOrigin(response.url, url)) {
-        // Another server may not ask for the registry's password, nor name a place to send it to.
+        // Another server must not get the registry's password, nor say where to send it.
         const problem = "status 401 from the server that the registry redirects to";
         throw new ImageRegistryError(response.url, problem, { status: 401 });
       }
@@ -241,7 +247,7 @@ export class RegistryClient {
     return this.#base;
   }
 
-  /** Encrypted, but where the option or Docker's rule for registries on loopback says otherwise. */
+  /** Chooses HTTPS, except where the option or Docker's rule for registries on loopback allows plain HTTP. */
   async #findBaseUrl(signal: AbortSignal | undefined): Promise<string> {
     const host = this.registry === "docker.io" ? "registry-1.docker.io" : this.registry;
     if (this.#insecure) return `http://${host}`;
@@ -250,7 +256,7 @@ export class RegistryClient {
       try {
         const response = await this.#http.requestOnce(`${base}/v2/`, { signal });
         await response.body?.cancel();
-        // Anything but these says no more than that somebody listens, such as a TLS port that was sent plain text.
+        // Any other answer only shows that something listens there, such as a TLS port that was sent plain text.
         if (response.ok || response.status === 401) return base;
       } catch (error) {
         throwIfAborted(signal, "pulling an image");
@@ -261,13 +267,13 @@ export class RegistryClient {
   }
 }
 
-/** Whether a registry's host is this machine itself, by name or address. */
+/** Returns whether a registry's host is this machine, by name or address. */
 export function isLoopback(registry: string): boolean {
   const host = registry.replace(/:[0-9]+$/, "");
   return host === "localhost" || host === "[::1]" || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
 }
 
-/** Whether two addresses belong to one server. An address that cannot be read belongs to none. */
+/** Returns whether two addresses have the same origin. An invalid address has none. */
 function isSameOrigin(a: string, b: string): boolean {
   return URL.canParse(a) && new URL(a).origin === new URL(b).origin;
 }
@@ -277,9 +283,12 @@ function digestHeader(response: Response): Digest | undefined {
   return value !== null && isDigest(value) ? value : undefined;
 }
 
-/** How many bytes at the start of a body are already known; `undefined` for a range that does not begin at `offset`. */
+/**
+ * Returns how many bytes at the start of a body are already known, or `undefined` for a range that does not begin at
+ * `offset`.
+ */
 function bytesToSkip(response: Response, offset: number): number | undefined {
-  if (response.status !== 206) return offset; // the whole blob: this server knows no ranges
+  if (response.status !== 206) return offset; // the whole blob: this server does not support ranges
   const start = /^bytes ([0-9]+)-/.exec(response.headers.get("content-range") ?? "")?.[1];
   return start !== undefined && Number(start) === offset ? 0 : undefined;
 }

@@ -1,43 +1,42 @@
-/**
- * HTTP as a registry needs it: retries with back-off, redirects that take no credentials along, and time limits.
- *
- * @module
- */
+/** HTTP client for registries: retries with back-off, redirects without credentials, and time limits. @module */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Bytes, concatBytes, KiB } from "../../base/bytes.ts";
 import { AbortedError, MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { type TrustedFetch, trustedFetch } from "../../platform/trusted_fetch.ts";
 import { ImageRegistryError } from "./errors.ts";
 
-/** Most times that one request is sent. */
+/** Most attempts for one request. */
 export const ATTEMPTS_MAX = 5;
-/** Most times that a small answer is asked for again whose body was cut. */
+/** Most attempts for a small answer whose body was cut. */
 export const BODY_ATTEMPTS_MAX = 5;
-/** First pause between two attempts; it doubles with each. */
+/** First pause between attempts, which doubles each time. */
 export const BACKOFF_FIRST_MS = 250;
-/** Longest pause that is chosen here. */
+/** Longest pause of the back-off. */
 export const BACKOFF_MS_MAX = 8000;
-/** Longest pause that a registry may ask for by `Retry-After`; a longer one ends the pull. */
+/** Longest pause that a registry may request by `Retry-After`; a longer one ends the pull. */
 export const RETRY_AFTER_MS_MAX = 60_000;
-/** Longest wait for the head of an answer. */
+/** Time limit for the head of an answer. */
 export const HEAD_TIMEOUT_MS = 30_000;
-/** Longest wait for the next bytes of a body. */
+/** Time limit for the next bytes of a body. */
 export const STALL_TIMEOUT_MS = 60_000;
 /** Time over which the rate of a transfer is measured. Only time spent waiting for the server counts. */
 export const RATE_WINDOW_MS = 60_000;
-/** What a server must send in each {@linkcode RATE_WINDOW_MS}: with the size of a blob, a bound on its whole transfer. */
+/**
+ * Bytes that a server must send in each {@linkcode RATE_WINDOW_MS}. Together with the size of a blob, this bounds the
+ * time of its transfer.
+ */
 export const RATE_WINDOW_BYTES_MIN = 64 * KiB;
 /** Most redirects that one request follows. */
 export const REDIRECTS_MAX = 5;
 
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
-/** What the runtimes say of a certificate that they do not trust. */
+/** What the runtimes say about an untrusted certificate. */
 const CERTIFICATE_PROBLEM = /certificate|CERT_|UnknownIssuer/i;
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** How requests are sent. */
+/** Options of {@linkcode RegistryHttp}. */
 export interface RegistryHttpOptions {
-  /** PEM texts of authorities that are trusted beside the system's. */
+  /** PEM texts of certificate authorities to trust in addition to the system's. */
   readonly caCerts?: readonly string[] | undefined;
   /** First pause between attempts. @default {BACKOFF_FIRST_MS} */
   readonly backoffFirstMs?: number | undefined;
@@ -59,7 +58,7 @@ export interface RegistryRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What is used of a stream's reader: the two runtimes' types differ in the rest. */
+/** The part of a stream reader that is used; the runtimes' types differ in the rest. */
 interface ChunkReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
 }
@@ -92,10 +91,9 @@ export class RegistryHttp {
   }
 
   /**
-   * Sends a request until it is answered with something that trying again would not change. The caller must read or
-   * cancel the body.
+   * Sends a request until the answer is one that a retry would not change. The caller must read or cancel the body.
    *
-   * @throws {ImageRegistryError} No answer, or only ones that say "later".
+   * @throws {ImageRegistryError} There was no answer, or the registry stayed busy.
    * @throws {AbortedError} The signal fired.
    */
   async request(url: string, request: RegistryRequest): Promise<Response> {
@@ -115,12 +113,12 @@ export class RegistryHttp {
     }
   }
 
-  /** Sends a request once; gives up on nothing but the network. */
+  /** Sends a request once. Fails only if the network does. */
   requestOnce(url: string, request: RegistryRequest): Promise<Response> {
     return this.#follow(url, request);
   }
 
-  /** Waits before attempt number `attempt + 1`, as long as the registry asked for or the back-off says. */
+  /** Waits before attempt number `attempt + 1`: as long as the registry asks, or else by the back-off. */
   async pause(attempt: number, failure: unknown, signal: AbortSignal | undefined): Promise<void> {
     const asked = failure instanceof ImageRegistryError ? failure.retryAfterMs : undefined;
     if (asked !== undefined && asked > RETRY_AFTER_MS_MAX) throw failure;
@@ -135,7 +133,7 @@ export class RegistryHttp {
   }
 
   /**
-   * A small answer with its whole body. One that is cut on the way is asked for again: there is little to resume.
+   * Returns a small answer with its whole body. A body that is cut is requested again, since there is little to resume.
    *
    * @param send Sends the request, with retries of its own.
    * @throws {ImageRegistryError} The body is too large, or was cut each time.
@@ -167,7 +165,7 @@ export class RegistryHttp {
         throw new ImageRegistryError(url, `the answer is larger than ${bytesMax} bytes`, { status });
       parts.push(chunk);
     }
-    // Not every runtime calls a body that is shorter than promised an error.
+    // Not every runtime reports a body that is shorter than promised.
     const promised = response.ok ? response.headers.get("content-length") : null;
     if (promised !== null && sizeBytes < Number(promised))
       throw new ImageRegistryError(url, `cut off after ${sizeBytes} of ${promised} bytes`);
@@ -175,13 +173,13 @@ export class RegistryHttp {
   }
 
   /**
-   * The body of an answer. Fails when no bytes come for the stall time-out, when they come more slowly than the minimum
-   * rate, or when the connection is cut.
+   * Yields the body of an answer. Fails if no bytes come for the stall time limit, if they come more slowly than the
+   * minimum rate, or if the connection is cut.
    */
   async *readBody(response: Response, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array, void> {
     if (response.body === null) return;
     const reader = response.body.getReader();
-    const stop = (): void => void reader.cancel(signal?.reason).catch(() => {}); // the reads below tell
+    const stop = (): void => void reader.cancel(signal?.reason).catch(() => {}); // the reads below report it
     signal?.addEventListener("abort", stop, { once: true });
     let windowBytes = 0;
     let windowMs = 0;
@@ -228,7 +226,7 @@ export class RegistryHttp {
       const response = await this.#send(url, { ...request, headers });
       const location = response.headers.get("location");
       if (!REDIRECT_STATUSES.has(response.status) || location === null) return response;
-      if (request.body !== undefined) return response; // it holds a secret, which is for this host alone
+      if (request.body !== undefined) return response; // it holds a secret for this host only
       await response.body?.cancel();
       if (redirects === REDIRECTS_MAX) {
         throw new ImageRegistryError(start, `more than ${REDIRECTS_MAX} redirects`, {
@@ -236,7 +234,7 @@ export class RegistryHttp {
         });
       }
       const next = redirectTarget(url, location, response.status);
-      // What authenticates us at one host is no business of another (a storage service, say).
+      // Credentials for one host must not reach another, e.g. a storage service.
       if (next.origin !== new URL(url).origin) headers = withoutAuthorization(headers);
       url = next.href;
     }
@@ -244,7 +242,7 @@ export class RegistryHttp {
 
   async #send(url: string, request: RegistryRequest): Promise<Response> {
     throwIfAborted(request.signal, "pulling an image");
-    // The time limit is for the head alone, so it is taken off once that is here; the caller's signal stays on.
+    // The time limit covers the head only and ends with it; the caller's signal stays in effect.
     const abort = new AbortController();
     const forward = (): void => abort.abort(request.signal?.reason);
     request.signal?.addEventListener("abort", forward, { once: true });
@@ -279,7 +277,7 @@ function waitByTimer(waitMs: number, signal: AbortSignal | undefined): Promise<v
   return delay(waitMs, undefined, signal === undefined ? {} : { signal });
 }
 
-/** One runtime says only "fetch failed", and why in the error's cause. */
+/** Returns the real cause: one runtime says only "fetch failed" and keeps the reason in the error's cause. */
 function causeMessage(error: unknown): string {
   return messageOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
 }
@@ -289,7 +287,7 @@ export function throwIfAborted(signal: AbortSignal | undefined, action: string):
   if (signal?.aborted) throw new AbortedError(action, signal.reason);
 }
 
-/** Whether the network was at fault: no answer at all, rather than one that we do not like. */
+/** Returns whether the network failed: there was no answer, rather than an unwanted one. */
 function isRetriable(error: unknown): error is ImageRegistryError {
   return error instanceof ImageRegistryError && error.status === undefined && !error.isFinal;
 }
@@ -306,7 +304,7 @@ async function busyError(url: string, response: Response): Promise<ImageRegistry
   });
 }
 
-/** Milliseconds of a `Retry-After` header, in either of its forms (RFC 9110, section 10.2.3). */
+/** Parses a `Retry-After` header, in either of its forms, to milliseconds (RFC 9110, section 10.2.3). */
 export function parseRetryAfter(header: string | null, now: number = Date.now()): number | undefined {
   if (header === null) return undefined;
   if (/^\s*[0-9]{1,9}\s*$/.test(header)) return Number(header) * 1000;

@@ -56,8 +56,9 @@ export async function loadImages(
   request: LoadRequest,
 ): Promise<{ reference: string; image: StoredImage }[]> {
   const { path, signal } = request;
-  const { kind } = await detectImageSource(realPath(path));
-  if (kind === "ociLayout") return await loadLayout(store, request, await openLayout(directoryFiles(path)));
+  const { kind } = await detectImageSource(realPath(path), { ...request.limits, signal });
+  if (kind === "ociLayout")
+    return await loadLayout(store, request, await openLayout(directoryFiles(path), signal));
   if (kind !== "imageArchive") {
     throw new InvalidConfigError([
       { field: "path", problem: `${path} is no image archive and no OCI layout` },
@@ -68,9 +69,8 @@ export async function loadImages(
     `load ${randomBytes(8).toString("hex")}`,
     signal,
     async (directory) => {
-      const layout = await openLayout(
-        await unpackArchive(path, directory(), request.limits.maxUnpackedBytes, signal),
-      );
+      const files = await unpackArchive(path, directory(), request.limits.maxUnpackedBytes, signal);
+      const layout = await openLayout(files, signal);
       return await loadLayout(store, request, layout);
     },
   );

@@ -109,11 +109,15 @@ export async function removeImage(
   removeUnneededBlobs(store);
 }
 
-/** Removes every image that nobody uses, whatever is left of interrupted work, and blobs that no image has. */
+/**
+ * Removes images that nothing uses, whatever is left of interrupted work, and blobs that no image has.
+ *
+ * @param all Removes images that have a name, too. Otherwise they stay.
+ */
 export async function pruneImages(
   store: ImageStore,
   usage: ImageUsage,
-  signal: AbortSignal | undefined,
+  { all, signal }: { readonly all: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<ImagePruneReport> {
   store.workspaces.removeInterrupted();
   const removed: string[] = [];
@@ -127,6 +131,7 @@ export async function pruneImages(
     if (lock === undefined) continue; // somebody is just about to use it
     if ((await usage.digestsInUse()).has(digest)) continue; // somebody was, a moment ago
     const references = listReferences(store).filter((record) => record.digest === digest);
+    if (references.length > 0 && !all) continue;
     for (const record of references) removeReference(store, record);
     removed.push(...(references.length === 0 ? [digest] : references.map(({ reference }) => reference)));
     const record = store.find(digest)?.record;

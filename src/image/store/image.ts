@@ -70,6 +70,12 @@ export interface ImageRemoveOptions extends ImageOptions {
   readonly force?: boolean | undefined;
 }
 
+/** Options of {@linkcode Image.prune}. */
+export interface ImagePruneOptions extends ImageOptions {
+  /** Remove images that have a name, too. @default {false} */
+  readonly all?: boolean | undefined;
+}
+
 /** An image of the store. */
 export interface ImageHandle {
   /** Its name in full, e.g. `"docker.io/library/alpine:latest"`; the digest where it has none. */
@@ -136,7 +142,7 @@ export function registerImageUsage(provider: (home: string) => ImageUsage): void
  * await Image.pull("alpine");
  * for (const image of await Image.list()) console.log(image.reference, image.sizeBytes);
  * await Image.save("alpine", { outputPath: "alpine.tar" });
- * await Image.prune();
+ * await Image.prune(); // images without a name; `{ all: true }` for every image that is unused
  * ```
  */
 export class Image {
@@ -208,9 +214,23 @@ export class Image {
     await removeImage(storeOf(options), usageFor(options), reference, options.force ?? false, options.signal);
   }
 
-  /** Removes all images that no sandbox or snapshot needs, and what interrupted work has left. */
-  static async prune(options: ImageOptions = {}): Promise<ImagePruneReport> {
-    return await pruneImages(storeOf(options), usageFor(options), options.signal);
+  /**
+   * Removes images that have no name and that no sandbox or snapshot uses, such as the ones whose tag has moved on, along
+   * with anything that interrupted work left behind. With `all`, removes every unused image, named or not.
+   *
+   * @throws {AbortedError} Code `"aborted"`. Images that were already removed stay removed.
+   *
+   * @example
+   * ```ts
+   * import { Image } from "microsandbox";
+   *
+   * const { removed, bytesReclaimed } = await Image.prune({ all: true });
+   * console.log(removed, bytesReclaimed);
+   * ```
+   */
+  static async prune(options: ImagePruneOptions = {}): Promise<ImagePruneReport> {
+    const { all = false, signal } = options;
+    return await pruneImages(storeOf(options), usageFor(options), { all, signal });
   }
 
   /**

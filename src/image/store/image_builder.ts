@@ -18,7 +18,7 @@ import { CONFIG_BYTES_MAX, decodeImageConfig, type ImageConfigFile } from "../oc
 import { LayerMerger } from "../oci/layer_merger.ts";
 import { type ImageManifest, LAYER_BYTES_MAX, MEDIA_TYPES } from "../oci/manifest.ts";
 import { formatPlatform, type Platform, platformScore } from "../oci/platform.ts";
-import { countBytes, type PullProgressListener } from "../progress.ts";
+import { countBytes, type PullProgress, type PullProgressListener } from "../progress.ts";
 import { decompressDetected } from "../stream/compression.ts";
 import { UnpackBudget } from "../stream/unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
@@ -74,11 +74,25 @@ export interface BuildImageRequest {
 
 /** Builds the image, unless it is here. Of several processes that want it, one builds and the others wait. */
 export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
-  const { digest, claim, signal, platform } = request;
-  const check = ({ record }: StoredImage): void => checkPlatform(record, platform);
+  const { digest, claim, signal, platform, reference, onProgress } = request;
+  const check = (found: StoredImage): void => {
+    checkPlatform(found.record, platform);
+    onProgress(resolvedEvent(reference, found));
+  };
   return await store.ensure(digest, { claim, signal, check }, (directory) =>
     buildMissing(store, request, directory()),
   );
+}
+
+/** Tells what an image is that is here already, as for one that has to be fetched. */
+export function resolvedEvent(reference: string, { record }: StoredImage): PullProgress {
+  return {
+    kind: "resolved",
+    reference,
+    manifestDigest: record.manifestDigest ?? record.digest,
+    layerCount: record.layers.length,
+    totalDownloadBytes: record.layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
 }
 
 async function buildMissing(

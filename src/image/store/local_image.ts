@@ -23,7 +23,7 @@ import { decompressDetected } from "../stream/compression.ts";
 import { UnpackBudget } from "../stream/unpack_budget.ts";
 import { applyTar } from "../tar_source.ts";
 import { PackedTree } from "../tree/packed_tree.ts";
-import { buildImage, type ImageBuildLimits } from "./image_builder.ts";
+import { buildImage, type ImageBuildLimits, resolvedEvent } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 import { resolveManifest } from "./pull.ts";
 import { FORMAT_VERSION, readRecord, sourceRecordSchema, writeRecord } from "./records.ts";
@@ -40,17 +40,22 @@ export interface LocalImageRequest {
 
 /** Gives the image at a path. Nothing is done where the path has not changed since the last time. */
 export async function importLocalImage(store: ImageStore, request: LocalImageRequest): Promise<StoredImage> {
-  const { path, signal, claim } = request;
+  const { path, signal, claim, onProgress } = request;
   if (path.includes("\0")) throw new InvalidConfigError([{ field: "image", problem: "a path has no NUL" }]);
   const location = realPath(path);
+  onProgress({ kind: "resolving", reference: path });
   return await store.workspaces.run("source", lockKey(location), signal, async (directory) => {
     const before = await readSourceKey(location, signal);
     const recordPath = store.paths.source(`${before.key}\n${formatPlatform(request.platform)}`);
     const known = readRecord(recordPath, sourceRecordSchema);
     const found = known === undefined ? undefined : await store.use(known.digest, claim, signal);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      onProgress(resolvedEvent(path, found));
+      return found;
+    }
 
-    const image = await convert(store, request, await detectImageSource(location), directory);
+    const source = await detectImageSource(location, { ...request.limits, signal });
+    const image = await convert(store, request, source, directory);
     const after = await readSourceKey(location, signal);
     if (before.isSettled && after.key === before.key) {
       writeRecord(recordPath, { version: FORMAT_VERSION, path: location, digest: image.record.digest });
@@ -72,15 +77,12 @@ async function convert(
     case "tar":
       return await convertTar(store, request, join(directory(), "image.erofs"));
     case "ociLayout":
-      return await importLayout(store, request, await openLayout(directoryFiles(path)));
+      return await importLayout(store, request, await openLayout(directoryFiles(path), signal));
     case "imageArchive": {
       const unpacked = join(directory(), "archive");
       mkdirSync(unpacked, { mode: 0o700 });
-      return await importLayout(
-        store,
-        request,
-        await openLayout(await unpackArchive(path, unpacked, request.limits.maxUnpackedBytes, signal)),
-      );
+      const files = await unpackArchive(path, unpacked, request.limits.maxUnpackedBytes, signal);
+      return await importLayout(store, request, await openLayout(files, signal));
     }
     default:
       throw new InvalidConfigError(
@@ -137,13 +139,13 @@ async function* hashed(
 
 async function addRootfs(
   store: ImageStore,
-  { platform, claim, signal }: LocalImageRequest,
+  { path, platform, claim, signal, onProgress }: LocalImageRequest,
   origin: "directory" | "tar",
   erofsPath: string,
   digest: Digest,
 ): Promise<StoredImage> {
   const { os, architecture } = platform;
-  return await store.ensure(digest, { claim, signal }, () =>
+  const image = await store.ensure(digest, { claim, signal }, () =>
     store.add(erofsPath, {
       digest,
       origin,
@@ -153,6 +155,8 @@ async function addRootfs(
       config: structuredClone(EMPTY_IMAGE_CONFIG) as StoredImage["record"]["config"],
     }),
   );
+  onProgress(resolvedEvent(path, image));
+  return image;
 }
 
 async function importLayout(

@@ -11,7 +11,7 @@ import { formatPlatform, type Platform } from "../oci/platform.ts";
 import { formatReference, type ImageReference } from "../oci/reference.ts";
 import { RegistryClient, type RegistryClientOptions, type RegistryOptions } from "../oci/registry_client.ts";
 import type { PullProgressListener } from "../progress.ts";
-import { buildImage, checkPlatform, type ImageBuildLimits } from "./image_builder.ts";
+import { buildImage, checkPlatform, type ImageBuildLimits, resolvedEvent } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
 /** When to ask the registry. */
@@ -50,17 +50,20 @@ export interface PullRequest {
 export async function pullImage(store: ImageStore, request: PullRequest): Promise<StoredImage> {
   const { reference, pullPolicy, claim, signal } = request;
   const name = formatReference(reference);
+  request.onProgress({ kind: "resolving", reference: name });
   if (pullPolicy !== "always") {
     const digest = findLocally(store, reference, request.platform);
     const found = digest === undefined ? undefined : await store.use(digest, claim, signal);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      request.onProgress(resolvedEvent(name, found));
+      return found;
+    }
   }
   if (pullPolicy === "never") {
     throw new ImageNotFoundError(name, "in the local store", {
       hint: 'pull it first, or use the pull policy "if-missing"',
     });
   }
-  request.onProgress({ kind: "resolving", reference: name });
   const client = new RegistryClient({ ...request.registry, registry: reference.registry });
   try {
     return await pullFrom(client, store, request, name);
@@ -98,7 +101,10 @@ async function pullFrom(
     // Asking for the head alone does not count against a registry's limits.
     const current = await client.headManifest(repository, wanted, signal);
     const found = current === known.remoteDigest ? await store.use(known.digest, claim, signal) : undefined;
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      onProgress(resolvedEvent(name, found));
+      return found;
+    }
   }
 
   const resolved = await resolveManifest(platform, name, async (digest) => {

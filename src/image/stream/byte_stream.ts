@@ -1,8 +1,4 @@
-/**
- * Streams of bytes as async iterables: from a file, and with an end by `AbortSignal`.
- *
- * @module
- */
+/** Byte streams as async iterables: reading a file, and ending a stream by an `AbortSignal`. @module */
 import { Buffer } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import { MiB } from "../../base/bytes.ts";
@@ -11,8 +7,8 @@ import { AbortedError, IoError } from "../../base/errors.ts";
 const CHUNK_BYTES = 1 * MiB;
 
 /**
- * A file's bytes in large chunks. The next chunk is read while one is worked on, into one of two buffers: a chunk is
- * good until the next one is asked for.
+ * Yields a file's bytes in large chunks. The next chunk is read into a second buffer while the consumer works, so a
+ * chunk is valid only until the next one is requested.
  *
  * @throws {IoError}
  */
@@ -34,7 +30,7 @@ export async function* readFileChunks(path: string): AsyncGenerator<Uint8Array, 
       pending = undefined;
       if (chunk.length === 0) return;
       pending = readChunk(handle, buffers[turn % 2]!);
-      pending.catch(() => {}); // seen at the next turn, if there is one
+      pending.catch(() => {}); // the next turn, if there is one, reports it
       yield chunk;
     }
   } finally {
@@ -49,9 +45,9 @@ async function readChunk(handle: FileHandle, buffer: Buffer): Promise<Uint8Array
 }
 
 /**
- * Passes `source` on until the signal fires, also when the source itself hangs then.
+ * Passes `source` through until the signal fires, even if the source hangs.
  *
- * @param action What is being done, for the error: `"reading a tar"`.
+ * @param action What the error says was interrupted: `"reading a tar"`.
  * @throws {AbortedError}
  */
 export async function* abortable<T>(
@@ -64,7 +60,7 @@ export async function* abortable<T>(
     return;
   }
   const iterator = source[Symbol.asyncIterator]();
-  // One listener, and a promise for each turn: reactions on a promise of the whole stream would add up.
+  // One listener, but a promise per turn: reactions on one promise for the whole stream would pile up.
   let abortTurn = (): void => {};
   const onAbort = (): void => abortTurn();
   signal.addEventListener("abort", onAbort, { once: true });
@@ -82,7 +78,7 @@ export async function* abortable<T>(
     }
   } finally {
     signal.removeEventListener("abort", onAbort);
-    // Not waited for after an abort: a source that hangs would hang here, too.
+    // Do not wait after an abort: a source that hangs would hang here as well.
     const closed = hasEnded ? undefined : iterator.return?.().catch(() => {});
     if (!signal.aborted) await closed;
   }

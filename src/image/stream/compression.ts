@@ -1,8 +1,4 @@
-/**
- * Compressed streams: which one it is, by its first bytes, and what is in it.
- *
- * @module
- */
+/** Detects the compression of a stream by its first bytes, and decompresses it. @module */
 
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
@@ -11,13 +7,13 @@ import { withQuietErrors } from "../../platform/quiet_errors.ts";
 import { TarInvalidError } from "../errors.ts";
 import { isZstd, splitZstdFrames } from "./zstd_frames.ts";
 
-/** How a tar may be compressed. */
+/** Supported compressions of a tar. */
 export type Compression = "none" | "gzip" | "zstd";
 
-/** How many bytes {@linkcode detectCompression} looks at. */
+/** Number of bytes that {@linkcode detectCompression} needs. */
 export const COMPRESSION_MAGIC_BYTES = 6;
 
-/** Compressions that are recognised only in order to say so. */
+/** Compressions that are recognized so that the error can name them. */
 const REFUSED: readonly (readonly [name: string, magic: readonly number[]])[] = [
   ["bzip2", [0x42, 0x5a, 0x68]],
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
@@ -26,9 +22,9 @@ const REFUSED: readonly (readonly [name: string, magic: readonly number[]])[] = 
 const OUTPUT_CHUNK_BYTES = 1 * MiB;
 
 /**
- * The compression of a tar that starts with `bytes`.
+ * Returns the compression of a tar that starts with `bytes`.
  *
- * @throws {TarInvalidError} It is one that is not supported.
+ * @throws {TarInvalidError} The compression is not supported.
  */
 export function detectCompression(bytes: Uint8Array): Compression {
   for (const [name, magic] of REFUSED) {
@@ -42,7 +38,7 @@ export function detectCompression(bytes: Uint8Array): Compression {
 }
 
 /**
- * What `source` has when decompressed, in chunks of up to 1 MiB. A chunk is good until the next one is asked for.
+ * Decompresses `source` into chunks of up to 1 MiB. A chunk is valid only until the next one is requested.
  *
  * @throws {TarInvalidError} The data is damaged or cut short.
  */
@@ -60,7 +56,7 @@ export function decompress(
   }
 }
 
-/** Whatever compression `source` turns out to have. @throws {TarInvalidError} */
+/** Decompresses `source` by whichever compression it has. @throws {TarInvalidError} */
 export async function* decompressDetected(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -77,14 +73,14 @@ export async function* decompressDetected(
   }
 }
 
-/** Each frame has a decoder of its own, as not every runtime's decoder goes on after a frame's end. */
+/** Decodes each frame with its own decoder, since not every runtime's decoder continues after the end of a frame. */
 async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const frame of splitZstdFrames(source)) {
     yield* transformed(frame, createZstdDecompress({ chunkSize: OUTPUT_CHUNK_BYTES }), "zstd");
   }
 }
 
-/** Feeds `source` to `transform` while its output is read; the next input is asked for when the last is worked off. */
+/** Feeds `source` to `transform` while its output is read. Requests the next input once the last is processed. */
 async function* transformed(
   source: AsyncIterable<Uint8Array>,
   transform: Transform,
@@ -100,18 +96,19 @@ async function* transformed(
     }
     await feeding;
   } catch (error) {
-    // Not told by the decoder's error itself, as each runtime has its own.
+    // The decoder's own error differs by runtime.
     if (failure.error !== undefined) throw failure.error;
     throw new TarInvalidError(undefined, `its ${name} data is damaged or cut short`, { cause: error });
   } finally {
     transform.destroy();
-    await feeding.catch(() => {}); // said above, or of no interest as nobody reads on
+    await feeding.catch(() => {}); // reported above, or irrelevant because the reader has stopped
   }
 }
 
 /**
- * Gives a used chunk's memory back at once. Left to the collector, which acts in proportion to what is alive, a hundred
- * megabytes of used chunks stand beside the tree of a large image. A buffer that is not full is still the decoder's.
+ * Frees the memory of a used chunk at once. The garbage collector reacts in proportion to live memory and would let a
+ * hundred megabytes of used chunks pile up beside the tree of a large image. A buffer that is not full still belongs to
+ * the decoder.
  */
 function release(chunk: Buffer<ArrayBuffer>): void {
   const { buffer, byteOffset, byteLength } = chunk;
@@ -119,7 +116,7 @@ function release(chunk: Buffer<ArrayBuffer>): void {
   if (isFull) buffer.transfer(0);
 }
 
-/** What went wrong with a source, as opposed to what was made of it. */
+/** Error of the source, as opposed to one of its processing. */
 interface Failure {
   error: unknown;
 }

@@ -1,16 +1,16 @@
 /**
- * A bound on what an image unpacks to: compression makes a terabyte of zeros of a gigabyte, and a digest vouches for
- * that as for anything else.
+ * Bounds the decompressed size of an image. Compression turns a gigabyte into a terabyte of zeros, and a matching
+ * digest does not rule that out.
  *
  * @module
  */
 import { GiB } from "../../base/bytes.ts";
 import { TarInvalidError } from "../errors.ts";
 
-/** Most bytes that all layers of one image, or one tar or archive, may have when they are decompressed. */
+/** Most decompressed bytes of all layers of an image, or of a tar or archive. */
 export const UNPACKED_BYTES_MAX = 256 * GiB;
 
-/** What one image may still unpack to. */
+/** Decompressed bytes that an image has left. */
 export class UnpackBudget {
   readonly #bytesMax: number;
   #leftBytes: number;
@@ -20,7 +20,12 @@ export class UnpackBudget {
     this.#leftBytes = bytesMax;
   }
 
-  /** Passes `source` on while it is within the budget. @throws {TarInvalidError} */
+  /** Whether more bytes have come than the budget allows. */
+  get isExceeded(): boolean {
+    return this.#leftBytes < 0;
+  }
+
+  /** Passes `source` through while it is within the budget. @throws {TarInvalidError} */
   async *spend(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source) {
       this.#leftBytes -= chunk.length;

@@ -1,14 +1,10 @@
-/**
- * Long synchronous work in turns: between them other work of the process runs, and an abort is seen.
- *
- * @module
- */
+/** Divides long synchronous work into turns, so that the event loop stays free and an abort is noticed. @module */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AbortedError } from "../../base/errors.ts";
 
 /** Longest turn, in milliseconds. */
 const TURN_MS = 10;
-/** Steps between two looks at the clock. */
+/** Steps between checks of the clock. */
 const STEPS_PER_LOOK = 64;
 
 export class Pace {
@@ -17,7 +13,7 @@ export class Pace {
   #steps = 0;
   #turnStartedMs = performance.now();
 
-  /** @param action What is being done, for the error: `"writing the image"`. */
+  /** @param action What the error says was interrupted: `"writing the image"`. */
   constructor(action: string, signal: AbortSignal | undefined) {
     this.#action = action;
     this.#signal = signal;
@@ -28,18 +24,18 @@ export class Pace {
     if (this.#signal?.aborted) throw new AbortedError(this.#action, this.#signal.reason);
   }
 
-  /** Counts a small step. `true` asks for a {@linkcode Pace.turn} now. */
+  /** Counts a small step. Returns whether it is time for a {@linkcode Pace.turn}. */
   step(): boolean {
     if (++this.#steps % STEPS_PER_LOOK !== 0) return false;
     return this.isTurnOver();
   }
 
-  /** The same after a large step, which needs no counting. */
+  /** Returns the same after a large step, without counting. */
   isTurnOver(): boolean {
     return performance.now() - this.#turnStartedMs >= TURN_MS;
   }
 
-  /** Lets others run. @throws {AbortedError} The signal has fired. */
+  /** Lets other work run. @throws {AbortedError} The signal has fired. */
   async turn(): Promise<void> {
     await nextTurn();
     this.#turnStartedMs = performance.now();

@@ -1,6 +1,7 @@
 /**
- * Divides a zstd stream into its frames without decoding them. A stream may have many (`pzstd`, `zstd:chunked` layers),
- * and skippable ones between, and not every runtime's decoder goes on after the first, or notices that one is cut short.
+ * Splits a zstd stream into its frames without decoding them. A stream may have many frames (`pzstd`, `zstd:chunked`
+ * layers), with skippable ones between them. Not every runtime's decoder continues after the first frame, or notices
+ * that one is cut short.
  *
  * Source: RFC 8878, sections 3.1.1 (frames and blocks) and 3.1.2 (skippable frames).
  *
@@ -15,7 +16,7 @@ const SKIPPABLE_MASK = 0xffff_fff0;
 const BLOCK_TYPE_RLE = 1;
 const BLOCK_TYPE_RESERVED = 3;
 
-/** Whether `bytes` start a zstd stream. */
+/** Returns whether `bytes` start a zstd stream. */
 export function isZstd(bytes: Uint8Array): boolean {
   if (bytes.length < 4) return false;
   const magic = Buffer.from(bytes.buffer, bytes.byteOffset, 4).readUInt32LE();
@@ -23,7 +24,7 @@ export function isZstd(bytes: Uint8Array): boolean {
 }
 
 /**
- * The frames of `source`, each to be read to its end before the next is asked for.
+ * Yields the frames of `source`. Read each frame to its end before requesting the next.
  *
  * @throws {TarInvalidError} The stream is damaged, or ends within a frame.
  */
@@ -38,7 +39,7 @@ export async function* splitZstdFrames(
   }
 }
 
-/** The frame's bytes in pieces as large as they arrive. */
+/** Yields the frame's bytes as they arrive. */
 async function* readFrame(chunks: ChunkQueue): AsyncGenerator<Uint8Array, void, undefined> {
   const scanner = new FrameScanner();
   while (!scanner.hasEnded) {
@@ -50,13 +51,13 @@ async function* readFrame(chunks: ChunkQueue): AsyncGenerator<Uint8Array, void, 
   }
 }
 
-/** Finds where a frame ends. */
+/** Finds the end of a frame. */
 class FrameScanner {
   readonly #field = Buffer.alloc(4);
   #fieldBytes = 0;
   #wantedBytes = 4;
   #phase: "magic" | "descriptor" | "skippableSize" | "blockHeader" = "magic";
-  /** Bytes that say nothing about the frame's length. */
+  /** Bytes to skip, which do not tell the frame's length. */
   #passBytes = 0;
   #checksumBytes = 0;
   #isLast = false;
@@ -65,7 +66,7 @@ class FrameScanner {
     return this.#isLast && this.#passBytes === 0;
   }
 
-  /** How many of `bytes` are the frame's. */
+  /** Returns how many of `bytes` belong to the frame. */
   scan(bytes: Uint8Array): number {
     let at = 0;
     while (at < bytes.length && !this.hasEnded) {
@@ -89,7 +90,7 @@ class FrameScanner {
         const magic = this.#field.readUInt32LE();
         if (magic === FRAME_MAGIC) this.#expect("descriptor", 1);
         else if (isSkippable(magic)) this.#expect("skippableSize", 4);
-        else throw new TarInvalidError(undefined, "its zstd data is followed by something else");
+        else throw new TarInvalidError(undefined, "its zstd data is followed by other data");
         break;
       }
       case "skippableSize":
@@ -127,7 +128,7 @@ class FrameScanner {
   }
 }
 
-/** A stream whose present chunk can be taken bit by bit. */
+/** A stream whose current chunk can be consumed piece by piece. */
 class ChunkQueue {
   readonly #iterator: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -136,7 +137,7 @@ class ChunkQueue {
     this.#iterator = source[Symbol.asyncIterator]();
   }
 
-  /** What is left of the present chunk, never empty; `undefined` at the stream's end. */
+  /** Returns the rest of the current chunk, which is never empty, or `undefined` at the end of the stream. */
   async peek(): Promise<Uint8Array | undefined> {
     while (this.#chunk.length === 0) {
       const next = await this.#iterator.next();

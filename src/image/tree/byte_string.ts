@@ -1,5 +1,6 @@
 /**
- * Linux names as strings of one byte a character (see {@linkcode ByteString}): into bytes, from bytes, for people.
+ * Conversions of Linux names, which are strings with one byte per character (see {@linkcode ByteString}), to and from
+ * bytes, and to readable text.
  *
  * @module
  */
@@ -8,33 +9,36 @@ import type { ByteString } from "./tree.ts";
 
 export type { ByteString } from "./tree.ts";
 
-/** Longest text that {@linkcode displayName} gives, in characters. */
+/** Longest result of {@linkcode displayName}, in characters. */
 const DISPLAY_CHARACTERS_MAX = 200;
 
-/** Bytes as a string in which every character is one byte. */
+/** Returns bytes as a string in which every character is one byte. */
 export function byteString(bytes: Uint8Array): ByteString {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 /**
- * The same string with characters of its own. A slice would keep all of the string that it was cut from in memory: for
- * what is kept long.
+ * Returns a copy of `text` with its own characters. A slice would keep the whole string that it was cut from in memory,
+ * so compact what is kept for long.
  */
 export function compact(text: ByteString): ByteString {
   return byteString(bytesOf(text));
 }
 
-/** The UTF-8 bytes of ordinary text. */
+/** Returns the UTF-8 bytes of ordinary text as a byte string. */
 export function byteStringOfText(text: string): ByteString {
   return Buffer.from(text, "utf8").toString("latin1");
 }
 
-/** The bytes that the string stands for. */
+/** Returns the bytes that the string stands for. */
 export function bytesOf(text: ByteString): Buffer {
   return Buffer.from(text, "latin1");
 }
 
-/** For messages: read as UTF-8, control characters escaped, long names shortened in the middle. */
+/**
+ * Returns a name for messages: decoded as UTF-8, with control characters escaped and long names shortened in the
+ * middle.
+ */
 export function displayName(name: ByteString): string {
   const text = bytesOf(name)
     .toString("utf8")

@@ -1,6 +1,6 @@
 /**
- * HalfSipHash-1-3 over a name in a directory. Keyed with a secret, so that nobody can make an image of names that all
- * fall into one place of a hash table.
+ * HalfSipHash-1-3 over a name in a directory. A secret key prevents images whose names all fall into one bucket of a
+ * hash table.
  *
  * Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", and the reference implementation `halfsiphash.c`.
  *
@@ -22,7 +22,7 @@ export class NameHasher {
     this.#key1 = view.getInt32(4, true);
   }
 
-  /** 32 bits, unsigned. `directory` is hashed as four bytes in front of the name. */
+  /** Returns an unsigned 32-bit hash. `directory` counts as four bytes in front of the name. */
   hash(directory: number, name: ByteString): number {
     let v0 = this.#key0;
     let v1 = this.#key1;
@@ -30,7 +30,7 @@ export class NameHasher {
     let v3 = 0x7465_6462 ^ v1;
     const words = 1 + (name.length >> 2); // the directory, and the name's whole words
     const last = wordAt(name, (words - 1) * 4) | ((name.length + 4) << 24);
-    // One loop, and nothing allocated: this is run for every component of every name of an image.
+    // One loop without allocations: it runs for every component of every name of an image.
     for (let round = 0; round <= words + FINAL_ROUNDS; round++) {
       const word = roundWord(round, words, directory, name, last);
       if (round === words + 1) v2 ^= 0xff;
@@ -51,14 +51,14 @@ export class NameHasher {
   }
 }
 
-/** What a round takes in: the directory, the words of the name, the last of them with the length, and then nothing. */
+/** Returns the input of a round: the directory, then the words of the name, the last one with the length, then zero. */
 function roundWord(round: number, words: number, directory: number, name: ByteString, last: number): number {
   if (round === 0) return directory | 0;
   if (round < words) return wordAt(name, (round - 1) * 4);
   return round === words ? last : 0;
 }
 
-/** Up to four bytes of the name, little-endian. */
+/** Returns up to four bytes of the name, little-endian. */
 function wordAt(name: ByteString, at: number): number {
   const end = Math.min(at + 4, name.length);
   let word = 0;

@@ -1,6 +1,7 @@
 /**
- * Files whose data is in an image: their metadata and place in columns. As objects, those of a large image would be most
- * of the memory that its conversion takes, and a collector lets a heap of such objects grow to twice what is in it.
+ * Keeps metadata and places of files in columns, for files whose data is already in an image. As objects, the files of
+ * a large image would take most of the conversion's memory, and garbage collectors let such a heap grow to twice its
+ * content.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { Column } from "./typed_columns.ts";
 
 const NO_TAIL = -1;
 
-/** A row of the table. */
+/** Row of a file. */
 export type FileRow = number;
 
 export class PackedFiles {
@@ -22,7 +23,7 @@ export class PackedFiles {
   readonly mtimeSeconds = new Column(Float64Array);
   readonly mtimeNanoseconds = new Column(Uint32Array);
   readonly sizes = new Column(Float64Array);
-  /** A place for whoever walks through a tree to note which file it has met as what. */
+  /** Lets a walk through the tree note the row that it gave to each file. */
   readonly marks = new Column(Uint32Array);
   readonly firstBlocks = new Column(Uint32Array);
   readonly #tails = new Column(Int32Array);
@@ -30,12 +31,12 @@ export class PackedFiles {
   readonly #xattrs = new Map<FileRow, FileNode["xattrs"]>();
   #storage: Storage | undefined;
 
-  /** Where the files' image is made; `undefined` while there are none. */
+  /** Where the files' image is written; `undefined` while there are no files. */
   get storage(): Storage | undefined {
     return this.#storage;
   }
 
-  /** Whether a file with this content can be kept here: all are of one image. */
+  /** Returns whether a file with this content can be kept here. All files must belong to the same image. */
   canHold(content: FileNode["content"]): content is StoredFile {
     if (!(content instanceof StoredFile)) return false;
     this.#storage ??= content.storage;
@@ -61,13 +62,13 @@ export class PackedFiles {
     return this.#xattrs.get(row) ?? NO_XATTRS;
   }
 
-  /** As of {@linkcode StoredFile.tail}. */
+  /** See {@linkcode StoredFile.tail}. */
   tailOf(row: FileRow): TailSlot | undefined {
     const tail = this.#tails.at(row);
     return tail === NO_TAIL ? undefined : tail;
   }
 
-  /** As of {@linkcode StoredFile.chunks}. */
+  /** See {@linkcode StoredFile.chunks}. */
   chunksOf(row: FileRow): ChunkMap | undefined {
     return this.#chunks.get(row);
   }
@@ -79,8 +80,8 @@ export class PackedFiles {
 }
 
 /**
- * A row as a node: made when asked for, and forgotten. Two of them may be of one row, so that they are compared with
- * {@linkcode isSameNode}.
+ * A node for a row, created on request. Two nodes may stand for the same row, so compare them with {@linkcode
+ * isSameNode}.
  */
 export class PackedFile implements FileNode {
   readonly files: PackedFiles;
@@ -124,7 +125,7 @@ export class PackedFile implements FileNode {
   }
 }
 
-/** Whether two nodes are one inode. */
+/** Returns whether two nodes are the same inode. */
 export function isSameNode(a: TreeNode, b: TreeNode): boolean {
   if (a === b) return true;
   return a instanceof PackedFile && b instanceof PackedFile && a.files === b.files && a.row === b.row;

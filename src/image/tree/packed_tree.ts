@@ -1,10 +1,9 @@
 /**
- * A tree for very many files. Its directories, links and devices are ordinary nodes; its files are rows of
- * {@linkcode PackedFiles}, and all entries of all directories are rows of one table, found by a hash of directory and
- * name.
+ * A file tree for very many files. Directories, links and devices are ordinary nodes. Files are rows of {@linkcode
+ * PackedFiles}, and the entries of all directories are rows of one table, found by a hash of directory and name.
  *
- * A file's node is taken apart when it is put into a directory, and made again when it is asked for: put a node in once,
- * and for further names of the file the node that the first name gives.
+ * A file's node is taken apart when it is put into a directory and created again on each request. For further names of
+ * the same file, put in the node that the first name returns.
  *
  * @module
  */
@@ -20,19 +19,19 @@ import {
 } from "./tree.ts";
 import { Column, NamePages } from "./typed_columns.ts";
 
-/** A row of the table of entries. Row 0 is none: it ends lists. */
+/** Row of the table of entries. Row 0 is unused and ends lists. */
 type EntryRow = number;
 
 const NONE: EntryRow = 0;
 const BUCKETS_FIRST = 1024;
-/** An entry leads to a row of the files, or, with this added, to a place in the list of other nodes. */
+/** Added to an entry's target to mark a place in the list of other nodes instead of a row of files. */
 const OTHER_NODE = 2 ** 31;
-/** Where an entry leads that was taken out. */
+/** Target of a removed entry. */
 const REMOVED = 2 ** 32 - 1;
 
 export class PackedTree {
   readonly root: DirectoryNode;
-  /** What new entries are marked with, e.g. the number of their layer: 16 bits. */
+  /** 16-bit stamp of new entries, e.g. the number of their layer. */
   stamp = 0;
   readonly #table: EntryTable;
 
@@ -41,18 +40,20 @@ export class PackedTree {
     this.root = this.createDirectory();
   }
 
-  /** An empty directory for this tree. */
+  /** Creates an empty directory of this tree. */
   readonly createDirectory = (): DirectoryNode => ({
     ...createDirectory(),
     entries: new PackedEntries(this.#table),
   });
 
-  /** The stamp that was set when the entry was put in, or marked last; `undefined` where there is none. */
+  /**
+   * Returns the stamp of an entry from when it was added or last marked, or `undefined` if the entry does not exist.
+   */
   stampOf(directory: DirectoryNode, name: ByteString): number | undefined {
     return packedEntriesOf(directory).stampOf(name);
   }
 
-  /** Gives an entry the present stamp. */
+  /** Gives an entry the current stamp. */
   mark(directory: DirectoryNode, name: ByteString): void {
     packedEntriesOf(directory).mark(name);
   }
@@ -63,7 +64,7 @@ function packedEntriesOf({ entries }: DirectoryNode): PackedEntries {
   return entries;
 }
 
-/** The entries of all directories of one tree. */
+/** Entries of all directories of a tree. */
 class EntryTable {
   readonly #stamp: () => number;
   readonly #hasher = new NameHasher();
@@ -76,9 +77,9 @@ class EntryTable {
   readonly #nameLengths = new Column(Uint16Array);
   readonly #targets = new Column(Uint32Array);
   readonly #stamps = new Column(Uint16Array);
-  /** The next entry with the same place in the hash table. */
+  /** Next entry in the same bucket of the hash table. */
   readonly #chain = new Column(Uint32Array);
-  /** The next entry of the directory. */
+  /** Next entry of the directory. */
   readonly #next = new Column(Uint32Array);
   #buckets = new Uint32Array(BUCKETS_FIRST);
   #directoryCount = 0;
@@ -102,7 +103,7 @@ class EntryTable {
     return row;
   }
 
-  /** Adds an entry that is not there. */
+  /** Adds an entry, which must not exist yet. */
   add(directory: number, name: ByteString, hash: number, node: TreeNode): EntryRow {
     if (this.#targets.length > this.#buckets.length) this.#widen();
     const row = this.#addRow(directory, hash, name, this.#targetOf(node));
@@ -115,7 +116,7 @@ class EntryTable {
     this.mark(row);
   }
 
-  /** The row stays in its directory's list. */
+  /** Removes an entry. Its row stays in the directory's list. */
   remove(row: EntryRow): void {
     const bucket = this.#hashes.at(row) & (this.#buckets.length - 1);
     const after = this.#chain.at(row);
@@ -129,7 +130,7 @@ class EntryTable {
     this.#targets.set(row, REMOVED);
   }
 
-  /** `undefined` for an entry that was taken out. */
+  /** Returns the node, or `undefined` for a removed entry. */
   node(row: EntryRow): TreeNode | undefined {
     const target = this.#targets.at(row);
     if (target === REMOVED) return undefined;
@@ -201,14 +202,14 @@ class EntryTable {
   }
 }
 
-/** The entries of one directory. */
+/** Entries of one directory. */
 class PackedEntries implements DirectoryEntries {
   readonly #table: EntryTable;
   readonly #directory: number;
   #first: EntryRow = NONE;
   #last: EntryRow = NONE;
   #size = 0;
-  /** The directories among the entries once more: every path leads through some, and a native map is faster. */
+  /** Subdirectories once more, because every path leads through some and a native map is faster. */
   #directories: Map<ByteString, DirectoryNode> | undefined;
 
   constructor(table: EntryTable) {
@@ -282,7 +283,7 @@ class PackedEntries implements DirectoryEntries {
     return this.#table.find(this.#directory, name, this.#table.hash(this.#directory, name));
   }
 
-  /** A list of its own: entries may be taken out while one goes through it. */
+  /** Returns a separate list, so that entries may be removed while it is walked. */
   #rows(): EntryRow[] {
     const rows: EntryRow[] = [];
     for (let row = this.#first; row !== NONE; row = this.#table.next(row)) {

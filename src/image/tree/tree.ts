@@ -1,23 +1,23 @@
 /**
- * A file tree in memory, as every image source (directory, tar, OCI layers) makes it and every disk writer takes it.
- * It holds names and metadata; file contents stay where they are and are read through {@linkcode FileContent}.
+ * The file tree in memory that every image source (directory, tar, OCI layers) builds and every disk writer takes. It
+ * holds names and metadata; file contents stay where they are and are read through {@linkcode FileContent}.
  *
  * @module
  */
 
 /**
- * Bytes as a string in which every character is one byte (0–255), as Linux names are bytes and need not be UTF-8.
- * Comparing two of them with `<` compares bytes, which is the order that EROFS wants.
+ * Bytes as a string with one byte (0 to 255) per character, since Linux names are bytes and need not be UTF-8.
+ * Comparing two of them with `<` compares bytes, which is the order that EROFS needs.
  */
 export type ByteString = string;
 
-/** Metadata that every kind of node has. */
+/** Metadata of every kind of node. */
 export interface NodeMetadata {
   /** Permission bits with setuid, setgid and sticky: 12 bits. */
   mode: number;
   uid: number;
   gid: number;
-  /** Seconds since 1970, may be negative. */
+  /** Seconds since 1970; may be negative. */
   mtimeSeconds: number;
   /** 0 to 999,999,999. */
   mtimeNanoseconds: number;
@@ -25,10 +25,10 @@ export interface NodeMetadata {
   xattrs: ReadonlyMap<ByteString, Uint8Array>;
 }
 
-/** What nodes without extended attributes share: a map for each would be most of a large tree's memory. */
+/** Shared by all nodes without extended attributes: a map each would take most of a large tree's memory. */
 export const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();
 
-/** One inode. Two directory entries that share one node are hard links of each other: see `isSameNode()`. */
+/** An inode. Two entries with the same node are hard links of each other: see `isSameNode()`. */
 export type TreeNode = FileNode | DirectoryNode | SymlinkNode | DeviceNode | SpecialNode;
 
 export interface FileNode extends NodeMetadata {
@@ -41,7 +41,7 @@ export interface DirectoryNode extends NodeMetadata {
   entries: DirectoryEntries;
 }
 
-/** What a directory holds, by name: as much of a `Map` as is used of one. Entries may be deleted while it is iterated. */
+/** Entries of a directory by name: the part of a `Map` that is needed. Entries may be deleted during iteration. */
 export interface DirectoryEntries extends Iterable<[ByteString, TreeNode]> {
   readonly size: number;
   get(name: ByteString): TreeNode | undefined;
@@ -66,19 +66,19 @@ export interface SpecialNode extends NodeMetadata {
   kind: "fifo" | "socket";
 }
 
-/** Where the bytes of a regular file are. */
+/** Gives access to the bytes of a regular file. */
 export interface FileContent {
   readonly sizeBytes: number;
-  /** What remembering the content takes of memory, where that is more than a row of a table. @default {0} */
+  /** Memory that the content itself takes beyond a row of a table, in bytes. @default {0} */
   readonly memoryBytes?: number | undefined;
   /**
-   * Reads the whole file in order, holes left out. Each extent's bytes arrive in one or more chunks. The bytes of a
-   * chunk are good until the next one is asked for.
+   * Reads the file from start to end without its holes. A chunk's bytes are valid only until the next chunk is
+   * requested.
    */
   read(): AsyncIterable<FileChunk>;
 }
 
-/** Bytes of a file at an offset. What lies between chunks is a hole and reads as zeros. */
+/** Bytes of a file at an offset. Gaps between chunks are holes, which read as zeros. */
 export interface FileChunk {
   readonly offsetBytes: number;
   readonly bytes: Uint8Array;
@@ -87,10 +87,10 @@ export interface FileChunk {
 /** Longest file name, in bytes: Linux's `NAME_MAX`. */
 export const NAME_BYTES_MAX = 255;
 
-/** Longest path and longest symlink target, in bytes without the end: Linux's `PATH_MAX` less its NUL. */
+/** Longest path or link target, in bytes without the final NUL: Linux's `PATH_MAX` less one. */
 export const PATH_BYTES_MAX = 4095;
 
-/** Metadata of what has no member of its own: owned by root, mode 0755, dated 1970, no extended attributes. */
+/** Metadata of nodes that no tar member describes: owned by root, mode 0755, dated 1970, no extended attributes. */
 export const DEFAULT_METADATA: Readonly<NodeMetadata> = {
   mode: 0o755,
   uid: 0,
@@ -100,22 +100,22 @@ export const DEFAULT_METADATA: Readonly<NodeMetadata> = {
   xattrs: NO_XATTRS,
 };
 
-/** An empty directory with {@linkcode DEFAULT_METADATA}: what a tree starts as, and what implied parents are. */
+/** Creates an empty directory with {@linkcode DEFAULT_METADATA}, e.g. the root of a new tree or an implied parent. */
 export function createDirectory(): DirectoryNode {
   return { kind: "directory", ...DEFAULT_METADATA, entries: new Map() };
 }
 
-/** Takes file contents as a stream delivers them: an image being written. */
+/** Stores file contents as a stream delivers them. */
 export interface ContentStore {
   /** Starts a file of exactly `sizeBytes`. One file at a time. */
   addFile(sizeBytes: number): ContentSink;
 }
 
-/** Takes the bytes of one file, in order. */
+/** Receives the bytes of one file from start to end. */
 export interface ContentSink {
-  /** The bytes are good during the call only. */
+  /** Appends bytes, which are valid only during the call. */
   write(bytes: Uint8Array): void;
   writeZeros(count: number): void;
-  /** To be called when all bytes have come. */
+  /** Ends the file. Call it once all bytes have come. */
   end(): FileContent;
 }

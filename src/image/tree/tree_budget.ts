@@ -1,8 +1,8 @@
 /**
- * A bound on the memory that one image's file tree takes. A tar of some kilobytes can ask for gigabytes of it: by names,
- * link targets and attributes that compress well, and by directories that it only implies.
+ * Bounds the memory of one image's file tree. A tar of a few kilobytes can ask for gigabytes: by names, link targets
+ * and attributes that compress well, and by directories that it only implies.
  *
- * The sums are estimates of what the objects take in either runtime, on the safe side.
+ * Costs are estimates on the safe side for both runtimes.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { MiB } from "../../base/bytes.ts";
 import { TarInvalidError } from "../errors.ts";
 import { type ByteString, NO_XATTRS, type TreeNode } from "./tree.ts";
 
-/** Most memory that the tree of one image, with all of its layers, may take: room for some two million files. */
+/** Most memory for the tree of one image, including all its layers, in bytes: enough for about two million files. */
 export const TREE_BYTES_MAX = 256 * MiB;
 
 const ENTRY_BYTES = 64;
@@ -26,16 +26,16 @@ const NODE_BYTES: Readonly<Record<TreeNode["kind"], number>> = {
 };
 const XATTR_SET_BYTES = 512;
 const XATTR_BYTES = 256;
-/** Names and values are kept in the tree, and once more in the form that the disk has. */
+/** Names and values exist twice: in the tree, and encoded for the disk. */
 const XATTR_COPIES = 2;
 
 type Xattrs = TreeNode["xattrs"];
 
-/** What one image's tree may still take. Nothing is given back: a bomb could take and give for ever. */
+/** Memory that an image's tree has left. Removing a node gives nothing back. */
 export class TreeBudget {
   readonly #bytesMax: number;
   #leftBytes: number;
-  /** Each set of attributes once, by its hash. */
+  /** Sets of attributes by their hash. */
   readonly #xattrSets = new Map<string, Xattrs>();
 
   constructor(bytesMax: number = TREE_BYTES_MAX) {
@@ -43,12 +43,12 @@ export class TreeBudget {
     this.#leftBytes = bytesMax;
   }
 
-  /** Takes memory for a name in a directory. @throws {TarInvalidError} */
+  /** Charges for a name in a directory. @throws {TarInvalidError} */
   takeEntry(name: ByteString): void {
     this.#take(ENTRY_BYTES + name.length);
   }
 
-  /** Takes memory for a new inode, without its name and attributes. @throws {TarInvalidError} */
+  /** Charges for a new inode, without its name and attributes. @throws {TarInvalidError} */
   takeNode(node: TreeNode): void {
     const ownBytes = node.kind === "symlink" ? node.target.length : 0;
     this.#take(
@@ -57,8 +57,8 @@ export class TreeBudget {
   }
 
   /**
-   * The same attributes as one object for all inodes that have them, which takes memory once: files of an image tend to
-   * have the same few sets.
+   * Returns one shared object for equal sets of attributes, and charges for it once. Files of an image tend to have the
+   * same few sets.
    *
    * @throws {TarInvalidError}
    */

@@ -1,9 +1,9 @@
 /**
- * Paths in a {@linkcode DirectoryNode}: finding, making and removing what they name. Paths are byte strings, relative
- * to the root, with single slashes and without `.` and `..`: `"usr/bin/env"`; the root itself is `""`.
+ * Finds, creates and removes what paths in a {@linkcode DirectoryNode} name. Paths are byte strings relative to the
+ * root, with single slashes and without `.` and `..`: `"usr/bin/env"`. The root itself is `""`.
  *
- * Symbolic links in a parent's path are followed inside the tree, as a program that unpacks into a chroot would: with
- * `lib → usr/lib`, the path `lib/x` names `usr/lib/x`. The last component is never followed.
+ * Symbolic links in the parent part of a path are followed inside the tree, as in a chroot: with `lib → usr/lib`, the
+ * path `lib/x` names `usr/lib/x`. The last component is never followed.
  *
  * @module
  */
@@ -11,26 +11,26 @@ import { TreeInvalidError } from "../errors.ts";
 import { compact } from "./byte_string.ts";
 import type { ByteString, DirectoryNode, TreeNode } from "./tree.ts";
 
-/** Most symbolic links that one path may lead through, as in Linux. */
+/** Most symbolic links that a path may lead through, as in Linux. */
 export const SYMLINKS_FOLLOWED_MAX = 40;
 
 /**
- * Most names, in the targets of symbolic links, that one path may lead through. Linux would allow 40 targets of 2048
- * names each: with a chain of those a tar of a few kilobytes could keep us walking for minutes.
+ * Most names in link targets that a path may lead through. Linux would allow 40 targets of 2048 names each; a chain of
+ * those in a tar of a few kilobytes would take minutes to walk.
  */
 export const SYMLINK_COMPONENTS_MAX = 256;
 
-/** The directory that holds a path's last component, and that component. */
+/** A directory and the name of an entry in it, existing or not. */
 export interface TreePosition {
   readonly directory: DirectoryNode;
   readonly name: ByteString;
 }
 
 /**
- * Where `path` is, or would be; `undefined` for the root, and where a parent is missing.
+ * Returns the position of `path`, whether or not it exists; `undefined` for the root, or if a parent is missing.
  *
- * @param options.create Makes a missing parent, whose name it is given: a directory of root's, mode 0755.
- * @throws {TreeInvalidError} A parent is not a directory, or leads through too many or too long symbolic links.
+ * @param options.create Creates a missing parent of the given name.
+ * @throws {TreeInvalidError} A parent is not a directory, or the path leads through too many or too long symbolic links.
  */
 export function findPosition(
   root: DirectoryNode,
@@ -44,20 +44,20 @@ export function findPosition(
   return directory && { directory, name: path.slice(slash + 1) };
 }
 
-/** The node that `path` names; `undefined` if there is none. A symbolic link is given as itself. */
+/** Returns the node at `path`, or `undefined` if there is none. A symbolic link is returned as itself. */
 export function findNode(root: DirectoryNode, path: ByteString): TreeNode | undefined {
   if (path === "") return root;
   const position = findPosition(root, path);
   return position?.directory.entries.get(position.name);
 }
 
-/** Removes the entry that `path` names, with all below it. Gives whether there was one. */
+/** Removes the entry at `path` with everything below it. Returns whether it existed. */
 export function removePath(root: DirectoryNode, path: ByteString): boolean {
   const position = findPosition(root, path);
   return position?.directory.entries.delete(position.name) ?? false;
 }
 
-/** Follows `directoryPath` from the root. `path` is what errors name. */
+/** Follows `directoryPath` from the root. Errors name `path`. */
 function walk(
   root: DirectoryNode,
   directoryPath: ByteString,

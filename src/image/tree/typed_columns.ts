@@ -1,6 +1,6 @@
 /**
- * Tables without an object for each row: numbers in columns, names in pages of bytes. For what an image has hundreds of
- * thousands of.
+ * Tables without an object per row, for data that an image has hundreds of thousands of: numbers in typed columns,
+ * names in pages of bytes.
  *
  * @module
  */
@@ -19,7 +19,7 @@ interface NumberArrayType {
   new (buffer: ArrayBuffer): NumberArray;
 }
 
-/** Numbers by row. What they may be, the type of the array says that they are kept in. */
+/** A column of numbers. The type of its array decides which numbers fit. */
 export class Column {
   readonly #type: NumberArrayType;
   #values: NumberArray;
@@ -34,7 +34,7 @@ export class Column {
     return this.#length;
   }
 
-  /** Adds a row. Gives its number. */
+  /** Adds a row and returns its number. */
   push(value: number): number {
     if (this.#length === this.#values.length) this.#grow();
     this.set(this.#length, value);
@@ -47,10 +47,10 @@ export class Column {
 
   set(row: number, value: number): void {
     this.#values[row] = value;
-    assert(this.#values[row] === value, "a number fits its column"); // arrays cut it and say nothing
+    assert(this.#values[row] === value, "a number fits its column"); // typed arrays truncate silently
   }
 
-  /** The old memory goes at once, not when a collector finds it. */
+  /** Doubles the column. Frees the old memory at once rather than at the next garbage collection. */
   #grow(): void {
     const { buffer } = this.#values;
     const byteLength = 2 * this.#values.length * this.#type.BYTES_PER_ELEMENT;
@@ -58,12 +58,12 @@ export class Column {
   }
 }
 
-/** Names, one behind the other. A name is known by where it is and how long it is. */
+/** Names, one after the other. A name is identified by its position and length. */
 export class NamePages {
   readonly #pages = [Buffer.allocUnsafeSlow(PAGE_BYTES)];
   #used = 0;
 
-  /** Takes a name that is shorter than a page. Gives where it is. */
+  /** Adds a name that is shorter than a page. Returns its position. */
   add(name: ByteString): number {
     if (this.#used + name.length > PAGE_BYTES) {
       this.#pages.push(Buffer.allocUnsafeSlow(PAGE_BYTES));
@@ -80,7 +80,7 @@ export class NamePages {
     return this.#pages[(position - offset) / PAGE_BYTES]!.toString("latin1", offset, offset + length);
   }
 
-  /** Whether `name`, whose length is the kept one's, is the kept one. */
+  /** Returns whether the name at `position` equals `name`. Both must have the same length. */
   equals(position: number, name: ByteString): boolean {
     const offset = position % PAGE_BYTES;
     const page = this.#pages[(position - offset) / PAGE_BYTES]!;

@@ -1,4 +1,4 @@
-/** Which extended attributes a Linux file system can hold. @module */
+/** Tells which extended attributes a Linux file system can hold. @module */
 import type { ByteString } from "./tree.ts";
 
 const NAMESPACES: readonly string[] = ["user.", "trusted.", "security."];

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { MiB } from "../../../src/base/bytes.ts";
 import { detectImageSource } from "../../../src/image/detect.ts";
 import { writeErofs } from "../../../src/image/erofs/writer.ts";
 import { createDirectory } from "../../../src/image/tree/tree.ts";
@@ -47,6 +48,30 @@ for (const [what, bytes, expected] of [
     assert.deepEqual(await detectImageSource(path), expected);
   });
 }
+
+/** An archive whose index is at its end, behind much that compresses to nothing. */
+const LATE_INDEX = buildTar(
+  { name: `blobs/sha256/${HASH}`, data: new Uint8Array(32 * MiB) },
+  { name: "index.json", data: "{}" },
+);
+
+test("detectImageSource() looks no further than the limit", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "file");
+  writeFileSync(path, gzipSync(LATE_INDEX));
+  const expected = { kind: "imageArchive", compression: "gzip" };
+  assert.deepEqual(await detectImageSource(path, { maxUnpackedBytes: LATE_INDEX.length }), expected);
+  const looking = detectImageSource(path, { maxUnpackedBytes: 16 * MiB });
+  await assert.rejects(looking, { code: "tarInvalid", problem: `it unpacks to more than ${16 * MiB} bytes` });
+});
+
+test("detectImageSource() ends when its signal has fired", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "file");
+  writeFileSync(path, gzipSync(LATE_INDEX));
+  const looking = detectImageSource(path, { signal: AbortSignal.abort() });
+  await assert.rejects(looking, { code: "aborted" });
+});
 
 test("detectImageSource() knows an EROFS image", async () => {
   using directory = temporaryDirectory();

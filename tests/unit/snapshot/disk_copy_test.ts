@@ -62,7 +62,7 @@ test(
     await makeDisk(path, 700, { a: random.bytes(3 * MiB + 5), b: random.bytes(1), c: random.bytes(200_000) });
     debugfs(path, ["-w"], "rm upper/a");
     await using file = await open(path, "r");
-    const ranges = await usedRanges(file, 700 * MiB);
+    const ranges = await Array.fromAsync(usedRanges(file, 700 * MiB));
     const used = new Set<number>();
     for (const { begin, end } of ranges) for (let at = begin; at < end; at += 4096) used.add(at / 4096);
     const free = new Set<number>();
@@ -96,7 +96,7 @@ test("usedRanges() is the whole disk where the maps cannot be trusted", async ()
     const damaged = join(directory.path, "damaged");
     writeFileSync(damaged, bytes);
     await using file = await open(damaged, "r");
-    return await usedRanges(file, 64 * MiB);
+    return await Array.fromAsync(usedRanges(file, 64 * MiB));
   };
   assert.notDeepEqual(await patched(0, () => {}), whole);
   assert.deepEqual(await patched(1024 + 0x38, (bytes) => bytes.writeUInt16LE(0)), whole); // no magic

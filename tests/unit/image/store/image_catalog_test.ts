@@ -167,7 +167,8 @@ test("Image.prune() and Image.remove() touch nothing that is used", async () => 
     [`${name}:v1`, `${name}:v2`],
   );
   await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageInUse"));
-  const report = await Image.prune(options);
+  assert.deepEqual((await Image.prune(options)).removed, [], "an image that has a name stays");
+  const report = await Image.prune({ ...options, all: true });
   assert.deepEqual(report.removed, [`${name}:v2`]);
   assert.ok(report.bytesReclaimed > 0);
   const { imageRefsRemoved, manifestsRemoved, layersRemoved, fsmetaRemoved, vmdkRemoved } = report;
@@ -187,6 +188,22 @@ test("Image.prune() and Image.remove() touch nothing that is used", async () => 
     assert.deepEqual(readdirSync(join(home.path, "cache", directory)), []);
   }
   await assert.rejects(Image.remove(`${name}:v1`, options), hasCode("imageNotFound"));
+});
+
+test("Image.prune() removes an unused image whose name has moved to another", async () => {
+  await using registry = await TestRegistry.start();
+  using home = temporaryDirectory();
+  registerImageUsage(() => ({ digestsInUse: () => Promise.resolve(new Set()) }));
+  const before = addApp(registry, "v1");
+  await resolve(registry, home);
+  const after = registry.addImage({ layers: [buildTar(...BASE)] }, "v1");
+  await resolve(registry, home, { pullPolicy: "always" });
+  const options = { home: home.path };
+  assert.deepEqual((await Image.prune(options)).removed, [before]);
+  assert.deepEqual(
+    (await Image.list(options)).map(({ digest }) => digest),
+    [after],
+  );
 });
 
 test("Image.prune() removes records that a killed process has half written", async () => {
