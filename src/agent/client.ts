@@ -20,11 +20,11 @@ import { FrameDecoder } from "./frame.ts";
 import { logSessionId } from "./log_session.ts";
 import { Answers } from "./pending_answers.ts";
 import {
+  type HoldState,
   type Message,
   type MessageFields,
   PROTOCOL_VERSION,
   SESSIONS_MAX,
-  type StandstillState,
   TimeLimit,
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
@@ -62,7 +62,7 @@ export class AgentClient {
   readonly #pongs = new Answers<void>();
   #isPinging = false;
   /** By the token of the question. */
-  readonly #standstills = new Answers<StandstillState>();
+  readonly #standstills = new Answers<HoldState>();
   readonly #portAnswers = new Answers<MessageFields<"published">>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
@@ -233,7 +233,7 @@ export class AgentClient {
   }
 
   /** Stops all programs of the sandbox where they are, or lets them go on. */
-  pause(on: boolean): Promise<StandstillState> {
+  pause(on: boolean): Promise<HoldState> {
     return this.#standstill(PAUSE_TIMEOUT_MS, (token) =>
       encodeMessage("pause", 0, { token, on: on ? 1 : 0 }),
     );
@@ -243,7 +243,7 @@ export class AgentClient {
    * Has everything written to the sandbox's disk and new writes held back, for `leaseMs` unless asked again, or lets them
    * go on. Of two connections that ask, one waits for the other.
    */
-  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+  freeze(on: boolean, leaseMs: number): Promise<HoldState> {
     return this.#standstill(FREEZE_TIMEOUT_MS, (token) =>
       encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }),
     );
@@ -300,7 +300,7 @@ export class AgentClient {
     return this.#answered(answer, request);
   }
 
-  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<StandstillState> {
+  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<HoldState> {
     const token = this.#nextToken++;
     const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
     return this.#answered(answer, question(token));

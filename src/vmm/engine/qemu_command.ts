@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { RunFile } from "../run_directory/run_directory.ts";
-import { KERNEL_WORDS, type MachineConfig } from "./engine.ts";
+import { KERNEL_WORDS, type VmConfig } from "./engine.ts";
 
 /** Debian's package is qemu-system-x86. */
 export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";
@@ -17,7 +17,7 @@ const DRIVE_OPTIONS = "format=raw,if=none,discard=unmap,werror=report,rerror=rep
  * The whole command line after the program's name. `counterKHz` is the speed of the host's time-stamp counter, for a
  * guest that is emulated; without it the guest tries to find out for itself.
  */
-export function qemuArguments(config: MachineConfig, kernelPath: string, counterKHz?: number): string[] {
+export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?: number): string[] {
   const inRun = (name: string) => escapeOption(join(config.runDirectory, name));
   const words = ["console=hvc0", "reboot=t", "panic=-1", ...KERNEL_WORDS, "quiet"];
   // Documentation/admin-guide/kernel-parameters.txt: the timer is not to be tried out, which on a busy host takes it for
@@ -54,7 +54,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string, counter
   ];
 }
 
-function networkArguments({ networkDevice }: MachineConfig): string[] {
+function networkArguments({ networkDevice }: VmConfig): string[] {
   if (networkDevice === undefined) return [];
   const peer =
     networkDevice.kind === "tap"

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { MachineConfig } from "../../../../src/vmm/engine/engine.ts";
+import type { VmConfig } from "../../../../src/vmm/engine/engine.ts";
 import { qemuArguments } from "../../../../src/vmm/engine/qemu_command.ts";
 import { test } from "../../../support/harness.ts";
 
-const CONFIG: MachineConfig = {
+const CONFIG: VmConfig = {
   home: "/home",
   runDirectory: "/run/x",
   cpus: 2,
@@ -66,7 +66,7 @@ test("qemuArguments() doubles commas in paths, so that none becomes an option", 
 });
 
 test("qemuArguments() joins the network device to a socket, or to a TAP device that it makes itself", () => {
-  const networkOf = (networkDevice: MachineConfig["networkDevice"]) => {
+  const networkOf = (networkDevice: VmConfig["networkDevice"]) => {
     const args = qemuArguments({ ...CONFIG, networkDevice }, "/kernel");
     return [values(args, "-netdev"), values(args, "-device").filter((device) => device.includes("net"))];
   };
