@@ -29,6 +29,12 @@ test("qemuArguments() gives processors, memory, and the accelerator that there i
   assert.deepEqual([values(accelerated, "-accel"), values(accelerated, "-cpu")], [["kvm"], ["host"]]);
 });
 
+test("qemuArguments() forbids QEMU to start programs and to gain privileges", () => {
+  assert.deepEqual(values(qemuArguments(CONFIG, "/kernel"), "-sandbox"), [
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+  ]);
+});
+
 test("qemuArguments() tells the kernel the counter's speed, if it is known", () => {
   const words = (counterKHz?: number) =>
     values(qemuArguments(CONFIG, "/kernel", counterKHz), "-append")[0] ?? "";
