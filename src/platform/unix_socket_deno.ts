@@ -184,6 +184,7 @@ export async function listen(
   acceptAll(listener, accept, state);
   return {
     close: async () => {
+      if (state.isClosed) return;
       state.isClosed = true;
       listener.close();
       rmSync(path, { force: true });
