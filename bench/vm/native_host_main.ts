@@ -39,15 +39,22 @@ async function main(directory: string, agentCommand: readonly string[], logs: bo
     resolvConf: "",
   });
   const noVm = () => Promise.reject(new Error("there is no VM"));
-  const relay = new Relay(
-    { stop() {}, kill() {}, limits() {}, drain() {}, left() {}, pause: noVm, freeze: noVm },
-    new Activity({ active() {}, busy() {}, idle() {} }),
-  );
-  await relay.listen(join(directory, "relay.sock"));
+  const handlers = {
+    stop() {},
+    kill() {},
+    limits() {},
+    drain() {},
+    left() {},
+    pause: noVm,
+    holdWrites: noVm,
+  };
+  const activity = new Activity({ active() {}, busy() {}, idle() {} });
+  const relay = await Relay.listen(join(directory, "relay.sock"));
   const logDirectory = join(directory, "logs");
   mkdirSync(logDirectory);
   const target = logs ? openExecLogWriter({ directory: logDirectory, sandboxId: SANDBOX_ID }) : NO_LOG;
-  relay.open(link, new LogTap(target, 1), { sandboxId: SANDBOX_ID, bootNumber: 1 });
+  const tap = new LogTap(target, 1);
+  relay.serve({ link, activity, tap, handlers, sandboxId: SANDBOX_ID, bootNumber: 1 });
   process.stdout.write("ready\n");
   const cpu = process.cpuUsage();
   process.stdin.on("end", () => {

@@ -8,6 +8,7 @@ import { CallLimit } from "../base/wait.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
 import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
+import { EndReason, type ExplainEnd } from "./end_reason.ts";
 import {
   AgentDisconnectedError,
   AgentHandshakeError,
@@ -20,12 +21,13 @@ import { FrameDecoder } from "./frame.ts";
 import { logSessionId } from "./log_session.ts";
 import { Answers } from "./pending_answers.ts";
 import {
+  type HoldState,
   type Message,
   type MessageFields,
   PROTOCOL_VERSION,
   SESSIONS_MAX,
-  type StandstillState,
   TimeLimit,
+  WireError,
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
@@ -42,6 +44,8 @@ export interface ConnectOptions {
   /** Milliseconds until the welcome of the VM host process; `Infinity`: until `signal` fires. @default {10_000} */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Finds out why the sandbox crashed. Called if the connection ends in the middle of a session, and without a reason. */
+  readonly explainEnd?: ExplainEnd | undefined;
 }
 
 /** What leads to the VM host process of a sandbox. */
@@ -62,7 +66,7 @@ export class AgentClient {
   readonly #pongs = new Answers<void>();
   #isPinging = false;
   /** By the token of the question. */
-  readonly #standstills = new Answers<StandstillState>();
+  readonly #standstills = new Answers<HoldState>();
   readonly #portAnswers = new Answers<MessageFields<"published">>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
@@ -70,7 +74,7 @@ export class AgentClient {
   #notesAnswered = 0;
   #nextStream: number;
   #nextToken = 1;
-  #stopped: { readonly clean: boolean } | undefined;
+  readonly #endReason: EndReason;
   #busy = 0;
   #isLeaving = false;
   #isClosed = false;
@@ -86,7 +90,7 @@ export class AgentClient {
   static async connect(path: string, options: ConnectOptions = {}): Promise<AgentClient> {
     using limit = connectLimit(options);
     try {
-      return await AgentClient.#greet(await connectUnix(path, limit.signal), limit);
+      return await AgentClient.#greet(await connectUnix(path, limit.signal), limit, options.explainEnd);
     } catch (error) {
       throw limit.error ?? error;
     }
@@ -101,19 +105,23 @@ export class AgentClient {
    */
   static async over(connection: ByteConnection, options: ConnectOptions = {}): Promise<AgentClient> {
     using limit = connectLimit(options);
-    return await AgentClient.#greet(connection, limit);
+    return await AgentClient.#greet(connection, limit, options.explainEnd);
   }
 
-  static async #greet(connection: ByteConnection, limit: CallLimit): Promise<AgentClient> {
+  static async #greet(
+    connection: ByteConnection,
+    limit: CallLimit,
+    explainEnd: ExplainEnd | undefined,
+  ): Promise<AgentClient> {
     try {
-      return await limit.race(AgentClient.#greeted(connection));
+      return await limit.race(AgentClient.#greeted(connection, explainEnd));
     } catch (error) {
       connection.destroy();
       throw error;
     }
   }
 
-  static #greeted(connection: ByteConnection): Promise<AgentClient> {
+  static #greeted(connection: ByteConnection, explainEnd: ExplainEnd | undefined): Promise<AgentClient> {
     const decoder = new FrameDecoder();
     let client: AgentClient | undefined;
     return new Promise<AgentClient>((resolve, reject) => {
@@ -124,7 +132,7 @@ export class AgentClient {
             const message = decodeMessage(frame);
             if (client !== undefined) client.#receive(message);
             else {
-              client = new AgentClient(connection, acceptWelcome(message));
+              client = new AgentClient(connection, acceptWelcome(message), explainEnd);
               resolve(client);
             }
           }
@@ -136,12 +144,17 @@ export class AgentClient {
     });
   }
 
-  private constructor(connection: ByteConnection, welcome: MessageFields<"welcome">) {
+  private constructor(
+    connection: ByteConnection,
+    welcome: MessageFields<"welcome">,
+    explainEnd: ExplainEnd | undefined,
+  ) {
     this.#connection = connection;
+    this.#endReason = new EndReason(explainEnd);
     this.#welcome = welcome;
     this.#nextStream = welcome.firstStream;
     connection.setReferenced(false);
-    this.closed = connection.closed.then(() => this.#disconnected());
+    this.closed = connection.closed.then(() => this.#end());
   }
 
   /** The sandbox at the other end. */
@@ -155,7 +168,7 @@ export class AgentClient {
 
   /** Whether the sandbox said that its state on disk is final, and if so, that its file system is clean. */
   get stopped(): { readonly clean: boolean } | undefined {
-    return this.#stopped;
+    return this.#endReason.stopped;
   }
 
   /**
@@ -233,7 +246,7 @@ export class AgentClient {
   }
 
   /** Stops all programs of the sandbox where they are, or lets them go on. */
-  pause(on: boolean): Promise<StandstillState> {
+  pause(on: boolean): Promise<HoldState> {
     return this.#standstill(PAUSE_TIMEOUT_MS, (token) =>
       encodeMessage("pause", 0, { token, on: on ? 1 : 0 }),
     );
@@ -243,7 +256,7 @@ export class AgentClient {
    * Has everything written to the sandbox's disk and new writes held back, for `leaseMs` unless asked again, or lets them
    * go on. Of two connections that ask, one waits for the other.
    */
-  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+  freeze(on: boolean, leaseMs: number): Promise<HoldState> {
     return this.#standstill(FREEZE_TIMEOUT_MS, (token) =>
       encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }),
     );
@@ -272,6 +285,7 @@ export class AgentClient {
 
   /** Ends the connection; sessions that are not detached are killed by the host. */
   close(): void {
+    this.#endReason.isClosedHere = true;
     this.#connection.destroy();
   }
 
@@ -300,7 +314,7 @@ export class AgentClient {
     return this.#answered(answer, request);
   }
 
-  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<StandstillState> {
+  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<HoldState> {
     const token = this.#nextToken++;
     const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
     return this.#answered(answer, question(token));
@@ -328,16 +342,22 @@ export class AgentClient {
     } else if (message.name === "published") {
       this.#portAnswers.resolve(message.fields.token, message.fields);
     } else if (message.name === "stopped") {
-      this.#stopped = { clean: message.fields.clean === 1 };
+      this.#endReason.stopped = { clean: message.fields.clean === 1 };
+    } else if (message.name === "error" && message.fields.code === WireError.crashed) {
+      this.#endReason.crashReason = message.fields.message;
     } else if (message.name === "error") {
       throw new ProtocolError(`The VM host process refused a frame: ${message.fields.message}`);
     }
   }
 
-  #disconnected(): void {
-    const reason =
-      this.#stopped === undefined ? "The connection to the sandbox ended" : "The sandbox was stopped";
+  async #end(): Promise<void> {
     this.#isClosed = true;
+    if (this.#sessions.size > 0) await this.#endReason.find();
+    this.#disconnected();
+  }
+
+  #disconnected(): void {
+    const reason = this.#endReason.text;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
     for (const answers of [this.#pongs, this.#standstills, this.#portAnswers, this.#notes])

@@ -99,6 +99,8 @@ export const WireError = {
   windowExceeded: 4,
   tooManyClients: 5,
   notReady: 6,
+  /** Not a refusal: the VM host process says why the sandbox crashed, and ends. */
+  crashed: 7,
 } as const;
 
 /**
@@ -381,7 +383,7 @@ export type MessageFields<N extends MessageName> = {
 };
 
 /** What `paused` and `frozen` say: whether programs or writes are held now; `errno` if that is not what was asked for. */
-export interface StandstillState {
+export interface HoldState {
   readonly on: boolean;
   readonly errno: number;
 }

@@ -8,15 +8,22 @@ import { IoError } from "../base/errors.ts";
 import { findProgram } from "./find_program.ts";
 
 /**
- * The command by which a program runs that the kernel kills when this process ends, however it ends; without util-linux's
+ * The command that runs a program which the kernel kills when this process ends, however it ends; without util-linux's
  * setpriv it is the program itself.
+ *
+ * @param privileges Options of setpriv(1) that take privileges from the program.
  */
-export function boundCommand(program: string, args: readonly string[]): readonly [string, readonly string[]] {
+export function boundCommand(
+  program: string,
+  args: readonly string[],
+  privileges: readonly string[] = [],
+): readonly [string, readonly string[]] {
   const setpriv = findProgram("setpriv");
   if (setpriv === undefined) return [program, args];
   // This process may end before the kernel is asked for that signal: then the child has another parent already.
   const unlessOrphaned = `[ "$PPID" = ${process.pid} ] && exec "$0" "$@"`;
-  return [setpriv, ["--pdeathsig", "KILL", "--", "/bin/sh", "-c", unlessOrphaned, program, ...args]];
+  const bound = ["--pdeathsig", "KILL", ...privileges, "--"];
+  return [setpriv, [...bound, "/bin/sh", "-c", unlessOrphaned, program, ...args]];
 }
 
 /**
@@ -28,8 +35,9 @@ export async function spawnBound(
   program: string,
   args: readonly string[],
   output: number,
+  privileges: readonly string[] = [],
 ): Promise<ChildProcess> {
-  const [file, rest] = boundCommand(program, args);
+  const [file, rest] = boundCommand(program, args, privileges);
   const child = spawn(file, rest, { stdio: ["ignore", output, output] });
   await new Promise<void>((resolve, reject) => {
     child.once("spawn", () => resolve());

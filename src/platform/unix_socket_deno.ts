@@ -31,8 +31,6 @@ interface DenoListener {
 }
 
 const READ_BYTES = 64 * KiB;
-/** What {@linkcode UnixConnection.drained} lets wait, so that a writer need not stop after each chunk. */
-const DRAINED_BYTES_MAX = 64 * KiB;
 /** How long a listener waits after a connection that could not be accepted. */
 const ACCEPT_RETRY_MS = 100;
 
@@ -74,7 +72,7 @@ class DenoConnection implements UnixConnection {
   }
 
   drained(): Promise<void> {
-    if (this.#unsent.byteLength <= DRAINED_BYTES_MAX || this.#state === "closed") return Promise.resolve();
+    if (this.#unsent.byteLength === 0 || this.#state === "closed") return Promise.resolve();
     this.#drained ??= Promise.withResolvers();
     return this.#drained.promise;
   }
@@ -150,7 +148,7 @@ class DenoConnection implements UnixConnection {
         break;
       }
       this.#unsent.take(count);
-      if (this.#unsent.byteLength > DRAINED_BYTES_MAX) continue;
+      if (this.#unsent.byteLength > 0) continue;
       this.#drained?.resolve();
       this.#drained = undefined;
     }
@@ -186,6 +184,7 @@ export async function listen(
   acceptAll(listener, accept, state);
   return {
     close: async () => {
+      if (state.isClosed) return;
       state.isClosed = true;
       listener.close();
       rmSync(path, { force: true });

@@ -1,8 +1,8 @@
 /**
- * What a VM host process is told on its standard input, and what it tells on its standard output: one JSON text a line.
+ * The lines between a VM host process and the process that started it, on standard input and output: one JSON text each.
  *
- * `launch.ts` writes the one and reads the other; `main.ts` does the reverse. Both come from the same release, so a
- * mismatch is a fault and not an input: it is checked, and refused whole.
+ * `launch_vm.ts` writes the former and reads the latter; `main.ts` does the reverse. Both come from the same release, so
+ * any mismatch is a fault of the library, and refused.
  *
  * @module
  */
@@ -13,21 +13,21 @@ import type { BootKey, CreateClaim, DirectoryMove } from "../state/state_store.t
 
 export type EngineName = "krun" | "qemu";
 
-/** First line in: which sandbox this process is to be. */
+/** First line in: which sandbox this process runs. */
 export interface ClaimRequest {
   readonly type: "claim";
   readonly home: string;
   readonly runDirectory: string;
   readonly sandbox:
     | ({ readonly kind: "create" } & Omit<CreateClaim, "runDirectory" | "host">)
-    /** The boot after `last`, of which nothing is left. */
+    /** The boot after `last`, which has left nothing behind. */
     | { readonly kind: "start"; readonly last: BootKey };
   readonly engine: EngineName;
-  /** Whether to go on when the process that started it ends. */
+  /** Whether to keep running when the process that started it ends. */
   readonly detached: boolean;
 }
 
-/** The limits of one sandbox in milliseconds; `undefined` is none. */
+/** The limits of one sandbox in milliseconds; `undefined` is no limit. */
 export interface TimeLimitConfig {
   /** From now on. */
   readonly maxDurationMs: number | undefined;
@@ -48,18 +48,18 @@ export interface BootRequest {
   readonly logDirectory: string;
   /** From this request to the agent's `ready`. */
   readonly bootTimeoutMs: number;
-  /** How long a stop that nobody asked for in person (owner gone, time limit) waits for programs to end. */
+  /** How long programs get to end in a stop that no client asked for (parent gone, time limit). */
   readonly stopGraceMs: number;
   readonly limits: TimeLimitConfig;
   /** How long the agent may be silent until the VM is ended as crashed; `null`: for ever. */
   readonly hangTimeoutMs: number | null;
-  /** The network device; none without. */
+  /** `undefined`: no network device. */
   readonly network?: NetworkPlan | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
-  /** Where libraries and programs are, if not where they are looked for. */
+  /** Paths of libraries and programs, where they are not to be searched for. */
   readonly libkrunfwPath?: string | undefined;
   readonly qemuPath?: string | undefined;
 }
@@ -69,11 +69,11 @@ export interface DiskConfig {
   readonly id: string;
   readonly path: string;
   readonly readOnly: boolean;
-  /** What the guest is to see of a disk whose file may have become shorter; `undefined`: what the file has. */
+  /** Size that the guest sees, if the file may have become shorter; `undefined`: that of the file. */
   readonly sizeBytes?: number | undefined;
 }
 
-/** What the agent needs to assemble the guest's root. */
+/** Input for the agent to assemble the guest's root. */
 export interface GuestConfig {
   readonly imageDevice: string;
   readonly imageType: string;
@@ -86,8 +86,8 @@ export interface GuestConfig {
   readonly resolvConf: string;
 }
 
-/** Later lines in. The end of input means that the owner is gone. */
-export type OwnerMessage = ClaimRequest | BootRequest | { readonly type: "detach" };
+/** All lines in. The end of input means that the parent is gone. */
+export type ParentMessage = ClaimRequest | BootRequest | { readonly type: "detach" };
 
 /** How far a boot got, in order. */
 export type BootStep = "claim" | "kernel" | "engine" | "agent" | "root" | "ready";
@@ -133,7 +133,7 @@ export function parseLine<T extends { readonly type: string }>(line: string, typ
   throw new InternalError(`The VM host protocol has no such line: ${line.slice(0, 200)}`);
 }
 
-/** `undefined` for what is no JSON: a warning of the runtime's, for example. */
+/** `undefined` if the line is not JSON, for example a warning of the runtime. */
 function parseJson(line: string): unknown {
   try {
     return JSON.parse(line);

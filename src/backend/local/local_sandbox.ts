@@ -18,7 +18,9 @@ import {
 } from "../../state/errors.ts";
 import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive, LIVE_STATUSES } from "../../state/status.ts";
+import { hostExit } from "../../vmm/launch/host_exits.ts";
 import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../../vmm/run_directory/dead_boot.ts";
+import { recordedEnd } from "../../vmm/run_directory/end_record.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_liveness.ts";
 import { discard, discardCreation, finishRemovals, logDirectory } from "./sandbox_directories.ts";
@@ -74,6 +76,7 @@ export async function reconcile(
     return state.findById(record.id);
   }
   if (await isAlive(record)) return record;
+  const exit = await hostExit(record.runDirectory);
   const now = state.findById(record.id);
   // It may have ended in order, or been started again, while we looked.
   if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
@@ -81,10 +84,14 @@ export async function reconcile(
     // Never finished: as if it had never been.
     discardCreation(state, now, "the process that created it ended");
   } else {
-    const reason = crashReason("the VM ended without a word", now.runDirectory ?? "");
-    state.transition(now, "crashed", { reason });
+    const runDirectory = now.runDirectory ?? "";
+    const last = exit === undefined ? "" : `: its process ended with ${exit}`;
+    const reason = () => crashReason(`the VM ended without a word${last}`, runDirectory);
+    // A disk that was full then kept the VM host process from recording the end itself.
+    const end = recordedEnd(runDirectory) ?? { action: "crashed", reason: reason() };
+    state.transition(now, end.action, { reason: end.reason });
   }
-  new LocalSandbox(state, now).bury(now);
+  new LocalSandbox(state, now).bury(state.findById(now.id) ?? now);
   await settleNetwork(state, now); // of an ephemeral sandbox nobody looks again
   return state.findById(record.id);
 }
@@ -206,7 +213,11 @@ export class LocalSandbox {
     signal: AbortSignal | undefined,
   ): Promise<AgentClient> {
     try {
-      return await AgentClient.connect(relayPath(runDirectory), { timeoutMs, signal });
+      return await AgentClient.connect(relayPath(runDirectory), {
+        timeoutMs,
+        signal,
+        explainEnd: async () => (await this.find())?.statusReason,
+      });
     } catch (cause) {
       const { status } = await this.record();
       throw isLive(status) ? cause : new SandboxNotRunningError(this.name, status, { cause });

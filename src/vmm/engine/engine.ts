@@ -1,5 +1,5 @@
 /**
- * What an engine is: something that runs one VM with a console file and a byte stream to the guest's agent.
+ * The interface of an engine, which runs one VM with a console file and a byte stream to the guest's agent.
  *
  * @module
  */
@@ -7,30 +7,30 @@ import type { DiskConfig, EngineName } from "../host_protocol.ts";
 
 /** A virtio-net device, by its other end. */
 export type NetworkDevice =
-  /** A stream socket at which somebody listens already for the frames, in passt's framing. */
+  /** A listening stream socket that takes the frames in passt's framing. */
   | { readonly kind: "stream"; readonly socketPath: string; readonly mac: string }
-  /** A TAP device that the engine makes, and that goes with the engine. There is none of that name yet. */
+  /** A TAP device that the engine makes, and that disappears with it. No device has that name yet. */
   | { readonly kind: "tap"; readonly tapName: string; readonly mac: string };
 
-export interface MachineConfig {
+export interface VmConfig {
   readonly home: string;
-  /** Paths are those of `RunFile` in it. Somebody listens at `RunFile.agent` already. */
+  /** Holds the files of `RunFile`. This process listens at `RunFile.agent` already. */
   readonly runDirectory: string;
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly disks: readonly DiskConfig[];
-  /** The network device; none without. */
+  /** `undefined`: no network device. */
   readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;
   readonly libkrunfwPath?: string | undefined;
   readonly qemuPath?: string | undefined;
-  /** Called when everything is in place and the VM is about to run. */
+  /** Called when the VM is about to run. */
   readonly onStarting: () => void;
 }
 
 /** A running VM. Its agent port connects to `RunFile.agent`. */
-export interface Machine {
+export interface RunningVm {
   /** Resolves when the VM has ended by itself, with a reason for people; never rejects. */
   readonly exited: Promise<string>;
   /** Ends the VM at once. With krun this ends the whole process and does not return. */
@@ -39,13 +39,13 @@ export interface Machine {
 
 export interface Engine {
   readonly name: EngineName;
-  /** @throws what keeps the VM from being started. */
-  launch(config: MachineConfig): Promise<Machine>;
+  /** @throws the reason why the VM cannot start. */
+  launch(config: VmConfig): Promise<RunningVm>;
 }
 
 /** The words that make either kernel boot our boot disk and run the agent as PID 1. */
 export const KERNEL_WORDS: readonly string[] = [
   ...["root=/dev/vda", "rootfstype=erofs", "ro", "init=/agent"],
-  // The kernel would make eight loop devices that take 8 MiB together. losetup(8) still makes those it needs.
+  // The kernel would make eight loop devices that take 8 MiB together. losetup(8) still makes those that it needs.
   "max_loop=0",
 ];

@@ -6,52 +6,28 @@
  */
 import { join } from "node:path";
 import { MicrosandboxError } from "../../base/errors.ts";
-import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { RunFile } from "../run_directory/run_directory.ts";
-import type { Engine, Machine, MachineConfig } from "./engine.ts";
+import type { Engine, RunningVm, VmConfig } from "./engine.ts";
+import type { KrunWorkerMessage, KrunWorkerRequest } from "./krun_messages.ts";
 import { krunThread } from "./krun_thread.ts";
-
-/** What the Worker is told: first what to load, later what to boot. */
-export type KrunWorkerRequest =
-  | { readonly type: "load"; readonly libraries: LibkrunOptions }
-  | { readonly type: "boot"; readonly config: KrunWorkerConfig };
-
-/** The VM to boot. */
-export interface KrunWorkerConfig {
-  readonly cpus: number;
-  readonly memoryMiB: number;
-  readonly disks: MachineConfig["disks"];
-  readonly networkDevice: MachineConfig["networkDevice"];
-  readonly consolePath: string;
-  readonly agentSocketPath: string;
-}
-
-/** What the Worker tells. After `starting` it is silent for good, unless libkrun refuses. */
-export type KrunWorkerMessage =
-  | { readonly type: "starting" }
-  | { readonly type: "failed"; readonly message: string; readonly code?: string; readonly hint?: string };
 
 export const krunEngine: Engine = {
   name: "krun",
-  launch(config: MachineConfig): Promise<Machine> {
+  launch(config: VmConfig): Promise<RunningVm> {
     const { worker, failed } = krunThread();
-    const refused = Promise.withResolvers<string>();
+    const exited = Promise.withResolvers<string>();
     return new Promise((resolve, reject) => {
-      let starting = false;
+      // A refusal before the VM runs fails the launch; later it is the VM's end. Each promise settles once.
       const fail = (error: Error) => {
-        if (starting) refused.resolve(error.message);
-        else reject(error);
+        reject(error);
+        exited.resolve(error.message);
       };
       failed.then(fail);
-      worker.onmessage = (event: MessageEvent<KrunWorkerMessage>) => {
-        const message = event.data;
-        if (message.type === "starting") {
-          starting = true;
-          config.onStarting();
-          resolve({ exited: refused.promise, kill: () => process.kill(process.pid, "SIGKILL") });
-        } else {
-          fail(new MicrosandboxError("libkrunCall", message.message, { hint: message.hint }));
-        }
+      worker.onmessage = ({ data }: MessageEvent<KrunWorkerMessage>) => {
+        if (data.type === "failed")
+          return fail(new MicrosandboxError("libkrunCall", data.message, { hint: data.hint }));
+        config.onStarting();
+        resolve({ exited: exited.promise, kill: () => process.kill(process.pid, "SIGKILL") });
       };
       const request: KrunWorkerRequest = {
         type: "boot",

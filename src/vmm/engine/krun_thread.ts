@@ -1,12 +1,12 @@
 /**
- * The thread that becomes the VM. A thread takes long to start, and to load its modules and the libraries: it is started
- * before it is needed, so that this goes on beside all that comes before the boot.
+ * The thread that becomes the VM. Starting it, and loading its modules and the libraries, takes long, so it is started
+ * early and loads while this process prepares the boot.
  *
  * @module
  */
 import { InternalError } from "../../base/errors.ts";
 import type { LibkrunOptions } from "../../ffi/libkrun.ts";
-import type { KrunWorkerRequest } from "./krun.ts";
+import type { KrunWorkerRequest } from "./krun_messages.ts";
 
 /** A running thread; see `krun_worker.ts` for what it does. */
 export interface KrunThread {

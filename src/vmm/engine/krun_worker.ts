@@ -8,7 +8,7 @@ import type { KrunContext } from "../../ffi/krun_context.ts";
 import { Libkrun } from "../../ffi/libkrun.ts";
 import { macBytes } from "../../network/mac_address.ts";
 import { KERNEL_WORDS, type NetworkDevice } from "./engine.ts";
-import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun.ts";
+import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun_messages.ts";
 
 /** Name of the console port that carries the agent's stream: the guest looks for it. */
 const AGENT_PORT = "agent";
@@ -24,7 +24,7 @@ let loading: Promise<Libkrun>;
 scope.onmessage = ({ data }) => {
   if (data.type === "load") {
     loading = Libkrun.load(data.libraries);
-    loading.catch(() => {}); // told to whoever wants to boot
+    loading.catch(() => {}); // boot() reports it
   } else {
     loading.then((libkrun) => boot(libkrun, data.config)).catch(refuse);
   }

@@ -13,12 +13,13 @@ import { spawnBound } from "../../platform/bound_child.ts";
 import { findProgram } from "../../platform/find_program.ts";
 import { identifyProcess } from "../../platform/process_identity.ts";
 import { RunFile, recordMachine } from "../run_directory/run_directory.ts";
-import type { Engine, Machine, MachineConfig } from "./engine.ts";
+import { privilegeArguments } from "./confine_qemu.ts";
+import type { Engine, RunningVm, VmConfig } from "./engine.ts";
 import { QEMU_PROGRAM, qemuArguments } from "./qemu_command.ts";
 
 export const qemuEngine: Engine = {
   name: "qemu",
-  async launch(config: MachineConfig): Promise<Machine> {
+  async launch(config: VmConfig): Promise<RunningVm> {
     const program = config.qemuPath ?? findProgram(QEMU_PROGRAM);
     if (program === undefined) {
       throw new UnsupportedError(`${QEMU_PROGRAM} is not installed`, {
@@ -32,15 +33,22 @@ export const qemuEngine: Engine = {
     });
     const counterKHz = await measurement?.finish();
     config.onStarting();
-    return await runQemu(program, qemuArguments(config, kernel.path, counterKHz), config.runDirectory);
+    const privileges = privilegeArguments(config.networkDevice?.kind === "tap");
+    const args = qemuArguments(config, kernel.path, counterKHz);
+    return await runQemu(program, args, privileges, config.runDirectory);
   },
 };
 
-async function runQemu(program: string, args: readonly string[], runDirectory: string): Promise<Machine> {
+async function runQemu(
+  program: string,
+  args: readonly string[],
+  privileges: readonly string[],
+  runDirectory: string,
+): Promise<RunningVm> {
   const diagnostics = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);
   let child: ChildProcess;
   try {
-    child = await spawnBound(program, args, diagnostics);
+    child = await spawnBound(program, args, diagnostics, privileges);
   } finally {
     closeSync(diagnostics);
   }

@@ -5,25 +5,26 @@
  */
 import { join } from "node:path";
 import { RunFile } from "../run_directory/run_directory.ts";
-import { KERNEL_WORDS, type MachineConfig } from "./engine.ts";
+import { SANDBOX_ARGUMENTS } from "./confine_qemu.ts";
+import { KERNEL_WORDS, type VmConfig } from "./engine.ts";
 
 /** Debian's package is qemu-system-x86. */
 export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";
 
-/** A failed write is the guest's to hear of: by default, a full disk of the host would stop the whole VM for good. */
+/** Reports a failed write to the guest: by default, a full disk of the host would stop the whole VM for good. */
 const DRIVE_OPTIONS = "format=raw,if=none,discard=unmap,werror=report,rerror=report";
 
 /**
  * The whole command line after the program's name. `counterKHz` is the speed of the host's time-stamp counter, for a
  * guest that is emulated; without it the guest tries to find out for itself.
  */
-export function qemuArguments(config: MachineConfig, kernelPath: string, counterKHz?: number): string[] {
+export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?: number): string[] {
   const inRun = (name: string) => escapeOption(join(config.runDirectory, name));
   const words = ["console=hvc0", "reboot=t", "panic=-1", ...KERNEL_WORDS, "quiet"];
-  // Documentation/admin-guide/kernel-parameters.txt: the timer is not to be tried out, which on a busy host takes it for
-  // broken, and the guest panics before it has a console (4 of 292 boots, 20 at a time on two cores; 0 of 400 with this).
+  // Documentation/admin-guide/kernel-parameters.txt: skips the kernel's check of its timer, which on a busy host finds it
+  // broken, so that the guest panics before it has a console (4 of 292 boots, 20 at a time on two cores; 0 of 400 with this).
   if (!config.kvm) words.push("no_timer_check");
-  // Ibid.: the speed is not to be measured, and not to be doubted either.
+  // Ibid.: the speed is neither measured nor doubted.
   if (counterKHz !== undefined) words.push(`tsc_early_khz=${counterKHz}`, "tsc=reliable");
   return [
     // No ACPI, so that the devices are announced on the kernel's command line as libkrun does it. The timer, interrupt
@@ -31,6 +32,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string, counter
     ...["-M", "microvm,x-option-roms=off,isa-serial=off,acpi=off"],
     ...(config.kvm ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"]),
     ...["-m", String(config.memoryMiB), "-smp", String(config.cpus)],
+    ...SANDBOX_ARGUMENTS,
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", kernelPath, "-append", words.join(" ")],
     ...config.disks.flatMap(({ id, path, readOnly }) => [
@@ -40,7 +42,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string, counter
       ],
       ...["-device", `virtio-blk-device,drive=${id}`],
     ]),
-    ...["-device", "virtio-serial-device,max_ports=2"], // the kernel allots queues for as many as there may be
+    ...["-device", "virtio-serial-device,max_ports=2"], // the kernel allocates queues for as many as there may be
     ...[
       "-chardev",
       `file,path=${inRun(RunFile.console)},id=console`,
@@ -54,7 +56,7 @@ export function qemuArguments(config: MachineConfig, kernelPath: string, counter
   ];
 }
 
-function networkArguments({ networkDevice }: MachineConfig): string[] {
+function networkArguments({ networkDevice }: VmConfig): string[] {
   if (networkDevice === undefined) return [];
   const peer =
     networkDevice.kind === "tap"

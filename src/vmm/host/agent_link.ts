@@ -10,10 +10,10 @@ import { type DecodedFrame, encodeFrame, type Frame, FrameDecoder } from "../../
 import { Answers } from "../../agent/pending_answers.ts";
 import {
   BootStage,
+  type HoldState,
   type Message,
   type MessageFields,
   PROTOCOL_VERSION,
-  type StandstillState,
 } from "../../agent/protocol.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
@@ -23,7 +23,7 @@ import type { NetworkPlan } from "../../network/network_plan.ts";
 import type { UnixConnection } from "../../platform/unix_connection.ts";
 import type { GuestConfig } from "../host_protocol.ts";
 
-/** How long the guest may take to stop its programs, or to bring a disk's worth of writes to it. */
+/** How long the guest may take to pause its programs, or to flush a disk's worth of writes. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
 /** Token of the pings of this process's own: clients' have others. */
@@ -44,8 +44,10 @@ export class GuestBootError extends Error {
 
 /** The connection to the agent of one VM. */
 export class AgentLink {
-  /** Resolves when the guest's end is gone. */
+  /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
+  /** Resolves then, too, with the reason, for people. */
+  readonly ended: Promise<string>;
   /** Frames of exec streams, and answers that no one here waits for. The payload is a view: copy it to keep it. */
   onFrame: (frame: DecodedFrame) => void = () => {};
   #signsOfLife = 0;
@@ -54,15 +56,20 @@ export class AgentLink {
   /** Messages that come once, and are waited for. */
   readonly #expected = new Map<Message["name"], PromiseWithResolvers<Message>>();
   /** `paused` and `frozen`, by the token of the question. */
-  readonly #answers = new Answers<StandstillState>();
+  readonly #answers = new Answers<HoldState>();
   #nextToken = 1;
   /** Why no message will come any more. */
   #failure: Error | undefined;
+  /** What ended the connection on this side. */
+  #violation: string | undefined;
 
   constructor(connection: UnixConnection) {
     this.#connection = connection;
     this.closed = connection.closed;
-    connection.closed.then(() => this.#fail(new AgentHandshakeError("The guest's agent hung up")));
+    this.ended = connection.closed.then(() => {
+      this.#fail(new AgentHandshakeError("The guest's agent hung up"));
+      return this.#violation ?? "the guest's agent hung up";
+    });
     connection.onData((chunk) => this.#receive(chunk));
   }
 
@@ -77,7 +84,7 @@ export class AgentLink {
     return hello;
   }
 
-  /** Has the agent assemble the root and waits until exec works. @throws {GuestBootError} */
+  /** Tells the agent to assemble the root and waits until exec works. @throws {GuestBootError} */
   async boot(guest: GuestConfig): Promise<MessageFields<"ready">> {
     const ready = this.#next("ready");
     const failed = this.#next("bootFailed").then((fields) => Promise.reject(new GuestBootError(fields)));
@@ -106,13 +113,13 @@ export class AgentLink {
     return await waitFor(this.#next("flushed"), { action, timeoutMs });
   }
 
-  /** Stops all programs where they are, or lets them go on. Rejects if there is no answer in time. */
-  pause(on: boolean): Promise<StandstillState> {
+  /** Pauses all programs, or resumes them. Rejects if there is no answer in time. */
+  pause(on: boolean): Promise<HoldState> {
     return this.#ask((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
   }
 
-  /** Brings all writes to the upper disk and holds new ones back, for `leaseMs`; or lets them go on. */
-  freeze(on: boolean, leaseMs: number): Promise<StandstillState> {
+  /** Flushes all writes to the upper disk and holds new ones for `leaseMs`; or lets them continue. */
+  holdWrites(on: boolean, leaseMs: number): Promise<HoldState> {
     return this.#ask((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
   }
 
@@ -121,12 +128,12 @@ export class AgentLink {
     return this.#signsOfLife;
   }
 
-  /** Has the guest say something. */
+  /** Asks the guest for a sign of life. */
   ping(): void {
     this.#connection.send(encodeMessage("ping", 0, { token: WATCH_PING }));
   }
 
-  /** Has the guest end the VM. */
+  /** Tells the guest to end the VM. */
   go(): void {
     this.#connection.send(encodeMessage("go", 0, {}));
   }
@@ -154,7 +161,7 @@ export class AgentLink {
     return this.#connection.drained();
   }
 
-  async #ask(question: (token: number) => Uint8Array): Promise<StandstillState> {
+  async #ask(question: (token: number) => Uint8Array): Promise<HoldState> {
     const token = this.#nextToken;
     this.#nextToken = (token % 0xffff_ffff) + 1;
     if (this.#failure !== undefined) throw this.#failure;
@@ -187,6 +194,7 @@ export class AgentLink {
       }
     } catch (error) {
       // Out of step: nothing after this can be trusted.
+      this.#violation = `the guest's agent broke the protocol: ${messageOf(error)}`;
       this.#fail(error instanceof Error ? error : new Error(messageOf(error)));
       this.#connection.destroy();
     }

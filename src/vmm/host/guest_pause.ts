@@ -1,38 +1,36 @@
 /**
- * Pause of a running sandbox: its programs stand still, the VM and this process go on and answer.
+ * Pauses the programs of a sandbox, while the VM and this process keep running and answer.
  *
- * The VM as a whole is not stopped. With krun its processors are threads of this very process, and a process that is
- * stopped serves no clients; the guest's own freezer needs no privilege and is the same with every engine.
+ * The VM as a whole is not stopped. With krun its processors are threads of this process, and a stopped process serves no
+ * clients; the guest's own freezer needs no privilege and is the same with every engine.
  *
  * @module
  */
 import { GuestErrno } from "../../agent/guest_errno.ts";
-import type { StandstillState } from "../../agent/protocol.ts";
+import type { HoldState } from "../../agent/protocol.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { AgentLink } from "./agent_link.ts";
 
-/** Requests that wait for those before them. */
+/** Requests that may wait for those before them. */
 const REQUESTS_MAX = 128;
 
 export class Pause {
   readonly #state: StateStore;
-  #guest: { readonly link: AgentLink; readonly key: BootKey } | undefined;
+  readonly #key: BootKey;
+  readonly #link: AgentLink;
   #last: Promise<unknown> = Promise.resolve();
   #requests = 0;
   #isOn = false;
 
-  constructor(state: StateStore) {
+  constructor(state: StateStore, key: BootKey, link: AgentLink) {
     this.#state = state;
+    this.#key = key;
+    this.#link = link;
   }
 
-  /** The guest answers. */
-  open(link: AgentLink, key: BootKey): void {
-    this.#guest = { link, key };
-  }
-
-  /** Stops the guest's programs, or lets them go on; one request after the other. */
-  set(on: boolean): Promise<StandstillState> {
+  /** Pauses the guest's programs, or resumes them; one request after the other. */
+  set(on: boolean): Promise<HoldState> {
     if (this.#requests >= REQUESTS_MAX) return Promise.resolve({ on: this.#isOn, errno: GuestErrno.EBUSY });
     this.#requests++;
     const answer = this.#last
@@ -44,19 +42,18 @@ export class Pause {
     return answer;
   }
 
-  /** Lets programs go on whose end is waited for. */
+  /** Resumes programs, so that they can end. */
   release(): void {
     if (!this.#isOn && this.#requests === 0) return;
     this.set(false).catch((error: unknown) => console.error(`cannot resume: ${messageOf(error)}`));
   }
 
-  async #set(on: boolean): Promise<StandstillState> {
-    if (this.#guest === undefined) return { on: false, errno: GuestErrno.EBUSY };
-    const { link, key } = this.#guest;
-    if (!on) link.syncClock(); // before anybody can look at it
+  async #set(on: boolean): Promise<HoldState> {
+    const link = this.#link;
+    if (!on) link.syncClock(); // before a program reads it
     const answer = await link.pause(on);
     if (answer.on === this.#isOn) return answer;
-    if (!(await this.#record(link, key, answer.on)) && answer.on) {
+    if (!(await this.#record(answer.on)) && answer.on) {
       await link.pause(false); // it is about to stop
       return { on: false, errno: GuestErrno.EBUSY };
     }
@@ -64,12 +61,12 @@ export class Pause {
     return answer;
   }
 
-  /** Nothing stands still of which nobody could know. */
-  async #record(link: AgentLink, key: BootKey, on: boolean): Promise<boolean> {
+  /** Writes the pause down. One that cannot be recorded is taken back, since no client would see it. */
+  async #record(on: boolean): Promise<boolean> {
     try {
-      return this.#state.transition(key, on ? "paused" : "resumed");
+      return this.#state.transition(this.#key, on ? "paused" : "resumed");
     } catch (error) {
-      if (on) await link.pause(false);
+      if (on) await this.#link.pause(false);
       throw error;
     }
   }

@@ -1,29 +1,28 @@
 /**
- * Holds the guest's writes back while a client copies the sandbox's disk: for one client at a time, the others wait for
- * their turn. A client that leaves gives its turn back; should this process go, the guest's agent ends the freeze.
+ * Holds the guest's writes while a client copies the sandbox's disk: for one client at a time, while the others wait for
+ * their turn. A client that leaves gives its turn back; if this process ends, the guest's agent ends the hold.
  *
  * @module
  */
 import { GuestErrno } from "../../agent/guest_errno.ts";
-import type { StandstillState } from "../../agent/protocol.ts";
+import type { HoldState } from "../../agent/protocol.ts";
 import type { AgentLink } from "./agent_link.ts";
 
-/** Clients that wait for their turn. */
+/** Clients that may wait for their turn. */
 const WAITING_MAX = 128;
 
-export class DiskFreeze {
-  #link: AgentLink | undefined;
+export class WriteHolds {
+  readonly #link: AgentLink;
   #holder: object | undefined;
   readonly #waiting: { readonly client: object; readonly proceed: (isTurn: boolean) => void }[] = [];
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The guest answers. */
-  open(link: AgentLink): void {
+  constructor(link: AgentLink) {
     this.#link = link;
   }
 
-  /** Begins a freeze for `client`, or gives the one that it has `leaseMs` from now on. */
-  async hold(client: object, leaseMs: number): Promise<StandstillState> {
+  /** Begins a hold for `client`, or extends the one that it has to `leaseMs` from now. */
+  async hold(client: object, leaseMs: number): Promise<HoldState> {
     const hasTurn = this.#holder === client || (await this.#turn(client));
     if (!hasTurn) return { on: false, errno: GuestErrno.EBUSY };
     try {
@@ -36,8 +35,8 @@ export class DiskFreeze {
     }
   }
 
-  /** Lets writes go on. `errno` says whether they were held back until now (0), or not (ETIMEDOUT). */
-  async release(client: object): Promise<StandstillState> {
+  /** Lets writes continue. `errno` says whether they were held until now (0), or not (ETIMEDOUT). */
+  async release(client: object): Promise<HoldState> {
     if (this.#holder !== client) return { on: false, errno: GuestErrno.ETIMEDOUT };
     try {
       return await this.#ask(false, 0);
@@ -50,11 +49,11 @@ export class DiskFreeze {
   left(client: object): void {
     const index = this.#waiting.findIndex((entry) => entry.client === client);
     if (index >= 0) this.#waiting.splice(index, 1)[0]?.proceed(false);
-    this.release(client).catch(() => {}); // a guest that does not answer ends the freeze by itself
+    this.release(client).catch(() => {}); // a guest that does not answer ends the hold by itself
   }
 
   #turn(client: object): Promise<boolean> {
-    if (this.#link === undefined || this.#waiting.length >= WAITING_MAX) return Promise.resolve(false);
+    if (this.#waiting.length >= WAITING_MAX) return Promise.resolve(false);
     if (this.#holder === undefined) {
       this.#holder = client;
       return Promise.resolve(true);
@@ -70,11 +69,9 @@ export class DiskFreeze {
     next?.proceed(true);
   }
 
-  /** One question after the other, so that a release never overtakes the freeze that it ends. */
-  #ask(on: boolean, leaseMs: number): Promise<StandstillState> {
-    const link = this.#link;
-    if (link === undefined) return Promise.resolve({ on: false, errno: GuestErrno.EBUSY });
-    const answer = this.#last.then(() => link.freeze(on, leaseMs));
+  /** One question after the other, so that a release never overtakes the hold that it ends. */
+  #ask(on: boolean, leaseMs: number): Promise<HoldState> {
+    const answer = this.#last.then(() => this.#link.holdWrites(on, leaseMs));
     this.#last = answer.catch(() => {}); // its own caller hears of it
     return answer;
   }

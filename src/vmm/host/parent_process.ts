@@ -1,14 +1,14 @@
 /**
- * The process that started this one: it speaks in lines on our standard input, is told things on our standard output,
- * and is gone when the input ends.
+ * The process that started this one. It sends lines to our standard input, reads lines from our standard output, and is
+ * gone when the input ends.
  *
  * @module
  */
 import { LineQueue } from "../../platform/line_queue.ts";
 import { standardInput, writeStandardOutput } from "../../platform/standard_io.ts";
-import { type HostReport, type OwnerMessage, parseLine } from "../host_protocol.ts";
+import { type HostReport, type ParentMessage, parseLine } from "../host_protocol.ts";
 
-export class Owner {
+export class ParentProcess {
   readonly #lines = new LineQueue();
   #isGone = false;
 
@@ -20,10 +20,10 @@ export class Owner {
     return this.#isGone;
   }
 
-  /** The next line of one of `types`; `undefined` if the owner is gone. */
-  async next<T extends OwnerMessage["type"]>(
+  /** The next line of one of `types`; `undefined` if the parent is gone. */
+  async next<T extends ParentMessage["type"]>(
     ...types: T[]
-  ): Promise<Extract<OwnerMessage, { type: T }> | undefined> {
+  ): Promise<Extract<ParentMessage, { type: T }> | undefined> {
     const line = await this.#lines.next();
     return line === undefined ? undefined : parseLine(line, types);
   }
@@ -32,7 +32,7 @@ export class Owner {
     try {
       writeStandardOutput(`${JSON.stringify(report)}\n`);
     } catch {
-      // The owner reads no more, which is its right.
+      // The parent reads no more, which it may.
     }
   }
 

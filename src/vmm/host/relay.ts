@@ -11,13 +11,13 @@ import { PortFailure } from "../../agent/port_codes.ts";
 import {
   ExecFailure,
   FrameFlag,
+  type HoldState,
   MESSAGES,
   type MessageFields,
   PROTOCOL_VERSION,
   RELAY_CLIENTS_MAX,
   SESSIONS_MAX,
   STREAM_SLOT_SHIFT,
-  type StandstillState,
   WireError,
 } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
@@ -39,10 +39,10 @@ export interface RelayHandlers {
   kill(): void;
   limits(fields: MessageFields<"limits">): void;
   drain(): void;
-  /** Stops all programs, or lets them go on. */
-  pause(on: boolean): Promise<StandstillState>;
-  /** Holds writes to the disk back on behalf of a client, or lets them go on. */
-  freeze(client: object, on: boolean, leaseMs: number): Promise<StandstillState>;
+  /** Pauses all programs, or resumes them. */
+  pause(on: boolean): Promise<HoldState>;
+  /** Holds writes to the disk on behalf of a client, or lets them continue. */
+  holdWrites(client: object, on: boolean, leaseMs: number): Promise<HoldState>;
   /** A client's connection has ended. */
   left(client: object): void;
 }
@@ -54,46 +54,45 @@ export interface RelayNetwork {
   control(request: MessageFields<"ports">): Promise<MessageFields<"published">>;
 }
 
+/** What the relay serves clients with. */
+export interface RelayService {
+  readonly link: AgentLink;
+  /** Sees every frame that goes by. */
+  readonly activity: Activity;
+  readonly tap: LogTap;
+  readonly handlers: RelayHandlers;
+  readonly network?: RelayNetwork | undefined;
+  readonly sandboxId: string;
+  readonly bootNumber: number;
+}
+
 export class Relay {
-  /** Set once the guest answers, where there are ports to publish. */
-  network: RelayNetwork | undefined;
   readonly #clients = new Map<number, RelayClient>();
   /** The next free stream of each slot, so that a number is not soon used by another client. */
   readonly #nextStreams = new Map<number, number>();
   /** Which client sent a ping, by the number under which it went on to the guest. */
   readonly #pings = new Map<number, RelayClient>();
+  /** Connections that came while the guest booted. Nothing of what they send is read. */
   readonly #waiting = new Set<UnixConnection>();
-  readonly #handlers: RelayHandlers;
-  readonly #activity: Activity;
   #listener: UnixListener | undefined;
-  #link: AgentLink | undefined;
-  #tap: LogTap | undefined;
-  #greeting: { readonly sandboxId: string; readonly bootNumber: number } | undefined;
+  #service: RelayService | undefined;
   #lastSlot = 0;
   #nextPing = 1;
 
-  /** `activity` is told of every frame that comes by. */
-  constructor(handlers: RelayHandlers, activity: Activity) {
-    this.#handlers = handlers;
-    this.#activity = activity;
+  /** Listens at `path`: from now on this process counts as alive. Clients wait until {@linkcode serve}. */
+  static async listen(path: string): Promise<Relay> {
+    const relay = new Relay();
+    relay.#listener = await listenUnix(path, (connection) => relay.#accept(connection));
+    return relay;
   }
 
-  /** Starts listening: from now on this process counts as alive. Clients are greeted once the guest answers. */
-  async listen(path: string): Promise<void> {
-    this.#listener = await listenUnix(path, (connection) => this.#accept(connection));
-  }
+  private constructor() {}
 
-  /** The guest answers: serve. */
-  open(
-    link: AgentLink,
-    tap: LogTap,
-    greeting: { readonly sandboxId: string; readonly bootNumber: number },
-  ): void {
-    this.#link = link;
-    this.#tap = tap;
-    this.#greeting = greeting;
-    link.onFrame = (frame) => this.#fromAgent(frame);
-    for (const connection of this.#waiting) this.#greet(connection);
+  /** The guest answers: greets the clients that wait, and those to come. */
+  serve(service: RelayService): void {
+    this.#service = service;
+    service.link.onFrame = (frame) => this.#fromAgent(service, frame);
+    for (const connection of this.#waiting) this.#greet(service, connection);
     this.#waiting.clear();
   }
 
@@ -101,6 +100,17 @@ export class Relay {
   announceStopped(clean: boolean): void {
     for (const client of this.#clients.values())
       client.send(encodeMessage("stopped", 0, { clean: clean ? 1 : 0 }));
+  }
+
+  /** Tells every client why the sandbox crashed. */
+  announceCrashed(reason: string): void {
+    const message = { code: WireError.crashed, offendingType: 0, message: reason };
+    for (const client of this.#clients.values()) client.send(encodeMessage("error", 0, message));
+  }
+
+  /** Resolves when every client has read what it was sent. */
+  async drained(): Promise<void> {
+    await Promise.all([...this.#clients.values()].map((client) => client.drained()));
   }
 
   /** Stops listening. */
@@ -118,86 +128,81 @@ export class Relay {
         }),
       );
       connection.end();
-    } else if (this.#greeting === undefined) {
+    } else if (this.#service === undefined) {
       this.#waiting.add(connection);
       connection.closed.then(() => this.#waiting.delete(connection));
     } else {
-      this.#greet(connection);
+      this.#greet(this.#service, connection);
     }
   }
 
-  #greet(connection: UnixConnection): void {
+  #greet(service: RelayService, connection: UnixConnection): void {
     const slot = this.#freeSlot();
     const base = slot * STREAMS_PER_SLOT;
     const firstStream = this.#nextStreams.get(slot) ?? base;
     const streams = { slot, firstStream, lastStream: base + STREAMS_PER_SLOT - 1 };
-    const client = new RelayClient(connection, streams, (frame) => this.#fromClient(client, frame));
+    const client = new RelayClient(connection, streams, (frame) => this.#fromClient(service, client, frame));
     this.#clients.set(slot, client);
-    client.closed.then(() => this.#leave(client));
+    client.closed.then(() => this.#leave(service, client));
     client.send(
       encodeMessage("welcome", 0, {
         version: PROTOCOL_VERSION,
         features: 0,
         firstStream: client.firstStream,
         lastStream: client.lastStream,
-        bootNumber: this.#greeting?.bootNumber ?? 0,
-        sandboxId: this.#greeting?.sandboxId ?? "",
+        bootNumber: service.bootNumber,
+        sandboxId: service.sandboxId,
       }),
     );
   }
 
   /** Takes a frame; returns what to wait for if the guest has no room for it. */
-  #fromClient(client: RelayClient, frame: Frame): Promise<void> | undefined {
-    if (frame.stream === 0) return this.#control(client, frame);
+  #fromClient(service: RelayService, client: RelayClient, frame: Frame): Promise<void> | undefined {
+    if (frame.stream === 0) return this.#control(service, client, frame);
     if (frame.stream < client.firstStream || frame.stream > client.lastStream) {
       client.refuse(WireError.badStream, `stream ${frame.stream} is not this client's`);
     } else if (frame.type === MESSAGES.udpOpen.type) {
       client.refuse(WireError.unknownType, "a UDP flow has no window: it is not for clients");
-    } else if (this.#activity.admits(frame)) {
-      const room = this.#guestRoom();
+    } else if (service.activity.admits(frame)) {
+      const room = roomFor(service.link);
       if (room !== undefined) return room;
       client.highestStream = Math.max(client.highestStream, frame.stream);
-      this.#tap?.observeRequest(frame);
-      this.#activity.toAgent(frame);
-      this.#link?.forward(frame);
+      service.tap.observeRequest(frame);
+      service.activity.toAgent(frame);
+      service.link.forward(frame);
     } else {
       this.#refuseProgram(client, frame);
     }
     return undefined;
   }
 
-  /** What to wait for before more is sent to the guest; `undefined` while it has room. */
-  #guestRoom(): Promise<void> | undefined {
-    const link = this.#link;
-    return link !== undefined && link.bufferedBytes > AGENT_QUEUE_BYTES_MAX ? link.drained() : undefined;
-  }
-
-  #control(client: RelayClient, frame: Frame): Promise<void> | undefined {
+  #control(service: RelayService, client: RelayClient, frame: Frame): Promise<void> | undefined {
+    const { activity, handlers } = service;
     const message = decodeMessage(frame);
     switch (message?.name) {
       case "stop":
-        this.#handlers.stop(message.fields.graceMs);
+        handlers.stop(message.fields.graceMs);
         break;
       case "kill":
-        this.#handlers.kill();
+        handlers.kill();
         break;
       case "touch":
-        this.#activity.touch();
-        this.#note(client);
+        activity.touch();
+        note(client, activity);
         break;
       case "limits":
-        this.#handlers.limits(message.fields);
-        this.#note(client);
+        handlers.limits(message.fields);
+        note(client, activity);
         break;
       case "drain":
-        this.#handlers.drain(); // an end that begins at once still leaves time for the answer
-        this.#note(client);
+        handlers.drain(); // an end that begins at once still leaves time for the answer
+        note(client, activity);
         break;
       case "ping":
-        return this.#ping(client, message.fields.token);
+        return this.#ping(service.link, client, message.fields.token);
       case "ports": {
         const { fields } = message;
-        const answer = async () => encodeMessage("published", 0, await this.#network(fields));
+        const answer = async () => encodeMessage("published", 0, await changePorts(service, fields));
         client.answerLater(answer, () =>
           encodeMessage("published", 0, refusedPorts(fields.token, "too many")),
         );
@@ -205,12 +210,12 @@ export class Relay {
       }
       case "pause": {
         const { token, on } = message.fields;
-        this.#answerHold(client, "paused", token, () => this.#handlers.pause(on === 1));
+        answerHold(client, "paused", token, () => handlers.pause(on === 1));
         break;
       }
       case "freeze": {
         const { token, on, leaseMs } = message.fields;
-        this.#answerHold(client, "frozen", token, () => this.#handlers.freeze(client, on === 1, leaseMs));
+        answerHold(client, "frozen", token, () => handlers.holdWrites(client, on === 1, leaseMs));
         break;
       }
       default:
@@ -225,33 +230,6 @@ export class Relay {
     return undefined;
   }
 
-  #answerHold(
-    client: RelayClient,
-    name: "paused" | "frozen",
-    token: number,
-    hold: () => Promise<StandstillState>,
-  ): void {
-    const encode = ({ on, errno }: StandstillState) =>
-      encodeMessage(name, 0, { token, on: on ? 1 : 0, errno });
-    const failed = (error: unknown) => {
-      console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
-      return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not answer, or it cannot be written down
-    };
-    client.answerLater(
-      async () => encode(await hold().catch(failed)),
-      () => encode({ on: false, errno: GuestErrno.EBUSY }),
-    );
-  }
-
-  #network(fields: MessageFields<"ports">): Promise<MessageFields<"published">> {
-    const refusal = () => refusedPorts(fields.token, "the sandbox has no ports");
-    return this.network?.control(fields) ?? Promise.resolve(refusal());
-  }
-
-  #note(client: RelayClient): void {
-    client.answer(encodeMessage("noted", 0, { activity: this.#activity.sequence }));
-  }
-
   /** Answers an `execStart` in the guest's place. */
   #refuseProgram(client: RelayClient, { stream, flags }: Frame): void {
     if ((flags & FrameFlag.more) !== 0) return; // it goes on in the next frame
@@ -261,22 +239,22 @@ export class Relay {
   }
 
   /** Sends a ping on to the agent, under a number that leads its answer back. */
-  #ping(client: RelayClient, token: number): Promise<void> | undefined {
-    const room = this.#guestRoom();
+  #ping(link: AgentLink, client: RelayClient, token: number): Promise<void> | undefined {
+    const room = roomFor(link);
     if (room !== undefined) return room;
     const number = this.#nextPing++ % WATCH_PING;
     this.#pings.set(number, client);
     const replaced = client.addPing(number, token);
     if (replaced !== undefined) this.#pings.delete(replaced);
-    this.#link?.send(encodeMessage("ping", 0, { token: number }));
+    link.send(encodeMessage("ping", 0, { token: number }));
     return undefined;
   }
 
-  #fromAgent(frame: DecodedFrame): void {
+  #fromAgent({ network, tap, activity }: RelayService, frame: DecodedFrame): void {
     if (frame.stream === 0) return this.#answer(frame);
-    if (frame.stream < STREAMS_PER_SLOT) return this.network?.receive(frame);
-    this.#tap?.observe(frame);
-    this.#activity.fromAgent(frame);
+    if (frame.stream < STREAMS_PER_SLOT) return network?.receive(frame);
+    tap.observe(frame);
+    activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
     if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
     client.send(frame.bytes.slice());
@@ -294,16 +272,16 @@ export class Relay {
     client.answer(encodeMessage("pong", 0, { token }));
   }
 
-  #leave(client: RelayClient): void {
+  #leave({ handlers, activity, link }: RelayService, client: RelayClient): void {
     this.#clients.delete(client.slot);
     for (const number of client.pings.keys()) this.#pings.delete(number);
-    this.#handlers.left(client);
+    handlers.left(client);
     if (client.highestStream === 0) return;
-    this.#activity.clientGone(client.firstStream, client.highestStream);
+    activity.clientGone(client.firstStream, client.highestStream);
     const next = client.highestStream + 1;
-    const isUsedUp = next + SESSIONS_MAX > client.lastStream; // of so few the next client would make nothing
+    const isUsedUp = next + SESSIONS_MAX > client.lastStream; // too few for the next client
     this.#nextStreams.set(client.slot, isUsedUp ? client.slot * STREAMS_PER_SLOT : next);
-    this.#link?.clientGone(client.firstStream, client.highestStream);
+    link.clientGone(client.firstStream, client.highestStream);
   }
 
   /** Slots are taken in turn, so that a number comes back as late as possible. */
@@ -316,6 +294,39 @@ export class Relay {
     }
     throw new Error(`More than ${RELAY_CLIENTS_MAX} clients`); // #accept has counted
   }
+}
+
+/** What to wait for before more is sent to the guest; `undefined` while it has room. */
+function roomFor(link: AgentLink): Promise<void> | undefined {
+  return link.bufferedBytes > AGENT_QUEUE_BYTES_MAX ? link.drained() : undefined;
+}
+
+function note(client: RelayClient, activity: Activity): void {
+  client.answer(encodeMessage("noted", 0, { activity: activity.sequence }));
+}
+
+function answerHold(
+  client: RelayClient,
+  name: "paused" | "frozen",
+  token: number,
+  hold: () => Promise<HoldState>,
+): void {
+  const encode = ({ on, errno }: HoldState) => encodeMessage(name, 0, { token, on: on ? 1 : 0, errno });
+  const failed = (error: unknown) => {
+    console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
+    return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not answer, or it cannot be written down
+  };
+  client.answerLater(
+    async () => encode(await hold().catch(failed)),
+    () => encode({ on: false, errno: GuestErrno.EBUSY }),
+  );
+}
+
+function changePorts(
+  { network }: RelayService,
+  fields: MessageFields<"ports">,
+): Promise<MessageFields<"published">> {
+  return network?.control(fields) ?? Promise.resolve(refusedPorts(fields.token, "the sandbox has no ports"));
 }
 
 function refusedPorts(token: number, message: string): MessageFields<"published"> {

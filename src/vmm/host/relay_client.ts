@@ -17,7 +17,7 @@ import type { UnixConnection } from "../../platform/unix_connection.ts";
 const QUEUE_BYTES_MAX = SESSIONS_MAX * 2 * STREAM_WINDOW_BYTES + 16 * MiB;
 /** A client that asks is not read while this much waits for it. */
 const ANSWERED_BYTES_MAX = 1 * MiB;
-/** Requests of one client whose answers take time: pauses, freezes, changes of ports. */
+/** Requests of one client whose answers take time: pauses, holds of writes, changes of ports. */
 const PENDING_MAX = 64;
 /** Pings of one client on their way; one more replaces the oldest. */
 const PINGS_MAX = 16;
@@ -71,6 +71,11 @@ export class RelayClient implements ClientStreams {
   /** Resolves when the connection has ended. */
   get closed(): Promise<void> {
     return this.#connection.closed;
+  }
+
+  /** Resolves when the client has read what it was sent. */
+  drained(): Promise<void> {
+    return this.#connection.drained();
   }
 
   /** Sends what the client did not ask for: bounded by the credit that it gave. A client that breaks that bound is cut off. */

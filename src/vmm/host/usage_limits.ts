@@ -1,6 +1,6 @@
 /**
- * What a VM host process does about the use of its sandbox: it makes events of it, and ends the sandbox when a time
- * limit is reached or when a drained one has nothing left to do.
+ * Watches the use of a sandbox: records it as events, and ends the sandbox when it reaches a time limit, or when it was
+ * drained and its last program has ended.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { noteIfPossible } from "./best_effort.ts";
 import type { StopSequence } from "./stop_sequence.ts";
 import { TimeLimits } from "./time_limits.ts";
 
-/** How long a note of the sandbox's use may wait for another process's transaction; ours take milliseconds. */
+/** How long an event may wait for another process's transaction; ours take milliseconds. */
 const RECORD_TIMEOUT_MS = 20;
 
 export class Supervision {
@@ -25,14 +25,24 @@ export class Supervision {
   readonly #limits: TimeLimits;
   readonly #state: StateStore;
   readonly #stop: StopSequence;
-  #key: BootKey | undefined;
-  #graceMs = 0;
+  readonly #key: BootKey;
+  readonly #graceMs: number;
   #isRecordFailing = false;
 
-  constructor(state: StateStore, stop: StopSequence, clock: Clock = systemClock) {
+  /** Time counts from now. A stop that a limit causes gives programs `graceMs`. */
+  constructor(
+    state: StateStore,
+    key: BootKey,
+    stop: StopSequence,
+    limits: TimeLimitConfig,
+    graceMs: number,
+    clock: Clock = systemClock,
+  ) {
     this.#state = state;
+    this.#key = key;
     this.#stop = stop;
-    this.#limits = new TimeLimits((limit) => stop.begin(limit, this.#graceMs), clock);
+    this.#graceMs = graceMs;
+    this.#limits = new TimeLimits((limit) => stop.begin(limit, graceMs), clock);
     this.#events = new ActivityEvents((events, isLast) => this.#record(events, isLast), clock);
     this.activity = new Activity({
       active: () => this.#limits.active(),
@@ -47,12 +57,6 @@ export class Supervision {
       this.activity.isDraining = true;
       this.#limits.close();
     });
-  }
-
-  /** The guest answers: time counts from now on. A stop that a limit causes gives programs `graceMs`. */
-  begin(key: BootKey, limits: TimeLimitConfig, graceMs: number): void {
-    this.#key = key;
-    this.#graceMs = graceMs;
     this.#limits.setMaxDuration(limits.maxDurationMs);
     this.#limits.setIdleTimeout(limits.idleTimeoutMs);
   }
@@ -66,27 +70,25 @@ export class Supervision {
 
   /** No new programs; once none runs, the sandbox stops. */
   drain(): void {
-    const key = this.#key;
-    if (key === undefined || this.activity.isDraining) return;
+    if (this.activity.isDraining) return;
     this.activity.isDraining = true;
-    noteIfPossible(() => this.#state.transition(key, "stopping", { attributes: { cause: "drained" } }));
+    noteIfPossible(() => this.#state.transition(this.#key, "stopping", { attributes: { cause: "drained" } }));
     this.#endIfDrained();
   }
 
-  /** Writes the events that still wait; before the last event of this boot. */
+  /** Writes the events that still wait, ahead of the last event of this boot. */
   flushEvents(): void {
     this.#events.flush();
   }
 
-  /** All clients of the sandbox wait meanwhile: whoever locks the state database must not keep them long. */
+  /** All clients of the sandbox wait for this, so a process that locks the state database must not make it long. */
   #record(events: readonly ActivityEvent[], isLast: boolean): boolean {
-    if (this.#key === undefined) return true;
     try {
       this.#state.note(this.#key, events, isLast ? {} : { busyTimeoutMs: RECORD_TIMEOUT_MS });
       this.#isRecordFailing = false;
       return true;
     } catch (error) {
-      // No reason to end a sandbox. Said once, as it comes again and again.
+      // No reason to end a sandbox. Reported once, since it is tried again and again.
       if (!this.#isRecordFailing) console.error(`cannot record events: ${messageOf(error)}`);
       this.#isRecordFailing = true;
       return false;

@@ -33,6 +33,7 @@ import {
 import { createRunDirectory } from "../run_directory/create_and_sweep.ts";
 import { RunFile, removeRunDirectory } from "../run_directory/run_directory.ts";
 import { spoolTail } from "../run_directory/spool.ts";
+import { watchHostExit } from "./host_exits.ts";
 
 /** How long an aborted or failed host process may take to clean up after itself. What it leaves, the next look finds. */
 const EXIT_TIMEOUT_MS = 2_000;
@@ -120,6 +121,7 @@ async function converse(child: LineChild, runDirectory: string, options: LaunchO
     const report = await next(booting);
     if (report.type === "ready") {
       child.release();
+      watchHostExit(runDirectory, child.exited);
       const detach = () => {
         child.send({ type: "detach" });
         child.endInput();

@@ -1,5 +1,5 @@
 /**
- * TCP streams and UDP flows of the VM host process itself: those with the stream numbers that belong to no client.
+ * TCP streams and UDP flows of the VM host process itself, on the stream numbers that belong to no client.
  *
  * @module
  */
@@ -8,7 +8,11 @@ import type { Frame } from "../../agent/frame.ts";
 import { MESSAGES, STREAM_SLOT_SHIFT } from "../../agent/protocol.ts";
 import { type FrameSink, TcpSession, type TcpTarget } from "../../agent/tcp_session.ts";
 import { type DatagramSink, UdpSession } from "../../agent/udp_session.ts";
-import type { Activity } from "../host/activity.ts";
+
+/** Notes that the sandbox is in use. */
+export interface Touchable {
+  touch(): void;
+}
 
 const STREAM_LAST = 2 ** STREAM_SLOT_SHIFT - 1;
 
@@ -20,11 +24,11 @@ const SIGNS_OF_USE: ReadonlySet<number> = new Set([
 
 export class NetworkStreams {
   readonly #sink: FrameSink & DatagramSink;
-  readonly #activity: Activity;
+  readonly #activity: Touchable;
   readonly #sessions = new Map<number, TcpSession | UdpSession>();
   #nextStream = 1;
 
-  constructor(sink: FrameSink & DatagramSink, activity: Activity) {
+  constructor(sink: FrameSink & DatagramSink, activity: Touchable) {
     this.#sink = sink;
     this.#activity = activity;
   }

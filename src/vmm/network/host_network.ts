@@ -10,7 +10,7 @@ import { hasNetworkInterface } from "../../platform/network_interface.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { NetworkDevice } from "../engine/engine.ts";
 
-export class HostNetwork {
+export class HostNetwork implements Disposable {
   readonly #state: StateStore;
   readonly #key: BootKey;
   readonly #plan: NetworkPlan | undefined;
@@ -54,6 +54,10 @@ export class HostNetwork {
       leases.setRouted(this.#key.id, false);
     };
     raiseTap(plan);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** Takes back what {@linkcode raise} did. Never throws: the VM has to end all the same. */

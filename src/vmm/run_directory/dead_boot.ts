@@ -25,14 +25,16 @@ export function isBootAlive(runDirectory: string | undefined): Promise<boolean> 
   return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
 }
 
-/** Characters of the last messages that are kept. */
-const LAST_WORDS_MAX = 2_000;
+/** Characters of each file's last messages that are kept: a long one must not push out the other. */
+const LAST_WORDS_MAX = 1_000;
 
 /** Why a VM crashed, for people: `reason`, with the last lines of its kernel console and its engine. */
 export function crashReason(reason: string, runDirectory: string): string {
-  const tails = [RunFile.console, RunFile.diagnostics].map((name) => spoolTail(join(runDirectory, name)));
+  const tails = [RunFile.console, RunFile.diagnostics].map((name) =>
+    spoolTail(join(runDirectory, name)).slice(-LAST_WORDS_MAX),
+  );
   const words = tails.filter((text) => text !== "").join("\n");
-  return words === "" ? reason : `${reason}; last seen:\n${words.slice(-LAST_WORDS_MAX)}`;
+  return words === "" ? reason : `${reason}; last seen:\n${words}`;
 }
 
 /**

@@ -13,9 +13,9 @@ import type { UnixConnection } from "../../../src/platform/unix_connection.ts";
 import { listenUnix } from "../../../src/platform/unix_socket.ts";
 import { Activity } from "../../../src/vmm/host/activity.ts";
 import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
-import { DiskFreeze } from "../../../src/vmm/host/hold_writes.ts";
+import { WriteHolds } from "../../../src/vmm/host/hold_writes.ts";
 import { LogTap, type TappedSource } from "../../../src/vmm/host/log_tap.ts";
-import { Relay, type RelayHandlers } from "../../../src/vmm/host/relay.ts";
+import { Relay, type RelayHandlers, type RelayNetwork } from "../../../src/vmm/host/relay.ts";
 import { nativeAgentPath } from "../guest/native_agent.ts";
 import { temporaryDirectory } from "../harness.ts";
 
@@ -53,7 +53,8 @@ export class FakeHost implements AsyncDisposable {
   readonly calls: HostCall[] = [];
   readonly logged: LoggedBytes[] = [];
   readonly relay: Relay;
-  readonly diskFreeze = new DiskFreeze();
+  /** Set by tests of published ports. */
+  network: RelayNetwork | undefined;
   readonly #directory: ReturnType<typeof temporaryDirectory>;
   readonly #clients: AgentClient[] = [];
   #agent: ChildProcess | undefined;
@@ -69,32 +70,14 @@ export class FakeHost implements AsyncDisposable {
 
   /** Starts a relay only: what a client meets while the VM boots. */
   static async listen(): Promise<FakeHost> {
-    const host = new FakeHost();
-    await host.relay.listen(host.path);
-    return host;
+    const directory = temporaryDirectory();
+    return new FakeHost(directory, await Relay.listen(join(directory.path, "relay.sock")));
   }
 
-  private constructor() {
-    this.#directory = temporaryDirectory();
-    this.path = join(this.#directory.path, "relay.sock");
-    const called = (call: HostCall) => {
-      this.calls.push(call);
-      this.#wake();
-    };
-    const handlers: RelayHandlers = {
-      stop: (graceMs) => called({ name: "stop", graceMs }),
-      kill: () => called({ name: "kill" }),
-      limits: () => called({ name: "limits" }),
-      drain: () => called({ name: "drain" }),
-      pause: async (on) => {
-        called({ name: "pause", on });
-        return { on, errno: 0 };
-      },
-      freeze: (client, on, leaseMs) =>
-        on ? this.diskFreeze.hold(client, leaseMs) : this.diskFreeze.release(client),
-      left: (client) => this.diskFreeze.left(client),
-    };
-    this.relay = new Relay(handlers, new Activity({ active: () => {}, busy: () => {}, idle: () => {} }));
+  private constructor(directory: ReturnType<typeof temporaryDirectory>, relay: Relay) {
+    this.#directory = directory;
+    this.path = join(directory.path, "relay.sock");
+    this.relay = relay;
   }
 
   async bootGuest(): Promise<void> {
@@ -107,7 +90,6 @@ export class FakeHost implements AsyncDisposable {
     await link.hello();
     await link.boot(NO_GUEST);
     this.#link = link;
-    this.diskFreeze.open(link);
     const decoder = new TextDecoder();
     const target = {
       append: (source: TappedSource, sessionId: number, bytes: Uint8Array) =>
@@ -115,7 +97,37 @@ export class FakeHost implements AsyncDisposable {
       endOfStream: (source: TappedSource, sessionId: number) =>
         void this.logged.push({ source, sessionId, text: undefined }),
     };
-    this.relay.open(link, new LogTap(target, 1), { sandboxId: "test", bootNumber: 1 });
+    const host = this;
+    this.relay.serve({
+      get network() {
+        return host.network;
+      },
+      link,
+      activity: new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
+      tap: new LogTap(target, 1),
+      handlers: this.#handlers(new WriteHolds(link)),
+      sandboxId: "test",
+      bootNumber: 1,
+    });
+  }
+
+  #handlers(holds: WriteHolds): RelayHandlers {
+    const called = (call: HostCall) => {
+      this.calls.push(call);
+      this.#wake();
+    };
+    return {
+      stop: (graceMs) => called({ name: "stop", graceMs }),
+      kill: () => called({ name: "kill" }),
+      limits: () => called({ name: "limits" }),
+      drain: () => called({ name: "drain" }),
+      pause: async (on) => {
+        called({ name: "pause", on });
+        return { on, errno: 0 };
+      },
+      holdWrites: (client, on, leaseMs) => (on ? holds.hold(client, leaseMs) : holds.release(client)),
+      left: (client) => holds.left(client),
+    };
   }
 
   get link(): AgentLink {

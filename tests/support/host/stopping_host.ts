@@ -12,6 +12,7 @@ import { ownProcess } from "../../../src/platform/process_identity.ts";
 import { StateStore } from "../../../src/state/state_store.ts";
 import { SandboxLogs } from "../../../src/vmm/host/sandbox_logs.ts";
 import { StopSequence } from "../../../src/vmm/host/stop_sequence.ts";
+import { recordedEnd } from "../../../src/vmm/run_directory/end_record.ts";
 import { FakeHost } from "./in_process_host.ts";
 
 /** What brings the end about. */
@@ -27,6 +28,7 @@ export const STOP_SCENARIOS = [
   "machineExitsAfterGo",
   "guestDies",
   "fullDisk",
+  "fullState",
   "stuckDirectory",
   "stuckDirectoryKilled",
 ] as const;
@@ -51,6 +53,15 @@ function trace<K extends string>(
   });
 }
 
+/** The state database of a home whose disk is full when the sandbox has stopped. */
+function refuseStopped(state: StateStore): void {
+  const transition = state.transition.bind(state);
+  state.transition = (key, action, options) => {
+    if (action === "stopped") throw new Error("ENOSPC");
+    return transition(key, action, options);
+  };
+}
+
 async function run(scenario: StopScenario): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), "msb-test-stop-"));
   const runDirectory = mkdtempSync(join(tmpdir(), "msb-test-run-"));
@@ -65,6 +76,8 @@ async function run(scenario: StopScenario): Promise<void> {
     host: ownProcess(),
   });
   process.on("exit", (code) => {
+    const end = recordedEnd(runDirectory);
+    if (end !== undefined) tell(`recorded ${JSON.stringify(end)}`);
     const { status, statusReason } = state.findById("id")!;
     tell(
       `exit ${code}: ${status}, ${statusReason ?? "no reason"}, run directory ${existsSync(runDirectory) ? "left" : "gone"}`,
@@ -82,32 +95,41 @@ async function run(scenario: StopScenario): Promise<void> {
     await stop.begun;
     return process.exit(7); // boot() gives up, and main() ends the process
   }
-  stop.machine = { exited: new Promise(() => {}), kill: () => tell("machine killed") };
-  stop.logs = new SandboxLogs(join(home, "logs"), "id", runDirectory);
+  const vmExited = Promise.withResolvers<string>();
+  const vm = { exited: vmExited.promise, kill: () => tell("VM killed") };
+  const logs = new SandboxLogs(join(home, "logs"), "id", runDirectory);
+  if (scenario === "fullState") refuseStopped(state);
   trace(state, "transition", (_, action) => `state ${String(action)}`);
   trace(host.link, "shutdown", (graceMs) => `guest shutdown ${String(graceMs)}`);
   trace(host.link, "go", () => "guest go");
   trace(host.relay, "announceStopped", (clean) => `clients told, clean ${String(clean)}`);
+  trace(host.relay, "announceCrashed", (reason) => `clients told, ${String(reason)}`);
   trace(host.relay, "close", () => "relay closed");
-  trace(stop.logs, "ended", (action) => `log ${String(action)}`);
-  stop.onEnding = () => tell("onEnding");
-  stop.onEnded = () => tell("onEnded");
+  trace(logs, "ended", (action) => `log ${String(action)}`);
   if (scenario === "noFlush")
     host.link.shutdown = () =>
       Promise.reject(new TimeoutError("waiting for the guest to flush its writes", 5));
   if (scenario === "fullDisk")
-    stop.logs.ended = () => {
+    logs.ended = () => {
       throw new Error("ENOSPC");
     };
   if (scenario === "booted") stop.begin("ownerGone", 1000);
-  stop.open(host.link, host.relay, key);
-  await cause(scenario, stop, host);
+  const onEnding = () => tell("onEnding");
+  const onEnded = () => tell("onEnded");
+  stop.serve({ key, link: host.link, relay: host.relay, vm, logs, onEnding, onEnded });
+  await cause(scenario, stop, host, vmExited.resolve);
 }
 
-async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost): Promise<void> {
+async function cause(
+  scenario: StopScenario,
+  stop: StopSequence,
+  host: FakeHost,
+  endVm: (reason: string) => void,
+): Promise<void> {
   switch (scenario) {
     case "requested":
     case "fullDisk":
+    case "fullState":
     case "stuckDirectory":
     case "noFlush":
       return stop.begin("requested", 1000);
@@ -122,9 +144,9 @@ async function cause(scenario: StopScenario, stop: StopSequence, host: FakeHost)
       stop.begin("requested", 1000);
       return stop.kill("killed");
     case "machineExits":
-      return stop.machineExited("the kernel panicked");
+      return endVm("the kernel panicked");
     case "machineExitsAfterGo":
-      host.link.closed.then(() => stop.machineExited("QEMU ended with status 0"));
+      host.link.closed.then(() => endVm("QEMU ended with status 0"));
       return stop.begin("requested", 1000);
     case "guestDies":
       return await host.killGuest();

@@ -16,7 +16,8 @@ import { connectUnix, listenUnix } from "../../../src/platform/unix_socket.ts";
 import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
 import { LogTap } from "../../../src/vmm/host/log_tap.ts";
-import { Relay } from "../../../src/vmm/host/relay.ts";
+import { Relay, type RelayHandlers } from "../../../src/vmm/host/relay.ts";
+import { SandboxLogs } from "../../../src/vmm/host/sandbox_logs.ts";
 import { StopSequence } from "../../../src/vmm/host/stop_sequence.ts";
 import { Supervision } from "../../../src/vmm/host/usage_limits.ts";
 import { createRunDirectory } from "../../../src/vmm/run_directory/create_and_sweep.ts";
@@ -48,31 +49,30 @@ export async function startVmlessHost(order: Omit<HostOrder, "runDirectory">): P
 async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> {
   const state = new StateStore(home);
   const stop = new StopSequence(state, runDirectory);
-  const supervision = new Supervision(state, stop);
-  const relay = new Relay(
-    {
-      stop: (graceMs) => stop.begin("requested", graceMs),
-      kill: () => stop.kill("killed"),
-      limits: (fields) => supervision.setLimits(fields),
-      drain: () => supervision.drain(),
-      // Nothing here can stand still.
-      pause: async () => REFUSED,
-      freeze: async () => REFUSED,
-      left: () => {},
-    },
-    supervision.activity,
-  );
-  await relay.listen(join(runDirectory, RunFile.relay));
+  const relay = await Relay.listen(join(runDirectory, RunFile.relay));
   const configJson = storedConfig(name);
   const host = ownProcess();
   const row = { id, name, configJson, imageDigest: "", labels: {}, runDirectory, host };
   const key: BootKey = state.claimCreate(row);
   const link = await agentLink(join(runDirectory, RunFile.agent));
-  relay.open(link, new LogTap({ append: () => {}, endOfStream: () => {} }, key.bootNumber), {
-    sandboxId: key.id,
-    bootNumber: key.bootNumber,
-  });
-  stop.open(link, relay, key);
+  const limits = { maxDurationMs: undefined, idleTimeoutMs: undefined };
+  const supervision = new Supervision(state, key, stop, limits, 0);
+  const { activity } = supervision;
+  const handlers: RelayHandlers = {
+    stop: (graceMs) => stop.begin("requested", graceMs),
+    kill: () => stop.kill("killed"),
+    limits: (fields) => supervision.setLimits(fields),
+    drain: () => supervision.drain(),
+    // There is no guest to pause.
+    pause: async () => REFUSED,
+    holdWrites: async () => REFUSED,
+    left: () => {},
+  };
+  const tap = new LogTap({ append: () => {}, endOfStream: () => {} }, key.bootNumber);
+  relay.serve({ link, activity, tap, handlers, sandboxId: key.id, bootNumber: key.bootNumber });
+  const vm = { exited: new Promise<string>(() => {}), kill: () => {} };
+  const logs = new SandboxLogs(join(runDirectory, "logs"), id, runDirectory);
+  stop.serve({ key, link, relay, vm, logs, onEnding: () => {}, onEnded: () => {} });
   process.stdout.write("ready\n");
 }
 

@@ -230,6 +230,7 @@ test("UnixListener.close() removes the socket and keeps the connections", async 
   const client = await connectUnix(path);
   const server = await accepted.promise;
   await listener.close();
+  await listener.close(); // does nothing
   assert.equal(existsSync(path), false);
   await assert.rejects(connectUnix(path), { code: "io" });
   const answer = new Promise<string>((resolve) =>

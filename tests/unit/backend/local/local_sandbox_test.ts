@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LocalSandbox, reconcile } from "../../../../src/backend/local/local_sandbox.ts";
 import { ownProcess } from "../../../../src/platform/process_identity.ts";
 import { type SandboxRecord, StateStore } from "../../../../src/state/state_store.ts";
+import { createRunDirectory } from "../../../../src/vmm/run_directory/create_and_sweep.ts";
+import { recordEnd } from "../../../../src/vmm/run_directory/end_record.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
@@ -138,4 +141,16 @@ test("LocalSandbox.checkHealth() waits for the end of the network of a sandbox t
   await host.relay.close();
   assert.equal(await left, undefined);
   assert.equal(await checked, false);
+});
+
+test("reconcile() believes an end that the VM host process could not record in the state database", async () => {
+  using home = new StateHome();
+  const runDirectory = createRunDirectory(home.path);
+  recordEnd(runDirectory, { action: "stopped", reason: "requested" });
+  const host = { pid: 1, startTime: "1.another boot" };
+  const key = home.create("x", { host, runDirectory });
+  home.state.transition(key, "ready");
+  const record = await reconcile(home.state, home.state.get("x"));
+  assert.deepEqual([record?.status, record?.statusReason], ["stopped", "requested"]);
+  assert.equal(existsSync(runDirectory), false);
 });

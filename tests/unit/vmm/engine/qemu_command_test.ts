@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { MachineConfig } from "../../../../src/vmm/engine/engine.ts";
+import type { VmConfig } from "../../../../src/vmm/engine/engine.ts";
 import { qemuArguments } from "../../../../src/vmm/engine/qemu_command.ts";
 import { test } from "../../../support/harness.ts";
 
-const CONFIG: MachineConfig = {
+const CONFIG: VmConfig = {
   home: "/home",
   runDirectory: "/run/x",
   cpus: 2,
@@ -27,6 +27,12 @@ test("qemuArguments() gives processors, memory, and the accelerator that there i
   assert.match(values(emulated, "-accel")[0]!, /^tcg/);
   const accelerated = qemuArguments({ ...CONFIG, kvm: true }, "/kernel");
   assert.deepEqual([values(accelerated, "-accel"), values(accelerated, "-cpu")], [["kvm"], ["host"]]);
+});
+
+test("qemuArguments() forbids QEMU to start programs and to gain privileges", () => {
+  assert.deepEqual(values(qemuArguments(CONFIG, "/kernel"), "-sandbox"), [
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+  ]);
 });
 
 test("qemuArguments() tells the kernel the counter's speed, if it is known", () => {
@@ -66,7 +72,7 @@ test("qemuArguments() doubles commas in paths, so that none becomes an option", 
 });
 
 test("qemuArguments() joins the network device to a socket, or to a TAP device that it makes itself", () => {
-  const networkOf = (networkDevice: MachineConfig["networkDevice"]) => {
+  const networkOf = (networkDevice: VmConfig["networkDevice"]) => {
     const args = qemuArguments({ ...CONFIG, networkDevice }, "/kernel");
     return [values(args, "-netdev"), values(args, "-device").filter((device) => device.includes("net"))];
   };

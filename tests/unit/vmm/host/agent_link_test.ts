@@ -128,6 +128,14 @@ test("AgentLink ends a connection that is out of step", async () => {
   it.guest.send(new Uint8Array(16).fill(0xff));
   await assert.rejects(hello, { code: "protocol" });
   await it.link.closed;
+  // Not that it hung up: what the guest did is what a person needs to know.
+  assert.match(await it.link.ended, /^the guest's agent broke the protocol: Cannot decode frame: the header/);
+});
+
+test("AgentLink says that the guest hung up, where that is all there is to say", async () => {
+  await using it = await Setup.make();
+  it.guest.destroy();
+  assert.equal(await it.link.ended, "the guest's agent hung up");
 });
 
 test("AgentLink.shutdown() resolves when the guest has flushed, and rejects if it does not in time", async () => {

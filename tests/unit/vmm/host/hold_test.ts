@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { AgentDisconnectedError } from "../../../../src/agent/errors.ts";
-import type { StandstillState } from "../../../../src/agent/protocol.ts";
+import type { HoldState } from "../../../../src/agent/protocol.ts";
 import { DatabaseError } from "../../../../src/state/errors.ts";
 import { StateStore } from "../../../../src/state/state_store.ts";
 import type { AgentLink } from "../../../../src/vmm/host/agent_link.ts";
 import { Pause } from "../../../../src/vmm/host/guest_pause.ts";
-import { DiskFreeze } from "../../../../src/vmm/host/hold_writes.ts";
+import { WriteHolds } from "../../../../src/vmm/host/hold_writes.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 import { failEvents } from "../../../support/home/fail_events.ts";
@@ -17,29 +17,29 @@ const ETIMEDOUT = 110;
 
 /** A guest whose answers a test gives by hand. */
 class FakeGuest {
-  readonly asked: { readonly question: string; readonly answer: (state: StandstillState) => void }[] = [];
+  readonly asked: { readonly question: string; readonly answer: (state: HoldState) => void }[] = [];
   /** All that it was told, in order. */
   readonly told: string[] = [];
   #changed = Promise.withResolvers<void>();
 
   get link(): AgentLink {
     const ask = (question: string) =>
-      new Promise<StandstillState>((answer) => {
+      new Promise<HoldState>((answer) => {
         this.told.push(question);
         this.asked.push({ question, answer });
         this.#changed.resolve();
         this.#changed = Promise.withResolvers<void>();
       });
-    const link: Pick<AgentLink, "pause" | "freeze" | "syncClock"> = {
+    const link: Pick<AgentLink, "pause" | "holdWrites" | "syncClock"> = {
       pause: (on) => ask(on ? "pause" : "resume"),
-      freeze: (on) => ask(on ? "freeze" : "thaw"),
+      holdWrites: (on) => ask(on ? "hold" : "release"),
       syncClock: () => void this.told.push("clock"),
     };
     return link as AgentLink;
   }
 
   /** Answers the next question, which must be this one. */
-  async expect(question: string, state: StandstillState): Promise<void> {
+  async expect(question: string, state: HoldState): Promise<void> {
     while (this.asked.length === 0) await this.#changed.promise;
     const next = this.asked.shift();
     assert.equal(next?.question, question);
@@ -68,10 +68,8 @@ function runningSandbox(home: string) {
 test("Pause.set() moves the sandbox to paused and back, and records each once", async () => {
   using home = temporaryDirectory();
   const { state, key, status } = runningSandbox(home.path);
-  const pause = new Pause(state);
-  assert.deepEqual(await pause.set(true), { on: false, errno: EBUSY }); // no guest yet
   const guest = new FakeGuest();
-  pause.open(guest.link, key);
+  const pause = new Pause(state, key, guest.link);
   const answers = [pause.set(true), pause.set(true), pause.set(false), pause.set(false)];
   await guest.expect("pause", ON);
   await answers[0];
@@ -89,12 +87,11 @@ test("Pause.set() moves the sandbox to paused and back, and records each once", 
   state.close();
 });
 
-test("Pause.set() changes nothing if the guest cannot stand still", async () => {
+test("Pause.set() changes nothing if the guest cannot pause", async () => {
   using home = temporaryDirectory();
   const { state, key, status } = runningSandbox(home.path);
-  const pause = new Pause(state);
   const guest = new FakeGuest();
-  pause.open(guest.link, key);
+  const pause = new Pause(state, key, guest.link);
   const answer = pause.set(true);
   await guest.expect("pause", { on: false, errno: ETIMEDOUT });
   assert.deepEqual(await answer, { on: false, errno: ETIMEDOUT });
@@ -102,12 +99,11 @@ test("Pause.set() changes nothing if the guest cannot stand still", async () => 
   state.close();
 });
 
-test("Pause.set() resumes the guest of a sandbox that began to stop meanwhile", async () => {
+test("Pause.set() resumes the guest of a sandbox that began to stop in the meantime", async () => {
   using home = temporaryDirectory();
   const { state, key, status } = runningSandbox(home.path);
-  const pause = new Pause(state);
   const guest = new FakeGuest();
-  pause.open(guest.link, key);
+  const pause = new Pause(state, key, guest.link);
   const answer = pause.set(true);
   state.transition(key, "stopping");
   await guest.expect("pause", ON);
@@ -117,12 +113,11 @@ test("Pause.set() resumes the guest of a sandbox that began to stop meanwhile", 
   state.close();
 });
 
-test("Pause.set() lets the guest go on if the state cannot say that it is paused", async () => {
+test("Pause.set() resumes the guest if the pause cannot be recorded", async () => {
   using home = temporaryDirectory();
   const { state, key, status } = runningSandbox(home.path);
-  const pause = new Pause(state);
   const guest = new FakeGuest();
-  pause.open(guest.link, key);
+  const pause = new Pause(state, key, guest.link);
   const repair = failEvents(home.path);
   const answer = pause.set(true);
   await guest.expect("pause", ON);
@@ -137,12 +132,11 @@ test("Pause.set() lets the guest go on if the state cannot say that it is paused
   state.close();
 });
 
-test("Pause.set() can be asked again to resume what the state could not say", async () => {
+test("Pause.set() can be asked again to resume when the first resume was not recorded", async () => {
   using home = temporaryDirectory();
   const { state, key, status } = runningSandbox(home.path);
-  const pause = new Pause(state);
   const guest = new FakeGuest();
-  pause.open(guest.link, key);
+  const pause = new Pause(state, key, guest.link);
   const paused = pause.set(true);
   await guest.expect("pause", ON);
   await paused;
@@ -158,44 +152,42 @@ test("Pause.set() can be asked again to resume what the state could not say", as
   state.close();
 });
 
-test("DiskFreeze gives clients their turns, one after the other", async () => {
-  const freeze = new DiskFreeze();
+test("WriteHolds gives clients their turns, one after the other", async () => {
   const guest = new FakeGuest();
-  freeze.open(guest.link);
+  const holds = new WriteHolds(guest.link);
   const [first, second] = [{}, {}];
-  const held = freeze.hold(first, 1000);
-  await guest.expect("freeze", ON);
+  const held = holds.hold(first, 1000);
+  await guest.expect("hold", ON);
   assert.deepEqual(await held, ON);
-  const waiting = freeze.hold(second, 1000);
-  assert.deepEqual(await freeze.release(second), { on: false, errno: ETIMEDOUT }); // not its own
-  const renewed = freeze.hold(first, 1000);
-  await guest.expect("freeze", ON);
+  const waiting = holds.hold(second, 1000);
+  assert.deepEqual(await holds.release(second), { on: false, errno: ETIMEDOUT }); // not its own
+  const renewed = holds.hold(first, 1000);
+  await guest.expect("hold", ON);
   await renewed;
-  const released = freeze.release(first);
-  await guest.expect("thaw", OFF);
+  const released = holds.release(first);
+  await guest.expect("release", OFF);
   assert.deepEqual(await released, OFF);
-  await guest.expect("freeze", ON);
+  await guest.expect("hold", ON);
   assert.deepEqual(await waiting, ON);
 });
 
-test("DiskFreeze takes the turn back from a client that leaves, and from one that the guest refuses", async () => {
-  const freeze = new DiskFreeze();
+test("WriteHolds takes the turn back from a client that leaves, and from one that the guest refuses", async () => {
   const guest = new FakeGuest();
-  freeze.open(guest.link);
+  const holds = new WriteHolds(guest.link);
   const [first, second, third] = [{}, {}, {}];
-  const held = freeze.hold(first, 1000);
-  const gone = freeze.hold(second, 1000);
-  const last = freeze.hold(third, 1000);
-  freeze.left(second);
+  const held = holds.hold(first, 1000);
+  const gone = holds.hold(second, 1000);
+  const last = holds.hold(third, 1000);
+  holds.left(second);
   assert.deepEqual(await gone, { on: false, errno: EBUSY });
-  freeze.left(first); // while the guest is still at it
-  await guest.expect("freeze", ON);
+  holds.left(first); // while the guest is still at it
+  await guest.expect("hold", ON);
   await held;
-  await guest.expect("thaw", OFF);
-  await guest.expect("freeze", { on: false, errno: 5 });
+  await guest.expect("release", OFF);
+  await guest.expect("hold", { on: false, errno: 5 });
   assert.deepEqual(await last, { on: false, errno: 5 });
-  const again = freeze.hold(first, 1000);
-  await guest.expect("freeze", ON);
+  const again = holds.hold(first, 1000);
+  await guest.expect("hold", ON);
   assert.deepEqual(await again, ON);
 });
 

@@ -283,6 +283,21 @@ test(
 );
 
 test(
+  "Relay tells clients why the sandbox crashed",
+  async () => {
+    await using host = await FakeHost.start();
+    using raw = await RawClient.connect(host.path);
+    await raw.welcome();
+    host.relay.announceCrashed("the kernel panicked");
+    const told = await raw.next();
+    assert(told.name === "error");
+    assert.deepEqual([told.fields.code, told.fields.message], [WireError.crashed, "the kernel panicked"]);
+    await host.relay.drained();
+  },
+  options,
+);
+
+test(
   "Relay logs what programs write, in order and with the end of each stream",
   async () => {
     await using host = await FakeHost.start();

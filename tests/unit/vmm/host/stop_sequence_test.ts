@@ -36,7 +36,10 @@ const FLUSHED = [
   "relay closed",
   "guest go",
 ];
-const CRASHED = ["onEnding", "log crashed", "state crashed", "onEnded", "machine killed"];
+/** What a crash for `reason` says; the reason may go on behind that. */
+function crashed(reason: string): string[] {
+  return ["onEnding", "log crashed", "state crashed", "onEnded", `clients told, ${reason}`, "VM killed"];
+}
 
 function withoutBegun(lines: readonly string[]): string[] {
   return lines.filter((line) => !line.startsWith("begun"));
@@ -49,7 +52,7 @@ test(
     assert.deepEqual(withoutBegun(lines), [
       "state ready",
       ...FLUSHED,
-      "machine killed",
+      "VM killed",
       "exit 0: stopped, requested, run directory gone",
     ]);
     assert.ok(lines.includes("begun by requested"));
@@ -81,7 +84,7 @@ test(
       "state stopped",
       "onEnded",
       "clients told, clean false",
-      "machine killed",
+      "VM killed",
       "exit 0: stopped, killed, run directory gone",
     ]);
   },
@@ -93,7 +96,7 @@ test(
   async () => {
     const lines = withoutBegun(await play("killedWhileStopping"));
     assert.deepEqual(lines.slice(1, 3), ["state stopping", "guest shutdown 1000"]);
-    assert.deepEqual(lines.slice(-2), ["machine killed", "exit 0: stopped, killed, run directory gone"]);
+    assert.deepEqual(lines.slice(-2), ["VM killed", "exit 0: stopped, killed, run directory gone"]);
     assert.ok(!lines.includes("guest go"));
   },
   options,
@@ -124,7 +127,8 @@ test(
   "StopSequence says crashed of a guest that does not flush in time",
   async () => {
     const lines = withoutBegun(await play("noFlush"));
-    assert.deepEqual(lines.slice(1, -1), ["state stopping", ...CRASHED]);
+    const reason = "Timed out after 5 ms while waiting for the guest to flush its writes";
+    assert.deepEqual(lines.slice(1, -1), ["state stopping", ...crashed(reason)]);
     assert.match(
       lines.at(-1)!,
       /^exit 0: crashed, .*Timed out after 5 ms while waiting for the guest to flush its writes/,
@@ -138,7 +142,7 @@ test(
   async () => {
     assert.deepEqual(await play("machineExits"), [
       "state ready",
-      ...CRASHED,
+      ...crashed("the kernel panicked"),
       "exit 0: crashed, the kernel panicked, run directory gone",
     ]);
   },
@@ -160,7 +164,7 @@ test(
   async () => {
     assert.deepEqual(await play("guestDies"), [
       "state ready",
-      ...CRASHED,
+      ...crashed("the guest's agent hung up"),
       "exit 0: crashed, the guest's agent hung up, run directory gone",
     ]);
   },
@@ -178,13 +182,26 @@ test(
 );
 
 test(
+  "StopSequence writes an end that the state database does not take into the run directory, which stays",
+  async () => {
+    const lines = withoutBegun(await play("fullState"));
+    assert.ok(lines.includes("guest go"), lines.join("; "));
+    assert.deepEqual(lines.slice(-2), [
+      'recorded {"action":"stopped","reason":"requested"}',
+      "exit 0: draining, no reason, run directory left",
+    ]);
+  },
+  options,
+);
+
+test(
   "StopSequence ends though its run directory cannot be removed",
   async () => {
     const lines = withoutBegun(await play("stuckDirectory"));
     assert.deepEqual(lines.slice(1, -2), FLUSHED);
-    assert.deepEqual(lines.slice(-2), ["machine killed", "exit 0: stopped, requested, run directory left"]);
+    assert.deepEqual(lines.slice(-2), ["VM killed", "exit 0: stopped, requested, run directory left"]);
     assert.deepEqual(withoutBegun(await play("stuckDirectoryKilled")).slice(-2), [
-      "machine killed",
+      "VM killed",
       "exit 0: stopped, killed, run directory left",
     ]);
   },

@@ -25,8 +25,9 @@ class Supervised implements Disposable {
       begun: new Promise(() => {}),
       begin: (cause) => void this.stops.push(cause),
     };
-    this.supervision = new Supervision(this.home.state, stop as StopSequence, this.clock);
-    this.supervision.begin(this.key, { maxDurationMs: undefined, idleTimeoutMs: undefined }, 1000);
+    const limits = { maxDurationMs: undefined, idleTimeoutMs: undefined };
+    const { state } = this.home;
+    this.supervision = new Supervision(state, this.key, stop as StopSequence, limits, 1000, this.clock);
   }
 
   get status(): string {

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { PortAction, PortFailure, PortProtocol } from "../../../../src/agent/port_codes.ts";
 import { parsePort } from "../../../../src/network/published_port.ts";
-import { Activity } from "../../../../src/vmm/host/activity.ts";
 import { NetworkService } from "../../../../src/vmm/network/port_service.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { test } from "../../../support/harness.ts";
@@ -12,7 +11,6 @@ import { FakeHost } from "../../../support/host/in_process_host.ts";
 
 const options = { skip: nativeAgentProblem };
 const LOOPBACK = "127.0.0.1";
-const quiet = () => new Activity({ active: () => {}, busy: () => {}, idle: () => {} });
 
 /** A guest's server that says hello. */
 async function greeter() {
@@ -53,12 +51,12 @@ test(
   async () => {
     await using guest = await greeter();
     await using host = await FakeHost.start();
-    const service = new NetworkService(quiet());
+    const service = new NetworkService();
     await service.open([{ protocol: "tcp", bind: LOOPBACK, hostPort: 0, guestPort: guest.port }]);
     const { ports } = await service.control(request(PortAction.list, 0));
     const early = greetingAt(parsePort(ports[0] ?? "").hostPort);
-    host.relay.network = service;
-    await service.serve(host.link);
+    host.network = service;
+    await service.serve(host.link, { touch: () => {} });
     assert.equal(await early, "hello", "it waited for the guest");
 
     const added = await service.control(request(PortAction.add, guest.port));
@@ -74,10 +72,10 @@ test(
   async () => {
     await using guest = await greeter();
     await using host = await FakeHost.start();
-    const service = new NetworkService(quiet());
+    const service = new NetworkService();
     await service.open([]);
-    host.relay.network = service;
-    await service.serve(host.link);
+    host.network = service;
+    await service.serve(host.link, { touch: () => {} });
     const none = { token: 7, failure: PortFailure.none, message: "", ports: [] };
     assert.deepEqual(await service.control(request(PortAction.list, 0)), none);
     const { ports } = await service.control(request(PortAction.add, guest.port));
@@ -89,7 +87,7 @@ test(
 );
 
 test("NetworkService publishes nothing once it is closed", async () => {
-  const service = new NetworkService(quiet());
+  const service = new NetworkService();
   await service.close();
   const answer = await service.control(request(PortAction.add, 80));
   assert.equal(answer.failure, PortFailure.other);

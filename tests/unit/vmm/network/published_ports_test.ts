@@ -46,7 +46,7 @@ async function startHost(): Promise<{ host: FakeHost; ports: PublishedPorts } & 
     host.link,
     new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
   );
-  host.relay.network = {
+  host.network = {
     receive: (frame) => streams.receive(frame),
     control: (request) => ports.control(request),
   };
@@ -122,7 +122,7 @@ test(
       host.link,
       new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
     );
-    host.relay.network = {
+    host.network = {
       receive: (frame) => streams.receive(frame),
       control: (request) => ports.control(request),
     };

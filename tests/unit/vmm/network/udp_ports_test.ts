@@ -80,7 +80,7 @@ async function startHost(udpIdleMs?: number) {
   const ports = new PublishedPorts(udpIdleMs);
   const activity = new Activity({ active: () => {}, busy: () => {}, idle: () => {} });
   const streams = new NetworkStreams(host.link, activity);
-  host.relay.network = {
+  host.network = {
     receive: (frame) => streams.receive(frame),
     control: (request) => ports.control(request),
   };
