@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { existsSync, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
@@ -238,13 +238,26 @@ function ownDirectory(): string | null {
 }
 
 /**
- * Where a package manager puts what the package at `root` depends on: in the package, or in a `node_modules` that the
- * package itself is in. This covers flat and nested trees, and the stores of pnpm, Bun and Deno, where a package has
- * links to its dependencies beside it.
+ * Where a package manager puts what the package at `root` depends on: in the package, in a `node_modules` that the package
+ * itself is in, or at the root of its workspace. This covers flat and nested trees, and the stores of pnpm, Bun and Deno,
+ * where a package has links to its dependencies beside it.
  */
 function dependencyDirectories(root: string): string[] {
-  const around = [...ancestors(dirname(root))].filter((directory) => basename(directory) === "node_modules");
-  return [join(root, "node_modules"), ...around];
+  const above = [...ancestors(dirname(root))];
+  const around = above.filter((directory) => basename(directory) === "node_modules");
+  const workspace = above.find(isWorkspaceRoot);
+  const places = workspace === undefined ? [root] : [root, workspace];
+  return [...places.map((directory) => join(directory, "node_modules")), ...around];
+}
+
+/** Whether a directory names members of a workspace, as npm, Bun and Deno have it, or pnpm. */
+function isWorkspaceRoot(directory: string): boolean {
+  if (existsSync(join(directory, "pnpm-workspace.yaml"))) return true;
+  return ["deno.json", "deno.jsonc", "package.json"].some((name) => {
+    const path = join(directory, name);
+    // Not parsed: such files may have comments. A wrong guess leads to one more place, which has to be trusted as any.
+    return existsSync(path) && /"workspaces?"\s*:/.test(readFileSync(path, "utf8"));
+  });
 }
 
 /** The library at `place`, which is the file itself or a directory that holds it. Links are left as they are. */
