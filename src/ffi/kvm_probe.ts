@@ -6,6 +6,7 @@
 import { execFile } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { errnoOf, messageOf } from "../base/errors.ts";
+import { packagedFile } from "../platform/asset.ts";
 import { runtimeCommand, runtimeEnvironment } from "../platform/runtime.ts";
 import type { KvmTrialResult } from "./kvm_trial.ts";
 
@@ -115,7 +116,8 @@ function findCpuProblem(cpuInfoPath = "/proc/cpuinfo"): KvmProblem | undefined {
 }
 
 function runTrial(timeoutMs: number): Promise<KvmTrialResult> {
-  const { file, args } = runtimeCommand(new URL("./kvm_trial.ts", import.meta.url));
+  const trial = packagedFile(new URL("./kvm_trial.ts", import.meta.url), "src/ffi/kvm_trial.ts");
+  const { file, args } = runtimeCommand(trial);
   const options = {
     cwd: "/", // in another directory, a bunfig.toml would have its code run here
     env: runtimeEnvironment(),

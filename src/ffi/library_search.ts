@@ -7,9 +7,11 @@
  *
  * @module
  */
-import { existsSync, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { errnoOf, IoError } from "../base/errors.ts";
+import { fileURLToPath } from "node:url";
+import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
+import { ancestors, packagedFile } from "../platform/asset.ts";
 import { checkTrusted, UntrustedPathError } from "../platform/trust.ts";
 import { namesFunction } from "./elf_exports.ts";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError } from "./errors.ts";
@@ -103,9 +105,6 @@ const USUAL_DIRECTORIES = [
   "/lib",
   "/usr/lib",
 ];
-
-/** Far above any real depth; a bound on the walk to the root. */
-const DIRECTORY_DEPTH_MAX = 256;
 
 /**
  * Finds the file of libkrun 1.x. Order: `path`, `MSB_LIBKRUN`, the system's loader path, npm packages.
@@ -219,33 +218,46 @@ function* systemFiles(
 }
 
 /** The package that a module belongs to, as runtimes see it: the next directory upward that has a `package.json`. */
-function packageRoot(options: LibrarySearchOptions): string | undefined {
-  const { moduleDirectory = import.meta.dirname } = options; // undefined for a module that Deno runs from the network
-  if (moduleDirectory == null || !existsSync(moduleDirectory)) return undefined; // a compiled program has no directory
+function packageRoot({ moduleDirectory = ownDirectory() }: LibrarySearchOptions): string | undefined {
+  if (moduleDirectory === null) return undefined;
   for (const directory of ancestors(realpathSync(moduleDirectory))) {
     if (existsSync(join(directory, "package.json"))) return directory;
   }
   return undefined;
 }
 
-/**
- * Where a package manager puts what the package at `root` depends on: in the package, or in a `node_modules` that the
- * package itself is in. This covers flat and nested trees, and the stores of pnpm, Bun and Deno, where a package has
- * links to its dependencies beside it.
- */
-function dependencyDirectories(root: string): string[] {
-  const around = [...ancestors(dirname(root))].filter((directory) => basename(directory) === "node_modules");
-  return [join(root, "node_modules"), ...around];
+/** The directory of this module as it is installed; `null` if Deno runs it from the network, or it is only in a bundle. */
+function ownDirectory(): string | null {
+  try {
+    const own = packagedFile(new URL("./libkrun_symbols.ts", import.meta.url), "src/ffi/libkrun_symbols.ts");
+    return own.protocol === "file:" ? dirname(fileURLToPath(own)) : null;
+  } catch (error) {
+    if (error instanceof UnsupportedError) return null;
+    throw error;
+  }
 }
 
-function* ancestors(directory: string): Generator<string> {
-  let current = directory;
-  for (let depth = 0; depth < DIRECTORY_DEPTH_MAX; depth++) {
-    yield current;
-    const parent = dirname(current);
-    if (parent === current) return;
-    current = parent;
-  }
+/**
+ * Where a package manager puts what the package at `root` depends on: in the package, in a `node_modules` that the package
+ * itself is in, or at the root of its workspace. This covers flat and nested trees, and the stores of pnpm, Bun and Deno,
+ * where a package has links to its dependencies beside it.
+ */
+function dependencyDirectories(root: string): string[] {
+  const above = [...ancestors(dirname(root))];
+  const around = above.filter((directory) => basename(directory) === "node_modules");
+  const workspace = above.find(isWorkspaceRoot);
+  const places = workspace === undefined ? [root] : [root, workspace];
+  return [...places.map((directory) => join(directory, "node_modules")), ...around];
+}
+
+/** Whether a directory names members of a workspace, as npm, Bun and Deno have it, or pnpm. */
+function isWorkspaceRoot(directory: string): boolean {
+  if (existsSync(join(directory, "pnpm-workspace.yaml"))) return true;
+  return ["deno.json", "deno.jsonc", "package.json"].some((name) => {
+    const path = join(directory, name);
+    // Not parsed: such files may have comments. A wrong guess leads to one more place, which has to be trusted as any.
+    return existsSync(path) && /"workspaces?"\s*:/.test(readFileSync(path, "utf8"));
+  });
 }
 
 /** The library at `place`, which is the file itself or a directory that holds it. Links are left as they are. */

@@ -23,9 +23,9 @@ const AGENTS: Readonly<Partial<Record<string, string>>> = { x64: "agent-x86_64",
 /** Returns the path of the boot disk, and builds the disk in `cacheDirectory` if it is missing. */
 export async function ensureBootDisk(cacheDirectory: string): Promise<string> {
   const agentName = AGENTS[process.arch];
-  if (agentName === undefined)
-    throw new UnsupportedError(`This release has no guest agent for ${process.arch}`);
-  const agent = await readAsset(new URL(`../../guest/prebuilt/${agentName}`, import.meta.url));
+  if (agentName === undefined) throw new UnsupportedError(`There is no guest agent for ${process.arch}`);
+  const agentPath = `guest/prebuilt/${agentName}`;
+  const agent = await readAsset(new URL(`../../${agentPath}`, import.meta.url), agentPath);
   const digest = createHash("sha256").update(agent).digest("hex").slice(0, 16);
   const path = join(cacheDirectory, `boot-${FORMAT_VERSION}-${digest}.erofs`);
   if (existsSync(path)) return path;

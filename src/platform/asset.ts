@@ -1,16 +1,70 @@
-/** Files that come with this package. @module */
+/**
+ * Files that come with this package: the guest's agents, and modules that run in processes of their own.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Bytes } from "../base/bytes.ts";
-import { IoError } from "../base/errors.ts";
+import { IoError, UnsupportedError } from "../base/errors.ts";
+import { checkTrusted } from "./trust.ts";
 
-/** The bytes of a packaged file, which lies beside the modules: on disk, or where a remote module was loaded from. */
-export async function readAsset(url: URL): Promise<Bytes> {
+/** What this package may be installed as: from npm, and from JSR. */
+const PACKAGE_NAMES = ["microsandbox", "@microsandbox/microsandbox"];
+/** Where the modules of a program made by `bun build --compile` seem to be. */
+const BUN_COMPILED = "/$bunfs/";
+/** Far above any real depth; a bound on the walk to the root. */
+const DIRECTORY_DEPTH_MAX = 256;
+
+/**
+ * Where a file of this package is. A bundler puts modules into one file and leaves other files behind: they are taken
+ * from the package as it is installed, in the next `node_modules` above the bundle, or above a compiled program.
+ *
+ * @param url Where the file is if the modules of this package run where they were installed.
+ * @param path Its path in the package.
+ * @param bundle The file that this module is in.
+ * @throws {UnsupportedError} if there is no such file.
+ * @throws {UntrustedPathError} if another user could have put the installed package there.
+ */
+export function packagedFile(url: URL, path: string, bundle: string = import.meta.url): URL {
+  if (url.protocol !== "file:") return url; // a module that Deno runs from the network
+  const running = fileURLToPath(bundle);
+  const isCompiled = running.startsWith(BUN_COMPILED);
+  if (!isCompiled && existsSync(fileURLToPath(url))) return url;
+  const start = dirname(isCompiled ? process.execPath : running);
+  for (const directory of ancestors(start)) {
+    for (const name of PACKAGE_NAMES) {
+      const installed = join(directory, "node_modules", name, path);
+      if (existsSync(installed)) return pathToFileURL(checkTrusted(installed));
+    }
+  }
+  throw new UnsupportedError(`Cannot find ${path} of the package microsandbox in or above ${start}`, {
+    hint: "a bundled or compiled program needs the package beside it: install microsandbox there",
+  });
+}
+
+/** The bytes of a file of this package. See {@linkcode packagedFile} for the parameters. */
+export async function readAsset(url: URL, path: string): Promise<Bytes> {
+  const found = packagedFile(url, path);
   try {
-    if (url.protocol === "file:") return new Uint8Array(await readFile(url));
-    const response = await fetch(url);
+    if (found.protocol === "file:") return new Uint8Array(await readFile(found));
+    const response = await fetch(found);
     if (!response.ok) throw new Error(`status ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {
-    throw new IoError(`read ${url.href}`, url.href, error);
+    throw new IoError(`read ${found.href}`, found.href, error);
+  }
+}
+
+/** A directory and those above it, up to the root. */
+export function* ancestors(directory: string): Generator<string> {
+  let current = directory;
+  for (let depth = 0; depth < DIRECTORY_DEPTH_MAX; depth++) {
+    yield current;
+    const parent = dirname(current);
+    if (parent === current) return;
+    current = parent;
   }
 }

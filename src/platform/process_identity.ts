@@ -18,9 +18,10 @@ export interface ProcessIdentity {
 
 /**
  * Errors that mean that no process of ours has that pid: it is gone, or it belongs to a user whose processes are hidden
- * (proc(5), `hidepid`). All others, such as `EMFILE`, say nothing about the process.
+ * (proc(5), `hidepid`). Without `--allow-all`, Deno reads nothing in /proc, which it says without the name of an error.
+ * All others, such as `EMFILE`, say nothing about the process.
  */
-const NO_PROCESS: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EACCES", "EPERM"];
+const NO_PROCESS: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EACCES", "EPERM", undefined];
 
 /**
  * The identity of a running process; `undefined` if no process has that pid.

@@ -24,13 +24,25 @@ export function runtimeName(): RuntimeName {
 export function runtimeCommand(module: URL): { readonly file: string; readonly args: readonly string[] } {
   const target = module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
   if (runtimeName() === "bun") {
+    // A program made by `bun build --compile` is its own runtime; see BUN_BE_BUN below.
     // --smol: a small heap counts more than speed in a process that is one per sandbox.
     return { file: process.execPath, args: ["--smol", "--no-install", "--no-env-file", target] };
+  }
+  if (isDenoCompiled()) {
+    throw new UnsupportedError("A program made by `deno compile` cannot start the VM host process", {
+      hint: "run the program with `deno run -A`, or compile it with `bun build --compile`",
+    });
   }
   return {
     file: process.execPath,
     args: ["run", "--allow-all", "--no-prompt", "--quiet", "--no-config", "--no-lock", target],
   };
+}
+
+/** Such a program has no `deno` in it that could run another module. */
+function isDenoCompiled(): boolean {
+  const { Deno } = globalThis as unknown as { Deno: { build: { standalone?: boolean } } };
+  return Deno.build.standalone === true;
 }
 
 /**
@@ -49,7 +61,8 @@ export function runtimeEnvironment(): Record<string, string> {
     "LANG",
     "TZ",
   ];
-  const environment: Record<string, string> = { DENO_NO_PACKAGE_JSON: "1" };
+  // A program made by `bun build --compile` then acts as `bun` itself, and runs the module that it is told to.
+  const environment: Record<string, string> = { DENO_NO_PACKAGE_JSON: "1", BUN_BE_BUN: "1" };
   for (const name of [...kept, ...Object.keys(process.env).filter((key) => key.startsWith("MSB_"))]) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;

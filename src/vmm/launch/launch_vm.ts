@@ -17,6 +17,7 @@ import {
 import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
 import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { PortInUseError } from "../../network/errors.ts";
+import { packagedFile } from "../../platform/asset.ts";
 import { LineChild } from "../../platform/child.ts";
 import { runtimeCommand, runtimeEnvironment } from "../../platform/runtime.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../../state/errors.ts";
@@ -87,7 +88,8 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
 }
 
 async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptions): Promise<LineChild> {
-  const { file, args } = runtimeCommand(new URL("../host/start.ts", import.meta.url));
+  const start = packagedFile(new URL("../host/start.ts", import.meta.url), "src/vmm/host/start.ts");
+  const { file, args } = runtimeCommand(start);
   const { libkrunPath = "", libkrunfwPath = "" } = libraries;
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);

@@ -130,6 +130,24 @@ const LAYOUTS: Readonly<
   },
 };
 
+for (const [file, text] of [
+  ["deno.json", '{ "workspace": ["./microsandbox"] } // members'],
+  ["package.json", '{ "workspaces": ["*"] }'],
+  ["pnpm-workspace.yaml", "packages: ['*']"],
+] as const) {
+  test(`findLibkrunfw() finds a dependency at the root of the workspace that ${file} describes`, () => {
+    const library = `p/node_modules/${KRUNFW_PACKAGE}/lib/libkrunfw.so.5`;
+    using files = directoryWith(library, "p/microsandbox/package.json", "p/microsandbox/src/ffi/here");
+    const find = () =>
+      findLibkrunfw({ ...NOWHERE, moduleDirectory: files.at("p/microsandbox/src/ffi") }).path;
+    assert.throws(find, { code: "libkrunfwNotFound" });
+    writeFileSync(files.at(`p/${file}`), text);
+    assert.equal(find(), files.at(library));
+    chmodSync(files.at("p"), 0o777); // as another user could have written that file
+    assert.throws(find, { code: "untrustedPath" });
+  });
+}
+
 for (const [name, { here, at, link }] of Object.entries(LAYOUTS)) {
   test(`findLibkrunfw() finds a dependency of this package in ${name}`, () => {
     const file = `${at}/${KRUNFW_PACKAGE}/lib/libkrunfw.so.5.6.1`;

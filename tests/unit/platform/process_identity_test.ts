@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   identifyProcess,
   isSameProcess,
   killProcess,
   ownProcess,
 } from "../../../src/platform/process_identity.ts";
-import { test } from "../../support/harness.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const options = { skip: process.platform === "linux" ? undefined : "/proc is Linux's" };
 
@@ -144,4 +145,22 @@ test(
     assert.equal(stdout.trim(), "io EMFILE", stderr);
   },
   options,
+);
+
+test(
+  "ownProcess() names at least the pid where Deno may not read /proc",
+  () => {
+    const module = new URL("../../../src/platform/process_identity.ts", import.meta.url).href;
+    const program = `
+      import { ownProcess } from ${JSON.stringify(module)};
+      const { pid, startTime } = ownProcess();
+      console.log(pid === process.pid, startTime === "");`;
+    using directory = temporaryDirectory();
+    const file = join(directory.path, "program.ts");
+    writeFileSync(file, program);
+    const args = ["run", "--no-config", "--allow-env", "--allow-sys", "--allow-read", "--allow-write", file];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    assert.equal(stdout.trim(), "true true", stderr);
+  },
+  { skip: "Deno" in globalThis ? undefined : "Bun has no permissions" },
 );

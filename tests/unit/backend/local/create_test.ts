@@ -23,7 +23,7 @@ class EngineLessHome extends StateHome {
   constructor() {
     super();
     const file = join(this.path, "not-an-engine");
-    writeFileSync(file, "");
+    writeFileSync(file, "", { mode: 0o755 });
     for (const [name, value] of Object.entries({ MSB_ENGINE: "qemu", MSB_QEMU: file, MSB_LIBKRUNFW: file })) {
       this.#before.set(name, process.env[name]);
       process.env[name] = value;
