@@ -1,5 +1,5 @@
 /**
- * Takes a snapshot out of its archive: see `archive_write.ts`. Nothing of it is believed before it has been checked.
+ * Unpacks a snapshot from its archive: see `archive_write.ts`. Everything in an archive is checked before it is used.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { SnapshotIntegrityError } from "./errors.ts";
 import { type RunTable, SparseWriter } from "./sparse_writer.ts";
 
 const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
-/** A file of a tar. */
+/** A file in a tar. */
 interface Entry extends AsyncIterable<unknown> {
   readonly header: {
     readonly name: string;
@@ -39,23 +39,25 @@ interface Entry extends AsyncIterable<unknown> {
 
 const sparseFormat = z.object({ "GNU.sparse.major": z.literal("1"), "GNU.sparse.minor": z.literal("0") });
 
-/** Most bytes of data, beside holes, that an archive may have. */
+/** Most bytes of data, holes not counted, that an archive may have. */
 export const ARCHIVE_DATA_BYTES_MAX = 256 * GiB;
-/** Most bytes of a tar that may pass without an entry or its data: headers, and the zeros at its end. */
+/** Most bytes of a tar that may pass without an entry or its data, such as headers, and zeros at the end. */
 const OVERHEAD_BYTES_MAX = 4 * MiB;
 
 export interface ReadArchiveOptions {
   readonly path: string;
-  /** An empty directory, which gets the disk. */
+  /** An empty directory, which receives the disk. */
   readonly directory: string;
-  /** @default {ARCHIVE_DATA_BYTES_MAX} */
+  /** Most bytes of data in the disk. @default {ARCHIVE_DATA_BYTES_MAX} */
   readonly dataBytesMax?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * @throws {SnapshotIntegrityError} if it is no archive of a snapshot, is cut short, has more than the limits, or its
- *   content is not what its descriptor says.
+ * Unpacks the disk of an archived snapshot and verifies it. Returns the descriptor.
+ *
+ * @throws {SnapshotIntegrityError} The file is not an archive of a snapshot, is cut short or over a limit, or its
+ *   content does not match its descriptor.
  * @throws {IoError | AbortedError}
  */
 export async function readArchive(options: ReadArchiveOptions): Promise<SnapshotDescriptor> {
@@ -64,12 +66,12 @@ export async function readArchive(options: ReadArchiveOptions): Promise<Snapshot
     const { descriptor, data } = await unpack(options);
     const upper = join(options.directory, UPPER_NAME);
     if ((await digestDisk(upper, { signal, data })) !== descriptor.upper.integrity.digest)
-      throw new SnapshotIntegrityError(path, `the content of ${UPPER_NAME} is not what it was`);
+      throw new SnapshotIntegrityError(path, `the content of ${UPPER_NAME} does not match its digest`);
     return descriptor;
   } catch (error) {
     if (signal?.aborted) throw new AbortedError(`loading ${path}`, signal.reason);
     if (MicrosandboxError.is(error)) throw error;
-    // What is wrong with a tar or its compression has no errno of the system.
+    // Errors in a tar or its compression have no errno of the system.
     if (errnoOf(error)?.startsWith("E") !== true || errnoOf(error)?.startsWith("ERR") === true)
       throw new SnapshotIntegrityError(path, messageOf(error), { cause: error });
     throw new IoError(`read ${path}`, path, error);
@@ -78,7 +80,7 @@ export async function readArchive(options: ReadArchiveOptions): Promise<Snapshot
 
 interface Unpacked {
   readonly descriptor: SnapshotDescriptor;
-  /** Where the disk has data. */
+  /** Parts of the disk that have data. */
   readonly data: RunTable;
 }
 
@@ -92,7 +94,7 @@ async function unpack(options: ReadArchiveOptions): Promise<Unpacked> {
   const feeding = pipeline([input, ...stages, tar] as unknown as readonly [NodeJS.ReadableStream, Writable], {
     signal,
   });
-  feeding.catch(() => {}); // awaited below, or of no interest after an earlier fault
+  feeding.catch(() => {}); // awaited below, or irrelevant after an earlier error
   let descriptor: SnapshotDescriptor | undefined;
   let data: RunTable | undefined;
   try {
@@ -104,7 +106,7 @@ async function unpack(options: ReadArchiveOptions): Promise<Unpacked> {
         const writing = { path, target: join(directory, UPPER_NAME), guard, dataBytesMax };
         data = await readUpper(entry, descriptor, writing);
       } else {
-        throw new SnapshotIntegrityError(path, `it has more than it should: ${entry.header.name}`);
+        throw new SnapshotIntegrityError(path, `it has an unexpected entry: ${entry.header.name}`);
       }
     }
     await feeding;
@@ -140,8 +142,8 @@ function toBytes(part: unknown): Uint8Array {
 }
 
 /**
- * Passes a tar on while it gets anywhere. The reader behind it would take extended headers and zeros without end, and
- * zstd makes those of next to nothing.
+ * Passes a tar through while it makes progress. The parser behind it accepts extended headers and zeros without end,
+ * which zstd compresses to almost nothing.
  */
 class OverheadGuard extends Transform {
   readonly #path: string;
@@ -152,7 +154,7 @@ class OverheadGuard extends Transform {
     this.#path = path;
   }
 
-  /** To be called for each entry, and for each piece of an entry's data. */
+  /** Resets the count. Call it for each entry, and for each piece of an entry's data. */
   progress(): void {
     this.#bytes = 0;
   }
@@ -167,13 +169,13 @@ class OverheadGuard extends Transform {
     done(
       new SnapshotIntegrityError(
         this.#path,
-        `it has more than ${OVERHEAD_BYTES_MAX} bytes that are no entry`,
+        `it has more than ${OVERHEAD_BYTES_MAX} bytes that belong to no entry`,
       ),
     );
   }
 }
 
-/** Writes the disk of a sparse entry. Returns where it has data. */
+/** Writes the disk from a sparse entry. Returns the parts of it that have data. */
 async function readUpper(
   entry: Entry,
   { upper }: SnapshotDescriptor,

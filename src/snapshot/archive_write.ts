@@ -1,7 +1,7 @@
 /**
- * A snapshot as one file: a tar of `snapshot.json` and `upper.ext4`, compressed with zstd.
+ * Writes a snapshot as one file: a tar of `snapshot.json` and `upper.ext4`, compressed with zstd.
  *
- * The disk is a sparse entry in GNU's format 1.0, so that its holes take no space and `tar` unpacks it as it was.
+ * The disk is a sparse entry in GNU's format 1.0, so that its holes take no space and `tar` can unpack it.
  *
  * Sources: the GNU tar manual, "Storing Sparse Files"; RFC 8878 (zstd).
  *
@@ -28,25 +28,25 @@ import { SnapshotIntegrityError } from "./errors.ts";
 import { RUNS_MAX } from "./sparse_writer.ts";
 import type { StoredSnapshot } from "./store.ts";
 
-/** Holes shorter than this are written as zeros: they compress to nothing, and the map stays small. */
+/** Holes shorter than this are written as zeros, which compress well and keep the map small. */
 const GAP_BYTES = 64 * KiB;
 const TAR_BLOCK_BYTES = 512;
 /** Equal snapshots give equal archives. */
 const EPOCH = new Date(0);
 
 export interface WriteArchiveOptions {
-  /** Replaced if it exists; appears whole or not at all. */
+  /** Path of the archive. It appears complete or not at all; an existing file is replaced. */
   readonly path: string;
   /** @default {true} */
   readonly compress?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told how much of the disk has been read; it is read twice. */
+  /** Called with the progress of reading the disk, which is read twice. */
   readonly onProgress?: DiskProgressListener | undefined;
 }
 
 /**
- * @throws {SnapshotIntegrityError} if the disk is not what the descriptor says; nothing is written then.
- * @throws {UnsupportedError} if the disk's data is in more parts than an archive may have.
+ * @throws {SnapshotIntegrityError} The disk does not match the descriptor. Nothing is written.
+ * @throws {UnsupportedError} The disk's data is in more parts than an archive may have.
  * @throws {IoError | AbortedError}
  */
 export async function writeArchive(snapshot: StoredSnapshot, options: WriteArchiveOptions): Promise<void> {
@@ -70,7 +70,7 @@ interface Run {
   readonly sizeBytes: number;
 }
 
-/** Where the disk's data is. Reads all of it, and holds it against the descriptor. */
+/** Returns the parts of the disk that have data. Reads all of the disk and compares it with the descriptor. */
 async function findRuns(
   disk: FileHandle,
   { descriptor }: StoredSnapshot,
@@ -78,7 +78,7 @@ async function findRuns(
 ): Promise<Run[]> {
   const { sizeBytes, integrity } = descriptor.upper;
   if ((await disk.stat()).size !== sizeBytes)
-    throw new SnapshotIntegrityError(descriptor.name, `${UPPER_NAME} does not have its size`);
+    throw new SnapshotIntegrityError(descriptor.name, `${UPPER_NAME} has the wrong size`);
   const digest = new ContentDigest(sizeBytes);
   const runs: Run[] = [];
   for await (const chunk of readContent(disk, sizeBytes, options)) {
@@ -105,7 +105,7 @@ async function writeTar(
   const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
   const stages = compress ? [archive, createZstdCompress(), output] : [archive, output];
   const writing = pipeline(stages as unknown as readonly [NodeJS.ReadableStream, Writable], { signal });
-  writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
+  writing.catch(() => {}); // awaited below, or irrelevant after an earlier error
   try {
     const { bytes } = encodeDescriptor(descriptor);
     withQuietErrors(archive.entry({ name: DESCRIPTOR_NAME, mtime: EPOCH, mode: 0o600 }, Buffer.from(bytes)));
@@ -132,11 +132,11 @@ async function writeTar(
     entry.write(Buffer.from(map));
     for await (const chunk of readContent(disk, sizeBytes, { signal, onProgress })) {
       for (const { begin, end } of dataRuns(chunk.bytes, GAP_BYTES)) {
-        // A copy: the reader uses its buffer again, and the archive may keep what it is given.
+        // A copy, because the reader reuses its buffer while the archive may still hold the chunk.
         if (!entry.write(Buffer.from(chunk.bytes.subarray(begin, end)))) await drained(entry);
       }
     }
-    entry.end(Buffer.alloc(0)); // the types of one runtime want an argument
+    entry.end(Buffer.alloc(0)); // one runtime's types require an argument
     await Promise.race([written.promise, writing]);
     archive.finalize();
     await writing;
@@ -148,9 +148,12 @@ async function writeTar(
   }
 }
 
-/** Number of runs, then offset and size of each: decimal, a line each, in whole blocks. */
+/**
+ * Encodes the sparse map: the number of runs, then offset and size of each, in decimal, one per line, padded to whole
+ * blocks.
+ */
 function sparseMap(runs: readonly Run[], sizeBytes: number): Uint8Array {
-  const all = [...runs, { offsetBytes: sizeBytes, sizeBytes: 0 }]; // so that a hole at the end is one, too
+  const all = [...runs, { offsetBytes: sizeBytes, sizeBytes: 0 }]; // represents a hole at the end
   const lines = all.map((run) => `${run.offsetBytes}\n${run.sizeBytes}\n`);
   const text = encodeUtf8(`${all.length}\n${lines.join("")}`);
   const map = new Uint8Array(roundUp(text.length, TAR_BLOCK_BYTES));

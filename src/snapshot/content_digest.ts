@@ -1,9 +1,9 @@
 /**
- * What a disk's content is known by, at a cost that depends on its data and not on its size.
+ * Digest of a disk's content, at a cost that depends on the amount of data and not on the size of the disk.
  *
- * The content is that of the file with what its file system has free read as zeros (`used_ranges.ts`). The digest is the
- * SHA-256 of: its size as a u64 in little-endian, then the SHA-256 of each MiB of it, the last of which may be shorter.
- * A MiB of zeros thus costs one small update.
+ * Free blocks of the file system count as zeros (`used_ranges.ts`). The digest is the SHA-256 of the size as a
+ * little-endian u64, followed by the SHA-256 of each MiB, the last of which may be shorter. A MiB of zeros thus costs
+ * one small update.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { assert } from "../base/assert.ts";
 import { MiB } from "../base/bytes.ts";
 
 export const CONTENT_ALGORITHM = "msb-sha256-ext4-1mib-v1";
-/** Unit of reading and of the digest. */
+/** Unit of reading and of the digest, in bytes. */
 export const CHUNK_BYTES = 1 * MiB;
 
-/** One piece of a disk that is not all zeros. */
+/** A chunk of a disk that is not all zeros. */
 export interface DiskChunk {
   /** A multiple of {@linkcode CHUNK_BYTES}. */
   readonly offsetBytes: number;
-  /** Of {@linkcode CHUNK_BYTES}, or what is left of the disk. Valid until the next chunk is asked for. */
+  /** {@linkcode CHUNK_BYTES} bytes, or the rest of the disk. Valid only until the next chunk is requested. */
   readonly bytes: Uint8Array;
 }
 
@@ -35,7 +35,7 @@ export class ContentDigest {
     this.#hash.update(size);
   }
 
-  /** Takes the chunks that are not all zeros, in order. */
+  /** Adds a chunk. Chunks must come in ascending sequence; chunks of zeros may be left out. */
   add({ offsetBytes, bytes }: DiskChunk): void {
     this.#zerosUntil(offsetBytes);
     assert(bytes.length === this.#nextBytes(), "a chunk has its full size");
@@ -43,7 +43,7 @@ export class ContentDigest {
     this.#positionBytes += bytes.length;
   }
 
-  /** `sha256:` and 64 hex digits. To be called once, after the last chunk. */
+  /** Returns `sha256:` and 64 hex digits. Call it once, after the last chunk. */
   finish(): string {
     this.#zerosUntil(this.#sizeBytes);
     return `sha256:${this.#hash.digest("hex")}`;
@@ -51,7 +51,7 @@ export class ContentDigest {
 
   #zerosUntil(offsetBytes: number): void {
     assert(offsetBytes >= this.#positionBytes, "chunks come in order");
-    // Many at a time: a disk of 16 TiB has sixteen million chunks.
+    // Many at a time, as a disk of 16 TiB has 16 million chunks.
     let chunks = Math.floor((offsetBytes - this.#positionBytes) / CHUNK_BYTES);
     while (chunks > 0) {
       const count = Math.min(chunks, ZERO_CHUNKS_AT_ONCE);
@@ -76,5 +76,5 @@ function hashOfZeros(sizeBytes: number): Uint8Array {
 
 const DIGEST_BYTES = 32;
 const ZERO_CHUNKS_AT_ONCE = 4096;
-/** The digests of that many chunks of zeros, one behind the other. */
+/** Digests of that many chunks of zeros, one after the other. */
 const ZERO_CHUNKS = Buffer.alloc(ZERO_CHUNKS_AT_ONCE * DIGEST_BYTES, hashOfZeros(CHUNK_BYTES));

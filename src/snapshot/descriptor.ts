@@ -1,8 +1,8 @@
 /**
- * `snapshot.json`: all that is known of a snapshot beside the bytes of its disk.
+ * `snapshot.json`: everything about a snapshot except the bytes of its disk.
  *
- * Its text is canonical (keys sorted, no spaces), so that equal descriptors are equal bytes; their SHA-256 is what the
- * snapshot is known by.
+ * The text is canonical (keys sorted, no spaces), so that equal descriptors are equal bytes. Their SHA-256 identifies
+ * the snapshot.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import { parseConfig } from "../base/parse_config.ts";
 import { CONTENT_ALGORITHM } from "./content_digest.ts";
 import { SnapshotIntegrityError } from "./errors.ts";
 
-/** Longest descriptor that is read. */
+/** Longest descriptor to read, in bytes. */
 export const DESCRIPTOR_BYTES_MAX = 1024 * 1024;
-/** The file of the disk, in the snapshot's directory and in its archive. */
+/** Name of the disk's file, in the snapshot's directory and in its archive. */
 export const UPPER_NAME = "upper.ext4";
 export const DESCRIPTOR_NAME = "snapshot.json";
 
@@ -38,12 +38,12 @@ const texts = z.array(z.string()).readonly();
 const schema = z.strictObject({
   version: z.literal(1),
   name,
-  /** Of this snapshot alone, even if another has its name later. */
+  /** Unique ID of this snapshot, even if another later has the same name. */
   id: z.uuid(),
   createdAt: z.iso.datetime(),
-  /** What it was taken of. */
+  /** The sandbox that the snapshot was taken of. */
   source: z.strictObject({ name: z.string(), id: z.string() }),
-  /** What the disk is the upper layer of. */
+  /** The image under the disk. */
   image: z.strictObject({
     digest: z.string(),
     reference: z.string(),
@@ -56,7 +56,9 @@ const schema = z.strictObject({
       labels: labels.optional(),
     }),
   }),
-  /** The machine that the disk was in. What programs were given, which may be secret, is not kept. */
+  /**
+   * Size of the VM that used the disk. The environment and arguments of its programs may be secret and are not kept.
+   */
   machine: z.strictObject({ cpus: z.int().min(1), memoryMiB: z.int().min(1) }).optional(),
   upper: z.strictObject({
     file: z.literal(UPPER_NAME),
@@ -66,27 +68,27 @@ const schema = z.strictObject({
     integrity: z.strictObject({ algorithm: z.literal(CONTENT_ALGORITHM), digest: sha256 }),
   }),
   labels,
-  /** Digest of the snapshot that its source was made from. */
+  /** Digest of the snapshot that the source was made from. */
   parent: sha256.nullable(),
 });
 
-/** The content of `snapshot.json`. */
+/** Content of `snapshot.json`. */
 export type SnapshotDescriptor = z.output<typeof schema>;
 
-/** The descriptor's file, and what it is known by. */
+/** An encoded descriptor and its digest. */
 export interface EncodedDescriptor {
   readonly bytes: Uint8Array;
   /** `sha256:` and 64 hex digits. */
   readonly digest: string;
 }
 
-/** @throws {InvalidConfigError} if a field cannot be used. */
+/** Encodes a descriptor. @throws {InvalidConfigError} A field is invalid. */
 export function encodeDescriptor(descriptor: SnapshotDescriptor): EncodedDescriptor {
   const bytes = encodeUtf8(`${canonicalJson(parseConfig(schema, descriptor, "snapshot"))}\n`);
   return { bytes, digest: digestOf(bytes) };
 }
 
-/** @throws {SnapshotIntegrityError} if the bytes are no descriptor in its canonical form. */
+/** Decodes a descriptor. @throws {SnapshotIntegrityError} The bytes are not a descriptor in its canonical form. */
 export function decodeDescriptor(
   snapshot: string,
   bytes: Uint8Array,
@@ -107,7 +109,7 @@ export function isSnapshotName(text: string): boolean {
   return name.safeParse(text).success;
 }
 
-/** @throws {InvalidConfigError} if a snapshot cannot have that name or those labels, or `force` is no truth value. */
+/** Checks a name, labels and `force`. @throws {InvalidConfigError} One of them is invalid. */
 export function checkNameAndLabels(given: {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -132,7 +134,7 @@ function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** JSON with sorted keys and without what is undefined. */
+/** Returns JSON with sorted keys and without undefined values. */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === "object" && part !== null && !Array.isArray(part)

@@ -1,14 +1,10 @@
-/**
- * Reading a disk's content: only what is in use and not zero.
- *
- * @module
- */
+/** Reads a disk's content: only blocks that are in use and not zero. @module */
 import { type FileHandle, open } from "node:fs/promises";
 import { AbortedError, IoError, MicrosandboxError } from "../base/errors.ts";
 import { CHUNK_BYTES, ContentDigest, type DiskChunk } from "./content_digest.ts";
 import { type DiskRange, usedRanges } from "./used_ranges.ts";
 
-/** Told how many of a disk's bytes are worked off. */
+/** Called with the number of bytes of a disk that have been processed. */
 export type DiskProgressListener = (progress: {
   readonly doneBytes: number;
   readonly totalBytes: number;
@@ -16,15 +12,19 @@ export type DiskProgressListener = (progress: {
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
-/** How a disk is read. */
+/** Options of {@linkcode readContent}. */
 export interface ReadContentOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: DiskProgressListener | undefined;
-  /** Where the file has data, in order, if that is known: all else is a hole, and is not read. @default everywhere */
+  /**
+   * Parts of the file that have data, in ascending sequence, if known. The rest is holes and is not read.
+   *
+   * @default everywhere
+   */
   readonly data?: Iterable<DiskRange> | undefined;
 }
 
-/** The chunks that are not all zeros, in order; what is not in use reads as zeros. */
+/** Yields the chunks that are not all zeros, in ascending sequence. Blocks that are not in use read as zeros. */
 export async function* readContent(
   file: FileHandle,
   sizeBytes: number,
@@ -57,8 +57,8 @@ async function nextRange(ranges: Ranges): Promise<DiskRange | undefined> {
 }
 
 /**
- * Fills `chunk` from the ranges that lie in it, of which `first` is the first. Returns the first range that goes on, or
- * begins, after it.
+ * Fills `chunk` from the ranges in it, starting with `first`. Returns the first range that extends beyond the chunk or
+ * begins after it.
  */
 async function readChunk(
   file: FileHandle,
@@ -78,7 +78,7 @@ async function readChunk(
   return range;
 }
 
-/** The parts that are in both, each in order and apart from each other. */
+/** Yields the parts that are in both. Each input is in ascending sequence, without overlaps. */
 async function* intersection(a: AsyncIterable<DiskRange>, b: Iterable<DiskRange>): Ranges {
   const others = b[Symbol.iterator]();
   let other = others.next();
@@ -87,7 +87,7 @@ async function* intersection(a: AsyncIterable<DiskRange>, b: Iterable<DiskRange>
       const begin = Math.max(range.begin, other.value.begin);
       const end = Math.min(range.end, other.value.end);
       if (begin < end) yield { begin, end };
-      if (other.value.end > range.end) break; // it may go on in the next range
+      if (other.value.end > range.end) break; // it may extend into the next range
       other = others.next();
     }
   }
@@ -101,7 +101,7 @@ async function readFully(file: FileHandle, bytes: Buffer, offset: number): Promi
   }
 }
 
-/** The digest of a disk's content. @throws {IoError | AbortedError} */
+/** Returns the digest of a disk's content. @throws {IoError | AbortedError} */
 export async function digestDisk(path: string, options: ReadContentOptions = {}): Promise<string> {
   try {
     await using file = await open(path, "r");

@@ -1,6 +1,6 @@
 /**
- * Copies of a disk: by reflink where the host's file system has that, which takes no time and no space, else of what is
- * in use only.
+ * Copies disks: by reflink where the host's file system supports it, which takes no time and no space, or else by
+ * copying the blocks that are in use.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { AbortedError, errnoOf, IoError, MicrosandboxError } from "../base/error
 import { ContentDigest, type DiskChunk } from "./content_digest.ts";
 import { type DiskProgressListener, readContent } from "./disk_content.ts";
 
-/** A disk may hold secrets: its owner's only. */
+/** A disk may hold secrets, so only its owner may read it. */
 const FILE_MODE = 0o600;
 const BLOCK_BYTES = 4 * KiB;
 const PROBE_BYTES = 1 * MiB;
@@ -26,11 +26,11 @@ export interface CopyDiskOptions {
   readonly onProgress?: DiskProgressListener | undefined;
 }
 
-/** What a copy came to. */
+/** Result of a copy. */
 export interface CopiedDisk {
   readonly method: "reflink" | "sparse";
   readonly sizeBytes: number;
-  /** The content's digest, where the copy read it anyway. */
+  /** Digest of the content, if the copy had to read it. */
   readonly contentDigest: string | undefined;
 }
 
@@ -73,7 +73,9 @@ async function copyContent(
   return { method: "sparse", sizeBytes, contentDigest: digest.finish() };
 }
 
-/** The parts of `bytes`, in whole blocks, that are not zeros. Runs with fewer than `gapBytes` between are one. */
+/**
+ * Yields the parts of `bytes`, in whole blocks, that are not zeros. Joins parts with at most `gapBytes` between them.
+ */
 export function* dataRuns(
   bytes: Uint8Array,
   gapBytes = 0,
@@ -101,8 +103,8 @@ async function writeFully(file: FileHandle, chunk: DiskChunk, begin: number, end
 const reflinks = new Map<number, boolean>();
 
 /**
- * Whether a copy can share its blocks. Tried on a file that is one hole: where the answer is no, one runtime refuses, and
- * the other makes an ordinary copy without saying so, in which the hole is filled.
+ * Returns whether a copy can share its blocks. Tests this on a file that is one hole: without support, one runtime
+ * fails, and the other silently makes an ordinary copy in which the hole is filled.
  */
 async function canReflink(from: string, directory: string): Promise<boolean> {
   const device = (await stat(directory)).dev;

@@ -1,8 +1,9 @@
-/** Errors of snapshots. @module */
+/** Errors about snapshots. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 
-/** No snapshot of that name. */
+/** No snapshot of that name exists. Code `"snapshotNotFound"`. */
 export class SnapshotNotFoundError extends MicrosandboxError {
+  /** Name that was looked for. */
   readonly snapshot: string;
 
   constructor(snapshot: string) {
@@ -11,8 +12,9 @@ export class SnapshotNotFoundError extends MicrosandboxError {
   }
 }
 
-/** The name is taken. */
+/** A snapshot of that name exists already. Code `"snapshotAlreadyExists"`. */
 export class SnapshotAlreadyExistsError extends MicrosandboxError {
+  /** Name that is taken. */
   readonly snapshot: string;
 
   constructor(snapshot: string) {
@@ -23,9 +25,9 @@ export class SnapshotAlreadyExistsError extends MicrosandboxError {
   }
 }
 
-/** A snapshot, or an archive of one, is not what it was when it was made. */
+/** A snapshot or its archive is damaged, or over a limit. Code `"snapshotIntegrity"`. */
 export class SnapshotIntegrityError extends MicrosandboxError {
-  /** Its name, or the path of the archive. */
+  /** Name of the snapshot, or path of the archive. */
   readonly snapshot: string;
 
   constructor(snapshot: string, problem: string, options?: MicrosandboxErrorOptions) {

@@ -1,6 +1,6 @@
 /**
- * Writes a disk from an entry of a tar in GNU's sparse format 1.0: a map of the runs of data, then the data. The map is
- * somebody else's, so that it is read as it comes and kept as numbers.
+ * Writes a disk from a tar entry in GNU's sparse format 1.0: a map of the runs of data, then the data. The map is not
+ * trusted, so it is parsed as it arrives and kept as numbers.
  *
  * Source: the GNU tar manual, "Storing Sparse Files".
  *
@@ -12,7 +12,9 @@ import { dataRuns } from "./disk_copy.ts";
 import { SnapshotIntegrityError } from "./errors.ts";
 import type { DiskRange } from "./used_ranges.ts";
 
-/** Most runs of a map, for each of which 16 bytes are kept. A disk with one each 128 KiB has as many in 512 GiB. */
+/**
+ * Most runs of a map, each of which takes 16 bytes of memory. A disk of 512 GiB with a run every 128 KiB has as many.
+ */
 export const RUNS_MAX = 4 * 1024 * 1024;
 
 const TAR_BLOCK_BYTES = 512;
@@ -21,7 +23,7 @@ const DIGITS_MAX = 15;
 const NEWLINE = 0x0a;
 const DIGIT_ZERO = 0x30;
 
-/** Runs of data, in order and apart from each other. */
+/** Runs of data in ascending sequence, without overlaps. */
 export class RunTable implements Iterable<DiskRange> {
   #bounds = new Float64Array(2 * RUNS_FIRST);
   #length = 0;
@@ -51,33 +53,33 @@ export class RunTable implements Iterable<DiskRange> {
 }
 
 export interface SparseWriterOptions {
-  /** What errors call the archive. */
+  /** Name of the archive in errors. */
   readonly path: string;
-  /** The disk, which has its size and nothing else yet. */
+  /** The disk: a file that has its size but no data yet. */
   readonly file: FileHandle;
   readonly sizeBytes: number;
-  /** Most bytes that the runs may have together. */
+  /** Most bytes of data in all runs together. */
   readonly dataBytesMax: number;
 }
 
-/** Takes the bytes of the entry, in order. */
+/** Writes the bytes of an entry as they arrive. */
 export class SparseWriter {
   readonly #options: SparseWriterOptions;
   readonly #runs = new RunTable();
   #dataBytes = 0;
 
-  // The map, as far as it is read.
+  // State of reading the map.
   #phase: "map" | "padding" | "data" = "map";
   #mapBytes = 0;
   #number = 0;
   #digits = 0;
-  /** Number of runs, once it is known. */
+  /** Number of runs, once known. */
   #count: number | undefined;
   #numbersRead = 0;
   #begin = 0;
   #endOfLast = 0;
 
-  // The data, as far as it is written.
+  // State of writing the data.
   #run = 0;
   #position = 0;
 
@@ -97,7 +99,7 @@ export class SparseWriter {
     if (at < bytes.length) await this.#writeData(bytes.subarray(at));
   }
 
-  /** Where the disk has data now. @throws {SnapshotIntegrityError} Something is missing. */
+  /** Returns the parts of the disk that have data. @throws {SnapshotIntegrityError} Something is missing. */
   finish(): RunTable {
     if (this.#phase !== "data") throw this.#damaged("its map is cut short");
     if (this.#run < this.#runs.length) throw this.#damaged("its data is cut short");
@@ -108,11 +110,11 @@ export class SparseWriter {
     if (byte !== NEWLINE) {
       const digit = byte - DIGIT_ZERO;
       if (digit < 0 || digit > 9 || ++this.#digits > DIGITS_MAX)
-        throw this.#damaged("its map has something else than numbers");
+        throw this.#damaged("its map contains something other than numbers");
       this.#number = this.#number * 10 + digit;
       return;
     }
-    if (this.#digits === 0) throw this.#damaged("its map has something else than numbers");
+    if (this.#digits === 0) throw this.#damaged("its map contains something other than numbers");
     this.#takeNumber(this.#number);
     [this.#number, this.#digits] = [0, 0];
   }
@@ -131,7 +133,7 @@ export class SparseWriter {
 
   #addRun(begin: number, end: number): void {
     const { sizeBytes, dataBytesMax } = this.#options;
-    if (begin < this.#endOfLast || end > sizeBytes) throw this.#damaged("its map leads out of the disk");
+    if (begin < this.#endOfLast || end > sizeBytes) throw this.#damaged("its map leads outside the disk");
     this.#endOfLast = end;
     this.#dataBytes += end - begin;
     if (this.#dataBytes > dataBytesMax) throw this.#damaged(`it has more than ${dataBytesMax} bytes of data`);
@@ -151,7 +153,10 @@ export class SparseWriter {
     }
   }
 
-  /** Zeros stay holes: they compress to nothing, so that an archive can have any number of them. */
+  /**
+   * Writes data, but leaves zeros as holes: they compress to almost nothing, so an archive can contain any number of
+   * them.
+   */
   async #writeAt(bytes: Uint8Array, offset: number): Promise<void> {
     for (const { begin, end } of dataRuns(bytes)) {
       for (let done = begin; done < end; ) {

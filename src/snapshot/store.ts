@@ -1,8 +1,8 @@
 /**
- * The snapshots of a home: a directory each, which appears whole or not at all.
+ * Stores the snapshots of a home, one directory each. A snapshot appears complete or not at all.
  *
- * One that makes room for another stands aside under a name that says for whom, until the other is there. A process that
- * is killed in between leaves it so, and whoever looks next puts it back.
+ * A snapshot that is being replaced is moved aside, under a name that tells which process did it, until its replacement
+ * is in place. If that process is killed in between, the next access moves the old snapshot back.
  *
  * @module
  */
@@ -35,25 +35,28 @@ import {
 } from "./descriptor.ts";
 import { SnapshotAlreadyExistsError, SnapshotIntegrityError, SnapshotNotFoundError } from "./errors.ts";
 
-/** One snapshot on disk. */
+/** A snapshot on disk. */
 export interface StoredSnapshot {
   readonly descriptor: SnapshotDescriptor;
-  /** What the descriptor's bytes are known by. */
+  /** Digest of the descriptor, which identifies the snapshot. */
   readonly digest: string;
   readonly directory: string;
   readonly upperPath: string;
 }
 
-/** What rename(2) says where a directory that is not empty has the name. */
+/** What rename(2) reports if the target is a directory that is not empty. */
 const TAKEN: readonly (string | undefined)[] = ["ENOTEMPTY", "EEXIST"];
 
-/** In the name of one that stands aside: behind its own name, and before that of the process. No snapshot's name has it. */
+/**
+ * Separates a snapshot's name from the process in the name of a directory that was moved aside. No snapshot's name
+ * contains it.
+ */
 const ASIDE = "@";
 
-/** Other processes may take a name as often while we make room for it. */
+/** Most attempts to replace a snapshot while other processes keep taking its name. */
 const REPLACE_ATTEMPTS_MAX = 5;
 
-/** Others may replace a snapshot as often while we read it. What is damaged stays so. */
+/** Most attempts to read a snapshot while other processes keep replacing it. A damaged one stays damaged. */
 const READ_ATTEMPTS_MAX = 20;
 
 export class SnapshotStore {
@@ -65,7 +68,7 @@ export class SnapshotStore {
     this.#directory = join(home, "snapshots");
   }
 
-  /** Where the snapshot of that name is, or would be. @throws {InvalidConfigError} */
+  /** Returns the directory of the snapshot with that name, whether or not it exists. @throws {InvalidConfigError} */
   directoryOf(name: string): string {
     checkNameAndLabels({ name });
     return join(this.#directory, name);
@@ -75,7 +78,7 @@ export class SnapshotStore {
     return existsSync(this.directoryOf(name));
   }
 
-  /** An empty directory to make a snapshot in, for {@linkcode publish}. Whoever asks for it removes it. */
+  /** Returns an empty directory in which to prepare a snapshot for {@linkcode publish}. The caller removes it. */
   stage(): string {
     this.#putBack();
     sweepStaging(this.home);
@@ -85,10 +88,10 @@ export class SnapshotStore {
   }
 
   /**
-   * Makes a snapshot of a staged directory that has its disk already. With `replace` it takes the place of one of that
-   * name, which is removed.
+   * Turns a staged directory that contains the disk into a snapshot. With `replace`, it replaces a snapshot of the same
+   * name.
    *
-   * @throws {SnapshotAlreadyExistsError} if the name was taken, be it a moment ago.
+   * @throws {SnapshotAlreadyExistsError} The name is taken.
    */
   publish(
     staged: string,
@@ -112,7 +115,7 @@ export class SnapshotStore {
 
   /**
    * @throws {SnapshotNotFoundError}
-   * @throws {SnapshotIntegrityError} if its descriptor, or the size of its disk, is not what it was. The disk's content
+   * @throws {SnapshotIntegrityError} The descriptor or the size of the disk is wrong. The disk's content
    *   is not read.
    */
   get(name: string): StoredSnapshot {
@@ -127,10 +130,10 @@ export class SnapshotStore {
         if (!this.has(name)) throw new SnapshotNotFoundError(name);
       }
     }
-    throw new SnapshotIntegrityError(name, "a file of it is missing");
+    throw new SnapshotIntegrityError(name, "one of its files is missing");
   }
 
-  /** `undefined` if another takes its place meanwhile. */
+  /** Reads a snapshot, or returns `undefined` if another process replaces it at the same time. */
   #read(name: string, directory: string): StoredSnapshot | undefined {
     const path = join(directory, DESCRIPTOR_NAME);
     const upperPath = join(directory, UPPER_NAME);
@@ -140,19 +143,19 @@ export class SnapshotStore {
       const bytes = readFileSync(path);
       const { descriptor, digest } = decodeDescriptor(name, bytes);
       if (descriptor.name !== name)
-        throw new SnapshotIntegrityError(name, `it was made as ${JSON.stringify(descriptor.name)}`);
+        throw new SnapshotIntegrityError(name, `its descriptor names it ${JSON.stringify(descriptor.name)}`);
       const { size } = statSync(upperPath);
-      if (!readFileSync(path).equals(bytes)) return undefined; // the disk may be the other's
+      if (!readFileSync(path).equals(bytes)) return undefined; // the disk may belong to the replacement
       if (size !== descriptor.upper.sizeBytes)
-        throw new SnapshotIntegrityError(name, `${UPPER_NAME} does not have its size`);
+        throw new SnapshotIntegrityError(name, `${UPPER_NAME} has the wrong size`);
       return { descriptor, digest, directory, upperPath };
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") throw error; // for get() to judge
+      if (errnoOf(error) === "ENOENT") throw error; // get() handles it
       throw error instanceof SnapshotIntegrityError ? error : new IoError(`read ${path}`, path, error);
     }
   }
 
-  /** All snapshots by name; what is damaged, or was put there by others, is left out. */
+  /** Returns all snapshots, sorted by name, without damaged ones and files that do not belong here. */
   list(): StoredSnapshot[] {
     this.#putBack();
     return this.#entries()
@@ -168,14 +171,14 @@ export class SnapshotStore {
   }
 
   /**
-   * Removes a snapshot in one step, damaged ones too. With `digest` only that very one: a namesake that has taken its place,
-   * be it a moment ago, stays.
+   * Removes a snapshot in one step, even a damaged one. With `digest`, removes only the snapshot with that digest, not
+   * another that has taken its name.
    *
    * @throws {SnapshotNotFoundError}
    */
   remove(name: string, digest?: string): void {
     const directory = this.directoryOf(name);
-    this.#putBack(); // else what stands aside would come back in its place
+    this.#putBack(); // otherwise a snapshot that was moved aside would come back in its place
     const aside = asideOf(directory);
     let isThere: boolean;
     try {
@@ -193,11 +196,14 @@ export class SnapshotStore {
     try {
       return this.#read(name, directory)?.digest === digest;
     } catch {
-      return false; // damaged by now, or another that is
+      return false; // it is damaged
     }
   }
 
-  /** Nobody sees half of either; for a moment there is none. What cannot be put in place leaves the one before there. */
+  /**
+   * Replaces a snapshot. Readers never see a half-replaced snapshot, though for a moment they may find none. If the new
+   * one cannot be moved in, the old one goes back.
+   */
   #replace(staged: string, directory: string): void {
     for (let attempt = 1; ; attempt++) {
       const before = asideOf(directory);
@@ -216,7 +222,7 @@ export class SnapshotStore {
     }
   }
 
-  /** What dead processes had moved aside goes back where it was, unless another is there by now. */
+  /** Moves back what dead processes had moved aside, unless its place is taken. */
   #putBack(): void {
     for (const entry of this.#entries()) {
       const [name = "", keeper = ""] = entry.split(ASIDE);
@@ -226,7 +232,7 @@ export class SnapshotStore {
     }
   }
 
-  /** Moves one that stands aside to its place, unless another is there by now. That others were faster is as good. */
+  /** Moves a snapshot back to its place, unless that is taken: then the other one counts. */
   #restore(aside: string, directory: string): void {
     try {
       renameIfThere(aside, directory);
@@ -236,14 +242,14 @@ export class SnapshotStore {
     }
   }
 
-  /** Deletes one that stands aside, so that a kill leaves no half of it. */
+  /** Deletes a snapshot that was moved aside, in such a way that a kill leaves no half of it. */
   #discard(aside: string): void {
     const trash = stagingPath(this.home);
     renameIfThere(aside, trash);
     rmSync(trash, { recursive: true, force: true });
   }
 
-  /** Digests of the images that snapshots need. */
+  /** Returns the digests of the images that snapshots need. */
   imageDigests(): Set<string> {
     return new Set(this.list().map(({ descriptor }) => descriptor.image.digest));
   }
@@ -258,12 +264,12 @@ export class SnapshotStore {
   }
 }
 
-/** Where what is at `directory` stands while this process works on its place. */
+/** Returns the path to which this process moves `directory` aside. */
 function asideOf(directory: string): string {
   return `${directory}${ASIDE}${stagingName()}`;
 }
 
-/** Returns whether it was there. */
+/** Renames a file if it exists. Returns whether it did. */
 function renameIfThere(from: string, to: string): boolean {
   try {
     renameSync(from, to);

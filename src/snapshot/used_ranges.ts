@@ -1,6 +1,6 @@
 /**
- * Which parts of a disk its ext4 file system uses. Neither runtime can ask the host's file system for the holes of a
- * file, and reading gigabytes of them takes seconds; the disk itself knows.
+ * Finds the parts of a disk that its ext4 file system uses. Neither runtime can ask the host for the holes of a file,
+ * and reading gigabytes of zeros takes seconds; the file system's own maps tell.
  *
  * Source: the kernel's Documentation/filesystems/ext4 (super block, group descriptors, bitmaps, special inodes).
  *
@@ -16,17 +16,18 @@ export interface DiskRange {
   readonly end: number;
 }
 
-/** Most block groups, for each of which 20 bytes are kept; a disk with more is taken as a whole. */
+/** Most block groups, each of which takes 20 bytes of memory. A disk with more counts as entirely in use. */
 const GROUPS_MAX = 1024 * 1024;
-/** Most blocks: their numbers have 32 bits here, which is enough for 16 TiB. */
+/** Most blocks: block numbers are kept in 32 bits, which is enough for 16 TiB. */
 const BLOCKS_MAX = 2 ** 32;
-/** How many groups are worked off before other work runs. */
+/** Groups to process before other work may run. */
 const GROUPS_PER_TURN = 4096;
 const SUPERBLOCK_OFFSET = 1024;
 const MAGIC = 0xef53;
 /**
- * Features that change nothing about where the maps are: filetype, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed,
- * largedir, inline_data, encrypt, casefold. Not `recover`: then the maps may be older than the journal.
+ * Features that do not affect where the maps are: filetype, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed,
+ * largedir, inline_data, encrypt, casefold. `recover` is not among them, because the maps may then be older than the
+ * journal.
  */
 const INCOMPATIBLE_KNOWN =
   0x2 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000;
@@ -47,11 +48,11 @@ interface Layout {
 }
 
 /**
- * The parts that are in use, in order and apart from each other; the whole disk if that cannot be told: it has no such
- * file system, one with a journal to replay, or one that is not understood.
+ * Yields the parts that are in use, in ascending sequence and without overlaps. Yields the whole disk if the maps
+ * cannot tell: the disk has no ext4 file system, one with a journal to replay, or one with unknown features.
  *
- * The maps are the guest's: however many groups and parts they have, the memory taken grows with the groups alone, and
- * other work runs between them.
+ * The guest controls the maps. Whatever they contain, memory grows only with the number of groups, and other work runs
+ * in between.
  *
  * @throws {AbortedError}
  */
@@ -124,19 +125,21 @@ function groupsOf({ blockCount, blocksPerGroup }: Layout): number {
   return Math.ceil(blockCount / blocksPerGroup);
 }
 
-/** What the group descriptors say: block numbers. */
+/** Block numbers from the group descriptors. */
 interface Groups {
-  /** Of each group, the block of its block bitmap; 0 where the bitmap does not count. */
+  /** Block of each group's block bitmap; 0 if the group is uninitialized and its bitmap does not count. */
   readonly bitmaps: Uint32Array;
-  /** The blocks of all bitmaps, of blocks and of inodes, in order. */
+  /** Blocks of all block and inode bitmaps, sorted. */
   readonly sortedBitmaps: Uint32Array;
-  /** The first blocks of all inode tables, in order. */
+  /** First blocks of all inode tables, sorted. */
   readonly sortedTables: Uint32Array;
-  /** Length of a copy of the super block and the descriptors. */
+  /** Blocks of a backup of the superblock and the descriptors. */
   readonly backupBlocks: number;
 }
 
-/** `undefined` if the file is too short, or a descriptor points out of the disk. */
+/**
+ * Reads the group descriptors. Returns `undefined` if the file is too short, or a descriptor points outside the disk.
+ */
 async function readGroups(
   file: FileHandle,
   layout: Layout,
@@ -162,7 +165,7 @@ async function readGroups(
     if (Math.max(bitmap + 1, inodeBitmap + 1, table + inodeTableBlocks, backupEnd) > blockCount)
       return undefined;
     const isUninitialized = (descriptors.readUInt16LE(at + 0x12) & GROUP_BLOCK_UNINIT) !== 0;
-    if (!isUninitialized && bitmap === 0) return undefined; // the super block is there
+    if (!isUninitialized && bitmap === 0) return undefined; // block 0 holds the superblock
     bitmaps[group] = isUninitialized ? 0 : bitmap;
     sortedBitmaps[2 * group] = bitmap;
     sortedBitmaps[2 * group + 1] = inodeBitmap;
@@ -173,7 +176,7 @@ async function readGroups(
   return { bitmaps, sortedBitmaps, sortedTables, backupBlocks };
 }
 
-/** Ranges in blocks, by where they begin; they may overlap. */
+/** Yields ranges of blocks, sorted by their begin. They may overlap. */
 async function* blockRanges(
   file: FileHandle,
   layout: Layout,
@@ -202,7 +205,7 @@ async function* blockRanges(
   }
 }
 
-/** Block numbers in order, taken from the lowest on, each once. */
+/** Sorted block numbers, each of which is yielded once. */
 class SortedBlocks {
   readonly #blocks: Uint32Array;
   #at = 0;
@@ -225,7 +228,7 @@ async function turn(signal: AbortSignal | undefined): Promise<void> {
   if (signal?.aborted) throw new AbortedError("reading a disk", signal.reason);
 }
 
-/** Which groups begin with a copy of the super block and the descriptors. */
+/** Returns whether a group begins with a backup of the superblock and the descriptors. */
 function hasBackup(group: number, { isSparseSuper }: Layout): boolean {
   if (!isSparseSuper || group <= 1) return true;
   return [3, 5, 7].some((base) => {
@@ -240,7 +243,7 @@ function addBits(ranges: DiskRange[], bits: Uint8Array, first: number, count: nu
   for (let index = 0; index < count; index++) {
     const byte = bits[index >> 3] ?? 0;
     if ((index & 7) === 0 && index + 8 <= count && (byte === 0 || byte === 0xff)) {
-      // Eight alike: the common case.
+      // Eight equal bits: the common case.
       if (byte === 0xff) begin ??= index;
       else if (begin !== undefined) {
         ranges.push({ begin: first + begin, end: first + index });
@@ -257,7 +260,7 @@ function addBits(ranges: DiskRange[], bits: Uint8Array, first: number, count: nu
   if (begin !== undefined) ranges.push({ begin: first + begin, end: first + count });
 }
 
-/** `undefined` if the file ends before. */
+/** Reads bytes, or returns `undefined` if the file ends before. */
 async function readAt(file: FileHandle, offset: number, sizeBytes: number): Promise<Buffer | undefined> {
   const bytes = Buffer.alloc(sizeBytes);
   for (let done = 0; done < sizeBytes; ) {

@@ -1,10 +1,11 @@
-/** @module */
+/** Errors about ext4 disks. @module */
 import { MicrosandboxError } from "../../base/errors.ts";
 
-/** A file that should be an ext4 disk is none, or not a whole one. */
+/** A file that should be an ext4 disk is not one, or is incomplete. Code `"diskInvalid"`. */
 export class Ext4InvalidError extends MicrosandboxError {
+  /** Path of the file. */
   readonly path: string;
-  /** What is wrong with it, e.g. `"superblock checksum does not match"`. */
+  /** The problem, e.g. `"superblock checksum does not match"`. */
   readonly problem: string;
 
   constructor(path: string, problem: string) {

@@ -1,8 +1,4 @@
-/**
- * Images to and from archives: what `docker save` and `docker load` do.
- *
- * @module
- */
+/** Loads images from archives and saves them to archives, like `docker load` and `docker save`. @module */
 import { randomBytes } from "node:crypto";
 import { createWriteStream, renameSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
@@ -34,23 +30,25 @@ import type { ImageBuildLimits } from "./image_builder.ts";
 import type { ImageStore, StoredImage } from "./image_store.ts";
 import { importLayoutImage, realPath } from "./local_image.ts";
 
-/** `"docker"` can be read by `docker load` of any age, and is an OCI archive as well; `"oci"` is that alone. */
+/**
+ * `"docker"` is readable by every version of `docker load` and is also an OCI archive; `"oci"` is an OCI archive only.
+ */
 export type ImageArchiveFormat = "docker" | "oci";
 
-/** Most images that one archive may bring. */
+/** Most images in one archive. */
 export const LOADED_IMAGES_MAX = 1024;
 
 export interface LoadRequest {
   readonly path: string;
   readonly platform: Platform;
-  /** Name for the one image of the archive. */
+  /** Name for the archive's only image. */
   readonly tag: string | undefined;
   readonly limits: ImageBuildLimits;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: PullProgressListener;
 }
 
-/** Takes all images of an archive or layout that suit the platform. Gives them under their names. */
+/** Loads all images of an archive or layout that fit the platform. Returns them under their names. */
 export async function loadImages(
   store: ImageStore,
   request: LoadRequest,
@@ -61,7 +59,7 @@ export async function loadImages(
     return await loadLayout(store, request, await openLayout(directoryFiles(path), signal));
   if (kind !== "imageArchive") {
     throw new InvalidConfigError([
-      { field: "path", problem: `${path} is no image archive and no OCI layout` },
+      { field: "path", problem: `${path} is neither an image archive nor an OCI layout` },
     ]);
   }
   return await store.workspaces.run(
@@ -86,7 +84,7 @@ async function loadLayout(
     throw new InvalidConfigError([{ field: "path", problem: `has more than ${LOADED_IMAGES_MAX} images` }]);
   }
   if (tag !== undefined && layout.images.length !== 1) {
-    const problem = `names one image, but there are ${layout.images.length}`;
+    const problem = `can name only one image, but the archive has ${layout.images.length}`;
     throw new InvalidConfigError([{ field: "tag", problem }]);
   }
   const loaded: { reference: string; image: StoredImage }[] = [];
@@ -122,7 +120,7 @@ async function loadLayout(
   return loaded;
 }
 
-/** Layouts may name an image by its tag alone, which says nothing about what it is a tag of. */
+/** Returns whether a name is complete. Layouts may give only a tag, without the repository that it belongs to. */
 function isFullName(name: string): boolean {
   return /[/:]/.test(name);
 }
@@ -134,7 +132,7 @@ export interface SaveRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Writes images into one archive. The file appears whole or not at all. */
+/** Writes images to one archive. The file appears complete or not at all. */
 export async function saveImages(store: ImageStore, request: SaveRequest): Promise<void> {
   const { outputPath, signal, images, format } = request;
   const contents = describeArchive(store, images, format);
@@ -144,7 +142,7 @@ export async function saveImages(store: ImageStore, request: SaveRequest): Promi
   const output = createWriteStream(temporary, { flags: "wx" });
   try {
     const writing = pipeline(archive, output, signal === undefined ? {} : { signal });
-    writing.catch(() => {}); // awaited below, or of no interest after an earlier fault
+    writing.catch(() => {}); // awaited below, or irrelevant after an earlier error
     for (const { name, bytes } of contents.documents)
       withQuietErrors(archive.entry({ name, mtime: EPOCH }, Buffer.from(bytes)));
     for (const blob of contents.blobs.values()) await addBlob(store, archive, blob, signal);
@@ -239,9 +237,9 @@ async function addBlob(
   withQuietErrors(entry);
   for await (const chunk of verified(store.blobs.read(blob.digest), blob, `stored blob ${blob.digest}`)) {
     if (signal?.aborted) throw new AbortedError("saving images", signal.reason);
-    // A copy: the reader uses its buffer again, and the archive may keep what it is given.
+    // A copy, because the reader reuses its buffer while the archive may still hold the chunk.
     if (!entry.write(Buffer.from(chunk))) await drained(entry);
   }
-  entry.end(Buffer.alloc(0)); // the types of one runtime want an argument
+  entry.end(Buffer.alloc(0)); // one runtime's types require an argument
   await done.promise;
 }

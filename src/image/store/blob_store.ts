@@ -1,8 +1,8 @@
 /**
- * Blobs by digest: what registries and archives deliver, kept so that images share layers and can be saved again.
+ * Stores blobs by digest, as registries and archives deliver them, so that images share layers and can be saved again.
  *
- * A blob is not synced to the disk: whoever reads one checks it against a digest, and after a loss of power a damaged
- * one is fetched again.
+ * Blobs are not synced to disk. Every reader checks the digest, so a blob that was damaged by a power loss is fetched
+ * again.
  *
  * @module
  */
@@ -17,13 +17,13 @@ import { readFileChunks } from "../stream/byte_stream.ts";
 import type { StorePaths } from "./store_paths.ts";
 import type { Workspaces } from "./workspace.ts";
 
-/** What a blob must be. */
+/** Digest and size of a blob. */
 export interface BlobKey {
   readonly digest: Digest;
   readonly sizeBytes: number;
 }
 
-/** Where blobs come from. The bytes it gives have been checked by the time that it ends. */
+/** Source of blobs. The bytes are verified by the time the iteration ends. */
 export interface BlobSource {
   read(blob: BlobKey, signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
 }
@@ -37,12 +37,14 @@ export class BlobStore {
     this.#workspaces = workspaces;
   }
 
-  /** Whether the blob is here with its whole size. */
+  /** Returns whether the blob is stored in its full size. */
   has(blob: BlobKey): boolean {
     return statSync(this.#paths.blob(blob.digest), { throwIfNoEntry: false })?.size === blob.sizeBytes;
   }
 
-  /** Fetches a blob that is not here. Of several processes that want the same one, one fetches and the others wait. */
+  /**
+   * Fetches a blob that is not stored yet. If several processes want the same blob, one fetches it and the others wait.
+   */
   async ensure(
     blob: BlobKey,
     source: BlobSource,
@@ -58,7 +60,7 @@ export class BlobStore {
     });
   }
 
-  /** Stores bytes at hand, which have been checked. */
+  /** Stores bytes that the caller has verified. */
   async put(digest: Digest, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
     const source = {
       async *read() {
@@ -68,14 +70,14 @@ export class BlobStore {
     await this.ensure({ digest, sizeBytes: bytes.length }, source, signal);
   }
 
-  /** Takes a file whose digest is known. The file is gone from where it was. */
+  /** Moves a file with a known digest into the store. */
   async adopt(path: string, blob: BlobKey, signal: AbortSignal | undefined): Promise<void> {
     await this.#workspaces.run("blob", blob.digest, signal, async () => {
       if (!this.has(blob)) this.#adopt(path, blob.digest);
     });
   }
 
-  /** The bytes of a small blob, checked. */
+  /** Returns the verified bytes of a small blob. */
   readSmall(digest: Digest): Bytes {
     const path = this.#paths.blob(digest);
     let bytes: Bytes;
@@ -90,12 +92,12 @@ export class BlobStore {
     throw new ImageDigestMismatchError(`stored blob ${path}`, digest, actual);
   }
 
-  /** The bytes of a blob as they are stored: the caller checks what it makes of them. */
+  /** Yields the bytes of a blob as stored; the caller verifies them. */
   read(digest: Digest): AsyncIterable<Uint8Array> {
     return readFileChunks(this.#paths.blob(digest));
   }
 
-  /** Removes a blob, if it is here. Gives its size. */
+  /** Removes a blob if it is stored. Returns its size in bytes. */
   remove(digest: Digest): number {
     const path = this.#paths.blob(digest);
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;

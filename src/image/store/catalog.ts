@@ -1,8 +1,4 @@
-/**
- * What is in a store, and taking it out again.
- *
- * @module
- */
+/** Lists the images of a store, and removes them. @module */
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AbortedError } from "../../base/errors.ts";
@@ -20,39 +16,39 @@ import {
 } from "./records.ts";
 import { listNames } from "./workspace.ts";
 
-/** Says which images must stay. Whoever keeps sandboxes and snapshots implements it. */
+/** Tells which images must stay. Implemented by the room that keeps sandboxes and snapshots. */
 export interface ImageUsage {
-  /** Digests of the images that sandboxes or snapshots need, running or not. */
+  /** Returns the digests of images that sandboxes, running or not, or snapshots need. */
   digestsInUse(): Promise<ReadonlySet<string>>;
 }
 
 /** An image under one of its names. */
 export interface CatalogEntry {
-  /** The name in full; the digest of an image that has none. */
+  /** Full name, or the digest if the image has no name. */
   readonly reference: string;
   readonly image: StoredImage;
   readonly lastUsedAt: Date;
 }
 
-/** What {@linkcode pruneImages} removed. */
+/** Result of {@linkcode pruneImages}. */
 export interface ImagePruneReport {
-  /** Names of the removed images; the digest where there was none. */
+  /** Names of the removed images; the digest for an image without a name. */
   readonly removed: readonly string[];
-  /** How many names were removed. */
+  /** Number of removed names. */
   readonly imageRefsRemoved: number;
-  /** Images of a registry or archive, whatever their names. */
+  /** Number of removed images that came from a registry or archive. */
   readonly manifestsRemoved: number;
-  /** Layers that no image has any more. */
+  /** Number of removed layers. */
   readonly layersRemoved: number;
-  /** Disks: one for each image, with the metadata of its file system. */
+  /** Number of removed disks; there is one per image. */
   readonly fsmetaRemoved: number;
-  /** Always 0: there are no descriptors of disks in parts. */
+  /** Always 0: images here have no disk descriptors. */
   readonly vmdkRemoved: 0;
-  /** Bytes of the removed disks, manifests, configurations and layers. */
+  /** Size of the removed disks, manifests, configurations and layers, in bytes. */
   readonly bytesReclaimed: number;
 }
 
-/** All images, by name. An image with several names is there several times. */
+/** Returns all images, sorted by name. An image with several names is listed once for each. */
 export function listImages(store: ImageStore): CatalogEntry[] {
   const entries: CatalogEntry[] = [];
   const named = new Set<Digest>();
@@ -70,7 +66,7 @@ export function listImages(store: ImageStore): CatalogEntry[] {
 }
 
 /**
- * The image of a name (this machine's platform first) or digest.
+ * Returns the image with a name, preferring this machine's platform, or with a digest.
  *
  * @throws {ImageNotFoundError | ImageReferenceInvalidError}
  */
@@ -82,9 +78,9 @@ export function getImage(store: ImageStore, name: string): CatalogEntry {
 }
 
 /**
- * Removes a name, and the image with its last one.
+ * Removes a name, and with the last name the image.
  *
- * @param force Remove the name also while the image is used; the disk then goes with a later prune.
+ * @param force Remove the name even if the image is used; a later prune removes the disk.
  * @throws {ImageNotFoundError | ImageInUseError}
  */
 export async function removeImage(
@@ -110,9 +106,9 @@ export async function removeImage(
 }
 
 /**
- * Removes images that nothing uses, whatever is left of interrupted work, and blobs that no image has.
+ * Removes images that nothing uses, leftovers of interrupted work, and blobs that belong to no image.
  *
- * @param all Removes images that have a name, too. Otherwise they stay.
+ * @param all Also remove images that have a name.
  */
 export async function pruneImages(
   store: ImageStore,
@@ -128,8 +124,8 @@ export async function pruneImages(
     if (inUse.has(digest)) continue;
     if (signal?.aborted) throw new AbortedError("pruning images", signal.reason);
     using lock = store.locks.tryAcquire("image", digest, "exclusive");
-    if (lock === undefined) continue; // somebody is just about to use it
-    if ((await usage.digestsInUse()).has(digest)) continue; // somebody was, a moment ago
+    if (lock === undefined) continue; // another process is about to use it
+    if ((await usage.digestsInUse()).has(digest)) continue; // another process has started to use it
     const references = listReferences(store).filter((record) => record.digest === digest);
     if (references.length > 0 && !all) continue;
     for (const record of references) removeReference(store, record);
@@ -155,7 +151,10 @@ export async function pruneImages(
   };
 }
 
-/** Blobs of no image. While anything is added to the store they all stay, as an unfinished image may need them. */
+/**
+ * Removes blobs that belong to no image. Removes none while another process adds to the store, because an unfinished
+ * image may need them.
+ */
 function removeUnneededBlobs(store: ImageStore): { digests: Set<Digest>; bytes: number } {
   const removed = { digests: new Set<Digest>(), bytes: 0 };
   using alone = store.locks.tryAcquire("store", "", "exclusive");
@@ -177,7 +176,7 @@ function removeUnneededBlobs(store: ImageStore): { digests: Set<Digest>; bytes: 
   return removed;
 }
 
-/** What a process that was killed while it wrote a record has left. To be called while nobody adds to the store. */
+/** Removes records that a killed process left half written. Call it only while no process adds to the store. */
 function removeHalfRecords({ paths }: ImageStore): void {
   for (const directory of [paths.images, paths.references, paths.sources]) {
     for (const name of listNames(directory)) {
@@ -194,7 +193,7 @@ function removeStaleSources(store: ImageStore): void {
   }
 }
 
-/** The digests that have a disk or a record, whole or not. */
+/** Returns the digests that have a disk or a record, complete or not. */
 function listDigests(store: ImageStore): Set<Digest> {
   const digests = new Set<Digest>();
   for (const name of listNames(store.paths.images)) {

@@ -1,8 +1,8 @@
 /**
- * Locks between processes that the kernel takes back when their holder dies, however it dies.
+ * Locks between processes, which the kernel releases when the holder dies, however it dies.
  *
- * Neither runtime has `flock`; SQLite, which both have, takes POSIX locks on a database file and keeps them apart
- * within one process. A lock here is an open transaction on an empty database: nothing is ever written to it.
+ * Neither runtime has `flock`. Both have SQLite, which takes POSIX locks on a database file and also keeps them apart
+ * within a process. A lock here is an open transaction on an empty database; nothing is ever written to it.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { setTimeout as delay } from "node:timers/promises";
 import { AbortedError, IoError, TimeoutError } from "../../base/errors.ts";
 import { sha256Digest } from "../oci/digest.ts";
 
-/** Longest wait for a lock: longer than any pull that makes progress should take. */
+/** Time limit of a wait for a lock: longer than any pull that makes progress should take. */
 export const LOCK_WAIT_MS_MAX = 60 * 60 * 1000;
 const POLL_FIRST_MS = 2;
 const POLL_MS_MAX = 100;
-/** Hex digits of a key's hash that choose its lock file: 256 files for each kind, which are never removed. */
+/** Number of hex digits of a key's hash that choose its lock file: 256 files per kind, which are never removed. */
 const STRIPE_DIGITS = 2;
 
-/** Shared holders exclude exclusive ones, and those exclude all. */
+/** Shared locks exclude exclusive ones; exclusive locks exclude all. */
 export type LockMode = "shared" | "exclusive";
 
 /**
- * What is locked. Whoever holds several takes them in this order, at most one of the first three at a time, and waits
- * for nothing else while it holds a `"blob"`: so nobody waits in a circle, though keys share files.
+ * What is locked. A holder of several locks takes them in this order, at most one of the first three at a time, and
+ * waits for nothing else while it holds a `"blob"`. So there is no deadlock, although keys share files.
  */
 export type LockKind = "store" | "source" | "image" | "blob";
 
@@ -34,7 +34,7 @@ export interface FileLock extends Disposable {
   readonly mode: LockMode;
 }
 
-/** The locks in one directory. */
+/** Locks in one directory. */
 export class FileLocks {
   readonly #directory: string;
 
@@ -43,7 +43,7 @@ export class FileLocks {
   }
 
   /**
-   * Waits until the lock is ours.
+   * Waits for the lock.
    *
    * @throws {AbortedError | TimeoutError | IoError}
    */
@@ -63,7 +63,7 @@ export class FileLocks {
     }
   }
 
-  /** The lock, or `undefined` while somebody else has it. @throws {IoError} */
+  /** Returns the lock, or `undefined` if another holder has it. @throws {IoError} */
   tryAcquire(kind: LockKind, key: string, mode: LockMode): FileLock | undefined {
     const path = join(this.#directory, `${kind}-${stripeOf(key)}.lock`);
     let database: DatabaseSync | undefined;

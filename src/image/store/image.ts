@@ -1,8 +1,4 @@
-/**
- * `Image`: the images of a home, as the public API shows them.
- *
- * @module
- */
+/** `Image`, the public face of a home's images. @module */
 import { InternalError, InvalidConfigError } from "../../base/errors.ts";
 import { openHome } from "../../platform/home.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
@@ -28,112 +24,123 @@ export type { ImageArchiveFormat } from "./archive_images.ts";
 export type { ImagePruneReport, ImageUsage } from "./catalog.ts";
 export type { ImageBuildLimits } from "./image_builder.ts";
 
-/** Options of every operation on images. */
+/** Options of all operations on images. */
 export interface ImageOptions {
-  /** Where images are kept. @default `MSB_HOME`, else `microsandbox` in the XDG data directory */
+  /** Directory in which images are kept. @default `MSB_HOME`, else `microsandbox` in the XDG data directory */
   readonly home?: string | undefined;
-  /** Ends the operation at once. */
+  /** Ends the operation immediately. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of {@linkcode Image.pull}. */
 export interface ImagePullOptions extends ImageOptions, ImageBuildLimits {
-  /** @default {"always"} */
+  /** When to contact the registry. @default {"always"} */
   readonly pullPolicy?: PullPolicy | undefined;
   /** `"os/architecture"`, with an optional `/variant`. @default Linux on this machine's processor */
   readonly platform?: string | undefined;
-  /** How to reach the registry. */
+  /** Credentials and transport for the registry. @default Docker's credentials, HTTPS */
   readonly registry?: RegistryOptions | undefined;
+  /** Called for each progress event. */
   readonly onProgress?: PullProgressListener | undefined;
 }
 
 /** Options of {@linkcode Image.load}. */
 export interface ImageLoadOptions extends ImageOptions, ImageBuildLimits {
-  /** Name for the archive's one image, in the place of those that it states. */
+  /** Name for the archive's only image, instead of the names that it states. */
   readonly tag?: string | undefined;
   /** See {@linkcode ImagePullOptions.platform}. */
   readonly platform?: string | undefined;
+  /** Called for each progress event. */
   readonly onProgress?: PullProgressListener | undefined;
 }
 
 /** Options of {@linkcode Image.save}. */
 export interface ImageSaveOptions extends ImageOptions {
-  /** The archive to write. A file that is there is replaced. */
+  /** Path of the archive. An existing file is replaced. */
   readonly outputPath: string;
-  /** @default {"docker"} */
+  /** Format of the archive. @default {"docker"} */
   readonly format?: ImageArchiveFormat | undefined;
 }
 
 /** Options of {@linkcode Image.remove}. */
 export interface ImageRemoveOptions extends ImageOptions {
-  /** Remove the name also while the image is used. @default {false} */
+  /** Remove the name even if the image is used. The disk stays until nothing uses it. @default {false} */
   readonly force?: boolean | undefined;
 }
 
 /** Options of {@linkcode Image.prune}. */
 export interface ImagePruneOptions extends ImageOptions {
-  /** Remove images that have a name, too. @default {false} */
+  /** Also remove images that have a name. @default {false} */
   readonly all?: boolean | undefined;
 }
 
-/** An image of the store. */
+/** An image in the store. */
 export interface ImageHandle {
-  /** Its name in full, e.g. `"docker.io/library/alpine:latest"`; the digest where it has none. */
+  /** Full name, e.g. `"docker.io/library/alpine:latest"`, or the digest if the image has no name. */
   readonly reference: string;
-  /** What the disk is known by. */
+  /** Digest by which the disk is known: the manifest's, or one of the content of a plain directory or tar. */
   readonly digest: string;
-  /** Size of the disk. */
+  /** Size of the disk, in bytes. */
   readonly sizeBytes: number;
-  /** `undefined` for what was made from a plain directory or tar. */
+  /** Digest of the manifest; `undefined` for an image made from a plain directory or tar. */
   readonly manifestDigest: string | undefined;
-  /** `"unknown"` where the image does not say, as is `os`. */
+  /** Processor architecture, e.g. `"amd64"`; `"unknown"` if the image does not say. */
   readonly architecture: string;
+  /** Operating system, e.g. `"linux"`; `"unknown"` if the image does not say. */
   readonly os: string;
+  /** Number of layers; 0 for an image made from a plain directory or tar. */
   readonly layerCount: number;
+  /** Time when the image was last pulled or a sandbox was created from it. */
   readonly lastUsedAt: Date;
+  /** Time when the image came into the store. */
   readonly createdAt: Date;
 }
 
 /** One layer of an image. */
 export interface ImageLayerDetail {
-  /** Digest of the layer when it is not compressed. */
+  /** Digest of the decompressed layer. */
   readonly diffId: string;
-  /** Digest of the layer as registries have it. */
+  /** Digest of the layer as it is in the registry. */
   readonly blobDigest: string;
+  /** Media type of the layer as it is in the registry. */
   readonly mediaType: string;
+  /** Size of the layer as it is in the registry, in bytes. */
   readonly compressedSizeBytes: number;
-  /** Always `null`: one disk holds all layers. */
+  /** Always `null`, because one disk holds all layers. */
   readonly erofsSizeBytes: null;
-  /** 0 is the lowest. */
+  /** Position of the layer; 0 is the lowest. */
   readonly position: number;
 }
 
 /** How an image wants its programs to be run. */
 export interface ImageConfigDetail extends ImageConfig {
-  /** Digest of the configuration; `undefined` for what was made from a plain directory or tar. */
+  /** Digest of the configuration; `undefined` for an image made from a plain directory or tar. */
   readonly digest: string | undefined;
 }
 
-/** All that is known of an image. */
+/** Everything known about an image. */
 export interface ImageDetail {
+  /** The image under the requested name. */
   readonly handle: ImageHandle;
+  /** How the image's programs are to be run. */
   readonly config: ImageConfigDetail;
-  /** From the lowest to the highest. */
+  /** Layers from the lowest to the highest. */
   readonly layers: readonly ImageLayerDetail[];
 }
 
 let usageOf: ((home: string) => ImageUsage) | undefined;
 
 /**
- * Tells this room who knows which images are in use. The room that keeps sandboxes calls it once, when it is loaded;
- * without it nothing can be removed.
+ * Registers the provider that knows which images are in use. The room that keeps sandboxes calls this once when it is
+ * loaded; until then nothing can be removed.
  */
 export function registerImageUsage(provider: (home: string) => ImageUsage): void {
   usageOf = provider;
 }
 
 /**
- * The images of a home: disks that all of its sandboxes share.
+ * Pulls, lists, inspects, loads, saves and removes the images of a home. An image is one disk that all its sandboxes
+ * share.
  *
  * @example
  * ```ts no-run: pulls from a registry
@@ -149,7 +156,7 @@ export class Image {
   private constructor() {}
 
   /**
-   * Fetches an image from its registry, or sees that it has not changed.
+   * Pulls an image from its registry, or verifies that it has not changed.
    *
    * @throws {MicrosandboxError} Codes `"imageReferenceInvalid"`, `"imageNotFound"`, `"imageAuth"`, `"imageRegistry"`,
    * `"imageDigestMismatch"`, `"imageManifestInvalid"`, `"imagePlatformMissing"`, `"tarInvalid"`, `"aborted"`.
@@ -176,17 +183,17 @@ export class Image {
     return handleOf({ reference: name, image, lastUsedAt: new Date() });
   }
 
-  /** The image of a name or digest. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
+  /** Returns the image with a name or digest. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
   static async get(reference: string, options: ImageOptions = {}): Promise<ImageHandle> {
     return handleOf(getImage(storeOf(options), reference));
   }
 
-  /** All images, sorted by name. */
+  /** Returns all images, sorted by name. An image with several names is listed once for each. */
   static async list(options: ImageOptions = {}): Promise<ImageHandle[]> {
     return listImages(storeOf(options)).map(handleOf);
   }
 
-  /** An image with its configuration and layers. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
+  /** Returns an image with its configuration and layers. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
   static async inspect(reference: string, options: ImageOptions = {}): Promise<ImageDetail> {
     const entry = getImage(storeOf(options), reference);
     const { config, configDigest, layers } = entry.image.record;
@@ -205,9 +212,9 @@ export class Image {
   }
 
   /**
-   * Removes a name, and the image with its last one.
+   * Removes a name, and with the last name the image.
    *
-   * @throws {ImageInUseError} Sandboxes or snapshots need it.
+   * @throws {ImageInUseError} Code `"imageInUse"`. Sandboxes or snapshots use the image.
    * @throws {ImageNotFoundError | ImageReferenceInvalidError}
    */
   static async remove(reference: string, options: ImageRemoveOptions = {}): Promise<void> {
@@ -216,12 +223,12 @@ export class Image {
 
   /**
    * Removes images that have no name and that no sandbox or snapshot uses, such as the ones whose tag has moved on, along
-   * with anything that interrupted work left behind. With `all`, removes every unused image, named or not.
+   * with anything that interrupted work left behind. With `all`, removes all unused images.
    *
    * @throws {AbortedError} Code `"aborted"`. Images that were already removed stay removed.
    *
    * @example
-   * ```ts
+   * ```ts no-run: removes images
    * import { Image } from "microsandbox";
    *
    * const { removed, bytesReclaimed } = await Image.prune({ all: true });
@@ -234,8 +241,8 @@ export class Image {
   }
 
   /**
-   * Takes the images of an archive (`docker save`, `podman save`, `skopeo`, {@linkcode Image.save}; plain, gzip or zstd)
-   * or of a directory in the OCI image layout.
+   * Loads the images of an archive (`docker save`, `podman save`, `skopeo`, {@linkcode Image.save}; plain, gzip or
+   * zstd) or of a directory in the OCI image layout.
    */
   static async load(path: string, options: ImageLoadOptions = {}): Promise<ImageHandle[]> {
     checkBuildLimits(options);
@@ -247,7 +254,7 @@ export class Image {
     return loaded.map(({ reference, image }) => handleOf({ reference, image, lastUsedAt: new Date() }));
   }
 
-  /** Writes one or more images into an archive that {@linkcode Image.load} and other tools read. */
+  /** Saves one or more images to an archive that {@linkcode Image.load} and other tools can read. */
   static async save(references: string | readonly string[], options: ImageSaveOptions): Promise<void> {
     const names = typeof references === "string" ? [references] : references;
     if (names.length === 0) {
@@ -270,7 +277,7 @@ function storeOf(options: ImageOptions): ImageStore {
 }
 
 function usageFor(options: ImageOptions): ImageUsage {
-  if (usageOf === undefined) throw new InternalError("Nobody has said which images are in use");
+  if (usageOf === undefined) throw new InternalError("No provider of image usage is registered");
   return usageOf(openHome(options.home));
 }
 

@@ -1,6 +1,6 @@
 /**
- * From a manifest and its blobs to a disk: layers are fetched side by side and put on top of each other in order, each
- * as soon as it is here.
+ * Builds a disk from a manifest and its blobs. Layers are downloaded in parallel and merged from the lowest to the
+ * highest, each as soon as it has arrived.
  *
  * @module
  */
@@ -24,17 +24,17 @@ import { UnpackBudget } from "../stream/unpack_budget.ts";
 import type { BlobSource } from "./blob_store.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
-/** Layers that are fetched at the same time, unless the caller says otherwise. */
+/** Default number of parallel layer downloads. */
 export const PARALLEL_DOWNLOADS_DEFAULT = 4;
-/** Most layers that a caller may have fetched at the same time. */
+/** Most parallel layer downloads that a caller may ask for. */
 export const PARALLEL_DOWNLOADS_MAX = 64;
 
-/** How much an image may take of this machine. */
+/** Limits on what pulling or loading an image may take. */
 export interface ImageBuildLimits {
-  /** Layers that are downloaded at the same time: 1 to 64. @default {4} */
+  /** Number of parallel layer downloads, 1 to 64. @default {4} */
   readonly parallelDownloads?: number | undefined;
   /**
-   * Most bytes that an image's layers, a tar or an archive may have when they are decompressed.
+   * Most decompressed bytes of an image's layers, a tar or an archive.
    *
    * @default {274_877_906_944} 256 GiB
    */
@@ -52,7 +52,7 @@ export function checkBuildLimits({ parallelDownloads, maxUnpackedBytes }: ImageB
 
 function findIntegerProblem(field: string, value: number | undefined, most: number): ConfigIssue | undefined {
   if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= most)) return undefined;
-  return { field, problem: `must be a whole number from 1 to ${most}: current value is ${value}` };
+  return { field, problem: `must be an integer from 1 to ${most}: current value is ${value}` };
 }
 
 /** What to build. */
@@ -60,11 +60,11 @@ export interface BuildImageRequest {
   /** Digest of the manifest, which is in the blob store. */
   readonly digest: Digest;
   readonly manifest: ImageManifest;
-  /** What the caller wants to run. */
+  /** The requested platform. */
   readonly platform: Platform;
-  /** Has the blobs that the store lacks. */
+  /** Provides the blobs that the store lacks. */
   readonly source: BlobSource;
-  /** What errors and events call it. */
+  /** Name of the image in errors and events. */
   readonly reference: string;
   readonly limits: ImageBuildLimits;
   readonly claim: ImageClaim | undefined;
@@ -72,7 +72,7 @@ export interface BuildImageRequest {
   readonly onProgress: PullProgressListener;
 }
 
-/** Builds the image, unless it is here. Of several processes that want it, one builds and the others wait. */
+/** Builds the image unless it is stored. If several processes want it, one builds and the others wait. */
 export async function buildImage(store: ImageStore, request: BuildImageRequest): Promise<StoredImage> {
   const { digest, claim, signal, platform, reference, onProgress } = request;
   const check = (found: StoredImage): void => {
@@ -84,7 +84,7 @@ export async function buildImage(store: ImageStore, request: BuildImageRequest):
   );
 }
 
-/** Tells what an image is that is here already, as for one that has to be fetched. */
+/** Returns the `resolved` event of an image that is already stored. */
 export function resolvedEvent(reference: string, { record }: StoredImage): PullProgress {
   return {
     kind: "resolved",
@@ -133,16 +133,16 @@ async function buildMissing(
     });
   } finally {
     stop.abort();
-    await Promise.allSettled(downloads); // nothing may be at work when the locks go
+    await Promise.allSettled(downloads); // no download may run once the locks are released
   }
 }
 
-/** Reads the configuration and checks that it and the manifest belong together. */
+/** Reads the configuration and checks that it fits the manifest. */
 async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promise<ImageConfigFile> {
   const { manifest, source, signal, platform, reference } = request;
   const subject = `configuration of ${reference}`;
   if (manifest.config.mediaType === MEDIA_TYPES.empty) {
-    throw new ImageManifestInvalidError(`manifest of ${reference}`, "it is an artifact, and no image");
+    throw new ImageManifestInvalidError(`manifest of ${reference}`, "it is an artifact, not an image");
   }
   if (manifest.config.sizeBytes > CONFIG_BYTES_MAX) {
     throw new ImageManifestInvalidError(subject, `it is larger than ${CONFIG_BYTES_MAX} bytes`);
@@ -150,7 +150,7 @@ async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promi
   await store.blobs.ensure(manifest.config, source, signal);
   const config = decodeImageConfig(store.blobs.readSmall(manifest.config.digest), subject);
   if (config.diffIds.length !== manifest.layers.length) {
-    const problem = `it has ${config.diffIds.length} diff ids for ${manifest.layers.length} layers`;
+    const problem = `it has ${config.diffIds.length} diff IDs for ${manifest.layers.length} layers`;
     throw new ImageManifestInvalidError(subject, problem);
   }
   const oversized = manifest.layers.find(({ sizeBytes }) => sizeBytes > LAYER_BYTES_MAX);
@@ -160,9 +160,10 @@ async function fetchConfig(store: ImageStore, request: BuildImageRequest): Promi
 }
 
 /**
- * An image that does not say what it is for, in its configuration or its record, suits every platform.
+ * Checks that an image fits the requested platform. One that states no platform, in its configuration or record, fits
+ * all.
  *
- * @throws {ImagePlatformMissingError} It is for another platform than the wanted one.
+ * @throws {ImagePlatformMissingError} The image is for another platform.
  */
 export function checkPlatform(
   { os, architecture, variant }: Pick<StoredImage["record"], "os" | "architecture" | "variant">,
@@ -174,7 +175,7 @@ export function checkPlatform(
   ]);
 }
 
-/** A promise for each layer, in order; only so many are at work at a time. */
+/** Returns a promise per layer, from the lowest to the highest. Only a limited number download at a time. */
 function startDownloads(
   store: ImageStore,
   { manifest, source, limits, onProgress }: BuildImageRequest,
@@ -191,7 +192,7 @@ function startDownloads(
       );
       onProgress({ kind: "layerDownloadComplete", layerIndex, digest, downloadedBytes: totalBytes });
     });
-    download.catch(() => {}); // whoever waits for it is told; the others end with it
+    download.catch(() => {}); // the wait for it reports the error
     downloads.push(download);
   }
   return downloads;
@@ -222,7 +223,7 @@ async function writeLayers(
         signal,
       );
     } catch (error) {
-      // The stored blob may have been damaged since it was checked: the next try fetches it again.
+      // The stored blob may have been damaged since it was verified: the next attempt fetches it again.
       if (isDamage(error)) store.blobs.remove(digest);
       throw error;
     }

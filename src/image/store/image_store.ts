@@ -1,5 +1,5 @@
 /**
- * The store of images: disks that all sandboxes share, and what is known about them. Any number of processes may use one
+ * The store of images: disks that all sandboxes share, and what is known about them. Any number of processes may use a
  * store at the same time.
  *
  * @module
@@ -21,17 +21,17 @@ import {
 import { StorePaths } from "./store_paths.ts";
 import { Workspaces } from "./workspace.ts";
 
-/** Told of an image while nobody can remove it: the place to note that it is used. */
+/** Called with an image's digest while it cannot be removed: note here that it is used. */
 export type ImageClaim = (digest: Digest) => void | Promise<void>;
 
-/** An image that is in the store. */
+/** An image in the store. */
 export interface StoredImage {
   readonly record: ImageRecord;
   /** Path of its disk. */
   readonly erofsPath: string;
 }
 
-/** What is noted about a new image: all but what the store adds itself. */
+/** Record of a new image, without what the store itself adds. */
 export type NewImage = Omit<ImageRecord, "version" | "sizeBytes" | "createdAt">;
 
 export class ImageStore {
@@ -47,12 +47,14 @@ export class ImageStore {
     this.blobs = new BlobStore(this.paths, this.workspaces);
   }
 
-  /** Held by all who add to the store; a prune, which must see whole images only, waits for them. */
+  /**
+   * Takes the lock of a process that adds to the store. A prune waits for it, because it must see complete images only.
+   */
   open(signal: AbortSignal | undefined): Promise<FileLock> {
     return this.locks.acquire("store", "", "shared", signal);
   }
 
-  /** The image, if it is here and whole. */
+  /** Returns the image if it is stored and complete. */
   find(digest: Digest): StoredImage | undefined {
     const record = readRecord(this.paths.imageRecord(digest), imageRecordSchema);
     if (record?.digest !== digest) return undefined;
@@ -61,7 +63,7 @@ export class ImageStore {
     return size === record.sizeBytes ? { record, erofsPath } : undefined;
   }
 
-  /** The image, noted as used now; `undefined` if it is not here. */
+  /** Returns the image and notes its use, or `undefined` if it is not stored. */
   async use(
     digest: Digest,
     claim: ImageClaim | undefined,
@@ -76,11 +78,11 @@ export class ImageStore {
   }
 
   /**
-   * The image, made where it is missing, and noted as used now. Of several processes that want it, one makes it and the
-   * others wait.
+   * Returns the image and notes its use; makes it first if it is missing. If several processes want it, one makes it
+   * and the others wait.
    *
-   * @param options.check Called for an image that was here already; throws if it does not suit.
-   * @param make Makes the image, in the directory that it is given, and hands it to {@linkcode ImageStore.add}.
+   * @param options.check Called for an image that was already stored. Throws if the image does not fit.
+   * @param make Makes the image in the given directory and passes it to {@linkcode ImageStore.add}.
    */
   async ensure(
     digest: Digest,
@@ -100,14 +102,14 @@ export class ImageStore {
     });
   }
 
-  /** To be called while the image's lock is held. */
+  /** Notes the use of an image. Call it while holding the image's lock. */
   async #claim(digest: Digest, claim: ImageClaim | undefined): Promise<void> {
     const now = new Date();
     utimesSync(this.paths.imageRecord(digest), now, now); // what `lastUsedAt` is read from
     await claim?.(digest);
   }
 
-  /** Moves a finished disk into the store. To be called while the image's lock is held. */
+  /** Moves a finished disk into the store. Call it while holding the image's lock. */
   add(erofsPath: string, image: NewImage): StoredImage {
     const target = this.paths.erofs(image.digest);
     try {
@@ -126,7 +128,7 @@ export class ImageStore {
     }
   }
 
-  /** Removes a disk. To be called while the image's lock is held. Gives its size. */
+  /** Removes a disk. Call it while holding the image's lock. Returns its size in bytes. */
   remove(digest: Digest): number {
     const path = this.paths.erofs(digest);
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
@@ -135,7 +137,7 @@ export class ImageStore {
     return size;
   }
 
-  /** What a name stands for on a platform. */
+  /** Returns the image that a name stands for on a platform. */
   findReference(reference: string, platform: string): ReferenceRecord | undefined {
     const record = readRecord(this.paths.reference(reference, platform), referenceRecordSchema);
     return record?.reference === reference && record.platform === platform ? record : undefined;

@@ -1,5 +1,6 @@
 /**
- * From a path to an image in the store: a root file system as a directory or tar, an OCI layout, an image archive.
+ * Turns a local path into an image in the store: a root file system as a directory or tar, an OCI layout, or an image
+ * archive.
  *
  * @module
  */
@@ -38,10 +39,11 @@ export interface LocalImageRequest {
   readonly onProgress: PullProgressListener;
 }
 
-/** Gives the image at a path. Nothing is done where the path has not changed since the last time. */
+/** Returns the image at a path. Does nothing if the path has not changed since the last time. */
 export async function importLocalImage(store: ImageStore, request: LocalImageRequest): Promise<StoredImage> {
   const { path, signal, claim, onProgress } = request;
-  if (path.includes("\0")) throw new InvalidConfigError([{ field: "image", problem: "a path has no NUL" }]);
+  if (path.includes("\0"))
+    throw new InvalidConfigError([{ field: "image", problem: "must not contain a NUL" }]);
   const location = realPath(path);
   onProgress({ kind: "resolving", reference: path });
   return await store.workspaces.run("source", lockKey(location), signal, async (directory) => {
@@ -94,7 +96,7 @@ async function convert(
   }
 }
 
-/** Named by the hash of its disk: equal trees give equal disks. */
+/** Converts a directory. The image is named by the hash of its disk, so equal trees give equal images. */
 async function convertDirectory(
   store: ImageStore,
   request: LocalImageRequest,
@@ -108,7 +110,7 @@ async function convertDirectory(
   return await addRootfs(store, request, "directory", erofsPath, `sha256:${hash.digest("hex")}`);
 }
 
-/** Named by the hash of the tar. */
+/** Converts a tar. The image is named by the hash of the tar. */
 async function convertTar(
   store: ImageStore,
   request: LocalImageRequest,
@@ -186,7 +188,7 @@ async function importLayout(
   return await importLayoutImage(store, layout, chosen, { ...request, reference: request.path });
 }
 
-/** Puts one image of a layout into the store. */
+/** Puts an image of a layout into the store. */
 export async function importLayoutImage(
   store: ImageStore,
   layout: ImageLayout,
@@ -220,19 +222,19 @@ function resolveInLayout(
   );
 }
 
-/** Where the path leads. @throws {ImageNotFoundError | IoError} */
+/** Resolves symbolic links in a path. @throws {ImageNotFoundError | IoError} */
 export function realPath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== "ENOENT" && errno !== "ENOTDIR") throw new IoError(`read ${path}`, path, error);
-    const hint = `there is no such file or directory (looked for ${resolve(path)}); a registry's image has no ./ or / in front`;
+    const hint = `no such file or directory: ${resolve(path)}; for an image of a registry leave out the leading ./ or /`;
     throw new ImageNotFoundError(path, "on this machine", { cause: error, hint });
   }
 }
 
-/** Short enough for a directory's name, whatever the path. */
+/** Returns a key that is short enough for a directory's name, whatever the path. */
 function lockKey(path: string): string {
   return createHash("sha256").update(path).digest("hex");
 }

@@ -1,8 +1,4 @@
-/**
- * From a reference to an image in the store, through a registry where that is needed.
- *
- * @module
- */
+/** Turns a reference into an image in the store, through a registry if needed. @module */
 import { InvalidConfigError } from "../../base/errors.ts";
 import type { Digest } from "../oci/digest.ts";
 import { ImageManifestInvalidError, ImageNotFoundError } from "../oci/errors.ts";
@@ -14,25 +10,25 @@ import type { PullProgressListener } from "../progress.ts";
 import { buildImage, checkPlatform, type ImageBuildLimits, resolvedEvent } from "./image_builder.ts";
 import type { ImageClaim, ImageStore, StoredImage } from "./image_store.ts";
 
-/** When to ask the registry. */
+/** When to contact the registry. */
 export type PullPolicy =
-  /** Only for an image that is not in the store. */
+  /** Only if the image is not in the store. */
   | "if-missing"
-  /** Each time; what has not changed is not downloaded again. */
+  /** Each time. Unchanged layers are not downloaded again. */
   | "always"
-  /** Not at all. */
+  /** Never. */
   | "never";
 
 const PULL_POLICIES: readonly string[] = ["if-missing", "always", "never"] satisfies PullPolicy[];
 
-/** For callers without types. @throws {InvalidConfigError} */
+/** Checks a policy from an untyped caller. @throws {InvalidConfigError} */
 export function checkPullPolicy(policy: string | undefined): void {
   if (policy === undefined || PULL_POLICIES.includes(policy)) return;
   const problem = `must be one of ${PULL_POLICIES.join(", ")}: current value is ${JSON.stringify(policy)}`;
   throw new InvalidConfigError([{ field: "pullPolicy", problem }]);
 }
 
-/** Indexes in indexes that are followed. */
+/** Most nested indexes to follow. */
 export const INDEX_DEPTH_MAX = 3;
 
 export interface PullRequest {
@@ -46,7 +42,7 @@ export interface PullRequest {
   readonly onProgress: PullProgressListener;
 }
 
-/** Gives the image that a reference stands for, by the pull policy. */
+/** Returns the image that a reference stands for, as the pull policy says. */
 export async function pullImage(store: ImageStore, request: PullRequest): Promise<StoredImage> {
   const { reference, pullPolicy, claim, signal } = request;
   const name = formatReference(reference);
@@ -73,9 +69,9 @@ export async function pullImage(store: ImageStore, request: PullRequest): Promis
 }
 
 /**
- * The digest that a name had when it was pulled last, or that it states itself.
+ * Returns the digest that a name had at the last pull, or that the reference states.
  *
- * @throws {ImagePlatformMissingError} It states the digest of an image for another platform.
+ * @throws {ImagePlatformMissingError} The stated digest is of an image for another platform.
  */
 function findLocally(store: ImageStore, reference: ImageReference, platform: Platform): Digest | undefined {
   const stated = reference.digest === undefined ? undefined : store.find(reference.digest);
@@ -98,7 +94,7 @@ async function pullFrom(
 
   const known = store.findReference(name, platformName);
   if (known !== undefined && reference.digest === undefined) {
-    // Asking for the head alone does not count against a registry's limits.
+    // A HEAD request does not count against a registry's limits.
     const current = await client.headManifest(repository, wanted, signal);
     const found = current === known.remoteDigest ? await store.use(known.digest, claim, signal) : undefined;
     if (found !== undefined) {
@@ -132,19 +128,19 @@ async function pullFrom(
   return image;
 }
 
-/** A manifest that was found for a platform. */
+/** A manifest found for a platform. */
 export interface ResolvedManifest {
   readonly bytes: Uint8Array;
   readonly digest: Digest;
   readonly manifest: ImageManifest;
-  /** Where the search began: an index, or the manifest itself. */
+  /** Digest at which the search began: of an index, or of the manifest itself. */
   readonly remoteDigest: Digest;
 }
 
 /**
- * Goes from a manifest or index to the manifest of a platform.
+ * Finds the manifest of a platform, starting from a manifest or index.
  *
- * @param fetch Gives what a digest names, checked; without one, where to begin.
+ * @param fetch Returns the verified document with a digest, or without one the document to start from.
  * @throws {ImagePlatformMissingError | ImageManifestInvalidError}
  */
 export async function resolveManifest(

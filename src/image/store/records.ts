@@ -1,6 +1,6 @@
 /**
- * What the store knows about images, as JSON files. A record that cannot be read, of another version or damaged, counts
- * as absent: everything in it can be had again.
+ * Reads and writes the store's records of images, which are JSON files. A record that is damaged or of another version
+ * counts as missing, since everything in it can be restored.
  *
  * @module
  */
@@ -20,9 +20,7 @@ import { z } from "zod";
 import { errnoOf, IoError } from "../../base/errors.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 
-/**
- * Counts changes of what is written for the same input. Images of another number are made again.
- */
+/** Version of what is written for the same input. Images of another version are built again. */
 export const FORMAT_VERSION = 1;
 
 const digest = z.custom<Digest>((value) => typeof value === "string" && isDigest(value));
@@ -31,12 +29,12 @@ const optionalText = z.string().optional();
 export const imageRecordSchema = z.object({
   version: z.literal(FORMAT_VERSION),
   digest,
-  /** Size of the disk. */
+  /** Size of the disk, in bytes. */
   sizeBytes: z.int().min(0),
   origin: z.enum(["image", "directory", "tar"]),
   manifestDigest: digest.optional(),
   configDigest: digest.optional(),
-  /** The platform as the image states it, empty where it does not; of a directory or tar, the one that was wanted. */
+  /** Platform as the image states it, empty if it does not; for a directory or tar, the requested platform. */
   os: z.string(),
   architecture: z.string(),
   variant: optionalText,
@@ -55,21 +53,21 @@ export const imageRecordSchema = z.object({
   createdAt: z.string(),
 });
 
-/** One disk of the store. */
+/** Record of a disk. */
 export type ImageRecord = z.output<typeof imageRecordSchema>;
 
 export const referenceRecordSchema = z.object({
   version: z.literal(FORMAT_VERSION),
-  /** In full: see `formatReference()`. */
+  /** Full reference: see `formatReference()`. */
   reference: z.string(),
   platform: z.string(),
   digest,
-  /** What the registry has under the name: the image's manifest, or the index that it is in. */
+  /** Digest that the registry has under the name: of the image's manifest, or of the index that leads to it. */
   remoteDigest: digest,
   pulledAt: z.string(),
 });
 
-/** What a name stands for. */
+/** Record of what a name stands for. */
 export type ReferenceRecord = z.output<typeof referenceRecordSchema>;
 
 export const sourceRecordSchema = z.object({
@@ -78,10 +76,10 @@ export const sourceRecordSchema = z.object({
   digest,
 });
 
-/** What a local path was. */
+/** Record of what a local path contained. */
 export type SourceRecord = z.output<typeof sourceRecordSchema>;
 
-/** The record in a file; `undefined` where there is none that can be used. */
+/** Returns the record in a file, or `undefined` if there is no usable one. */
 export function readRecord<T>(path: string, schema: z.ZodType<T>): T | undefined {
   let text: string;
   try {
@@ -97,10 +95,10 @@ export function readRecord<T>(path: string, schema: z.ZodType<T>): T | undefined
   }
 }
 
-/** How the name of a record ends that is being written. */
+/** Suffix of a record that is being written. */
 export const TEMPORARY_SUFFIX = ".tmp";
 
-/** Writes a record so that it is there whole or not at all, also after a loss of power. */
+/** Writes a record so that it appears complete or not at all, even after a power loss. */
 export function writeRecord(path: string, record: object): void {
   const temporary = `${path}.${randomBytes(6).toString("hex")}${TEMPORARY_SUFFIX}`;
   try {

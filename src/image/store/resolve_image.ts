@@ -1,5 +1,5 @@
 /**
- * The one door of this room for who starts sandboxes: from what a user writes as an image to a disk.
+ * Turns whatever a user gives as an image into a disk. This is the entry point for code that starts sandboxes.
  *
  * @module
  */
@@ -18,45 +18,45 @@ import { checkPullPolicy, type PullPolicy, pullImage } from "./pull.ts";
 
 /** Options of {@linkcode resolveImage}. */
 export interface ResolveImageOptions extends ImageBuildLimits {
-  /** Where sandboxes and images are kept. */
+  /** Directory in which sandboxes and images are kept. */
   readonly home: string;
   /** @default {"if-missing"} */
   readonly pullPolicy?: PullPolicy | undefined;
   /** `"os/architecture"`, with an optional `/variant`. @default Linux on this machine's processor */
   readonly platform?: string | undefined;
-  /** How to reach the registry. */
+  /** Credentials and transport for the registry. */
   readonly registry?: (RegistryOptions & Pick<RegistryClientOptions, "http" | "environment">) | undefined;
-  /** Ends the work at once; nothing is left behind. */
+  /** Ends the work immediately and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: PullProgressListener | undefined;
   /**
-   * Called with the image's digest at a moment when it cannot be removed. Note there that it is used, so that no
-   * `prune()` comes in between.
+   * Called with the image's digest while the image cannot be removed. Note its use here, so that no `prune()` removes
+   * it in between.
    */
   readonly claim?: ImageClaim | undefined;
 }
 
 /** A disk to start a sandbox from. */
 export interface ResolvedImage {
-  /** Path of the disk: read-only, shared by all sandboxes. */
+  /** Path of the disk, which is read-only and shared by all sandboxes. */
   readonly erofsPath: string;
-  /** What the disk is known by: the manifest's digest, or the hash of a local tree or tar. */
+  /** Digest of the disk: the manifest's, or the hash of a local tree or tar. */
   readonly digest: Digest;
-  /** The reference in full; `undefined` for a local path. */
+  /** Full reference; `undefined` for a local path. */
   readonly reference?: string | undefined;
-  /** `undefined` for a plain directory or tar. */
+  /** Digest of the manifest; `undefined` for a plain directory or tar. */
   readonly manifestDigest?: Digest | undefined;
-  /** What the image says about how to run its programs. */
+  /** How the image's programs are to be run. */
   readonly config: ImageConfig;
 }
 
-/** Names that mean a local archive when such a file exists. */
+/** Names that mean a local archive if such a file exists. */
 const ARCHIVE_NAME = /\.(?:tar|tar\.gz|tgz|tar\.zst)$/;
 
 /**
- * Whether `spec` is a path rather than a reference: it begins with `/`, `./` or `../`, is `.` or `..`, or ends in
- * `.tar`, `.tar.gz`, `.tgz` or `.tar.zst` and is a file that exists. A directory needs its `./`: otherwise a directory
- * that happens to be called `alpine` would change what `alpine` means.
+ * Returns whether `spec` is a path rather than a reference: it begins with `/`, `./` or `../`, is `.` or `..`, or is an
+ * existing file whose name ends in `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`. A directory needs the `./`; otherwise one
+ * that happens to be called `alpine` would change the meaning of `alpine`.
  */
 export function isLocalImage(spec: string): boolean {
   if (/^\.{0,2}\//.test(spec) || spec === "." || spec === "..") return true;
@@ -64,12 +64,12 @@ export function isLocalImage(spec: string): boolean {
 }
 
 /**
- * Gives the disk for what a user wrote as an image: a reference, or the path of a root file system (directory or tar),
- * an OCI layout, or an archive of `docker save`, `podman save` or `skopeo`.
+ * Returns the disk for what a user gives as an image: a reference, or the path of a root file system (directory or
+ * tar), an OCI layout, or an archive of `docker save`, `podman save` or `skopeo`.
  *
  * @throws {ImageReferenceInvalidError | ImageNotFoundError | ImageAuthError | ImageRegistryError} The reference.
  * @throws {ImageDigestMismatchError | ImageManifestInvalidError | ImagePlatformMissingError | TarInvalidError} The image.
- * @throws {InvalidConfigError} `platform`, a limit, or a file that is no image.
+ * @throws {InvalidConfigError} `platform`, a limit, or a file that is not an image.
  * @throws {IoError | AbortedError}
  *
  * @example
@@ -106,14 +106,18 @@ export async function resolveImage(spec: string, options: ResolveImageOptions): 
   return describeImage(image, reference && formatReference(reference));
 }
 
-/** The disk of an image that a sandbox was made of. @throws {ImageNotFoundError} if it is gone, or not whole. */
+/**
+ * Returns the disk of an image that a sandbox was made from.
+ *
+ * @throws {ImageNotFoundError} It is missing or incomplete.
+ */
 export function findStoredDisk(home: string, digest: string): string {
   const found = isDigest(digest) ? new ImageStore(home).find(digest) : undefined;
   if (found === undefined) throw new ImageNotFoundError(digest, "in the image store");
   return found.erofsPath;
 }
 
-/** What callers see of a stored image. */
+/** Returns the public view of a stored image. */
 export function describeImage(image: StoredImage, reference: string | undefined): ResolvedImage {
   const { digest, manifestDigest, config } = image.record;
   return {

@@ -1,10 +1,10 @@
 /**
- * Whether a local path is still what it was, without reading its contents.
+ * Tells whether a local path has changed, without reading its contents.
  *
  * The key is a hash of every file's identity and status: name, device, inode, type and mode, owner, size, link count,
- * modification time **and status change time**. The kernel sets the last one whenever data, attributes or names of a
- * file change, and no program can set it back; so an equal key means equal contents, but for a change in the same tick
- * of the kernel's clock. {@linkcode SourceKey.isSettled} tells of that case.
+ * modification time **and status change time**. The kernel updates the last one whenever data, attributes or names of a
+ * file change, and no program can set it back. An equal key therefore means equal contents, except for a change within
+ * the same tick of the kernel's clock; {@linkcode SourceKey.isSettled} tells of that case.
  *
  * @module
  */
@@ -14,19 +14,21 @@ import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
 import { Pace } from "../stream/yielding.ts";
 
-/** A change this close to the look at it could be followed by one that leaves no trace. */
+/** A change this recent could be followed by another that leaves no trace, in milliseconds. */
 export const SETTLING_MS = 2000;
-/** Most files that are looked at: a larger tree is taken as new each time. */
+/** Most files to check; a larger tree always counts as changed. */
 export const SOURCE_FILES_MAX = 1_000_000;
 
-/** What a path is now. */
+/** Current state of a path. */
 export interface SourceKey {
   readonly key: string;
-  /** Whether the newest change is old enough for the key to be relied on. */
+  /** Whether the newest change is old enough for the key to be reliable. */
   readonly isSettled: boolean;
 }
 
-/** Looks at a file, or at a directory and all below it. Symbolic links below are not followed. */
+/**
+ * Computes the key of a file, or of a directory and everything below it. Does not follow symbolic links below the path.
+ */
 export async function readSourceKey(path: string, signal: AbortSignal | undefined): Promise<SourceKey> {
   const nowMs = Date.now();
   const hash = createHash("sha256");
@@ -35,7 +37,7 @@ export async function readSourceKey(path: string, signal: AbortSignal | undefine
   let count = 0;
   let isExact = true;
   const note = (name: string, stats: BigIntStats): void => {
-    // A runtime or file system without this time cannot tell of changes.
+    // Without this time, changes cannot be detected.
     if (stats.ctimeMs <= 0n) isExact = false;
     newestMs = Math.max(newestMs, Number(stats.ctimeMs));
     count++;

@@ -1,23 +1,19 @@
-/**
- * What is where in a store. All of it is under `<home>/cache`.
- *
- * @module
- */
+/** Paths within a store, all of them under `<home>/cache`. @module */
 import { join } from "node:path";
 import { type Digest, digestFileName, sha256Digest } from "../oci/digest.ts";
 
-/** The places of one store. */
+/** Paths of one store. */
 export class StorePaths {
-  /** Disks, each `<digest>.erofs` with its `<digest>.json`. */
+  /** Disks: each is `<digest>.erofs` with its record `<digest>.json`. */
   readonly images: string;
-  /** Manifests, configurations and layers as registries have them, each named by its digest. */
+  /** Manifests, configurations and layers as registries have them, named by digest. */
   readonly blobs: string;
-  /** Which image a name stands for: one file for each reference and platform. */
+  /** What names stand for: a file per reference and platform. */
   readonly references: string;
-  /** Which image a local path was, when it was last looked at. */
+  /** What local paths contained when they were last converted. */
   readonly sources: string;
   readonly locks: string;
-  /** Unfinished work: a directory for each lock under which it is done. */
+  /** Unfinished work: a directory per lock. */
   readonly work: string;
 
   constructor(home: string) {

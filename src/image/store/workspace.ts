@@ -1,6 +1,6 @@
 /**
- * Unfinished work: a lock and a directory of the same name. The directory is removed when the work ends, also when it
- * fails; where the process died, whoever takes the lock next finds it and removes it.
+ * Workspaces for unfinished work: a lock and a directory of the same name. The directory is removed when the work ends,
+ * even if it fails. If the process dies, the next holder of the lock removes it.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import { errnoOf, IoError } from "../../base/errors.ts";
 import type { FileLocks, LockKind } from "./file_lock.ts";
 import type { StorePaths } from "./store_paths.ts";
 
-/** The kinds of locks under which files are made. */
+/** Kinds of locks under which files are made. */
 export type WorkKind = Exclude<LockKind, "store">;
 
 const WORK_KINDS: readonly WorkKind[] = ["source", "image", "blob"];
-/** Keys become names of directories: base64url keeps every character. */
+/** Directory names made of keys; base64url preserves every character. */
 const NAME_PATTERN = /^(source|image|blob)-([A-Za-z0-9_-]+)$/;
 
 export class Workspaces {
@@ -27,9 +27,9 @@ export class Workspaces {
   }
 
   /**
-   * Runs `body` while this process alone works on `key`. What it puts into the directory it must move out.
+   * Runs `body` while only this process works on `key`. `body` must move its results out of the directory.
    *
-   * @param directory Called for the directory's path: it is made when first asked for, and empty.
+   * @param directory Returns the path of an empty directory, which is created by the first call.
    */
   async run<T>(
     kind: WorkKind,
@@ -43,7 +43,7 @@ export class Workspaces {
     try {
       return await body(() => {
         if (isMade) return path;
-        this.removeInterrupted(); // whoever starts work also sweeps the floor
+        this.removeInterrupted(); // starting work also cleans up after dead processes
         makeEmpty(path);
         isMade = true;
         return path;
@@ -53,7 +53,7 @@ export class Workspaces {
     }
   }
 
-  /** Removes what processes left that died. Work that is going on is not touched. Gives how many were removed. */
+  /** Removes what dead processes left. Work in progress is not touched. Returns the number of removed directories. */
   removeInterrupted(): number {
     let removed = 0;
     for (const name of listNames(this.#paths.work)) {
@@ -70,7 +70,7 @@ export class Workspaces {
   }
 }
 
-/** The names in a directory; none where there is no directory. */
+/** Returns the names in a directory, or none if it does not exist. */
 export function listNames(directory: string): string[] {
   try {
     return readdirSync(directory);
