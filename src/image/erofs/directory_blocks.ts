@@ -1,6 +1,6 @@
 /**
- * Directory contents: blocks that each hold an array of entries and, behind it, their names. Entries are in byte
- * order over the whole directory, so that the kernel can search by halving.
+ * Encodes directories: blocks with an array of entries, followed by their names. Entries are sorted by bytes over the
+ * whole directory, so that the kernel can use binary search.
  *
  * Source: Linux, `Documentation/filesystems/erofs.rst`, "Directories".
  *
@@ -12,7 +12,10 @@ import type { ByteString } from "../tree/tree.ts";
 import { BLOCK_BYTES, DIRENT_BYTES } from "./format.ts";
 import type { InodeRow } from "./inode_row.ts";
 
-/** How a directory's names fall into blocks. Without the names: those of all directories would be much memory. */
+/**
+ * How a directory's names are divided into blocks. The names themselves are not kept, because those of all directories
+ * would take much memory.
+ */
 export interface DirectoryPlan {
   readonly sizeBytes: number;
   /** Index of the first name in the last block. */
@@ -27,10 +30,13 @@ export interface DirectoryTargets {
   typeOf(row: InodeRow): number;
 }
 
-/** Most names that are sorted in one go: some milliseconds. */
+/** Most names to sort at once: a few milliseconds of work. */
 const SORTED_AT_ONCE_MAX = 8192;
 
-/** The names of a directory in byte order, with `"."` and `".."`. A directory may have millions: other work runs between. */
+/**
+ * Returns the names of a directory sorted by bytes, with `"."` and `".."`. A directory may have millions of names, so
+ * other work may run in between.
+ */
 export async function sortNames(entryNames: Iterable<ByteString>, pace: Pace): Promise<ByteString[]> {
   const names = [".", "..", ...entryNames];
   let runs: ByteString[][] = [];
@@ -81,7 +87,8 @@ export function planDirectory(names: readonly ByteString[]): DirectoryPlan {
 }
 
 /**
- * The directory's blocks, from the one that starts with name `from`; the last is as long as it must be.
+ * Yields the directory's blocks, starting with the one whose first name is `from`. The last block is no longer than
+ * necessary.
  *
  * @param names Sorted by {@linkcode sortNames}.
  */

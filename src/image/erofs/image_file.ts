@@ -1,7 +1,7 @@
 /**
- * The file that an image is written to: one stream of blocks behind a gathering buffer, under a temporary name until
- * {@linkcode ImageFile.commit} has made it durable. Writes are synchronous, as each is a copy into the page cache; the
- * callers pause between them.
+ * The file that an image is written to: a stream of blocks behind a buffer, under a temporary name until {@linkcode
+ * ImageFile.commit} has made it durable. Writes are synchronous, since each is a copy into the page cache; callers
+ * pause between them.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { IoError } from "../../base/errors.ts";
 import { TreeInvalidError } from "../errors.ts";
 import { BLOCK_BYTES, BLOCKS_MAX } from "./format.ts";
 
-/** Small writes are gathered up to this size. */
+/** Size of the write buffer. */
 const GATHER_BYTES = 1 * MiB;
 /** Runs of zeros of at least this size become holes in the file. */
 const HOLE_BYTES_MIN = 64 * 1024;
@@ -44,7 +44,7 @@ export class ImageFile {
     return this.#flushedBytes + this.#gatheredBytes;
   }
 
-  /** Appends `bytes`, which the caller may use again afterwards. */
+  /** Appends `bytes`, which the caller may reuse afterwards. */
   append(bytes: Uint8Array): void {
     let from = 0;
     while (from < bytes.length) {
@@ -59,7 +59,7 @@ export class ImageFile {
     }
   }
 
-  /** Appends `count` bytes of `source`, without a view of them: that would be garbage for every file of an image. */
+  /** Appends `count` bytes of `source` without creating a view, which would be garbage for every file of an image. */
   appendPart(source: Buffer, offset: number, count: number): void {
     if (this.#gatheredBytes + count > GATHER_BYTES) this.#flush();
     if (count > GATHER_BYTES) {
@@ -81,7 +81,7 @@ export class ImageFile {
     this.#gatheredBytes += count;
   }
 
-  /** Fills the block under way with zeros. Gives the number of the next one. */
+  /** Fills the current block with zeros. Returns the number of the next one. */
   startBlock(): number {
     this.appendZeros(roundUp(this.positionBytes, BLOCK_BYTES) - this.positionBytes);
     const block = this.positionBytes / BLOCK_BYTES;
@@ -89,7 +89,7 @@ export class ImageFile {
     return block;
   }
 
-  /** Fills `target` from what was appended before. */
+  /** Fills `target` from data that was appended before. */
   readAt(target: Uint8Array, offsetBytes: number): void {
     this.#flush();
     let done = 0;
@@ -103,7 +103,7 @@ export class ImageFile {
     target.fill(0, done);
   }
 
-  /** Writes the first block, makes all durable and gives the file its name. Gives its size. */
+  /** Writes the first block, makes everything durable and gives the file its name. Returns its size. */
   async commit(firstBlock: Uint8Array): Promise<number> {
     const sizeBytes = this.startBlock() * BLOCK_BYTES;
     this.#flush();
@@ -116,7 +116,7 @@ export class ImageFile {
     return sizeBytes;
   }
 
-  /** Removes what is written, unless it was committed. May be called at any time, also twice. */
+  /** Removes the file unless it was committed. May be called at any time and repeatedly. */
   discard(): void {
     this.#close();
     rmSync(this.#temporaryPath, { force: true });
@@ -166,7 +166,7 @@ export class ImageFile {
   }
 }
 
-/** Off the main thread, as waiting for a disk can take seconds. */
+/** Syncs off the main thread, because waiting for a disk can take seconds. */
 async function syncPath(path: string, flags: "r" | "r+"): Promise<void> {
   const handle = await open(path, flags);
   try {

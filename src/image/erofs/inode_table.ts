@@ -1,9 +1,8 @@
 /**
- * From a tree to a table of inodes: every node once, however many names it has, in the order in which they will be on
- * disk, checked against what the format can hold.
+ * Converts a tree to a table of inodes: every node once, however many names it has, in the sequence that it will have
+ * on disk, checked against the limits of the format.
  *
- * An inode is a row, and what is known of it stands in columns of numbers: an object for each would be as much memory as
- * the tree itself.
+ * An inode is a row in columns of numbers. An object each would take as much memory as the tree itself.
  *
  * @module
  */
@@ -47,13 +46,14 @@ export class InodeTable {
   /** The directory of the node's first name; the root is its own. */
   readonly #parents = new Column(Uint32Array);
   readonly #linkCounts = new Column(Uint32Array);
-  /** The rows of all directories' entries, one directory behind the other, each in the order of its sorted names. */
+  /** Rows of all directories' entries, one directory after the other, each sorted by name. */
   readonly #children = new Column(Uint32Array);
   /** Where a directory's rows begin among the children. */
   readonly #childrenStarts = new Map<InodeRow, number>();
 
   /**
-   * The table of a tree. Level by level, a level's names in byte order: the same tree always gives the same table.
+   * Creates the table of a tree, level by level and sorted by name within a level. The same tree always gives the same
+   * table.
    *
    * @throws {TreeInvalidError | AbortedError}
    */
@@ -148,7 +148,7 @@ export class InodeTable {
     return stored;
   }
 
-  /** One of the node's names, for errors. */
+  /** Returns one of the node's paths, for errors. */
   pathOf(row: InodeRow): ByteString {
     if (row === 0) return "/";
     const parent = this.#parents.at(row);

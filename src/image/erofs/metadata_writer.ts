@@ -1,6 +1,6 @@
 /**
- * The part of an image behind the file data: shared attributes, directories, inodes. Everything gets its place first,
- * as directories point at inodes, and is then written from front to back.
+ * Writes the part of an image after the file data: shared attributes, directories and inodes. Everything is placed
+ * first, because directories point at inodes, and then written from front to back.
  *
  * @module
  */
@@ -86,7 +86,7 @@ export class MetadataWriter {
     }
   }
 
-  /** Says which inode has a problem. */
+  /** Adds the path of the inode to an error. */
   #naming<T>(row: InodeRow, operation: () => T): T {
     try {
       return operation();
@@ -102,7 +102,7 @@ export class MetadataWriter {
     return block;
   }
 
-  /** Chooses each inode's layout, and gives directories and long links their blocks. Gives the next free block. */
+  /** Chooses each inode's layout, and places directories and long links. Returns the next free block. */
   async #placeData(firstBlock: number): Promise<number> {
     const { locations } = this.#inodes;
     let nextBlock = firstBlock;
@@ -129,7 +129,7 @@ export class MetadataWriter {
     return nextBlock;
   }
 
-  /** Places data of which nothing is stored yet. Gives how many blocks it takes. */
+  /** Places data that is not stored yet. Returns its number of blocks. */
   #placeWhole(row: InodeRow, block: number): number {
     const { layouts, locations, trailingBytes } = this.#inodes;
     const sizeBytes = this.#inodes.sizeBytes(row);
@@ -158,7 +158,7 @@ export class MetadataWriter {
     trailingBytes[row] = tail === undefined ? 0 : sizeBytes % BLOCK_BYTES;
   }
 
-  /** Gives each inode its slot. Data directly behind an inode may not cross into another block. */
+  /** Assigns a slot to each inode. Data directly after an inode must not cross into another block. */
   async #placeInodes(): Promise<void> {
     const { layouts, slots, trailingBytes, xattrBytes } = this.#inodes;
     let position = 0;
@@ -175,7 +175,7 @@ export class MetadataWriter {
     }
   }
 
-  /** The blocks of directories and long links, in the order in which they were placed. */
+  /** Writes the blocks of directories and long links, in the sequence in which they were placed. */
   async #writeData(): Promise<void> {
     const { layouts, locations, trailingBytes } = this.#inodes;
     for (let row = 0; row < this.#inodes.count; row++) {
@@ -221,7 +221,7 @@ export class MetadataWriter {
     }
   }
 
-  /** What stands behind the inode and its attributes. */
+  /** Writes what follows the inode and its attributes. */
   async #appendTrailing(row: InodeRow): Promise<void> {
     if (this.#inodes.kind(row) === "file") {
       this.#appendFileEnd(row);

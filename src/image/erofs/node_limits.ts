@@ -1,8 +1,4 @@
-/**
- * What the format and Linux can hold of one node.
- *
- * @module
- */
+/** Checks nodes against the limits of the format and of Linux. @module */
 import { displayName } from "../tree/byte_string.ts";
 import { PackedFile } from "../tree/packed_files.ts";
 import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX, type TreeNode } from "../tree/tree.ts";
@@ -10,7 +6,7 @@ import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX, type TreeNode } from "
 const MAJOR_MAX = 0xfff;
 const MINOR_MAX = 0xf_ffff;
 
-/** What is wrong with the name of a directory's entry; `undefined` when nothing is. */
+/** Returns the problem with an entry's name, or `undefined` if it is valid. */
 export function findNameProblem(name: ByteString): string | undefined {
   if (name === "") return "a name is empty";
   if (name === "." || name === "..") return "the name is not for use";
@@ -19,7 +15,7 @@ export function findNameProblem(name: ByteString): string | undefined {
   return undefined;
 }
 
-/** What is wrong with a node's metadata; `undefined` when nothing is. */
+/** Returns the problem with a node's metadata, or `undefined` if it is valid. */
 export function findNodeProblem(node: TreeNode): string | undefined {
   return (
     outside(node.mode, "mode", 0o7777) ??

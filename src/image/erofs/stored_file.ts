@@ -1,9 +1,9 @@
 /**
- * File data on its way into an image: {@linkcode FileSink} takes a file's bytes in order and places them,
- * {@linkcode StoredFile} remembers where they are.
+ * Stores file data in an image. {@linkcode FileSink} receives a file's bytes and places them; {@linkcode StoredFile}
+ * remembers where they are.
  *
- * A file is one run of blocks, its end perhaps kept for the place behind its inode, until a whole chunk of zeros is
- * met: then it becomes a map of chunks with holes. Zeros are found whether the source called them a hole or not.
+ * A file is one run of blocks, and its end may be kept for the place after its inode. At the first whole chunk of zeros
+ * it becomes a map of chunks with holes, whether or not the source called the zeros a hole.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const CHUNK_BYTES_MIN = 64 * KiB;
 /** Longest map. Its size then never exceeds that of the smallest hole. */
 const CHUNKS_MAX = 16_384;
 const READ_BYTES = 1 * MiB;
-/** What a {@linkcode ChunkRun} takes of memory. */
+/** Memory that a {@linkcode ChunkRun} takes. */
 const RUN_BYTES = 64;
 
 /** Adjacent chunks that are stored one behind the other. */
@@ -116,7 +116,7 @@ export interface Storage {
   readonly tails: TailArena;
 }
 
-/** Takes one file's bytes, in order. Only one sink of an image is in use at a time. */
+/** Receives one file's bytes from start to end. Only one sink of an image is in use at a time. */
 export class FileSink {
   readonly sizeBytes: number;
   readonly #storage: Storage;

@@ -1,6 +1,6 @@
 /**
- * The ends of files that are to stand behind their inodes: kept in memory, in a few large pieces, until the inodes
- * are written.
+ * Keeps in memory, in a few large pieces, the ends of files that will follow their inodes, until the inodes are
+ * written.
  *
  * @module
  */

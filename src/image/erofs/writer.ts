@@ -30,17 +30,17 @@ import { TailArena } from "./tail_arena.ts";
 
 export { FileSink, StoredFile } from "./stored_file.ts";
 
-/** How an image is written. */
+/** Options of an EROFS image. */
 export interface ErofsOptions {
   /** Up to 16 bytes of UTF-8, by which a guest can find the disk. @default {""} */
   readonly volumeName?: string | undefined;
-  /** Ends the writing: nothing is left behind. */
+  /** Ends the writing and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then, and at the end. */
+  /** Called at intervals, and at the end. */
   readonly onProgress?: ((progress: ErofsProgress) => void) | undefined;
 }
 
-/** How far the writing is. */
+/** Progress of writing an image. */
 export interface ErofsProgress {
   /** Bytes of the image so far. */
   readonly imageBytes: number;
@@ -89,8 +89,8 @@ export async function writeErofs(
 }
 
 /**
- * An image being written. {@linkcode ErofsWriter.addFile} takes the data of files that a stream delivers;
- * {@linkcode ErofsWriter.finish} takes the tree. Whatever was not finished is removed when `using` leaves its scope.
+ * Writes an image. {@linkcode ErofsWriter.addFile} takes the data of files that a stream delivers; {@linkcode
+ * ErofsWriter.finish} takes the tree. An unfinished image is removed when `using` leaves its scope.
  */
 export class ErofsWriter {
   readonly #options: ErofsOptions;
@@ -132,7 +132,7 @@ export class ErofsWriter {
   }
 
   /**
-   * Adds what is missing of the contents in the tree, writes the metadata, and gives the image its name.
+   * Adds the contents that are still missing, writes the metadata, and gives the image its name.
    *
    * @throws As {@linkcode writeErofs}.
    */

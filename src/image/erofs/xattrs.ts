@@ -1,6 +1,6 @@
 /**
- * Extended attributes on disk. Those that several inodes have in common are stored once, in a shared area, and
- * referred to; the others stand behind their inode.
+ * Encodes extended attributes. Attributes that several inodes share are stored once, in a shared area; the others
+ * follow their inode.
  *
  * Source: Linux, `Documentation/filesystems/erofs.rst`, "Extended attributes", and `fs/erofs/erofs_fs.h`.
  *
@@ -33,10 +33,10 @@ const PREFIXES: readonly (readonly [prefix: string, index: number])[] = [
   ["security.", 6],
 ];
 
-/** An attribute set that cannot be stored; the message says why. */
+/** An attribute set that cannot be stored; the message tells why. */
 export class XattrProblem extends Error {}
 
-/** An attribute as it is on disk, as a string so that it can be the key of a map. */
+/** An attribute in its encoding, as a string so that it can be the key of a map. */
 type EncodedEntry = ByteString;
 
 /** The attributes of one inode. */
@@ -44,7 +44,7 @@ export interface PlannedXattrs {
   readonly entries: readonly EncodedEntry[];
 }
 
-/** Collects the attributes of all inodes, then knows how each is stored. */
+/** Collects the attributes of all inodes, then decides how to store each. */
 export class XattrPlanner {
   /** Sets that many inodes share are one object, and encoded once. */
   readonly #planned = new Map<NodeMetadata["xattrs"], PlannedXattrs>();
@@ -63,7 +63,7 @@ export class XattrPlanner {
     return planned;
   }
 
-  /** Ends the collecting. */
+  /** Ends the collection. */
   seal(): void {
     this.#sealed = true;
     for (const [entry, count] of this.#useCounts) {

@@ -1,5 +1,5 @@
 /**
- * Group descriptors of 64 bytes, and which parts of a group nobody needs to write.
+ * Encodes group descriptors of 64 bytes, and decides which parts of a group need not be written.
  *
  * Source: Linux, Documentation/filesystems/ext4: "Block Group Descriptors", "Lazy Block Group Initialization".
  *

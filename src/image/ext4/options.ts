@@ -1,4 +1,4 @@
-/** Options of the formatter: what they may be, and what becomes of them. @module */
+/** Checks the options of the formatter and derives the plan from them. @module */
 import { randomUUID } from "node:crypto";
 import { encodeUtf8, GiB, MiB } from "../../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../../base/errors.ts";
@@ -22,7 +22,7 @@ const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
 /** Options of {@linkcode formatExt4}. */
 export interface Ext4Options {
-  /** The file to make; nothing may be there, and its directory must exist. */
+  /** The file to create. It must not exist; its directory must. */
   path: string;
   /**
    * Virtual size: {@linkcode EXT4_SIZE_BYTES_MIN} to {@linkcode EXT4_SIZE_BYTES_MAX}, rounded down to 4 KiB.
@@ -42,7 +42,7 @@ export interface Ext4Options {
    * @default {0}, so that equal options make equal bytes
    */
   timestampSeconds?: number | undefined;
-  /** Aborts between two writes; nothing is left behind. */
+  /** Aborts between two writes and leaves nothing behind. */
   signal?: AbortSignal | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface Ext4Directory {
   mode?: number | undefined;
 }
 
-/** @throws {InvalidConfigError} `invalidConfig`: with all that is wrong */
+/** Checks the options. @throws {InvalidConfigError} `invalidConfig`, with all problems */
 export function planFileSystem(options: Ext4Options): FileSystemPlan {
   const {
     sizeBytes = EXT4_SIZE_BYTES_DEFAULT,

@@ -1,15 +1,11 @@
-/**
- * Makes a sparse file that either appears complete under its name, or not at all.
- *
- * @module
- */
+/** Creates a sparse file that appears complete or not at all. @module */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, link, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AbortedError, IoError, MicrosandboxError } from "../../base/errors.ts";
 import type { DiskWrite } from "./file_system.ts";
 
-/** A disk may hold secrets of the sandbox: its owner's only. */
+/** A disk may hold secrets of the sandbox, so only its owner may read it. */
 const FILE_MODE = 0o600;
 
 export interface SparseFile {
@@ -20,8 +16,8 @@ export interface SparseFile {
 }
 
 /**
- * Creates `path` with the given writes, zeros elsewhere. It is not synced: a guest that asks for durability syncs the
- * file, and with it all of this; before that there is nothing to lose.
+ * Creates `path` with the given writes and zeros elsewhere. It is not synced: a guest that needs durability syncs the
+ * file, including all of this, and until then there is nothing to lose.
  *
  * @throws {IoError} `io` (with `errno` `EEXIST` if `path` exists) or `diskFull`
  * @throws {AbortedError} `aborted`

@@ -45,7 +45,7 @@ const DEFAULT_MOUNT_ACL = 0x8;
 /** Block size as a power of two above 1 KiB. */
 const BLOCK_SIZE_LOG2 = Math.log2(BLOCK_BYTES / 1024);
 
-/** What a superblock tells that its layout does not. */
+/** What a superblock contains besides its layout. */
 export interface Superblock {
   readonly layout: Layout;
   readonly uuid: Uint8Array;
@@ -54,7 +54,7 @@ export interface Superblock {
   readonly timestampSeconds: number;
   readonly freeBlocks: number;
   readonly freeInodes: number;
-  /** The journal inode's block map and size, kept here too for the day its inode table is lost. */
+  /** The journal inode's block map and size, kept here as a backup in case its inode table is lost. */
   readonly journalBlockMap: Uint8Array;
   readonly journalSizeBytes: number;
 }
@@ -107,7 +107,7 @@ function writeIdentity(bytes: Uint8Array, { uuid, label }: Superblock): void {
   viewOf(bytes).setUint16(0x38, SUPERBLOCK_MAGIC, true);
   bytes.set(uuid, 0x68);
   bytes.set(label, 0x78);
-  // Keeps those who name files in the guest from aiming at one hash bucket; derived, so that a disk is reproducible.
+  // Prevents file names in the guest that all fall into one hash bucket; derived, so that a disk is reproducible.
   const hashSeed = createHash("sha256").update("ext4 directory hash seed").update(uuid).digest();
   bytes.set(hashSeed.subarray(0, 16), 0xec);
   viewOf(bytes).setUint8(0xfc, HASH_HALF_MD4);

@@ -1,5 +1,5 @@
 /**
- * Reads what a disk's superblock says about it, so that a disk can be checked before a VM gets it.
+ * Reads a disk's superblock, so that the disk can be checked before a VM gets it.
  *
  * Source: Linux, Documentation/filesystems/ext4, "Super Block".
  *
@@ -46,7 +46,7 @@ export interface Ext4Superblock {
   /** As of the last orderly unmount. */
   readonly freeInodeCount: number;
   /**
-   * - `"clean"`: unmounted in order.
+   * - `"clean"`: unmounted cleanly.
    * - `"needsRecovery"`: mounted, or left mounted by a crash; the next mount replays the journal.
    * - `"hasErrors"`: the kernel found damage; `e2fsck` should see it.
    */

@@ -4,7 +4,7 @@ import type { Bytes } from "../../base/bytes.ts";
 
 const PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** `undefined` for what is no UUID. */
+/** Returns `undefined` for text that is not a UUID. */
 export function parseUuid(text: string): Bytes | undefined {
   return PATTERN.test(text) ? new Uint8Array(Buffer.from(text.replaceAll("-", ""), "hex")) : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * A tar header block: the fields of the v7, ustar and GNU formats as they are written, checked.
+ * Decodes and checks a tar header block of the v7, ustar or GNU format.
  *
  * Source: POSIX.1-2017, `pax`, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
  *
@@ -14,7 +14,7 @@ export const TAR_BLOCK_BYTES = 512;
 
 /** The fields of one header. */
 export interface TarHeader {
-  /** With ustar's prefix in front. */
+  /** Name, including ustar's prefix. */
   readonly name: ByteString;
   readonly typeFlag: string;
   readonly mode: number;
@@ -33,12 +33,12 @@ const DIGIT_ZERO = 0x30;
 const CHECKSUM_OFFSET = 148;
 const CHECKSUM_BYTES = 8;
 
-/** Whether the block is all zeros: two of them end a tar. */
+/** Returns whether the block is all zeros. Two such blocks end a tar. */
 export function isZeroBlock(block: Uint8Array): boolean {
   return block[0] === 0 && block.every((byte) => byte === 0);
 }
 
-/** Whether `block` is a header with a right checksum. */
+/** Returns whether `block` is a header with a valid checksum. */
 export function isTarHeader(block: Uint8Array): boolean {
   if (block.length < TAR_BLOCK_BYTES || isZeroBlock(block.subarray(0, TAR_BLOCK_BYTES))) return false;
   try {
@@ -49,9 +49,9 @@ export function isTarHeader(block: Uint8Array): boolean {
 }
 
 /**
- * Reads a header block.
+ * Decodes a header block.
  *
- * @param previous The member before it, for the error where this one's name says nothing.
+ * @param previous The member before it, which errors name if this block has no usable name.
  * @throws {TarInvalidError}
  */
 export function decodeHeader(block: Uint8Array, previous: ByteString | undefined): TarHeader {
@@ -83,7 +83,7 @@ export function decodeHeader(block: Uint8Array, previous: ByteString | undefined
 }
 
 /**
- * A number: octal digits, or, with the top bit set, big-endian two's complement (GNU's base 256).
+ * Decodes a number: octal digits or, if the top bit is set, big-endian two's complement (GNU's base 256).
  *
  * @throws {FieldProblem}
  */
@@ -95,7 +95,7 @@ export function numberField(block: Uint8Array, offset: number, length: number, w
   return value;
 }
 
-/** A header field that cannot be read. The caller knows the member. */
+/** A header field is invalid. The caller adds the member's name. */
 export class FieldProblem extends Error {}
 
 function binaryNumber(block: Uint8Array, offset: number, length: number): number {
@@ -105,7 +105,7 @@ function binaryNumber(block: Uint8Array, offset: number, length: number): number
   return value;
 }
 
-/** Digits behind spaces, up to a space or a NUL; none is zero. */
+/** Decodes octal digits after spaces, up to a space or a NUL. No digits mean zero. */
 function octalNumber(block: Uint8Array, offset: number, length: number): number | undefined {
   const end = offset + length;
   let at = offset;
@@ -119,14 +119,14 @@ function octalNumber(block: Uint8Array, offset: number, length: number): number 
   return value;
 }
 
-/** The field's bytes up to the first NUL, or all of them. */
+/** Returns the field's bytes up to the first NUL, or all of them. */
 function textField(block: Uint8Array, offset: number, length: number, untilNul = true): ByteString {
   const field = block.subarray(offset, offset + length);
   const end = untilNul ? field.indexOf(0) : -1;
   return byteString(end === -1 ? field : field.subarray(0, end));
 }
 
-/** The sum of all bytes, the checksum's own counted as spaces. Some old tars summed signed bytes. */
+/** Compares the checksum with the sum of all bytes, counting its own as spaces. Some old tars summed signed bytes. */
 function isChecksumRight(block: Uint8Array): boolean {
   const stated = numberField(block, CHECKSUM_OFFSET, CHECKSUM_BYTES, "header's checksum");
   let unsigned = CHECKSUM_BYTES * 0x20;

@@ -1,9 +1,9 @@
 /** One member of a tar stream. @module */
 import type { ByteString } from "../tree/tree.ts";
 
-/** What a member says about one file, all extensions resolved. */
+/** Metadata of a member, with all extensions resolved. */
 export interface TarMember {
-  /** As written in the tar: neither checked nor cleaned. */
+  /** Name as written in the tar, neither checked nor normalized. */
   readonly name: ByteString;
   readonly kind: TarMemberKind;
   /** Permission bits: 12 bits. */
@@ -12,11 +12,11 @@ export interface TarMember {
   readonly gid: number;
   readonly mtimeSeconds: number;
   readonly mtimeNanoseconds: number;
-  /** Of a file, holes included; otherwise 0. */
+  /** Size of a file including its holes; otherwise 0. */
   readonly sizeBytes: number;
-  /** Of a symbolic or hard link, as written; otherwise empty. */
+  /** Target of a symbolic or hard link, as written; otherwise empty. */
   readonly linkTarget: ByteString;
-  /** Of a device; otherwise 0. */
+  /** Device number; 0 for other kinds. */
   readonly major: number;
   readonly minor: number;
   readonly xattrs: ReadonlyMap<ByteString, Uint8Array>;
@@ -31,9 +31,9 @@ export type TarMemberKind =
   | "blockDevice"
   | "fifo";
 
-/** Takes the data of one member. */
+/** Receives the data of one member. */
 export interface MemberSink {
-  /** The bytes are good during the call only. */
+  /** Receives bytes, which are valid only during the call. */
   write(bytes: Uint8Array): void;
   writeZeros(count: number): void;
   end(): void;

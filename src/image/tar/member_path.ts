@@ -1,18 +1,14 @@
-/**
- * Names of tar members as paths of a tree.
- *
- * @module
- */
+/** Converts names of tar members to paths of a tree. @module */
 import { TarInvalidError } from "../errors.ts";
 import { type ByteString, NAME_BYTES_MAX, PATH_BYTES_MAX } from "../tree/tree.ts";
 
-/** What becomes of names that start with a slash: an error, or as if the slash were not there. */
+/** How to handle names that start with a slash: as an error, or as if the slash were missing. */
 export type AbsoluteNames = "refuse" | "strip";
 
 /**
  * `"./usr//bin/"` becomes `"usr/bin"`; the root becomes `""`.
  *
- * @param member The member to name in an error; `name` is its own name, or its hard link's target.
+ * @param member The member that errors name; `name` is its own name or its hard link's target.
  * @throws {TarInvalidError} `name` is empty, has a NUL or `..`, is absolute and refused, or too long for Linux.
  */
 export function memberPath(

@@ -1,9 +1,10 @@
 /**
- * A tar stream's members, from chunks of any size: v7, ustar, GNU (long names, sparse files, base-256 numbers) and PAX.
- * The parser is pushed synchronously and copies no file data: a chunk's bytes go to the member's sink as they are.
+ * Parses a tar stream into members, from chunks of any size: v7, ustar, GNU (long names, sparse files, base-256
+ * numbers) and PAX. The parser is fed synchronously and copies no file data: the bytes of a chunk go to the member's
+ * sink unchanged.
  *
- * It is our own because names and extended attributes are bytes, which have to survive as they are (a
- * `security.capability` is no UTF-8), and because a member of a few bytes should not cost a stream object.
+ * We have our own parser because names and extended attributes are bytes that must not change (a `security.capability`
+ * is not UTF-8), and because a member of a few bytes should not cost a stream object.
  *
  * Source: POSIX.1-2017, `pax`; GNU tar manual, "Tar Internals".
  *
@@ -35,19 +36,19 @@ import {
   SparseSink,
 } from "./sparse.ts";
 
-/** Longest extended header: room for a file's largest set of attributes, and not for more. */
+/** Longest extended header, in bytes: enough for the largest set of attributes that a file can have. */
 export const EXTENSION_BYTES_MAX = 4 * MiB;
 /** Highest user and group number. */
 const ID_MAX = 0xffff_ffff;
 
-/** Called for each member, in order. Without a sink, its data is passed over. */
+/** Called for each member. If it returns no sink, the member's data is skipped. */
 export type OnMember = (member: TarMember) => MemberSink | undefined;
 
-/** How a tar is read. */
+/** Options of {@linkcode TarParser}. */
 export interface TarParserOptions {
   /**
-   * Whether a tar without the zero blocks that mark its end is refused. Without the mark nothing tells a whole tar from
-   * one that was cut between two members. @default {true}
+   * Refuse a tar without the zero blocks that mark its end. Without that mark, a tar that was cut between two members
+   * looks complete.
    */
   readonly requireEnd?: boolean | undefined;
 }
@@ -65,17 +66,17 @@ const KINDS: Readonly<Record<string, TarMemberKind>> = {
   "6": "fifo",
 };
 
-/** What the next bytes are. */
+/** What the next bytes are part of. */
 type State = "header" | "extension" | "oldSparse" | "leadingSparse" | "data" | "padding" | "ended";
 
 export class TarParser {
   readonly #onMember: OnMember;
   readonly #requireEnd: boolean;
   #state: State = "header";
-  /** A block that arrived in pieces. */
+  /** A block that arrives in pieces. */
   readonly #block = Buffer.alloc(TAR_BLOCK_BYTES);
   #blockBytes = 0;
-  /** Bytes of the extension, data or padding that are still to come. */
+  /** Bytes of the extension, data or padding that are yet to come. */
   #missingBytes = 0;
   #paddingBytes = 0;
   #extension: Buffer = Buffer.alloc(0);
@@ -97,7 +98,7 @@ export class TarParser {
     this.#requireEnd = options.requireEnd ?? true;
   }
 
-  /** Takes the stream's next bytes. @throws {TarInvalidError} */
+  /** Parses the next bytes of the stream. @throws {TarInvalidError} */
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length && this.#state !== "ended") {
@@ -119,7 +120,7 @@ export class TarParser {
     }
   }
 
-  /** To be called at the stream's end. @throws {TarInvalidError} The tar is cut short. */
+  /** Ends the stream. @throws {TarInvalidError} The tar is cut short. */
   end(): void {
     if (this.#state === "ended") return;
     if (this.#state !== "header")
@@ -131,7 +132,7 @@ export class TarParser {
     }
   }
 
-  /** Whether the tar's end was seen. What follows it does not matter. */
+  /** Whether the end of the tar was reached. Anything after it is ignored. */
   get hasEnded(): boolean {
     return this.#state === "ended";
   }
@@ -146,7 +147,7 @@ export class TarParser {
     else this.#state = "header";
   }
 
-  /** Headers and maps come in blocks; most are whole in one chunk. */
+  /** Collects a block. Most blocks are complete within one chunk. */
   #takeBlockPart(part: Uint8Array): void {
     if (part.length === TAR_BLOCK_BYTES) {
       this.#takeBlock(part);
@@ -204,7 +205,7 @@ export class TarParser {
   }
 
   #startExtension(header: TarHeader): void {
-    this.#member = header.name; // until the member that it is about is known
+    this.#member = header.name; // until the name of the described member is known
     if (header.sizeBytes < 0 || header.sizeBytes > EXTENSION_BYTES_MAX) {
       throw new TarInvalidError(
         this.#member,
@@ -230,7 +231,7 @@ export class TarParser {
     this.#startPadding();
   }
 
-  /** The header and all of its extensions are known: what is the member, and where is its data? */
+  /** Starts a member, once its header and all extensions are known. */
   #startMember(): void {
     const header = this.#header!;
     const sparse = header.typeFlag === "S" ? undefined : paxSparse(this.#allRecords);
@@ -316,7 +317,7 @@ export class TarParser {
     };
   }
 
-  /** Names the member of a problem that was found where it is not known. */
+  /** Adds the member's name to an error from code that does not know it. */
   #blaming(operation: () => void): void {
     try {
       operation();
@@ -339,7 +340,10 @@ function checkId(value: number, what: string): number {
   return value;
 }
 
-/** A GNU long name ends with a NUL. One with more behind it would be read differently by different programs. */
+/**
+ * Decodes a GNU long name, which ends with a NUL. A name with more NULs is refused, because programs would read it
+ * differently.
+ */
 function untilNul(payload: Uint8Array): ByteString {
   const name = byteString(payload).replace(/\0+$/, "");
   if (name.includes("\0")) throw new FieldProblem("its name has a NUL");

@@ -1,5 +1,5 @@
 /**
- * PAX extended headers: records of `"LENGTH KEY=VALUE\n"`, whose values are bytes.
+ * Parses PAX extended headers: records `"LENGTH KEY=VALUE "`, whose values are bytes.
  *
  * Source: POSIX.1-2017, `pax`, "pax Extended Header". `SCHILY.xattr.` is star's and GNU tar's; its values are raw.
  *
@@ -11,24 +11,24 @@ import { type ByteString, NO_XATTRS } from "../tree/tree.ts";
 import { isLinuxXattr } from "../tree/xattr_name.ts";
 import { FieldProblem } from "./header.ts";
 
-/** In order, as some keys come more than once. */
+/** Records in their original sequence; some keys occur more than once. */
 export type PaxRecords = readonly (readonly [key: ByteString, value: ByteString])[];
 
 export const NO_RECORDS: PaxRecords = [];
 
 const XATTR_PREFIX = "SCHILY.xattr.";
 const LENGTH_DIGITS_MAX = 8;
-/** Most records of one extended header: room for an old sparse map with thousands of parts. */
+/** Most records of one extended header: enough for an old sparse map with thousands of parts. */
 export const PAX_RECORDS_MAX = 65_536;
 /** Most extended attributes of one member. */
 export const XATTRS_MAX = 1024;
-/** Most bytes of a member's extended attributes, names and values: the disk format has room for as many. */
+/** Most bytes of a member's extended attributes, names and values together: as many as the disk format can hold. */
 export const XATTRS_BYTES_MAX = 256 * KiB;
-/** Most records that hold for all members after them. */
+/** Most records that apply to all later members. */
 export const GLOBAL_RECORDS_MAX = 100;
 /** Most bytes of those records. */
 export const GLOBAL_RECORDS_BYTES_MAX = 64 * KiB;
-/** What describes one file and cannot be meant for all: a few bytes would become attributes of every file. */
+/** Keys that describe a single file. In a global header, a few bytes would become attributes of every file. */
 const NEVER_GLOBAL: readonly ByteString[] = [XATTR_PREFIX, "GNU.sparse."];
 
 /** @throws {FieldProblem} */
@@ -53,8 +53,8 @@ export function parsePax(payload: Uint8Array): PaxRecords {
 }
 
 /**
- * The global records after another global header. A key is kept once, so that the records of any number of headers stay
- * few, and without the header that it came in.
+ * Returns the global records after another global header. Each key is kept once, so that any number of headers leaves
+ * few records, and as a copy, so that the header itself is freed.
  *
  * @throws {FieldProblem}
  */
@@ -75,7 +75,7 @@ export function mergeGlobalRecords(earlier: PaxRecords, later: PaxRecords): PaxR
   return [...merged];
 }
 
-/** The last value of `key`; an empty one takes back what was said before. */
+/** Returns the last value of `key`. An empty value revokes earlier ones. */
 export function paxValue(records: PaxRecords, key: ByteString): ByteString | undefined {
   for (let index = records.length - 1; index >= 0; index--) {
     if (records[index]![0] === key) return records[index]![1] || undefined;
@@ -83,7 +83,7 @@ export function paxValue(records: PaxRecords, key: ByteString): ByteString | und
   return undefined;
 }
 
-/** A whole number. @throws {FieldProblem} */
+/** Returns an integer. @throws {FieldProblem} */
 export function paxInteger(records: PaxRecords, key: ByteString): number | undefined {
   const text = paxValue(records, key);
   if (text === undefined) return undefined;
@@ -92,7 +92,7 @@ export function paxInteger(records: PaxRecords, key: ByteString): number | undef
   return value;
 }
 
-/** A time with a fraction of any length, of which nine digits count. @throws {FieldProblem} */
+/** Returns a time. Nine digits of its fraction count. @throws {FieldProblem} */
 export function paxTime(
   records: PaxRecords,
   key: ByteString,
@@ -110,9 +110,9 @@ export function paxTime(
 }
 
 /**
- * The extended attributes that Linux can hold. Others, such as macOS writes, mean nothing in a guest.
+ * Returns the extended attributes that Linux can hold. Others, such as those of macOS, mean nothing in a guest.
  *
- * @throws {FieldProblem} They are too many.
+ * @throws {FieldProblem} There are too many.
  */
 export function paxXattrs(records: PaxRecords): ReadonlyMap<ByteString, Uint8Array> {
   let xattrs: Map<ByteString, Uint8Array> | undefined;

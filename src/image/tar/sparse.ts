@@ -1,6 +1,6 @@
 /**
- * Sparse members of GNU tar: which parts of a file the member's data are. All four encodings: the old one, of type
- * `S`, and the PAX versions 0.0, 0.1 and 1.0.
+ * Parses the maps of sparse members of GNU tar, which tell to which parts of a file the data belongs. Supports all four
+ * encodings: the old one, of type `S`, and the PAX versions 0.0, 0.1 and 1.0.
  *
  * Source: GNU tar manual, "Storing Sparse Files" and appendix "Sparse Formats".
  *
@@ -12,17 +12,17 @@ import { FieldProblem, numberField, TAR_BLOCK_BYTES } from "./header.ts";
 import type { MemberSink } from "./member.ts";
 import { type PaxRecords, paxInteger, paxValue } from "./pax.ts";
 
-/** Most parts of one file. */
+/** Most parts of a file. */
 export const SPARSE_PARTS_MAX = 1_000_000;
 const PART_BYTES = 24;
 
-/** A part of a file that is in the tar. */
+/** A part of a file whose data is in the tar. */
 export interface SparsePart {
   readonly offsetBytes: number;
   readonly sizeBytes: number;
 }
 
-/** The old format's list, which runs on from block to block. */
+/** The old format's list, which may continue in further blocks. */
 export class OldSparseList {
   readonly parts: SparsePart[] = [];
   readonly realBytes: number;
@@ -51,14 +51,14 @@ export class OldSparseList {
   }
 }
 
-/** What PAX records say of a sparse member. */
+/** Sparse information from PAX records. */
 export interface PaxSparse {
   readonly realBytes: number;
-  /** `undefined` where the list stands in front of the data (version 1.0). */
+  /** The parts; `undefined` if the list precedes the data (version 1.0). */
   readonly parts: readonly SparsePart[] | undefined;
 }
 
-/** `undefined` for an ordinary member. @throws {FieldProblem} */
+/** Parses the sparse records; returns `undefined` for an ordinary member. @throws {FieldProblem} */
 export function paxSparse(records: PaxRecords): PaxSparse | undefined {
   if (!records.some(([key]) => key.startsWith("GNU.sparse."))) return undefined;
   const realBytes = paxInteger(records, "GNU.sparse.realsize") ?? paxInteger(records, "GNU.sparse.size");
@@ -71,7 +71,7 @@ export function paxSparse(records: PaxRecords): PaxSparse | undefined {
   return { realBytes, parts: pairUp(numbers) };
 }
 
-/** Version 0.0 has a pair of records for each part. */
+/** Returns the numbers of version 0.0, which has a pair of records for each part. */
 function numbersOfRecords(records: PaxRecords): ByteString[] {
   return records
     .filter(([key]) => key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes")
@@ -100,13 +100,13 @@ function checkPartCount(count: number): void {
     throw new FieldProblem(`its sparse map has more than ${SPARSE_PARTS_MAX} parts`);
 }
 
-/** Version 1.0's list in front of the data: lines with one number each, the first their count, in whole blocks. */
+/** Version 1.0's list in front of the data: lines with one number each, first their count, padded to whole blocks. */
 export class LeadingSparseList {
   #text = "";
   #numbers: ByteString[] = [];
   #expected: number | undefined;
 
-  /** Takes a block. Gives the list once it is complete. @throws {FieldProblem} */
+  /** Adds a block. Returns the list once it is complete. @throws {FieldProblem} */
   addBlock(block: Uint8Array): SparsePart[] | undefined {
     const lines = (this.#text + byteString(block.subarray(0, TAR_BLOCK_BYTES))).split("\n");
     this.#text = lines.pop()!;
