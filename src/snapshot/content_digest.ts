@@ -50,7 +50,7 @@ export class ContentDigest {
   }
 
   #zerosUntil(offsetBytes: number): void {
-    assert(offsetBytes >= this.#positionBytes, "chunks come in order");
+    assert(offsetBytes >= this.#positionBytes, "chunks come in ascending sequence");
     // Many at a time, as a disk of 16 TiB has 16 million chunks.
     let chunks = Math.floor((offsetBytes - this.#positionBytes) / CHUNK_BYTES);
     while (chunks > 0) {
