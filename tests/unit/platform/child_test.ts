@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LineChild } from "../../../src/platform/child.ts";
-import { LINE_BYTES_MAX, LineQueue } from "../../../src/platform/line_queue.ts";
+import { LINE_CHARS_MAX, LineQueue, WAITING_LINES_MAX } from "../../../src/platform/line_queue.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -49,14 +49,20 @@ test("LineQueue.next() waits for a line, and for the end", async () => {
 
 test("LineQueue takes a line of the largest size, and ends at a longer one", async () => {
   const longest = new LineQueue();
-  longest.push(encode(`${"x".repeat(LINE_BYTES_MAX)}\n`));
-  assert.equal((await longest.next())?.length, LINE_BYTES_MAX);
+  longest.push(encode(`${"x".repeat(LINE_CHARS_MAX)}\n`));
+  assert.equal((await longest.next())?.length, LINE_CHARS_MAX);
 
   const endless = new LineQueue();
   endless.push(encode("before\n"));
-  for (let i = 0; i < 3; i++) endless.push(encode("x".repeat(LINE_BYTES_MAX)));
+  for (let i = 0; i < 3; i++) endless.push(encode("x".repeat(LINE_CHARS_MAX)));
   endless.push(encode("\nafter\n")); // belongs to nothing that can be trusted
   assert.deepEqual(await linesOf(endless), ["before"]);
+});
+
+test("LineQueue ends when more lines wait than it keeps", async () => {
+  const queue = new LineQueue();
+  queue.push(encode("x\n".repeat(WAITING_LINES_MAX + 1)));
+  assert.equal((await linesOf(queue)).length, WAITING_LINES_MAX);
 });
 
 test("LineChild speaks in lines, and says how the child ended", async () => {
