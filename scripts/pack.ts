@@ -46,7 +46,7 @@ function writePackagedManifests(unpacked: string): void {
     publish: _publish,
     ...deno
   } = readJson<DenoConfig>(join(ROOT, "deno.json"));
-  // As a member of a Deno workspace the package gets what it imports, but not its optional dependencies.
+  // `deno install` in the unpacked package gets what its configuration imports, but no optional dependencies.
   const natives = Object.entries(manifest["optionalDependencies"]).map(([name, version]) => [
     name,
     `npm:${name}@${version}`,

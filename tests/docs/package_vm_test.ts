@@ -23,15 +23,14 @@ vmTest(
 );
 
 vmTest(
-  "the package runs the README's first program on Deno, as a member of a workspace",
+  "the package runs the README's first program on Deno, unpacked beside it",
   () =>
     withSampleHome(async (home) => {
       const project = unpackInto(join(home.cwd, "deno"));
-      linkPackages(project.path);
+      linkPackages(project.unpacked);
       renameSync(project.unpacked, join(project.path, "microsandbox"));
-      // Deno makes node_modules itself with "auto", as in the README, but asks the registry for that.
-      symlinkSync("../microsandbox", join(project.path, "node_modules", "microsandbox"));
-      const config = { workspace: ["./microsandbox"], nodeModulesDir: "manual" };
+      // With "manual" Deno takes what is in node_modules. The README leaves it out; then Deno asks the registry.
+      const config = { nodeModulesDir: "manual", imports: { microsandbox: "./microsandbox/mod.ts" } };
       writeFileSync(join(project.path, "deno.json"), JSON.stringify(config));
       await runFirstProgram(project.path, home, "deno");
     }),

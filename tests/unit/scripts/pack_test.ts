@@ -51,7 +51,7 @@ test("pack() writes manifests that bring no tools for development, and the nativ
   assert.deepEqual(manifest.dependencies, ours.dependencies);
   assert.deepEqual(manifest.bin, { msb: "cli.ts" });
   const { imports, nodeModulesDir } = read("deno.json");
-  assert.equal(nodeModulesDir, undefined); // Deno takes it from the workspace's root alone, and warns
+  assert.equal(nodeModulesDir, undefined); // a workspace with this package as a member would warn
   for (const [name, range] of Object.entries({ ...ours.dependencies, ...ours.optionalDependencies }))
     assert.equal(imports[name], `npm:${name}@${range}`);
 });
