@@ -7,12 +7,16 @@
  * `Promise.race` over a promise that stays pending, which keeps a reaction of every wait.
  *
  * @example
- * ```ts
+ * ```ts no-vm
+ * const signal = new ChangeSignal();
+ * let steps = 0;
+ * const timer = setInterval(() => signal.notify(), 1);
  * for (;;) {
  *   const changed = signal.next; // before looking, so that no change is missed
- *   if (isDone()) return;
+ *   if (++steps > 3) break;
  *   await changed;
  * }
+ * clearInterval(timer);
  * ```
  */
 export class ChangeSignal {

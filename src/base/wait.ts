@@ -39,10 +39,13 @@ export interface CallLimitOptions {
  * first, and whatever the call waits for then.
  *
  * @example
- * ```ts
- * using limit = new CallLimit({ action: "connecting to the sandbox", timeoutMs, signal });
- * const socket = await limit.race(connect(path, limit.signal));
- * return await limit.race(greet(socket));
+ * ```ts no-vm
+ * import { setTimeout as delay } from "node:timers/promises";
+ *
+ * using limit = new CallLimit({ action: "waiting for both steps", timeoutMs: 10_000 });
+ * const first = await limit.race(delay(1, "one", { signal: limit.signal }));
+ * const second = await limit.race(delay(1, "two", { signal: limit.signal }));
+ * console.log(first, second);
  * ```
  */
 export class CallLimit implements Disposable {

@@ -202,7 +202,7 @@ function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSch
  *
  * @example
  * ```ts
- * const output = await sandbox.execWith("make", (exec) => exec.arg("test").cwd("/src").env("CI", "1").timeout(60_000));
+ * const output = await sandbox.execWith("ls", (exec) => exec.arg("-l").cwd("/etc").env("LANG", "C").timeout(60_000));
  * ```
  */
 export class ExecOptionsBuilder {

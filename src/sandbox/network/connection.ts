@@ -29,11 +29,12 @@ const CONNECT_TIMEOUT_MS = 10_000;
  *
  * @example
  * ```ts
- * await using connection = await sandbox.connect(6379);
+ * await sandbox.shell("httpd -p 127.0.0.1:8080 -h /etc");
+ * await using connection = await sandbox.connect(8080);
  * const writer = connection.writable.getWriter();
- * await writer.write(new TextEncoder().encode("PING\r\n"));
+ * await writer.write(new TextEncoder().encode("GET /passwd HTTP/1.0\r\n\r\n"));
  * const { value } = await connection.readable.getReader().read();
- * console.log(new TextDecoder().decode(value)); // +PONG
+ * console.log(new TextDecoder().decode(value)); // HTTP/1.1 200 OK …
  * ```
  */
 export class SandboxConnection implements AsyncDisposable {
