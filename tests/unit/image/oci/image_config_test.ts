@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { encodeUtf8 } from "../../../../src/base/bytes.ts";
 import { ImageManifestInvalidError } from "../../../../src/image/oci/errors.ts";
 import { decodeImageConfig, IMAGE_CONFIG_BYTES_MAX } from "../../../../src/image/oci/image_config.ts";
-import { LINE_BYTES_MAX } from "../../../../src/platform/line_queue.ts";
+import { LINE_CHARS_MAX } from "../../../../src/platform/line_queue.ts";
 import { DESCRIPTOR_BYTES_MAX } from "../../../../src/snapshot/descriptor.ts";
 import { test } from "../../../support/harness.ts";
 
@@ -29,7 +29,7 @@ test("decodeImageConfig() refuses more than the rest of a sandbox's creation tak
   );
   // With room for what the sandbox itself adds.
   assert.ok(IMAGE_CONFIG_BYTES_MAX * 2 <= DESCRIPTOR_BYTES_MAX);
-  assert.ok(IMAGE_CONFIG_BYTES_MAX * 2 <= LINE_BYTES_MAX);
+  assert.ok(IMAGE_CONFIG_BYTES_MAX * 2 <= LINE_CHARS_MAX);
 });
 
 test("decodeImageConfig() does not count what it does not keep", () => {
