@@ -22,7 +22,7 @@ export {
   ExecTimeoutError,
   ProtocolError,
 } from "./src/agent/errors.ts";
-export type { BootCallOptions, CreateStep } from "./src/backend/local/create.ts";
+export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
 export type {
   ConnectOrStartOptions,
   DestroyOptions,
@@ -31,7 +31,7 @@ export type {
   SandboxStopResult,
   TimeLimitChanges,
   WaitOptions,
-} from "./src/backend/local/lifecycle.ts";
+} from "./src/sandbox/lifecycle.ts";
 export {
   AbortedError,
   type ConfigIssue,

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeMessage } from "../../src/agent/codec.ts";
-import { createSandbox } from "../../src/backend/local/create.ts";
+import { defaultBackend } from "../../src/backend/default_backend.ts";
 import { GiB } from "../../src/base/bytes.ts";
 import { findLibkrun, findLibkrunfw } from "../../src/ffi/library_search.ts";
 import { formatExt4 } from "../../src/image/ext4.ts";
@@ -55,7 +55,7 @@ export async function measureBoot(programs: NativePrograms, image: string, round
 async function bootOurs(image: string): Promise<{ readonly times: Times; readonly imageDigest: string }> {
   const times: Record<string, number> = {};
   const begin = performance.now();
-  const { core } = await createSandbox(
+  const { sandbox } = await defaultBackend().create(
     { name: "bench-boot", image, memoryMiB: MEMORY_MIB, engine: "krun" },
     {
       onStep: (step, atMs) => {
@@ -64,9 +64,9 @@ async function bootOurs(image: string): Promise<{ readonly times: Times; readonl
     },
   );
   times["ready"] = performance.now() - begin;
-  const { imageDigest } = await core.record();
-  await core.kill();
-  await core.remove();
+  const { imageDigest } = await sandbox.record();
+  await sandbox.kill();
+  await sandbox.remove();
   return { times, imageDigest };
 }
 

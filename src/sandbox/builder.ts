@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BootCallOptions } from "../backend/local/create.ts";
+import type { BootCallOptions } from "../backend/backend.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import type { NetworkOptions, PortOptions } from "../options/network_options.ts";

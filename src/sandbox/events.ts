@@ -8,17 +8,10 @@
  * @module
  */
 import { z } from "zod";
-import { LOOK_INTERVAL_MS } from "../backend/local/lifecycle.ts";
-import { openState, reconcileLive } from "../backend/local/local_sandbox.ts";
-import { AbortedError, InvalidConfigError } from "../base/errors.ts";
+import type { EventFeed, SandboxAction, SandboxNote } from "../backend/backend.ts";
+import { defaultBackend } from "../backend/default_backend.ts";
+import { AbortedError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
-import type { DirectoryWatch } from "../platform/file_watch.ts";
-import type { EventFilter } from "../state/event_log.ts";
-import type { StateStore } from "../state/state_store.ts";
-import type { SandboxAction, SandboxNote } from "../state/status.ts";
-
-/** Events that are read from the state database at a time. */
-const PAGE_EVENTS = 256;
 
 /**
  * What happened:
@@ -98,14 +91,13 @@ const schema = z.strictObject({
 export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream<SandboxEvent> {
   const { follow, since, id: sandboxId, name } = parseConfig(schema, options, "options");
   const { signal } = options; // as it came: zod's type of it is not every runtime's
-  const state = openState();
-  const reader = new EventReader(state, firstPosition(state, since, follow), { sandboxId, name });
+  const reader = new EventReader(defaultBackend().openEvents({ sandboxId, name, since, follow }));
   const left = new AbortController();
   const ended = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
   return new ReadableStream<SandboxEvent>(
     {
       async pull(controller) {
-        const event = await reader.next(follow, ended);
+        const event = await reader.next(ended);
         if (event !== undefined) return controller.enqueue(event);
         if (signal?.aborted) controller.error(new AbortedError("reading events", signal.reason));
         else if (!left.signal.aborted) controller.close();
@@ -119,111 +111,35 @@ export function sandboxEvents(options: SandboxEventOptions = {}): ReadableStream
   );
 }
 
-/** Where a reader begins. */
-interface EventPosition {
-  /** It reads the events after this one. */
-  readonly after: number;
-  /** It has missed those after this one that are not kept. */
-  readonly missedAfter: number;
-}
-
-function firstPosition(state: StateStore, since: number | Date | undefined, follow: boolean): EventPosition {
-  const { oldest, newest } = state.eventLog.range();
-  // Who asks for what is kept, all of it or since some time, has not missed what was dropped before.
-  if (since instanceof Date) return { after: state.eventLog.before(since), missedAfter: newest };
-  if (since === undefined) return { after: follow ? newest : oldest - 1, missedAfter: newest };
-  if (since <= newest) return { after: since, missedAfter: since };
-  // Nobody has seen that event, or it was another home's: what comes until then would be left out without a word.
-  throw new InvalidConfigError([
-    { field: "since", problem: `must be at most ${newest}, the newest event's: current value is ${since}` },
-  ]);
-}
-
-/** Reads on from one position. */
+/** Hands out the events of a feed one at a time. */
 class EventReader {
-  readonly #state: StateStore;
-  readonly #filter: EventFilter;
-  readonly #watch: DirectoryWatch;
-  /** What was dropped up to there was never asked for. */
-  readonly #missedAfter: number;
-  #after: number;
-  #page: SandboxEvent[] = [];
+  readonly #feed: EventFeed;
+  readonly #page: SandboxEvent[] = [];
 
-  constructor(state: StateStore, { after, missedAfter }: EventPosition, filter: EventFilter) {
-    this.#state = state;
-    this.#after = after;
-    this.#missedAfter = missedAfter;
-    this.#filter = filter;
-    this.#watch = state.watch();
+  constructor(feed: EventFeed) {
+    this.#feed = feed;
   }
 
-  /** The next event; `undefined` at the end, which with `follow` is only when `ended` aborts. */
-  async next(follow: boolean, ended: AbortSignal): Promise<SandboxEvent | undefined> {
+  /** The next event; `undefined` at the end, or when `signal` fires. */
+  async next(signal: AbortSignal): Promise<SandboxEvent | undefined> {
     let event: SandboxEvent | undefined;
     try {
-      event = await this.#find(follow, ended);
+      if (signal.aborted) return undefined;
+      if (this.#page.length === 0) await this.#read(signal);
+      event = this.#page.shift();
       return event;
     } finally {
-      if (event === undefined) this.close(); // at the end, or in the event of an error
+      if (event === undefined) this.close(); // at the end, or after an error
     }
-  }
-
-  async #find(follow: boolean, ended: AbortSignal): Promise<SandboxEvent | undefined> {
-    while (!ended.aborted) {
-      const event = this.#page.shift();
-      if (event !== undefined) return event;
-      const { version } = this.#watch;
-      await lookAround(this.#state);
-      this.#read();
-      if (this.#page.length > 0) continue;
-      if (!follow) return undefined;
-      await this.#watch.changed(version, LOOK_INTERVAL_MS, ended);
-    }
-    return undefined;
   }
 
   close(): void {
-    this.#watch[Symbol.dispose]();
+    this.#feed.close();
   }
 
-  #read(): void {
-    const [after, missedAfter] = [this.#after, Math.max(this.#after, this.#missedAfter)];
-    const query = { ...this.#filter, after, missedAfter, limit: PAGE_EVENTS };
-    const { events, readTo, missed } = this.#state.eventLog.read(query);
-    this.#after = readTo;
-    // The table of actions is ours alone: what is in the database is one of them.
-    const page = events.map((event) => ({ ...event, action: event.action as SandboxEventAction }));
-    if (missed > 0) {
-      const behindGap = page.findIndex(
-        ({ sequence }, index) => sequence > Math.max(page[index - 1]?.sequence ?? 0, missedAfter) + 1,
-      );
-      const place = behindGap === -1 ? page.length : behindGap;
-      const sequence = (page[place]?.sequence ?? readTo + 1) - 1;
-      page.splice(place, 0, missedEvent(sequence, missed));
-    }
-    this.#page.push(...page);
+  async #read(signal: AbortSignal): Promise<void> {
+    // The table of actions is ours alone: what a backend reports is one of them.
+    for (const event of (await this.#feed.next(signal)) ?? [])
+      this.#page.push({ ...event, action: event.action as SandboxEventAction });
   }
-}
-
-function missedEvent(sequence: number, count: number): SandboxEvent {
-  return {
-    sequence,
-    sandboxId: "",
-    name: "",
-    action: "missed",
-    timestamp: new Date(),
-    attributes: { count },
-  };
-}
-
-const looks = new Map<string, { readonly at: number; readonly done: Promise<void> }>();
-
-/** Notes sandboxes that have crashed, of which no event would tell; at most once in a while for each home. */
-function lookAround(state: StateStore): Promise<void> {
-  const now = performance.now();
-  const last = looks.get(state.home);
-  if (last !== undefined && now - last.at < LOOK_INTERVAL_MS) return last.done;
-  const done = reconcileLive(state);
-  looks.set(state.home, { at: now, done });
-  return done;
 }

@@ -4,19 +4,17 @@
  * @module
  */
 
-import { type BootCallOptions, startCore } from "../backend/local/create.ts";
+import type { BackendSandbox, BootCallOptions, SandboxRecord, SandboxStatus } from "../backend/backend.ts";
+import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
 import {
   type ConnectOrStartOptions,
   connectOrStart,
   type RestartOptions,
   restart,
+  type WaitableStatus,
   type WaitOptions,
   waitForStatus,
-} from "../backend/local/lifecycle.ts";
-import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
-import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
-import type { SandboxRecord } from "../state/state_store.ts";
-import type { SandboxStatus } from "../state/status.ts";
+} from "./lifecycle.ts";
 import { Sandbox } from "./sandbox.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
@@ -40,12 +38,12 @@ export class SandboxHandle extends SandboxCalls {
   readonly updatedAt: Date;
   /** What it was created with, as JSON. */
   readonly configJson: string;
-  readonly #core: LocalSandbox;
+  readonly #sandbox: BackendSandbox;
 
   /** Use `Sandbox.get()` or `Sandbox.list()`. */
-  constructor(core: LocalSandbox, record: SandboxRecord) {
-    super(core);
-    this.#core = core;
+  constructor(sandbox: BackendSandbox, record: SandboxRecord) {
+    super(sandbox);
+    this.#sandbox = sandbox;
     this.status = record.status;
     this.statusReason = record.statusReason;
     this.labels = record.labels;
@@ -65,18 +63,18 @@ export class SandboxHandle extends SandboxCalls {
    * @throws {SandboxNotFoundError} if it was removed.
    */
   async refresh(): Promise<SandboxHandle> {
-    return new SandboxHandle(this.#core, await this.#core.record());
+    return new SandboxHandle(this.#sandbox, await this.#sandbox.record());
   }
 
   /** Connects to the running sandbox, without taking over when it ends. @throws {SandboxNotRunningError} */
   connect(): Promise<Sandbox> {
-    return Sandbox.connect(this.#core);
+    return Sandbox.connect(this.#sandbox);
   }
 
   /** {@linkcode connect} that waits for at most `timeoutMs` for an answer. @throws {InvalidConfigError} */
   async connectWithTimeout(timeoutMs: number): Promise<Sandbox> {
     checkTimeout(timeoutMs);
-    return await Sandbox.connect(this.#core, timeoutMs);
+    return await Sandbox.connect(this.#sandbox, timeoutMs);
   }
 
   /**
@@ -84,18 +82,18 @@ export class SandboxHandle extends SandboxCalls {
    * do the same at the same time.
    */
   async connectOrStart(options: ConnectOrStartOptions = {}): Promise<Sandbox> {
-    const obtained = await connectOrStart(this.#core, options);
-    return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.booted) : Sandbox.connect(this.#core);
+    const obtained = await connectOrStart(this.#sandbox, options);
+    return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.boot) : Sandbox.connect(this.#sandbox);
   }
 
   /** Boots the sandbox; it ends with this process. @throws {SandboxStillRunningError} */
   async start(call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await startCore(this.#core, { ...call, detached: false }));
+    return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: false }));
   }
 
   /** Boots the sandbox; it outlives this process. */
   async startDetached(call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await startCore(this.#core, { ...call, detached: true }));
+    return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: true }));
   }
 
   /**
@@ -108,20 +106,17 @@ export class SandboxHandle extends SandboxCalls {
    * @throws {SandboxNotFoundError} if it was removed.
    * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.
    */
-  async waitForStatus(
-    status: SandboxStatus | "created" | "starting",
-    options?: WaitOptions,
-  ): Promise<SandboxHandle> {
-    return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
+  async waitForStatus(status: WaitableStatus, options?: WaitOptions): Promise<SandboxHandle> {
+    return new SandboxHandle(this.#sandbox, await waitForStatus(this.#sandbox, [status], options));
   }
 
   /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await restart(this.#core, options));
+    return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }
 
   /** Deletes the sandbox, its disk and logs included. @throws {SandboxStillRunningError} */
   async remove(): Promise<void> {
-    await this.#core.remove();
+    await this.#sandbox.remove();
   }
 }

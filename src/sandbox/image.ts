@@ -1,16 +1,5 @@
-/**
- * `Image`, told which images the sandboxes and snapshots of a home use.
- *
- * @module
- */
-
-import { stateOf } from "../backend/local/local_sandbox.ts";
-import { registerImageUsage } from "../image/store/image.ts";
-import { SnapshotStore } from "../snapshot/store.ts";
-
-registerImageUsage((home) => ({
-  digestsInUse: async () => stateOf(home).imageDigestsInUse().union(new SnapshotStore(home).imageDigests()),
-}));
+/** `Image`, as users see it. @module */
+import "../backend/local/image_usage.ts";
 
 export {
   Image,

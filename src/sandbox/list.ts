@@ -4,12 +4,11 @@
  * @module
  */
 import { z } from "zod";
-import { LocalSandbox, openState, reconcile, reconcileLive } from "../backend/local/local_sandbox.ts";
+import { isSandboxStatus, type ListPosition, type SandboxStatus } from "../backend/backend.ts";
+import { defaultBackend } from "../backend/default_backend.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { wantedLabelsSchema } from "../options/labels.ts";
-import type { ListPosition } from "../state/state_store.ts";
-import { isSandboxStatus, type SandboxStatus } from "../state/status.ts";
 import { SandboxHandle } from "./handle.ts";
 
 const PAGE_DEFAULT = 20;
@@ -128,21 +127,11 @@ export class SandboxListBuilder {
 
 async function readPage(options: SandboxListOptions): Promise<SandboxPage> {
   const { limit, cursor, labels, status } = parse(options);
-  const state = openState();
   const after = cursor === undefined ? undefined : decodeCursor(cursor);
-  const wanted = status === undefined ? undefined : [status].flat();
-  if (wanted !== undefined) await reconcileLive(state); // before a status decides who is on the page
-  const records = state.list({ limit, after, labels, statuses: wanted });
-  const found = await Promise.all(records.map((record) => reconcile(state, record)));
-  const sandboxes = found.flatMap((record) =>
-    // A look may have shown that it crashed, or that nothing is left of it.
-    record === undefined || wanted?.includes(record.status) === false
-      ? []
-      : [new SandboxHandle(new LocalSandbox(state, record), record)],
-  );
-  const last = records.at(-1);
-  if (last === undefined || records.length < limit) return { sandboxes };
-  return { sandboxes, nextCursor: encodeCursor({ createdAtMs: last.createdAt.getTime(), id: last.id }) };
+  const statuses = status === undefined ? undefined : [status].flat();
+  const { found, next } = await defaultBackend().list({ limit, after, labels, statuses });
+  const sandboxes = found.map(({ sandbox, record }) => new SandboxHandle(sandbox, record));
+  return next === undefined ? { sandboxes } : { sandboxes, nextCursor: encodeCursor(next) };
 }
 
 function parse(options: SandboxListOptions): z.output<typeof schema> {

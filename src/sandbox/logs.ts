@@ -4,20 +4,10 @@
  * @module
  */
 
-import { LocalSandbox } from "../backend/local/local_sandbox.ts";
-import { logDirectory } from "../backend/local/sandbox_directories.ts";
-import {
-  type LogDirectory,
-  type LogEntry,
-  type LogReadOptions,
-  type LogSnapshot,
-  type LogStream,
-  type LogStreamOptions,
-  openLogStream,
-  readLogDirectorySnapshot,
-} from "../logs/mod.ts";
+import { getSandbox } from "../backend/backend.ts";
+import { defaultBackend } from "../backend/default_backend.ts";
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import { checkSandboxName } from "../options/sandbox_options.ts";
-import { isLive } from "../state/status.ts";
 
 /**
  * All entries that `options` ask for, in the order of time.
@@ -41,7 +31,8 @@ export async function readLogs(name: string, options: LogReadOptions = {}): Prom
  */
 export async function readLogsSnapshot(name: string, options: LogReadOptions = {}): Promise<LogSnapshot> {
   checkSandboxName(name);
-  return await readCoreLogs((await LocalSandbox.get(name)).core, options);
+  const { sandbox } = await getSandbox(defaultBackend(), name);
+  return await sandbox.readLogs(options);
 }
 
 /**
@@ -58,25 +49,6 @@ export async function readLogsSnapshot(name: string, options: LogReadOptions = {
  */
 export async function logStream(name: string, options: LogStreamOptions = {}): Promise<LogStream> {
   checkSandboxName(name);
-  return await streamCoreLogs((await LocalSandbox.get(name)).core, options);
-}
-
-/** {@linkcode readLogsSnapshot} of one sandbox by identity. */
-export async function readCoreLogs(core: LocalSandbox, options: LogReadOptions): Promise<LogSnapshot> {
-  await core.record();
-  return await readLogDirectorySnapshot(placeOf(core), options);
-}
-
-/** {@linkcode logStream} of one sandbox by identity. */
-export async function streamCoreLogs(core: LocalSandbox, options: LogStreamOptions): Promise<LogStream> {
-  await core.record();
-  const isTerminal = async () => {
-    const record = await core.find();
-    return record === undefined || !isLive(record.status);
-  };
-  return await openLogStream({ ...placeOf(core), isTerminal }, options);
-}
-
-function placeOf(core: LocalSandbox): LogDirectory {
-  return { directory: logDirectory(core.state.home, core.name), sandboxId: core.id };
+  const { sandbox } = await getSandbox(defaultBackend(), name);
+  return await sandbox.openLogStream(options);
 }

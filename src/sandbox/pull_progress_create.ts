@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BootCallOptions } from "../backend/local/create.ts";
+import type { BootCallOptions } from "../backend/backend.ts";
 import { type PullProgress, type PullProgressEvents, PullProgressStream } from "../image/progress.ts";
 import type { Sandbox } from "./sandbox.ts";
 

@@ -5,50 +5,43 @@
  */
 
 import {
+  type BackendSandbox,
+  type Boot,
   type BootCallOptions,
-  type BootedSandbox,
-  createSandbox,
-  startSandbox,
-} from "../backend/local/create.ts";
-import {
-  connectOrCreate,
-  type Obtained,
-  type RestartOptions,
-  restart,
-  type WaitOptions,
-  waitForStatus,
-} from "../backend/local/lifecycle.ts";
-import type { LocalSandbox } from "../backend/local/local_sandbox.ts";
-import { LocalSandbox as Core } from "../backend/local/local_sandbox.ts";
+  getSandbox,
+  isGone,
+  type StartOptions,
+} from "../backend/backend.ts";
+import { defaultBackend } from "../backend/default_backend.ts";
 import {
   checkSandboxName,
   parseStoredConfig,
   type SandboxConfig,
   type SandboxOptions,
 } from "../options/sandbox_options.ts";
-import { isGone } from "../state/errors.ts";
-import type { SandboxStatus } from "../state/status.ts";
 import { SandboxBuilder } from "./builder.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { ExecHandle } from "./exec/exec_handle.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec/exec_options.ts";
 import type { ExecOutput } from "./exec/exec_output.ts";
 import { SandboxHandle } from "./handle.ts";
+import {
+  connectOrCreate,
+  type Obtained,
+  type RestartOptions,
+  restart,
+  type WaitableStatus,
+  type WaitOptions,
+  waitForStatus,
+} from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
 import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
-export type { SandboxPingResult, SandboxTouchResult } from "../backend/local/lifecycle.ts";
+export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
-
-/** A boot that ends with this process. */
-interface OwnedBoot {
-  readonly bootNumber: number;
-  /** Lets it outlive this process. */
-  detach(): void;
-}
 
 /**
  * A running sandbox: one microVM.
@@ -65,14 +58,15 @@ interface OwnedBoot {
  * ```
  */
 export class Sandbox extends SandboxCalls implements AsyncDisposable {
-  readonly #core: LocalSandbox;
+  readonly #sandbox: BackendSandbox;
   readonly #config: SandboxConfig;
-  #owned: OwnedBoot | undefined;
+  /** The boot that ends with this process; `undefined` if it is detached, or another process's. */
+  #owned: Boot | undefined;
 
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
-  private constructor(core: LocalSandbox, config: SandboxConfig, owned: OwnedBoot | undefined) {
-    super(core);
-    this.#core = core;
+  private constructor(sandbox: BackendSandbox, config: SandboxConfig, owned: Boot | undefined) {
+    super(sandbox);
+    this.#sandbox = sandbox;
     this.#config = config;
     this.#owned = owned;
   }
@@ -92,7 +86,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {BootStartError} if the VM does not come up; with the end of its console.
    */
   static async create(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await createSandbox(options, call));
+    return Sandbox.fromBoot(await defaultBackend().create(options, call));
   }
 
   /**
@@ -103,7 +97,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {InvalidConfigError} if `replace` is set, which would be the opposite.
    */
   static async connectOrCreate(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.#fromObtained(await connectOrCreate(options, call));
+    return Sandbox.#fromObtained(await connectOrCreate(defaultBackend(), options, call));
   }
 
   /**
@@ -114,19 +108,25 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {BootStartError}
    */
   static async start(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await startSandbox(name, { ...call, detached: false }));
+    return await Sandbox.#start(name, { ...call, detached: false });
   }
 
   /** Like {@linkcode start}; the sandbox outlives this process. */
   static async startDetached(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await startSandbox(name, { ...call, detached: true }));
+    return await Sandbox.#start(name, { ...call, detached: true });
+  }
+
+  static async #start(name: string, options: StartOptions): Promise<Sandbox> {
+    checkSandboxName(name);
+    const { sandbox } = await getSandbox(defaultBackend(), name);
+    return Sandbox.fromBoot(await sandbox.start(options));
   }
 
   /** A handle of a sandbox in any status. @throws {SandboxNotFoundError} */
   static async get(name: string): Promise<SandboxHandle> {
     checkSandboxName(name);
-    const { core, record } = await Core.get(name);
-    return new SandboxHandle(core, record);
+    const { sandbox, record } = await getSandbox(defaultBackend(), name);
+    return new SandboxHandle(sandbox, record);
   }
 
   /** The sandboxes of this home in order of creation: `await` gives one page, `for await` all of them. */
@@ -155,26 +155,23 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   }
 
   /** @internal */
-  static fromBoot({ core, config, vm, detached }: BootedSandbox): Sandbox {
-    if (detached) vm.detach();
-    const owned = { bootNumber: vm.key.bootNumber, detach: vm.detach };
-    return new Sandbox(core, config, detached ? undefined : owned);
+  static fromBoot(boot: Boot): Sandbox {
+    return new Sandbox(boot.sandbox, boot.config, boot.detached ? undefined : boot);
   }
 
   static #fromObtained(obtained: Obtained): Promise<Sandbox> | Sandbox {
-    return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.booted) : Sandbox.connect(obtained.core);
+    return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.boot) : Sandbox.connect(obtained.sandbox);
   }
 
   /** @internal */
-  static async connect(core: LocalSandbox, timeoutMs?: number): Promise<Sandbox> {
-    await core.connect({ timeoutMs });
-    return new Sandbox(core, parseStoredConfig((await core.record()).configJson), undefined);
+  static async connect(sandbox: BackendSandbox, timeoutMs?: number): Promise<Sandbox> {
+    await sandbox.connect({ timeoutMs });
+    return new Sandbox(sandbox, parseStoredConfig((await sandbox.record()).configJson), undefined);
   }
 
   /** Whether the sandbox ends with this process: not if it was detached, or if somebody has started it anew. */
   get ownsLifecycle(): boolean {
-    if (this.#owned === undefined) return false;
-    return this.#core.state.findById(this.id)?.bootNumber === this.#owned.bootNumber;
+    return this.#owned?.isLatest() ?? false;
   }
 
   /** What the sandbox was created with. */
@@ -193,7 +190,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    */
   async exec(command: string, args: Iterable<string> = [], options: ExecOptions = {}): Promise<ExecOutput> {
     const request = resolveExec(this.#config, command, args, options, "null");
-    return await (await ExecHandle.start(this.#core, request)).collect();
+    return await (await ExecHandle.start(this.#sandbox, request)).collect();
   }
 
   /** {@linkcode exec} with a builder of options. */
@@ -209,7 +206,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
     options: ExecOptions = {},
   ): Promise<ExecHandle> {
     const request = resolveExec(this.#config, command, args, options, "pipe");
-    return await ExecHandle.start(this.#core, request);
+    return await ExecHandle.start(this.#sandbox, request);
   }
 
   /** {@linkcode execStream} with a builder of options. */
@@ -257,34 +254,31 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * ```
    */
   async fetch(port: number, input: Request | URL | string, init: SandboxFetchInit = {}): Promise<Response> {
-    return await fetchPort(this.#core, port, input, init);
+    return await fetchPort(this.#sandbox, port, input, init);
   }
 
   /** Connects to a TCP server in the sandbox, as {@linkcode fetch} does. @throws {ConnectFailedError} */
   async connect(port: number, options: ConnectPortOptions = {}): Promise<SandboxConnection> {
-    return await connectPort(this.#core, port, options);
+    return await connectPort(this.#sandbox, port, options);
   }
 
   /** {@linkcode stop}, with the final status of the sandbox. */
   async stopAndWait(): Promise<SandboxHandle> {
-    const before = await this.#core.record();
+    const before = await this.#sandbox.record();
     await this.stop();
     // An ephemeral sandbox is gone now; what it was, and how it ended, is all that there is to say.
-    const after = (await this.#core.find()) ?? { ...before, status: "stopped" as const };
-    return new SandboxHandle(this.#core, after);
+    const after = (await this.#sandbox.find()) ?? { ...before, status: "stopped" as const };
+    return new SandboxHandle(this.#sandbox, after);
   }
 
   /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
-  async waitForStatus(
-    status: SandboxStatus | "created" | "starting",
-    options?: WaitOptions,
-  ): Promise<SandboxHandle> {
-    return new SandboxHandle(this.#core, await waitForStatus(this.#core, [status], options));
+  async waitForStatus(status: WaitableStatus, options?: WaitOptions): Promise<SandboxHandle> {
+    return new SandboxHandle(this.#sandbox, await waitForStatus(this.#sandbox, [status], options));
   }
 
   /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
-    return Sandbox.fromBoot(await restart(this.#core, options));
+    return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }
 
   /** Lets the sandbox outlive this process. */

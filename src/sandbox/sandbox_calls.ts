@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type BackendSandbox, STOP_GRACE_MS } from "../backend/backend.ts";
+import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import {
   type DestroyOptions,
   destroy,
@@ -16,10 +18,7 @@ import {
   type TimeLimitChanges,
   type WaitOptions,
   waitUntilStopped,
-} from "../backend/local/lifecycle.ts";
-import { type LocalSandbox, STOP_GRACE_MS } from "../backend/local/local_sandbox.ts";
-import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
-import { readCoreLogs, streamCoreLogs } from "./logs.ts";
+} from "./lifecycle.ts";
 import { SandboxNetwork } from "./network/published_ports.ts";
 import { setPaused } from "./pause.ts";
 import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
@@ -31,39 +30,39 @@ export abstract class SandboxCalls {
   readonly id: string;
   /** Its published ports, while it runs. */
   readonly network: SandboxNetwork;
-  readonly #core: LocalSandbox;
+  readonly #sandbox: BackendSandbox;
 
-  protected constructor(core: LocalSandbox) {
-    this.#core = core;
-    this.name = core.name;
-    this.id = core.id;
-    this.network = new SandboxNetwork(core);
+  protected constructor(sandbox: BackendSandbox) {
+    this.#sandbox = sandbox;
+    this.name = sandbox.name;
+    this.id = sandbox.id;
+    this.network = new SandboxNetwork(sandbox);
   }
 
   /** What programs wrote, in the order of time: see `readLogs()`. */
   async logs(options: LogReadOptions = {}): Promise<LogEntry[]> {
-    return (await readCoreLogs(this.#core, options)).entries;
+    return (await this.#sandbox.readLogs(options)).entries;
   }
 
   /** {@linkcode logs} with the cursor of the end: see `readLogsSnapshot()`. */
   logsSnapshot(options: LogReadOptions = {}): Promise<LogSnapshot> {
-    return readCoreLogs(this.#core, options);
+    return this.#sandbox.readLogs(options);
   }
 
   /** What programs write, as it comes: see `logStream()`. */
   logStream(options: LogStreamOptions = {}): Promise<LogStream> {
-    return streamCoreLogs(this.#core, options);
+    return this.#sandbox.openLogStream(options);
   }
 
   /** Whether the guest's agent answers, and how soon. Does not count as activity, and starts nothing. */
   async ping(): Promise<SandboxPingResult> {
-    const latencyMs = await (await this.#core.connect()).ping();
+    const latencyMs = await (await this.#sandbox.connect()).ping();
     return { name: this.name, latencyMs };
   }
 
   /** Counts as activity: the idle time begins anew. */
   async touch(): Promise<SandboxTouchResult> {
-    return { name: this.name, activitySeq: await (await this.#core.connect()).touch() };
+    return { name: this.name, activitySeq: await (await this.#sandbox.connect()).touch() };
   }
 
   /**
@@ -73,7 +72,7 @@ export abstract class SandboxCalls {
    * @returns false, too, if the sandbox does not run.
    */
   checkHealth(timeoutMs: number = HEALTH_TIMEOUT_MS): Promise<boolean> {
-    return this.#core.checkHealth(timeoutMs);
+    return this.#sandbox.checkHealth(timeoutMs);
   }
 
   /**
@@ -84,17 +83,17 @@ export abstract class SandboxCalls {
    * @throws {TimeoutError} if a program could not be stopped; all go on then.
    */
   async pause(): Promise<void> {
-    await setPaused(this.#core, true);
+    await setPaused(this.#sandbox, true);
   }
 
   /** Lets programs go on after {@linkcode pause}, with the right time on their clock. */
   async resume(): Promise<void> {
-    await setPaused(this.#core, false);
+    await setPaused(this.#sandbox, false);
   }
 
   /** Takes a snapshot of the disk, whether the sandbox runs or not; writes wait meanwhile: see `Snapshot.create()`. */
   snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
-    return Snapshot.create({ ...options, name, from: this });
+    return Snapshot.take(this.#sandbox, { ...options, name });
   }
 
   /**
@@ -102,32 +101,32 @@ export abstract class SandboxCalls {
    * start finds the disk as it was. One that does not run is left as it is.
    */
   async stop(): Promise<void> {
-    await this.#core.stop(STOP_GRACE_MS);
+    await this.#sandbox.stop(STOP_GRACE_MS);
   }
 
   /** {@linkcode stop} with another grace in milliseconds; 0 kills at once. */
   async stopWithTimeout(timeoutMs: number): Promise<void> {
-    await this.#core.stop(timeoutMs);
+    await this.#sandbox.stop(timeoutMs);
   }
 
   /** Asks for the end that {@linkcode stop} brings, and does not wait for it. */
   async requestStop(): Promise<void> {
-    await this.#core.requestStop(STOP_GRACE_MS);
+    await this.#sandbox.requestStop(STOP_GRACE_MS);
   }
 
   /** Ends the VM at once, as a power cut would; within a second or so also if its VM host process hangs. */
   async kill(): Promise<void> {
-    await this.#core.kill();
+    await this.#sandbox.kill();
   }
 
   /** {@linkcode kill} that rejects with `TimeoutError` if the VM is not gone in time. */
   async killWithTimeout(timeoutMs: number): Promise<void> {
-    await this.#core.kill(timeoutMs);
+    await this.#sandbox.kill(timeoutMs);
   }
 
   /** Asks for the end that {@linkcode kill} brings, and does not wait for it. */
   async requestKill(): Promise<void> {
-    await this.#core.requestStop(0);
+    await this.#sandbox.requestStop(0);
   }
 
   /**
@@ -135,17 +134,17 @@ export abstract class SandboxCalls {
    * stops in order. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
    */
   async requestDrain(): Promise<void> {
-    await requestDrain(this.#core);
+    await requestDrain(this.#sandbox);
   }
 
   /** Resolves when this very sandbox has ended, with how it did; at once if it does not run. */
   waitUntilStopped(options?: WaitOptions): Promise<SandboxStopResult> {
-    return waitUntilStopped(this.#core, options);
+    return waitUntilStopped(this.#sandbox, options);
   }
 
   /** Stops this very sandbox, if it runs, and removes it with its disk and logs. */
   async destroy(options: DestroyOptions = {}): Promise<void> {
-    await destroy(this.#core, options);
+    await destroy(this.#sandbox, options);
   }
 
   /**
@@ -153,6 +152,6 @@ export abstract class SandboxCalls {
    * has those that the sandbox was created with.
    */
   async setTimeLimits(limits: TimeLimitChanges): Promise<void> {
-    await setTimeLimits(this.#core, limits);
+    await setTimeLimits(this.#sandbox, limits);
   }
 }

@@ -4,19 +4,13 @@
  * @module
  */
 
-import { rmSync } from "node:fs";
-import { LocalSandbox, openState } from "../backend/local/local_sandbox.ts";
-import { takeSnapshot } from "../backend/local/take_snapshot.ts";
+import { type Backend, type BackendSandbox, getSandbox, type SnapshotRecord } from "../backend/backend.ts";
+import { defaultBackend } from "../backend/default_backend.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { hasLabels, wantedLabelsSchema } from "../options/labels.ts";
 import { checkSandboxName } from "../options/sandbox_options.ts";
-import { openHome } from "../platform/home.ts";
-import { readArchive } from "../snapshot/archive_read.ts";
-import { writeArchive } from "../snapshot/archive_write.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
-import { type DiskProgressListener, digestDisk } from "../snapshot/disk_content.ts";
-import { SnapshotIntegrityError } from "../snapshot/errors.ts";
-import { SnapshotStore, type StoredSnapshot } from "../snapshot/store.ts";
+import type { DiskProgressListener } from "../snapshot/disk_content.ts";
 
 /** A sandbox by its name, or a `Sandbox` or `SandboxHandle`, which stands for that very one. */
 export type SnapshotSource = string | { readonly name: string; readonly id: string };
@@ -99,12 +93,12 @@ export class Snapshot {
   readonly format = "raw";
   readonly fstype = "ext4";
   readonly scope = "disk";
-  readonly #store: SnapshotStore;
+  readonly #backend: Backend;
   readonly #descriptor: SnapshotDescriptor;
 
   /** Use `Snapshot.create()`, `Snapshot.get()` or `Snapshot.list()`. */
-  private constructor(store: SnapshotStore, { descriptor, digest, directory }: StoredSnapshot) {
-    this.#store = store;
+  private constructor(backend: Backend, { descriptor, digest, directory }: SnapshotRecord) {
+    this.#backend = backend;
     this.#descriptor = descriptor;
     this.name = descriptor.name;
     this.id = descriptor.id;
@@ -137,8 +131,15 @@ export class Snapshot {
    * @throws {TimeoutError | AbortedError | IoError}
    */
   static async create({ from, ...options }: SnapshotCreateOptions): Promise<Snapshot> {
-    const core = await coreOf(from);
-    return new Snapshot(new SnapshotStore(core.state.home), await takeSnapshot(core, options));
+    return await Snapshot.take(await sandboxOf(from), options);
+  }
+
+  /** @internal */
+  static async take(
+    sandbox: BackendSandbox,
+    options: Omit<SnapshotCreateOptions, "from">,
+  ): Promise<Snapshot> {
+    return new Snapshot(sandbox.backend, await sandbox.takeSnapshot(options));
   }
 
   /**
@@ -146,8 +147,8 @@ export class Snapshot {
    * @throws {SnapshotIntegrityError} if what is known of it is damaged. Its disk is for {@linkcode verify} to read.
    */
   static async get(name: string): Promise<Snapshot> {
-    const store = new SnapshotStore(openHome());
-    return new Snapshot(store, store.get(name));
+    const backend = defaultBackend();
+    return new Snapshot(backend, await backend.snapshots.get(name));
   }
 
   /** The same as {@linkcode Snapshot.get}. */
@@ -158,16 +159,15 @@ export class Snapshot {
   /** The snapshots of this home by name. One that is damaged is not among them. @throws {InvalidConfigError} */
   static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
     parseConfig(wantedLabelsSchema, labels, "labels");
-    const store = new SnapshotStore(openHome());
-    return store
-      .list()
+    const backend = defaultBackend();
+    return (await backend.snapshots.list())
       .filter(({ descriptor }) => hasLabels(descriptor.labels, labels))
-      .map((stored) => new Snapshot(store, stored));
+      .map((record) => new Snapshot(backend, record));
   }
 
   /** Removes a snapshot. Sandboxes that were made from it stay as they are. @throws {SnapshotNotFoundError} */
   static async remove(name: string): Promise<void> {
-    new SnapshotStore(openHome()).remove(name);
+    await defaultBackend().snapshots.remove(name);
   }
 
   /** See {@linkcode Snapshot.prototype.save}. */
@@ -187,14 +187,8 @@ export class Snapshot {
     path: string,
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Snapshot> {
-    const store = new SnapshotStore(openHome());
-    const directory = store.stage();
-    try {
-      const descriptor = await readArchive({ path, directory, signal });
-      return new Snapshot(store, store.publish(directory, descriptor));
-    } finally {
-      rmSync(directory, { recursive: true, force: true }); // unless it is the snapshot by now
-    }
+    const backend = defaultBackend();
+    return new Snapshot(backend, await backend.snapshots.load(path, { signal }));
   }
 
   /** Itself. The known SDK has handles of snapshots, which are opened. */
@@ -208,10 +202,8 @@ export class Snapshot {
   }: {
     readonly signal?: AbortSignal | undefined;
   } = {}): Promise<SnapshotVerifyReport> {
-    const { upperPath } = this.#stored();
+    await this.#backend.snapshots.verify(this.name, this.digest, { signal });
     const { algorithm, digest } = this.#descriptor.upper.integrity;
-    if ((await digestDisk(upperPath, { signal })) !== digest)
-      throw new SnapshotIntegrityError(this.name, "the content of its disk has changed");
     return { digest: this.digest, path: this.path, upper: { kind: "verified", algorithm, digest } };
   }
 
@@ -221,24 +213,13 @@ export class Snapshot {
    *
    * @throws {SnapshotIntegrityError | SnapshotNotFoundError | IoError | AbortedError}
    */
-  async save(
-    path: string,
-    { plainTar = false, signal, onProgress }: SnapshotSaveOptions = {},
-  ): Promise<void> {
-    await writeArchive(this.#stored(), { path, compress: !plainTar, signal, onProgress });
+  async save(path: string, options: SnapshotSaveOptions = {}): Promise<void> {
+    await this.#backend.snapshots.save(this.name, this.digest, path, options);
   }
 
   /** Like `Snapshot.remove()`, but never another that has its name by now. */
   async remove(): Promise<void> {
-    this.#stored();
-    this.#store.remove(this.name, this.digest);
-  }
-
-  /** As it is on disk, if it is still this one. */
-  #stored(): StoredSnapshot {
-    const stored = this.#store.get(this.name);
-    if (stored.digest === this.digest) return stored;
-    throw new SnapshotIntegrityError(this.name, "another has its name now, or it was changed");
+    await this.#backend.snapshots.remove(this.name, this.digest);
   }
 }
 
@@ -291,8 +272,9 @@ export class SnapshotBuilder {
   }
 }
 
-async function coreOf(from: SnapshotSource): Promise<LocalSandbox> {
-  if (typeof from !== "string") return new LocalSandbox(openState(), from);
+async function sandboxOf(from: SnapshotSource): Promise<BackendSandbox> {
+  const backend = defaultBackend();
+  if (typeof from !== "string") return backend.sandbox(from);
   checkSandboxName(from);
-  return (await LocalSandbox.get(from)).core;
+  return (await getSandbox(backend, from)).sandbox;
 }

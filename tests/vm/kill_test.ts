@@ -16,7 +16,8 @@ import {
   SandboxNotRunningError,
   type SandboxStatus,
 } from "../../mod.ts";
-import { openState, sweepLeftovers } from "../../src/backend/local/local_sandbox.ts";
+import { openState } from "../../src/backend/local/local_sandbox.ts";
+import { sweepLeftovers } from "../../src/backend/local/reconcile.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { Peer } from "../support/vm/peer.ts";

@@ -10,14 +10,10 @@ import { randomUUID } from "node:crypto";
 import { MiB } from "../../base/bytes.ts";
 import { ensureBootDisk } from "../../image/boot_disk.ts";
 import { formatExt4 } from "../../image/ext4.ts";
-import type { RegistryOptions } from "../../image/oci/registry_client.ts";
-import type { PullProgressListener } from "../../image/progress.ts";
-import type { ImageBuildLimits } from "../../image/store/image_builder.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
 import { withImageLabels } from "../../options/labels.ts";
 import {
   type CreateRequest,
-  checkSandboxName,
   parseSandboxOptions,
   parseStoredConfig,
   type SandboxConfig,
@@ -34,12 +30,14 @@ import {
 } from "../../state/errors.ts";
 import type { BootKey, SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
-import type { BootStep, ClaimRequest } from "../../vmm/host_protocol.ts";
+import type { ClaimRequest } from "../../vmm/host_protocol.ts";
 import { type LaunchedVm, launchVm } from "../../vmm/launch/launch_vm.ts";
+import type { BootCallOptions, CreationKey, StartOptions } from "../backend.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
 import { type BootSources, bootRequest } from "./boot_request.ts";
 import { chooseEngine } from "./choose_engine.ts";
-import { LocalSandbox, openState, reconcile, sweepLeftovers } from "./local_sandbox.ts";
+import { LocalSandbox } from "./local_sandbox.ts";
+import { reconcile, sweepLeftovers } from "./reconcile.ts";
 import { discardCreation } from "./sandbox_directories.ts";
 import {
   copySourceDisk,
@@ -49,23 +47,6 @@ import {
   sourceConfig,
 } from "./snapshot_source.ts";
 import { StagedDisk } from "./staged_disk.ts";
-
-/** How one call to create or start a sandbox behaves. */
-export interface BootCallOptions extends ImageBuildLimits {
-  /** Aborting undoes what was begun. */
-  readonly signal?: AbortSignal | undefined;
-  /** Told of each step that is reached. Milliseconds count from the call. */
-  readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
-  /** Told how the pull or the conversion of the image gets on. */
-  readonly onPullProgress?: PullProgressListener | undefined;
-  /** How to reach the image's registry. Not stored with the sandbox, as it may hold secrets. */
-  readonly registry?: RegistryOptions | undefined;
-  /** Platform of the image, e.g. `"linux/amd64"`. @default Linux on this machine's processor */
-  readonly platform?: string | undefined;
-}
-
-/** The steps of a creation, in order. */
-export type CreateStep = "image" | BootStep;
 
 /** A sandbox that was just booted. */
 export interface BootedSandbox {
@@ -81,23 +62,15 @@ const REPLACE_ATTEMPTS_MAX = 5;
 /** Other processes may start and stop a sandbox as often while we are about to. */
 const START_ATTEMPTS_MAX = 5;
 
-/** What a creation is told by a caller of ours. */
-export interface CreationKey {
-  /** Nobody else's. */
-  readonly id?: string | undefined;
-  /** The id of the snapshot that `fromSnapshot` stands for: another may have its name by now. */
-  readonly snapshotId?: string | undefined;
-}
-
 /** See `Sandbox.create()`. */
 export async function createSandbox(
+  state: StateStore,
   options: SandboxOptions,
   call: BootCallOptions = {},
   { id = randomUUID(), snapshotId }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   const request = parseSandboxOptions(options);
-  const state = openState();
   if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
   checkNetworkHost(state, request.config.network);
   const engine = await chooseEngine(request.config.engine);
@@ -195,18 +168,6 @@ function isOthersDoing(error: unknown): boolean {
 function imageDefaults({ config }: SourceImage): SandboxConfig["imageConfig"] {
   const { entrypoint, cmd, env, workingDir, user, labels = {} } = config;
   return { entrypoint, cmd, env, workingDir, user, labels: withImageLabels({}, labels) };
-}
-
-/** How a sandbox that exists is booted. */
-export interface StartOptions extends BootCallOptions {
-  /** Whether it outlives this process. @default {false} */
-  readonly detached?: boolean | undefined;
-}
-
-/** Boots the sandbox of that name, which is stopped or has crashed. */
-export async function startSandbox(name: string, options: StartOptions = {}): Promise<BootedSandbox> {
-  checkSandboxName(name);
-  return await startCore((await LocalSandbox.get(name)).core, options);
 }
 
 /** Boots this very sandbox, which is stopped or has crashed. */

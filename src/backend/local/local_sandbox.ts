@@ -1,33 +1,39 @@
 /**
- * One sandbox by its identity: what `Sandbox` and `SandboxHandle` have in common. Every look at the state database is checked
- * against the VM host process, so that a row never says `running` of a VM that is gone.
+ * One sandbox of this machine, by its identity: finding it, connecting to it, ending it. Records are reconciled with the VM
+ * host process each time they are read.
  *
  * @module
  */
 import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
 import { settlesWithin } from "../../base/wait.ts";
+import {
+  type LogReadOptions,
+  type LogSnapshot,
+  type LogStream,
+  type LogStreamOptions,
+  openLogStream,
+  readLogDirectorySnapshot,
+} from "../../logs/mod.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
 import { openHome } from "../../platform/home.ts";
-import { isRemovalBegun, sweepStaging } from "../../platform/staging.ts";
 import {
   SandboxNotFoundError,
   SandboxNotRunningError,
   SandboxReplacedError,
   SandboxStillRunningError,
 } from "../../state/errors.ts";
+import type { EventRecord } from "../../state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
-import { isLive, LIVE_STATUSES } from "../../state/status.ts";
-import { hostExit } from "../../vmm/launch/host_exits.ts";
-import { buryBoot, crashReason, relayPath, sweepRunDirectories } from "../../vmm/run_directory/dead_boot.ts";
-import { recordedEnd } from "../../vmm/run_directory/end_record.ts";
-import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
+import { isLive } from "../../state/status.ts";
+import { crashReason, relayPath } from "../../vmm/run_directory/dead_boot.ts";
+import type { ChangeWatch } from "../backend.ts";
+import { settleNetwork } from "./address_lease.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_liveness.ts";
-import { discard, discardCreation, finishRemovals, logDirectory } from "./sandbox_directories.ts";
+import { clearRunDirectory, followEnd, reconcile } from "./reconcile.ts";
+import { discard, logDirectory } from "./sandbox_directories.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
-/** Grace of `stop()`, in milliseconds. */
-export const STOP_GRACE_MS = 10_000;
 /** What a stop may take beyond its grace before the VM is killed: the flush, and the end of the VM. */
 const STOP_OVERHEAD_MS = 15_000;
 /** How long a kill may take: the kernel has to end a process. */
@@ -60,78 +66,6 @@ export function stateOf(home: string): StateStore {
     stores.set(home, state);
   }
   return state;
-}
-
-/** A sandbox's record as it truly is; `undefined` if nothing is left of it. */
-export async function reconcile(
-  state: StateStore,
-  record: SandboxRecord,
-): Promise<SandboxRecord | undefined> {
-  if (!isLive(record.status)) {
-    if (hasHost(record)) return record;
-    clearRunDirectory(state, record);
-    if (!isRemovalBegun(state.home, record.id) && !isEphemeral(record)) return record;
-    discard(state, record); // whoever began it, or was about to, was killed
-    await settleNetwork(state, record);
-    return state.findById(record.id);
-  }
-  if (await isAlive(record)) return record;
-  const exit = await hostExit(record.runDirectory);
-  const now = state.findById(record.id);
-  // It may have ended in order, or been started again, while we looked.
-  if (now === undefined || now.bootNumber !== record.bootNumber || !isLive(now.status)) return now;
-  if (now.status === "creating" && now.bootNumber === 1) {
-    // Never finished: as if it had never been.
-    discardCreation(state, now, "the process that created it ended");
-  } else {
-    const runDirectory = now.runDirectory ?? "";
-    const last = exit === undefined ? "" : `: its process ended with ${exit}`;
-    const reason = () => crashReason(`the VM ended without a word${last}`, runDirectory);
-    // A disk that was full then kept the VM host process from recording the end itself.
-    const end = recordedEnd(runDirectory) ?? { action: "crashed", reason: reason() };
-    state.transition(now, end.action, { reason: end.reason });
-  }
-  new LocalSandbox(state, now).bury(state.findById(now.id) ?? now);
-  await settleNetwork(state, now); // of an ephemeral sandbox nobody looks again
-  return state.findById(record.id);
-}
-
-/** A host process that is killed in its last moments leaves its run directory, and perhaps its engine. */
-function clearRunDirectory(state: StateStore, { id, name, status, runDirectory }: SandboxRecord): void {
-  if (runDirectory === undefined) return;
-  const logs = { directory: logDirectory(state.home, name), sandboxId: id };
-  buryBoot(runDirectory, logs, status === "stopped" ? "stopped" : "crashed");
-  releaseEnded(state, id);
-}
-
-/**
- * Whether it is to be removed once it has ended. Asked at each look, so that no other field may keep it from an answer; of
- * a config that cannot be read, the answer that deletes nothing.
- */
-function isEphemeral({ configJson }: SandboxRecord): boolean {
-  let config: unknown;
-  try {
-    config = JSON.parse(configJson);
-  } catch {
-    return false;
-  }
-  return typeof config === "object" && config !== null && "ephemeral" in config && config.ephemeral === true;
-}
-
-/** Looks at all sandboxes that should be alive. Those whose VM host process is gone are crashed from now on. */
-export async function reconcileLive(state: StateStore): Promise<void> {
-  const live = state.list({ statuses: LIVE_STATUSES });
-  // A process that is there is enough here: whoever wants to use it connects, and then sees more.
-  const suspects = live.filter((record) => !hasHost(record));
-  await Promise.all(suspects.map((record) => reconcile(state, record)));
-}
-
-/** Clears away what processes had begun that were killed on the way. */
-export function sweepLeftovers(state: StateStore): void {
-  sweepStaging(state.home);
-  finishRemovals(state);
-  sweepLeases(state);
-  sweepRunDirectories(state.home, () => new Set(state.list({}).map(({ runDirectory }) => runDirectory)));
 }
 
 /** One sandbox, for good: a namesake that replaces it is another. */
@@ -240,8 +174,7 @@ export class LocalSandbox {
     const restMs = deadline - performance.now();
     const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, restMs), restMs);
     if (!gone || (await isAlive(record))) await this.kill();
-    await this.find(); // if it ended without a word, it is noted as crashed now
-    await settleNetwork(this.state, record);
+    await this.#seeEnd(record);
   }
 
   /** Ends the VM at once. Resolves when it is gone. */
@@ -276,9 +209,8 @@ export class LocalSandbox {
         if (!gone || (await isAlive(record))) killNow();
       }
       if (!(await isDeadWithin(record, timeoutMs - patienceMs))) throw this.#hostIsThere(timeoutMs);
-      if (noted !== undefined) this.bury(noted);
-      await this.find();
-      await settleNetwork(this.state, record);
+      if (noted !== undefined) await followEnd(this.state, noted);
+      await this.#seeEnd(record);
     };
   }
 
@@ -343,15 +275,14 @@ export class LocalSandbox {
     this.state.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
     killHost(record);
     if (!(await isDeadWithin(record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
-    this.bury(record);
-    await settleNetwork(this.state, record);
+    await followEnd(this.state, record);
     return false;
   }
 
-  /** Clears away what a dead boot left; of an ephemeral sandbox, everything. */
-  bury(record: SandboxRecord): void {
-    clearRunDirectory(this.state, record);
-    if (isEphemeral(record)) discard(this.state, this);
+  /** Records an end that nothing has recorded yet, and releases the network of the boot. */
+  async #seeEnd(boot: SandboxRecord): Promise<void> {
+    await this.find();
+    await settleNetwork(this.state, boot);
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
@@ -368,6 +299,35 @@ export class LocalSandbox {
   async #remove(record: SandboxRecord): Promise<void> {
     await this.settle(record);
     if (discard(this.state, this) === "live") throw new SandboxStillRunningError(this.name, "remove");
+  }
+
+  /** Reads its logs, whether it runs or not. */
+  async readLogs(options: LogReadOptions): Promise<LogSnapshot> {
+    await this.record();
+    return await readLogDirectorySnapshot(this.#logs(), options);
+  }
+
+  /** Opens a stream of its logs, which ends with the sandbox. */
+  async openLogStream(options: LogStreamOptions): Promise<LogStream> {
+    await this.record();
+    const isTerminal = async () => {
+      const record = await this.find();
+      return record === undefined || !isLive(record.status);
+    };
+    return await openLogStream({ ...this.#logs(), isTerminal }, options);
+  }
+
+  #logs() {
+    return { directory: logDirectory(this.state.home, this.name), sandboxId: this.id };
+  }
+
+  /** The latest event of an end. */
+  async lastEnd(): Promise<EventRecord | undefined> {
+    return this.state.eventLog.latest(this.id, ["stopped", "crashed", "failed"]);
+  }
+
+  watchChanges(): ChangeWatch {
+    return this.state.watch();
   }
 
   /** A connection for ending the VM; `undefined` if the host process does not serve one, or has no room for it. */

@@ -14,14 +14,15 @@ import { CallLimit } from "../../base/wait.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
 import { CONTENT_ALGORITHM } from "../../snapshot/content_digest.ts";
 import { checkNameAndLabels, type SnapshotDescriptor, UPPER_NAME } from "../../snapshot/descriptor.ts";
-import { type DiskProgressListener, digestDisk } from "../../snapshot/disk_content.ts";
+import { digestDisk } from "../../snapshot/disk_content.ts";
 import { type CopiedDisk, copyDisk } from "../../snapshot/disk_copy.ts";
 import { SnapshotAlreadyExistsError } from "../../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
 import { SandboxBusyError } from "../../state/errors.ts";
 import type { SandboxRecord } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
-import { waitForStatus } from "./lifecycle.ts";
+import type { TakeSnapshotOptions } from "../backend.ts";
+import { waitForStatus } from "../wait_for.ts";
 import type { LocalSandbox } from "./local_sandbox.ts";
 import { sandboxDirectory } from "./sandbox_directories.ts";
 
@@ -34,17 +35,6 @@ const FREEZE_MS_MAX = 10 * 60_000;
 const SETTLE_TIMEOUT_MS = 3 * 60_000;
 /** The sandbox may start or stop as often during a copy. */
 const ATTEMPTS_MAX = 5;
-
-/** What a snapshot is to be. */
-export interface TakeSnapshotOptions {
-  readonly name: string;
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Whether it takes the place of a snapshot of the same name. @default {false} */
-  readonly force?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Told how much of the disk has been copied. */
-  readonly onProgress?: DiskProgressListener | undefined;
-}
 
 /**
  * @throws {InvalidConfigError | SnapshotAlreadyExistsError}

@@ -4,50 +4,50 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
-import { takeSnapshot } from "../../backend/local/take_snapshot.ts";
+import type { BackendSandbox, SnapshotBackend, SnapshotRecord } from "../../backend/backend.ts";
 import { SnapshotNotFoundError } from "../../snapshot/errors.ts";
-import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
 import { withDefaults } from "./spec_defaults.ts";
 import type { CheckpointInfo, CheckpointOptions, RestoreSpec, SandboxSpec } from "./types.ts";
 
 /** See `SandboxManager.checkpoint()`. */
 export async function take(
-  core: LocalSandbox,
+  sandbox: BackendSandbox,
   name: string = `checkpoint-${randomUUID()}`,
   options: CheckpointOptions = {},
 ): Promise<CheckpointInfo> {
-  return infoOf(await takeSnapshot(core, { ...options, name }));
+  return infoOf(await sandbox.takeSnapshot({ ...options, name }));
 }
 
 /** Those of one sandbox, or of all; the oldest first. */
-export function list(home: string, sandboxId?: string): CheckpointInfo[] {
-  return new SnapshotStore(home)
-    .list()
+export async function list(snapshots: SnapshotBackend, sandboxId?: string): Promise<CheckpointInfo[]> {
+  return (await snapshots.list())
     .filter(({ descriptor }) => sandboxId === undefined || descriptor.source.id === sandboxId)
     .map(infoOf)
     .toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
 }
 
 /** @throws {SnapshotNotFoundError} */
-export function remove(home: string, snapshotId: string): void {
-  const { descriptor, digest } = find(home, snapshotId);
-  new SnapshotStore(home).remove(descriptor.name, digest);
+export async function remove(snapshots: SnapshotBackend, snapshotId: string): Promise<void> {
+  const { descriptor, digest } = await find(snapshots, snapshotId);
+  await snapshots.remove(descriptor.name, digest);
 }
 
 /** What a sandbox that is made from a checkpoint is. @throws {SnapshotNotFoundError} */
-export function restoredSpec(home: string, { snapshotId, ...spec }: RestoreSpec): SandboxSpec {
-  const { name, machine } = find(home, snapshotId).descriptor;
+export async function restoredSpec(
+  snapshots: SnapshotBackend,
+  { snapshotId, ...spec }: RestoreSpec,
+): Promise<SandboxSpec> {
+  const { name, machine } = (await find(snapshots, snapshotId)).descriptor;
   return { ...withDefaults(machine ?? {}, spec), fromSnapshot: name };
 }
 
-function find(home: string, snapshotId: string): StoredSnapshot {
-  const found = new SnapshotStore(home).list().find(({ descriptor }) => descriptor.id === snapshotId);
+async function find(snapshots: SnapshotBackend, snapshotId: string): Promise<SnapshotRecord> {
+  const found = (await snapshots.list()).find(({ descriptor }) => descriptor.id === snapshotId);
   if (found === undefined) throw new SnapshotNotFoundError(snapshotId);
   return found;
 }
 
-function infoOf({ descriptor, directory }: StoredSnapshot): CheckpointInfo {
+function infoOf({ descriptor, directory }: SnapshotRecord): CheckpointInfo {
   return {
     snapshotId: descriptor.id,
     name: descriptor.name,

@@ -17,15 +17,15 @@ export interface Creation {
 }
 
 /** What a listing says of it. */
-export function summaryOf({ id, ip, config, createdAt, error }: Creation): SandboxSummary {
+export function creationSummary({ id, ip, config, createdAt, error }: Creation): SandboxSummary {
   const [state, ipAddress] = error === undefined ? (["starting", ip] as const) : (["failed", ""] as const);
   return { id, name: config.name, state, labels: config.labels, ipAddress, createdAt };
 }
 
 /** Does what must not change how a creation ended: if it fails, that is only a warning. */
-export function warnOfFailure(action: string, body: () => void): void {
+export async function warnOfFailure(action: string, body: () => Promise<void>): Promise<void> {
   try {
-    body();
+    await body();
   } catch (error) {
     process.emitWarning(`cannot ${action}: ${messageOf(error)}`, { code: "MSB_REGISTRY" });
   }

@@ -7,52 +7,46 @@
  */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { presentPlan, reserveAddress } from "../../backend/local/address_lease.ts";
-import { type CreationKey, createSandbox } from "../../backend/local/create.ts";
-import { destroy, setTimeLimits } from "../../backend/local/lifecycle.ts";
-import { LocalSandbox, openState, reconcile, STOP_GRACE_MS } from "../../backend/local/local_sandbox.ts";
-import { InvalidConfigError, messageOf } from "../../base/errors.ts";
-import { parseConfig } from "../../base/parse_config.ts";
-import { Semaphore } from "../../base/semaphore.ts";
-import type { NetworkConfig } from "../../network/network_plan.ts";
-import { hasLabels } from "../../options/labels.ts";
 import {
-  parseSandboxOptions,
-  parseStoredConfig,
-  type SandboxOptions,
-} from "../../options/sandbox_options.ts";
-import { configIfReadable } from "../../options/stored_config.ts";
-import { ownProcess } from "../../platform/process_identity.ts";
-import {
+  type Backend,
+  type BackendSandbox,
+  type CreationKey,
+  type FoundSandbox,
+  isLive,
   SandboxAlreadyExistsError,
   SandboxNotFoundError,
   SandboxNotRunningError,
   SandboxStillRunningError,
-} from "../../state/errors.ts";
-import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
-import { isLive } from "../../state/status.ts";
+  STOP_GRACE_MS,
+} from "../../backend/backend.ts";
+import { defaultBackend } from "../../backend/default_backend.ts";
+import { InvalidConfigError, messageOf } from "../../base/errors.ts";
+import { parseConfig } from "../../base/parse_config.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import { hasLabels } from "../../options/labels.ts";
+import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "../events.ts";
+import { destroy, setTimeLimits } from "../lifecycle.ts";
 import { Sandbox } from "../sandbox.ts";
 import { checkId, checkListing, checkRun } from "./check_input.ts";
 import * as checkpoints from "./checkpoints.ts";
-import { type Creation, summaryOf, warnOfFailure } from "./creation.ts";
+import { type Creation, creationSummary, warnOfFailure } from "./creation.ts";
+import { infoOf, networkOf, summaryOf } from "./describe.ts";
 import { managedExec, outputChunks, startManaged } from "./output_chunks.ts";
 import { SandboxMap, stopAll } from "./sandbox_map.ts";
 import { type SpecDefaults, withDefaults } from "./spec_defaults.ts";
-import {
-  type CheckpointInfo,
-  type CheckpointOptions,
-  type ManagedExec,
-  type ManagedNetwork,
-  type ManagedRunOptions,
-  type ManagedState,
-  type OutputChunk,
-  type RestoreSpec,
-  type SandboxInfo,
-  type SandboxManagerConfig,
-  type SandboxSpec,
-  type SandboxSummary,
-  STATES,
+import type {
+  CheckpointInfo,
+  CheckpointOptions,
+  ManagedExec,
+  ManagedRunOptions,
+  ManagedState,
+  OutputChunk,
+  RestoreSpec,
+  SandboxInfo,
+  SandboxManagerConfig,
+  SandboxSpec,
+  SandboxSummary,
 } from "./types.ts";
 
 /** Failed creations that are remembered; of more, the oldest are forgotten. */
@@ -80,20 +74,23 @@ const configSchema = z.strictObject({
  * ```
  */
 export class SandboxManager implements AsyncDisposable {
-  readonly #state: StateStore;
+  readonly #backend: Backend;
   readonly #defaults: SpecDefaults;
   readonly #detached: boolean;
   readonly #boots: Semaphore;
   readonly #creations = new Map<string, Creation>();
+  /** Names of creations that are being checked. */
+  readonly #names = new Set<string>();
   /** Those that end with this process. */
-  readonly #owned = new SandboxMap<Sandbox>((id) => isLive(this.#state.findById(id)?.status ?? "stopped"));
-  /** One for each sandbox that was used, for its connection. */
-  readonly #cores = new SandboxMap<LocalSandbox>((id) => this.#state.findById(id) !== undefined);
+  readonly #owned = new SandboxMap<Sandbox>(async (id) => {
+    const found = await this.#backend.findById(id);
+    return found !== undefined && isLive(found.record.status);
+  });
 
   /** @throws {InvalidConfigError} */
   constructor(config: SandboxManagerConfig = {}) {
     const { detached, bootsMax } = parseConfig(configSchema, config, "config");
-    this.#state = openState();
+    this.#backend = defaultBackend();
     this.#defaults = config.defaults ?? {};
     this.#detached = detached;
     this.#boots = new Semaphore(bootsMax);
@@ -120,16 +117,30 @@ export class SandboxManager implements AsyncDisposable {
     const id = randomUUID();
     const options = this.#options(id, spec);
     const { config } = parseSandboxOptions(options);
-    const found = await LocalSandbox.find(config.name);
-    // From here to the note of the creation nothing waits: of two calls with a name, one sees the other.
-    if (found !== undefined || this.#isBeingCreated(config.name))
+    // Of two calls with a name, one sees the other: as being checked here, or as being created.
+    if (this.#names.has(config.name) || this.#isBeingCreated(config.name))
       throw new SandboxAlreadyExistsError(config.name);
-    const ip = reserveAddress(this.#state, config.network, id);
+    this.#names.add(config.name);
+    try {
+      if ((await this.#backend.find(config.name)) !== undefined)
+        throw new SandboxAlreadyExistsError(config.name);
+      const ip = await this.#backend.reserveAddress(config.network, id);
+      this.#noteCreation({ id, ip, config }, options, snapshotId);
+      return { id, ip };
+    } finally {
+      this.#names.delete(config.name);
+    }
+  }
+
+  #noteCreation(
+    known: Pick<Creation, "id" | "ip" | "config">,
+    options: SandboxOptions,
+    snapshotId: string | undefined,
+  ): void {
+    const { id } = known;
     const abort = new AbortController();
     const creation: Creation = {
-      id,
-      ip,
-      config,
+      ...known,
       createdAt: new Date(),
       abort,
       settled: this.#boots
@@ -137,21 +148,20 @@ export class SandboxManager implements AsyncDisposable {
         .catch((error: unknown) => this.#fail(id, error)),
     };
     this.#creations.set(id, creation);
-    return { id, ip };
   }
 
   /** @throws {SandboxNotFoundError | InvalidConfigError} */
   async inspectSandbox(id: string): Promise<SandboxInfo> {
-    const record = await this.#find(id);
-    if (record !== undefined) return this.#infoOf(record);
+    const found = await this.#find(id);
+    if (found !== undefined) return await infoOf(this.#backend, found.record);
     const creation = this.#creations.get(id);
     if (creation === undefined) throw new SandboxNotFoundError(id);
     return {
-      ...summaryOf(creation),
+      ...creationSummary(creation),
       image: creation.config.image,
       cpus: creation.config.cpus,
       memoryMiB: creation.config.memoryMiB,
-      network: this.#networkOf(id, creation.config.network),
+      network: await networkOf(this.#backend, creation.config.network, id),
       readyAt: undefined,
       lastExitedAt: undefined,
       lastExitCode: undefined,
@@ -169,13 +179,12 @@ export class SandboxManager implements AsyncDisposable {
     labels: Readonly<Record<string, string>> = {},
   ): Promise<SandboxSummary[]> {
     checkListing(state, labels);
-    const records = this.#state.list({ labels });
-    const looked = await Promise.all(records.map((record) => reconcile(this.#state, record)));
-    const known = looked.filter((record) => record !== undefined).map((record) => this.#summaryOf(record));
+    const { found } = await this.#backend.list({ labels });
+    const known = await Promise.all(found.map(({ record }) => summaryOf(this.#backend, record)));
     const ids = new Set(known.map(({ id }) => id));
     const others = [...this.#creations.values()]
       .filter(({ id, config }) => !ids.has(id) && hasLabels(config.labels, labels))
-      .map(summaryOf);
+      .map(creationSummary);
     return [...known, ...others]
       .filter((summary) => state === undefined || summary.state === state)
       .toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
@@ -189,8 +198,8 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {SandboxNotRunningError} if it could not be created.
    */
   async stopSandbox(id: string, timeoutMs: number = STOP_GRACE_MS): Promise<void> {
-    const core = await this.#core(id);
-    await core.stop(timeoutMs);
+    const sandbox = await this.#sandbox(id);
+    await sandbox.stop(timeoutMs);
     this.#owned.delete(id);
   }
 
@@ -207,18 +216,18 @@ export class SandboxManager implements AsyncDisposable {
       creation.abort.abort();
       await creation.settled;
     }
-    const record = await this.#find(id);
+    const found = await this.#find(id);
     const failure = this.#creations.get(id);
-    if (record === undefined) {
+    if (found === undefined) {
       if (failure === undefined) throw new SandboxNotFoundError(id);
-      this.#tell(failure, "removed", {}); // before it is forgotten: what throws here can be called again
+      await this.#note(failure, "removed", {}); // before it is forgotten: a call that throws here can be repeated
+    } else if (force) {
+      await destroy(found.sandbox, { force });
     } else {
-      const core = this.#coreOf(record);
-      if (force) await destroy(core, { force });
-      else await core.remove();
+      await found.sandbox.remove();
     }
     this.#creations.delete(id);
-    this.#forget(id);
+    this.#owned.delete(id);
   }
 
   /**
@@ -232,18 +241,18 @@ export class SandboxManager implements AsyncDisposable {
    */
   async runInSandbox(id: string, options: ManagedRunOptions): Promise<ReadableStream<OutputChunk>> {
     checkRun(options);
-    return outputChunks(await startManaged(await this.#core(id), options, "null"));
+    return outputChunks(await startManaged(await this.#sandbox(id), options, "null"));
   }
 
   /** Runs a program that is written to, and that may have a pseudo-terminal; otherwise as {@linkcode runInSandbox}. */
   async execInSandbox(id: string, options: ManagedRunOptions): Promise<ManagedExec> {
     checkRun(options);
-    return managedExec(await startManaged(await this.#core(id), options, "pipe"));
+    return managedExec(await startManaged(await this.#sandbox(id), options, "pipe"));
   }
 
   /** How much longer a running sandbox may live, in milliseconds from now; `null`: without limit. */
   async setTtl(id: string, ttlMs: number | null): Promise<void> {
-    await setTimeLimits(await this.#core(id), { maxDurationMs: ttlMs });
+    await setTimeLimits(await this.#sandbox(id), { maxDurationMs: ttlMs });
   }
 
   /**
@@ -255,7 +264,7 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {TimeoutError | AbortedError | IoError}
    */
   async checkpoint(id: string, name?: string, options?: CheckpointOptions): Promise<CheckpointInfo> {
-    return await checkpoints.take(await this.#core(id), name, options);
+    return await checkpoints.take(await this.#sandbox(id), name, options);
   }
 
   /**
@@ -266,17 +275,17 @@ export class SandboxManager implements AsyncDisposable {
    * @throws {InvalidConfigError | SandboxAlreadyExistsError}
    */
   async restore(spec: RestoreSpec): Promise<{ readonly id: string; readonly ip: string }> {
-    return await this.#begin(checkpoints.restoredSpec(this.#state.home, spec), spec.snapshotId);
+    return await this.#begin(await checkpoints.restoredSpec(this.#backend.snapshots, spec), spec.snapshotId);
   }
 
   /** The checkpoints of this home, those of `sandboxId` if given; the oldest first. The sandbox may be gone. */
   async listCheckpoints(sandboxId?: string): Promise<CheckpointInfo[]> {
-    return checkpoints.list(this.#state.home, sandboxId);
+    return await checkpoints.list(this.#backend.snapshots, sandboxId);
   }
 
   /** Deletes a checkpoint, its disk included. Sandboxes that were made from it stay. @throws {SnapshotNotFoundError} */
   async deleteCheckpoint(snapshotId: string): Promise<void> {
-    checkpoints.remove(this.#state.home, snapshotId);
+    await checkpoints.remove(this.#backend.snapshots, snapshotId);
   }
 
   /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
@@ -313,85 +322,47 @@ export class SandboxManager implements AsyncDisposable {
     options: SandboxOptions,
     signal: AbortSignal,
   ): Promise<void> {
-    const sandbox = Sandbox.fromBoot(await createSandbox(options, { signal }, key));
+    const sandbox = Sandbox.fromBoot(await this.#backend.create(options, { signal }, key));
     if (!this.#detached) this.#owned.set(key.id, sandbox);
     this.#creations.delete(key.id);
   }
 
-  #fail(id: string, error: unknown): void {
+  async #fail(id: string, error: unknown): Promise<void> {
     const creation = this.#creations.get(id);
     const failure = error instanceof Error ? error : new Error(messageOf(error));
-    if (creation !== undefined) creation.error = failure; // first: what follows needs a state database that can be written
-    warnOfFailure("give an address back", () => this.#state.leases.release(id, ownProcess()));
+    if (creation !== undefined) creation.error = failure; // first: the rest needs a state database that can be written
+    await warnOfFailure("give an address back", () => this.#backend.releaseAddress(id));
     if (creation === undefined) return;
-    warnOfFailure("record that a creation failed", () => {
-      // If it got as far as the state database, that has told of it.
-      if (this.#state.eventLog.latest(id, ["failed"]) === undefined)
-        this.#tell(creation, "failed", { error: failure.message });
-    });
+    // A creation that got as far as the state database has recorded its failure there.
+    await warnOfFailure("record that a creation failed", () =>
+      this.#note(creation, "failed", { error: failure.message }),
+    );
     const failed = [...this.#creations.values()].filter((other) => other.error !== undefined);
     for (const { id: old } of failed.slice(0, -FAILED_MAX)) this.#creations.delete(old);
   }
 
-  #tell({ id, config }: Creation, action: "failed" | "removed", attributes: Record<string, unknown>): void {
-    this.#state.eventLog.append({ sandboxId: id, name: config.name, action, attributes });
+  async #note(
+    { id, config }: Creation,
+    action: "failed" | "removed",
+    attributes: Record<string, unknown>,
+  ): Promise<void> {
+    await this.#backend.noteEvent({ sandboxId: id, name: config.name, action, attributes });
   }
 
-  /** The sandbox, once it is in the state database. */
-  async #core(id: string): Promise<LocalSandbox> {
+  /** The sandbox, once it has been created. */
+  async #sandbox(id: string): Promise<BackendSandbox> {
     const creation = this.#creations.get(id);
     await creation?.settled;
-    const record = await this.#find(id);
-    if (record !== undefined) return this.#coreOf(record);
+    const found = await this.#find(id);
+    if (found !== undefined) return found.sandbox;
     if (creation?.error === undefined) throw new SandboxNotFoundError(id);
     throw new SandboxNotRunningError(creation.config.name, "failed", { cause: creation.error });
   }
 
-  #coreOf(record: SandboxRecord): LocalSandbox {
-    const core = this.#cores.get(record.id) ?? new LocalSandbox(this.#state, record);
-    this.#cores.set(record.id, core);
-    return core;
-  }
-
-  async #find(id: string): Promise<SandboxRecord | undefined> {
+  async #find(id: string): Promise<FoundSandbox | undefined> {
     checkId(id);
-    const found = this.#state.findById(id);
-    const record = found === undefined ? undefined : await reconcile(this.#state, found);
-    if (record === undefined) this.#forget(id);
-    return record;
-  }
-
-  #forget(id: string): void {
-    this.#owned.delete(id);
-    this.#cores.delete(id);
-  }
-
-  #infoOf(record: SandboxRecord): SandboxInfo {
-    const { image, cpus, memoryMiB, network } = parseStoredConfig(record.configJson);
-    return {
-      ...this.#summaryOf(record),
-      image,
-      cpus,
-      memoryMiB,
-      network: this.#networkOf(record.id, network),
-      readyAt: record.readyAt,
-      lastExitedAt: record.idleAt,
-      lastExitCode: record.idleExitCode,
-      error: record.status === "crashed" ? record.statusReason : undefined,
-    };
-  }
-
-  #networkOf(id: string, network: NetworkConfig): ManagedNetwork | undefined {
-    const plan = presentPlan(this.#state, network, id);
-    if (plan === undefined) return undefined;
-    const { mode, address: ipAddress, gateway, mac } = plan;
-    return { mode, ipAddress, gateway, mac, tapName: plan.mode === "tap" ? plan.tapName : undefined };
-  }
-
-  #summaryOf({ id, name, status, isBusy, labels, createdAt, configJson }: SandboxRecord): SandboxSummary {
-    const config = configIfReadable(configJson);
-    const state = status === "running" && isBusy ? "running" : STATES[status];
-    const ipAddress = (config && this.#networkOf(id, config.network)?.ipAddress) ?? "";
-    return { id, name, state, labels, ipAddress, createdAt };
+    const found = await this.#backend.findById(id);
+    if (found === undefined) this.#owned.delete(id);
+    return found;
   }
 }

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { waitForStatus } from "../../backend/local/lifecycle.ts";
-import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
+import type { BackendSandbox, SandboxStatus } from "../../backend/backend.ts";
+import { waitForStatus } from "../../backend/wait_for.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
-import type { SandboxStatus } from "../../state/status.ts";
 import { ExecHandle } from "../exec/exec_handle.ts";
 import { resolveExec } from "../exec/exec_options.ts";
 import type { ManagedExec, ManagedRunOptions, OutputChunk } from "./types.ts";
@@ -19,14 +18,14 @@ const SETTLED: readonly SandboxStatus[] = ["running", "paused", "draining", "sto
 
 /** Starts a program, once the sandbox has booted. */
 export async function startManaged(
-  core: LocalSandbox,
+  sandbox: BackendSandbox,
   { cmd, ...options }: ManagedRunOptions,
   stdin: "null" | "pipe",
 ): Promise<ExecHandle> {
   const [command = "", ...args] = cmd;
-  const record = await waitForStatus(core, SETTLED, { signal: options.signal });
+  const record = await waitForStatus(sandbox, SETTLED, { signal: options.signal });
   const request = resolveExec(parseStoredConfig(record.configJson), command, args, options, stdin);
-  return await ExecHandle.start(core, request);
+  return await ExecHandle.start(sandbox, request);
 }
 
 /** What a program writes, piece by piece as it is read; cancelling kills the program. */

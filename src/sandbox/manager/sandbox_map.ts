@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SandboxNotFoundError, SandboxReplacedError } from "../../state/errors.ts";
+import { isGone } from "../../backend/backend.ts";
 
 /** Below so many entries nothing is looked for that could be dropped. */
 const SWEEP_ENTRIES_MIN = 64;
@@ -13,22 +13,30 @@ const SWEEP_ENTRIES_MIN = 64;
  * most twice as many entries as were still in use at the last look.
  */
 export class SandboxMap<T> extends Map<string, T> {
-  readonly #isInUse: (id: string) => boolean;
+  readonly #isInUse: (id: string) => Promise<boolean>;
   #sweepEntries = SWEEP_ENTRIES_MIN;
 
-  constructor(isInUse: (id: string) => boolean) {
+  constructor(isInUse: (id: string) => Promise<boolean>) {
     super();
     this.#isInUse = isInUse;
   }
 
   override set(id: string, value: T): this {
-    if (this.size >= this.#sweepEntries) this.#sweep();
-    return super.set(id, value);
+    super.set(id, value);
+    if (this.size > this.#sweepEntries) void this.#sweep();
+    return this;
   }
 
-  #sweep(): void {
-    for (const id of this.keys()) if (!this.#isInUse(id)) this.delete(id);
-    this.#sweepEntries = Math.max(SWEEP_ENTRIES_MIN, 2 * this.size);
+  async #sweep(): Promise<void> {
+    this.#sweepEntries = Number.POSITIVE_INFINITY; // one at a time
+    try {
+      for (const [id, value] of [...this]) {
+        const isUsed = await this.#isInUse(id).catch(() => true); // the next sweep asks again
+        if (!isUsed && this.get(id) === value) this.delete(id);
+      }
+    } finally {
+      this.#sweepEntries = Math.max(SWEEP_ENTRIES_MIN, 2 * this.size);
+    }
   }
 }
 
@@ -41,8 +49,4 @@ export async function stopAll(sandboxes: Iterable<AsyncDisposable>): Promise<voi
   const stops = await Promise.allSettled([...sandboxes].map((sandbox) => sandbox[Symbol.asyncDispose]()));
   const failure = stops.find((stop) => stop.status === "rejected" && !isGone(stop.reason));
   if (failure?.status === "rejected") throw failure.reason;
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof SandboxNotFoundError || error instanceof SandboxReplacedError;
 }

@@ -3,10 +3,11 @@
  *
  * @module
  */
+
+import type { SandboxStatus } from "../../backend/backend.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { NetworkMode } from "../../network/network_plan.ts";
 import type { SandboxOptions } from "../../options/sandbox_options.ts";
-import type { SandboxStatus } from "../../state/status.ts";
 import type { ExecOptions } from "../exec/exec_options.ts";
 import type { SnapshotCreateOptions } from "../snapshot.ts";
 

@@ -4,8 +4,12 @@
  * @module
  */
 import { PortAction, PortFailure, PortProtocol } from "../../agent/port_codes.ts";
-import { presentPlan } from "../../backend/local/address_lease.ts";
-import type { LocalSandbox } from "../../backend/local/local_sandbox.ts";
+import {
+  type BackendSandbox,
+  isLive,
+  type SandboxRecord,
+  type SandboxStatus,
+} from "../../backend/backend.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { NetworkError, PortInUseError } from "../../network/errors.ts";
 import type { NetworkMode } from "../../network/network_plan.ts";
@@ -17,8 +21,6 @@ import {
 } from "../../network/published_port.ts";
 import { type PortOptions, portSchema } from "../../options/network_options.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
-import type { SandboxRecord } from "../../state/state_store.ts";
-import { isLive, type SandboxStatus } from "../../state/status.ts";
 
 /** Names one published port. */
 export interface PortAddressOptions {
@@ -59,19 +61,19 @@ export class SandboxNetwork {
   /** The ports of the host that lead to the sandbox. */
   readonly ports: SandboxPorts;
 
-  readonly #core: LocalSandbox;
+  readonly #sandbox: BackendSandbox;
 
   /** Use `Sandbox.network`. */
-  constructor(core: LocalSandbox) {
-    this.#core = core;
-    this.ports = new SandboxPorts(core);
+  constructor(sandbox: BackendSandbox) {
+    this.#sandbox = sandbox;
+    this.ports = new SandboxPorts(sandbox);
   }
 
   /** Reads mode, addresses and published ports. A sandbox that is booting or not running has no ports. */
   async info(): Promise<NetworkInfo> {
-    const record = await this.#core.record();
+    const record = await this.#sandbox.record();
     const { network } = parseStoredConfig(record.configJson);
-    const plan = presentPlan(this.#core.state, network, this.#core.id);
+    const plan = await this.#sandbox.backend.networkPlan(network, this.#sandbox.id);
     return {
       mode: network.mode,
       ip: plan?.address,
@@ -87,7 +89,7 @@ export class SandboxNetwork {
     try {
       return await this.ports.list();
     } catch (error) {
-      const now = await this.#core.find();
+      const now = await this.#sandbox.find();
       if (now !== undefined && isServing(now.status)) throw error;
       return []; // it ended while we asked
     }
@@ -106,11 +108,11 @@ export class SandboxNetwork {
  * ```
  */
 export class SandboxPorts {
-  readonly #core: LocalSandbox;
+  readonly #sandbox: BackendSandbox;
 
   /** Use `Sandbox.network.ports`. */
-  constructor(core: LocalSandbox) {
-    this.#core = core;
+  constructor(sandbox: BackendSandbox) {
+    this.#sandbox = sandbox;
   }
 
   /**
@@ -147,7 +149,7 @@ export class SandboxPorts {
   }
 
   async #change(action: number, port: PublishedPort): Promise<PublishedPort[]> {
-    const client = await this.#core.connect();
+    const client = await this.#sandbox.connect();
     const { failure, message, ports } = await client.changePorts({
       ...port,
       action,

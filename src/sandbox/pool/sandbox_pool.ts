@@ -5,10 +5,10 @@
  */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { TimeLimitChanges } from "../../backend/local/lifecycle.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
+import type { TimeLimitChanges } from "../lifecycle.ts";
 import { Sandbox } from "../sandbox.ts";
 import { type ClaimOptions, WarmPool } from "./warm_pool.ts";
 

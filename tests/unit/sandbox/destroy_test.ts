@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { destroy } from "../../../src/backend/local/lifecycle.ts";
-import { LocalSandbox } from "../../../src/backend/local/local_sandbox.ts";
+import { BootableSandbox } from "../../../src/backend/local/local_backend.ts";
+import { destroy } from "../../../src/sandbox/lifecycle.ts";
 import { test } from "../../support/harness.ts";
 import { StateHome } from "../../support/home/state_home.ts";
 
 /** A sandbox that does not run, and what somebody else does once its destruction has begun. */
-function stopped(home: StateHome, meanwhile: (core: LocalSandbox) => Promise<void>): LocalSandbox {
+function stopped(home: StateHome, meanwhile: (core: BootableSandbox) => Promise<void>): BootableSandbox {
   const key = home.create("x", { host: { pid: 1, startTime: "1.gone" } });
   home.state.transition(key, "stopped", { reason: "requested" });
-  const core = new LocalSandbox(home.state, { id: key.id, name: "x" });
+  const core = new BootableSandbox(home.state, { id: key.id, name: "x" });
   const stop = core.stop.bind(core);
   core.stop = async (graceMs) => {
-    await meanwhile(new LocalSandbox(home.state, core));
+    await meanwhile(new BootableSandbox(home.state, core));
     await stop(graceMs);
   };
   return core;

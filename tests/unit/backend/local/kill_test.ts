@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { killHost } from "../../../../src/backend/local/host_liveness.ts";
-import { waitUntilStopped } from "../../../../src/backend/local/lifecycle.ts";
-import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
+import { BootableSandbox } from "../../../../src/backend/local/local_backend.ts";
+import { waitUntilStopped } from "../../../../src/sandbox/lifecycle.ts";
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 import { startVmlessHost } from "../../../support/host/vmless_host.ts";
@@ -18,14 +18,14 @@ const KILLS_TIMEOUT_MS = 18_000;
 
 /** A home and its sandboxes, whose host processes end with the test. */
 class Hosts extends StateHome implements AsyncDisposable {
-  async start(name: string): Promise<LocalSandbox> {
+  async start(name: string): Promise<BootableSandbox> {
     const id = randomUUID();
     await startVmlessHost({ home: this.path, id, name });
-    return new LocalSandbox(this.state, { id, name });
+    return new BootableSandbox(this.state, { id, name });
   }
 
   /** What stops it stops it where it is. */
-  stop({ id }: LocalSandbox): void {
+  stop({ id }: BootableSandbox): void {
     const pid = this.state.findById(id)?.host?.pid;
     assert.ok(pid);
     process.kill(pid, "SIGSTOP");
@@ -37,7 +37,7 @@ class Hosts extends StateHome implements AsyncDisposable {
   }
 }
 
-function assertKilled(hosts: Hosts, { id }: LocalSandbox): void {
+function assertKilled(hosts: Hosts, { id }: BootableSandbox): void {
   const { status, statusReason } = hosts.state.findById(id) ?? {};
   assert.deepEqual([status, statusReason], ["stopped", "killed"]);
 }
@@ -62,7 +62,7 @@ test("LocalSandbox.kill() waits for no last records of a host that hangs, howeve
 
 test("LocalSandbox.kill() gives a host that hangs no more time to greet than it has itself", async () => {
   await using hosts = new Hosts();
-  const cores: LocalSandbox[] = [];
+  const cores: BootableSandbox[] = [];
   for (let index = 0; index < HOSTS; index++) cores.push(await hosts.start(`x${index}`));
   await within(KILLS_TIMEOUT_MS, "the kills", async () => {
     for (const core of cores) {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { LocalSandbox, reconcile } from "../../../../src/backend/local/local_sandbox.ts";
+import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
+import { reconcile } from "../../../../src/backend/local/reconcile.ts";
 import { ownProcess } from "../../../../src/platform/process_identity.ts";
 import { type SandboxRecord, StateStore } from "../../../../src/state/state_store.ts";
 import { createRunDirectory } from "../../../../src/vmm/run_directory/create_and_sweep.ts";

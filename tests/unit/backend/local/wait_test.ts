@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type SandboxStopResult, waitUntilStopped } from "../../../../src/backend/local/lifecycle.ts";
-import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
+import { BootableSandbox } from "../../../../src/backend/local/local_backend.ts";
 import { ownProcess } from "../../../../src/platform/process_identity.ts";
+import { type SandboxStopResult, waitUntilStopped } from "../../../../src/sandbox/lifecycle.ts";
 import type { BootKey } from "../../../../src/state/state_store.ts";
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
@@ -28,7 +28,7 @@ test("waitUntilStopped() tells of a sandbox that has ended what its record says"
   for (const [index, ending] of ENDINGS.entries()) {
     const name = `x${index}`;
     const { id } = end(home, name, ending);
-    const { observedAt, ...told } = await waitUntilStopped(new LocalSandbox(home.state, { id, name }));
+    const { observedAt, ...told } = await waitUntilStopped(new BootableSandbox(home.state, { id, name }));
     assert.deepEqual(told, { name, ...ending, source: "registry" });
     assert.ok(observedAt instanceof Date);
   }
@@ -40,7 +40,7 @@ test("waitUntilStopped() tells of a sandbox that was removed what its events say
     const name = `x${index}`;
     const { id } = end(home, name, ending);
     home.state.remove(id, { from: `${home.path}/none`, to: `${home.path}/trash` });
-    const { observedAt, ...told } = await waitUntilStopped(new LocalSandbox(home.state, { id, name }));
+    const { observedAt, ...told } = await waitUntilStopped(new BootableSandbox(home.state, { id, name }));
     assert.deepEqual(told, { name, ...ending, source: "events" });
     assert.ok(observedAt instanceof Date);
   }
@@ -50,7 +50,7 @@ test("waitUntilStopped() tells of an end that is over before it has looked twice
   using home = new StateHome();
   const key = home.create("x");
   home.state.transition(key, "ready");
-  const core = new LocalSandbox(home.state, { id: key.id, name: "x" });
+  const core = new BootableSandbox(home.state, { id: key.id, name: "x" });
   const find = core.find.bind(core);
   core.find = async () => {
     const record = await find();

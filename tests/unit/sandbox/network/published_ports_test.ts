@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { SandboxNotRunningError } from "../../../../mod.ts";
 import type { AgentClient } from "../../../../src/agent/client.ts";
-import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
+import { BootableSandbox } from "../../../../src/backend/local/local_backend.ts";
 import { SandboxNetwork } from "../../../../src/sandbox/network/published_ports.ts";
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 
 /** A sandbox to which nobody can connect. */
-class UnreachableCore extends LocalSandbox {
+class UnreachableCore extends BootableSandbox {
   attempts = 0;
   /** What happens to it while somebody tries. */
   meanwhile: () => void = () => {};

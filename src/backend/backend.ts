@@ -1,0 +1,247 @@
+/**
+ * The seam between what users hold and the place where sandboxes run.
+ *
+ * `Sandbox`, handles, lists, the manager and the pool reach sandboxes through these interfaces and nothing else, so that
+ * sandboxes of another machine or of a cluster need no other faces. Everything that crosses is plain data or a byte
+ * stream: verbs fit an HTTP call each, and the frames of {@linkcode BackendSandbox.connect} fit one connection.
+ *
+ * @module
+ */
+import type { AgentClient, ConnectOptions } from "../agent/client.ts";
+import type { RegistryOptions } from "../image/oci/registry_client.ts";
+import type { PullProgressListener } from "../image/progress.ts";
+import type { ImageBuildLimits } from "../image/store/image_builder.ts";
+import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import type { NetworkConfig, NetworkPlan } from "../network/network_plan.ts";
+import type { SandboxConfig, SandboxOptions } from "../options/sandbox_options.ts";
+import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
+import type { DiskProgressListener } from "../snapshot/disk_content.ts";
+import { SandboxNotFoundError } from "../state/errors.ts";
+import type { EventRecord, NewEvent } from "../state/event_log.ts";
+import type { ListPosition, SandboxRecord as StoredRecord } from "../state/state_store.ts";
+import type { SandboxStatus } from "../state/status.ts";
+import type { BootStep } from "../vmm/host_protocol.ts";
+
+export {
+  isGone,
+  SandboxAlreadyExistsError,
+  SandboxNotFoundError,
+  SandboxNotRunningError,
+  SandboxReplacedError,
+  SandboxStillRunningError,
+} from "../state/errors.ts";
+export type { EventRecord, NewEvent } from "../state/event_log.ts";
+export type { ListPosition } from "../state/state_store.ts";
+export {
+  isLive,
+  isSandboxStatus,
+  LIVE_STATUSES,
+  type SandboxAction,
+  type SandboxNote,
+  type SandboxStatus,
+  TRANSITIONS,
+} from "../state/status.ts";
+
+/** Grace of a stop without one of its own, in milliseconds. */
+export const STOP_GRACE_MS = 10_000;
+
+/** What is known of a sandbox at one moment. */
+export type SandboxRecord = Omit<StoredRecord, "runDirectory" | "host">;
+
+/** A sandbox that was found, with its record of that moment. */
+export interface FoundSandbox {
+  readonly sandbox: BackendSandbox;
+  readonly record: SandboxRecord;
+}
+
+/** A step of a creation, in order of time. */
+export type CreateStep = "image" | BootStep;
+
+/** How one call to create or start a sandbox behaves. */
+export interface BootCallOptions extends ImageBuildLimits {
+  /** Undoes what was begun when it fires. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called for each step that is reached. Milliseconds count from the call. */
+  readonly onStep?: ((step: CreateStep, atMs: number) => void) | undefined;
+  /** Called as the pull or the conversion of the image proceeds. */
+  readonly onPullProgress?: PullProgressListener | undefined;
+  /** How to reach the image's registry. Not stored with the sandbox, because it may hold secrets. */
+  readonly registry?: RegistryOptions | undefined;
+  /** Platform of the image, e.g. `"linux/amd64"`. @default Linux on this machine's processor */
+  readonly platform?: string | undefined;
+}
+
+/** How an existing sandbox is booted. */
+export interface StartOptions extends BootCallOptions {
+  /** Whether the sandbox outlives this process. @default {false} */
+  readonly detached?: boolean | undefined;
+}
+
+/** What fixes a creation beyond its options. */
+export interface CreationKey {
+  /** Id of the sandbox. @default a random one */
+  readonly id?: string | undefined;
+  /** Id of the snapshot that `fromSnapshot` names, in case another one takes the name. */
+  readonly snapshotId?: string | undefined;
+}
+
+/** A sandbox that was just booted, and its ties to this process. */
+export interface Boot {
+  readonly sandbox: BackendSandbox;
+  readonly config: SandboxConfig;
+  /** Whether it was asked to outlive this process. */
+  readonly detached: boolean;
+  /** Whether this is still the sandbox's latest boot. */
+  isLatest(): boolean;
+  /** Lets the sandbox outlive this process. */
+  detach(): void;
+}
+
+/** Which sandboxes to list, in order of creation. */
+export interface ListQuery {
+  /** Most rows to look at. @default all */
+  readonly limit?: number | undefined;
+  /** Where the page before ended. */
+  readonly after?: ListPosition | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly statuses?: readonly SandboxStatus[] | undefined;
+}
+
+/** Sandboxes of a page, and where the next one begins if there may be more. */
+export interface ListPage {
+  readonly found: readonly FoundSandbox[];
+  readonly next: ListPosition | undefined;
+}
+
+/** Which events to read. */
+export interface EventQuery {
+  readonly sandboxId?: string | undefined;
+  readonly name?: string | undefined;
+  /** Start behind the event of that sequence number, or at that time. @default the oldest; with `follow`, the next one */
+  readonly since?: number | Date | undefined;
+  readonly follow: boolean;
+}
+
+/** Events from one position on. */
+export interface EventFeed {
+  /**
+   * The next events in order, once there are some; `undefined` at the end, or when `signal` fires. Events that were
+   * dropped before this reader came to them appear as one with the action `missed` and their `count`.
+   */
+  next(signal: AbortSignal): Promise<readonly EventRecord[] | undefined>;
+  close(): void;
+}
+
+/** Tells of changes, so that a wait need not poll. */
+export interface ChangeWatch extends Disposable {
+  /** Grows with each change that was noticed. */
+  readonly version: number;
+  /** Resolves when `version` is no longer `seen`, after `timeoutMs`, or when `signal` fires. */
+  changed(seen: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * One sandbox, by its identity. When it is gone, calls reject with `SandboxNotFoundError`, or with `SandboxReplacedError`
+ * if another sandbox has its name.
+ */
+export interface BackendSandbox {
+  readonly backend: Backend;
+  readonly id: string;
+  readonly name: string;
+  /** Reads the record, checked against the VM: it never says `running` of a VM that is gone. */
+  record(): Promise<SandboxRecord>;
+  /** {@linkcode record}, or `undefined` if the sandbox is gone. */
+  find(): Promise<SandboxRecord | undefined>;
+  /** Returns the connection that all callers of this process share. @throws {SandboxNotRunningError} */
+  connect(options?: ConnectOptions): Promise<AgentClient>;
+  /** Boots the sandbox. @throws {SandboxStillRunningError} */
+  start(options: StartOptions): Promise<Boot>;
+  /** Stops the sandbox gracefully; kills it after the grace and the time that flushing takes. 0 kills at once. */
+  stop(graceMs: number): Promise<void>;
+  /** {@linkcode stop} that does not wait for the end. */
+  requestStop(graceMs: number): Promise<void>;
+  /** Kills the VM. @throws {TimeoutError} */
+  kill(timeoutMs?: number): Promise<void>;
+  /** Pings the guest's agent; kills a VM that does not answer. Returns whether it answered. */
+  checkHealth(timeoutMs: number): Promise<boolean>;
+  /** Deletes the sandbox with its disk and logs. @throws {SandboxStillRunningError} */
+  remove(): Promise<void>;
+  /** {@linkcode remove}, if it is still there. */
+  removeIfThere(): Promise<void>;
+  readLogs(options: LogReadOptions): Promise<LogSnapshot>;
+  openLogStream(options: LogStreamOptions): Promise<LogStream>;
+  /** Takes a snapshot of its disk; holds its writes meanwhile, if it runs. */
+  takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord>;
+  /** The latest event of an end: `stopped`, `crashed` or `failed`. */
+  lastEnd(): Promise<EventRecord | undefined>;
+  watchChanges(): ChangeWatch;
+}
+
+/** What a snapshot is to be. */
+export interface TakeSnapshotOptions {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Whether it replaces a snapshot of the same name. @default {false} */
+  readonly force?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called as the disk is copied. */
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/** How to read or write a snapshot's disk. */
+export interface SnapshotFileOptions {
+  /** Writes a plain tar. @default {false} */
+  readonly plainTar?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: DiskProgressListener | undefined;
+}
+
+/** What is known of a snapshot. */
+export interface SnapshotRecord {
+  readonly descriptor: SnapshotDescriptor;
+  readonly digest: string;
+  /** Its directory, where it is kept. */
+  readonly directory: string;
+}
+
+/** Snapshots of disks. A `digest` names one snapshot for good, whatever has its name later. */
+export interface SnapshotBackend {
+  get(name: string): Promise<SnapshotRecord>;
+  list(): Promise<readonly SnapshotRecord[]>;
+  remove(name: string, digest?: string): Promise<void>;
+  /** Reads the whole disk. @throws {SnapshotIntegrityError} */
+  verify(name: string, digest: string, options: Pick<SnapshotFileOptions, "signal">): Promise<void>;
+  /** Writes the snapshot to an archive at `path`. */
+  save(name: string, digest: string, path: string, options: SnapshotFileOptions): Promise<void>;
+  /** Takes a snapshot out of the archive at `path`. */
+  load(path: string, options: Pick<SnapshotFileOptions, "signal">): Promise<SnapshotRecord>;
+}
+
+/** A place where sandboxes run. */
+export interface Backend {
+  readonly snapshots: SnapshotBackend;
+  /** Creates and boots a sandbox; resolves when its agent answers. A failure leaves nothing behind. */
+  create(options: SandboxOptions, call: BootCallOptions, key?: CreationKey): Promise<Boot>;
+  find(name: string): Promise<FoundSandbox | undefined>;
+  findById(id: string): Promise<FoundSandbox | undefined>;
+  /** Stands for a sandbox that is known by name and id, without a look whether it is there. */
+  sandbox(key: { readonly id: string; readonly name: string }): BackendSandbox;
+  list(query: ListQuery): Promise<ListPage>;
+  /** @throws {InvalidConfigError} if `since` lies in the future. */
+  openEvents(query: EventQuery): EventFeed;
+  /** Reserves the network address of a sandbox that is about to be created; `""` for a network without one. */
+  reserveAddress(network: NetworkConfig, id: string): Promise<string>;
+  /** Releases what {@linkcode reserveAddress} reserved, if nothing has come of it. */
+  releaseAddress(id: string): Promise<void>;
+  /** The network device that a sandbox has now. */
+  networkPlan(network: NetworkConfig, id: string): Promise<NetworkPlan | undefined>;
+  /** Records an event of a sandbox that never came to be; not twice. */
+  noteEvent(event: NewEvent): Promise<void>;
+}
+
+/** Like `find()`. @throws {SandboxNotFoundError} */
+export async function getSandbox(backend: Backend, name: string): Promise<FoundSandbox> {
+  const found = await backend.find(name);
+  if (found === undefined) throw new SandboxNotFoundError(name);
+  return found;
+}

@@ -1,0 +1,134 @@
+/** Sandboxes of one home on this machine, each in a VM host process of its own. @module */
+
+import type { NetworkConfig, NetworkPlan } from "../../network/network_plan.ts";
+import type { SandboxOptions } from "../../options/sandbox_options.ts";
+import { ownProcess } from "../../platform/process_identity.ts";
+import type { SandboxRecord } from "../../state/sandbox_record.ts";
+import type { StateStore } from "../../state/state_store.ts";
+import type {
+  Backend,
+  BackendSandbox,
+  Boot,
+  BootCallOptions,
+  CreationKey,
+  EventFeed,
+  EventQuery,
+  FoundSandbox,
+  ListPage,
+  ListQuery,
+  NewEvent,
+  SnapshotBackend,
+  SnapshotRecord,
+  StartOptions,
+  TakeSnapshotOptions,
+} from "../backend.ts";
+import { presentPlan, reserveAddress } from "./address_lease.ts";
+import { type BootedSandbox, createSandbox, startCore } from "./create.ts";
+import { openEventFeed } from "./event_feed.ts";
+import { LocalSandbox, openState } from "./local_sandbox.ts";
+import { localSnapshots } from "./local_snapshots.ts";
+import { reconcile, reconcileLive } from "./reconcile.ts";
+import { takeSnapshot } from "./take_snapshot.ts";
+
+/** A sandbox of this machine, with what is built on `LocalSandbox`: booting and snapshots. */
+export class BootableSandbox extends LocalSandbox implements BackendSandbox {
+  get backend(): Backend {
+    return localBackend(this.state);
+  }
+
+  async start(options: StartOptions): Promise<Boot> {
+    return bootOf(await startCore(this, options));
+  }
+
+  takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord> {
+    return takeSnapshot(this, options);
+  }
+}
+
+const backends = new WeakMap<StateStore, LocalBackend>();
+
+/** The backend of the home that `state` belongs to. @default the home of the environment */
+export function localBackend(state: StateStore = openState()): Backend {
+  const backend = backends.get(state) ?? new LocalBackend(state);
+  backends.set(state, backend);
+  return backend;
+}
+
+class LocalBackend implements Backend {
+  readonly snapshots: SnapshotBackend;
+  readonly #state: StateStore;
+
+  constructor(state: StateStore) {
+    this.#state = state;
+    this.snapshots = localSnapshots(state.home);
+  }
+
+  async create(options: SandboxOptions, call: BootCallOptions, key?: CreationKey): Promise<Boot> {
+    return bootOf(await createSandbox(this.#state, options, call, key));
+  }
+
+  find(name: string): Promise<FoundSandbox | undefined> {
+    return this.#look(this.#state.find(name));
+  }
+
+  findById(id: string): Promise<FoundSandbox | undefined> {
+    return this.#look(this.#state.findById(id));
+  }
+
+  sandbox(key: { readonly id: string; readonly name: string }): BackendSandbox {
+    return new BootableSandbox(this.#state, key);
+  }
+
+  async list({ limit, after, labels, statuses }: ListQuery): Promise<ListPage> {
+    if (statuses !== undefined) await reconcileLive(this.#state); // before a status decides who is on the page
+    const records = this.#state.list({ limit, after, labels, statuses });
+    const looked = await Promise.all(records.map((record) => this.#look(record)));
+    // A look may have shown that a sandbox crashed, or that nothing is left of it.
+    const found = looked
+      .filter((item) => item !== undefined)
+      .filter(({ record }) => statuses?.includes(record.status) !== false);
+    const last = limit === undefined || records.length < limit ? undefined : records.at(-1);
+    const next = last === undefined ? undefined : { createdAtMs: last.createdAt.getTime(), id: last.id };
+    return { found, next };
+  }
+
+  openEvents(query: EventQuery): EventFeed {
+    return openEventFeed(this.#state, query);
+  }
+
+  async reserveAddress(network: NetworkConfig, id: string): Promise<string> {
+    return reserveAddress(this.#state, network, id);
+  }
+
+  async releaseAddress(id: string): Promise<void> {
+    this.#state.leases.release(id, ownProcess());
+  }
+
+  async networkPlan(network: NetworkConfig, id: string): Promise<NetworkPlan | undefined> {
+    return presentPlan(this.#state, network, id);
+  }
+
+  async noteEvent(event: NewEvent): Promise<void> {
+    const { eventLog } = this.#state;
+    if (eventLog.latest(event.sandboxId, [event.action]) === undefined) eventLog.append(event);
+  }
+
+  /** Checks a record against the VM host process. */
+  async #look(found: SandboxRecord | undefined): Promise<FoundSandbox | undefined> {
+    const record = found === undefined ? undefined : await reconcile(this.#state, found);
+    if (record === undefined) return undefined;
+    return { sandbox: new BootableSandbox(this.#state, record), record };
+  }
+}
+
+function bootOf({ core, config, vm, detached }: BootedSandbox): Boot {
+  if (detached) vm.detach();
+  const { bootNumber } = vm.key;
+  return {
+    sandbox: new BootableSandbox(core.state, core),
+    config,
+    detached,
+    isLatest: () => core.state.findById(core.id)?.bootNumber === bootNumber,
+    detach: vm.detach,
+  };
+}
