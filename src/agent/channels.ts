@@ -123,12 +123,15 @@ export class OutputChannel {
     }
   }
 
-  /** The channel as a stream that reads nothing ahead: what is not read waits in the guest. */
-  toReadableStream(): ReadableStream<Bytes> {
+  /**
+   * The channel as a stream that reads nothing ahead: what is not read waits in the guest. Each read is passed through
+   * `holding`.
+   */
+  toReadableStream(holding: <T>(read: Promise<T>) => Promise<T> = (read) => read): ReadableStream<Bytes> {
     return new ReadableStream<Bytes>(
       {
         pull: async (controller) => {
-          const data = await this.next();
+          const data = await holding(this.next());
           if (data === undefined) controller.close();
           else controller.enqueue(data);
         },

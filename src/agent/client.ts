@@ -75,7 +75,11 @@ export class AgentClient {
   #nextStream: number;
   #nextToken = 1;
   readonly #endReason: EndReason;
+  /** How much is under way. */
   #busy = 0;
+  /** How much of it does not keep the process alive: detached programs that run. */
+  #unattended = 0;
+  #isReferenced = false;
   #isLeaving = false;
   #isClosed = false;
 
@@ -186,7 +190,10 @@ export class AgentClient {
     }
     const stream = this.#nextStream++;
     const sessionId = logSessionId(this.#welcome.bootNumber, stream);
-    return this.#begin(stream, new ExecSession(stream, sessionId, start, this.#connection));
+    const keepAlive = <T>(promise: Promise<T>) => this.holding(promise);
+    const session = new ExecSession(stream, sessionId, start, this.#connection, keepAlive);
+    if (start.detached === true) session.started.then(() => this.#leaveUnattended(session)).catch(() => {});
+    return this.#begin(stream, session);
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */
@@ -365,13 +372,32 @@ export class AgentClient {
   }
 
   #hold(): void {
-    if (this.#busy++ === 0) this.#connection.setReferenced(true);
+    this.#busy++;
+    this.#keepAlive();
   }
 
   #letGo(): void {
-    if (--this.#busy > 0) return;
-    this.#connection.setReferenced(false);
-    if (this.#isLeaving) this.closeWhenIdle();
+    this.#busy--;
+    this.#keepAlive();
+    if (this.#busy === 0 && this.#isLeaving) this.closeWhenIdle();
+  }
+
+  /** A detached program runs on without this process; only calls that wait for it keep the process alive. */
+  #leaveUnattended(session: ExecSession): void {
+    this.#unattended++;
+    this.#keepAlive();
+    session.released.then(() => {
+      this.#unattended--;
+      this.#keepAlive();
+    });
+  }
+
+  /** Keeps the process alive while something is under way on the connection that needs it. */
+  #keepAlive(): void {
+    const isNeeded = this.#busy > this.#unattended;
+    if (isNeeded === this.#isReferenced) return;
+    this.#isReferenced = isNeeded;
+    this.#connection.setReferenced(isNeeded);
   }
 }
 

@@ -53,6 +53,9 @@ export type ExecEnding =
   /** The connection, the guest or the program's start failed: there is no exit to tell. */
   | { readonly kind: "cutOff"; readonly error: Error };
 
+/** Keeps this process alive until a promise settles, and returns it. */
+type KeepAlive = <T>(promise: Promise<T>) => Promise<T>;
+
 /** One exec stream. Made by `AgentClient.startExec`. */
 export class ExecSession {
   /** The process id in the guest. Rejects with {@linkcode ExecFailedError} if nothing was started. */
@@ -63,7 +66,7 @@ export class ExecSession {
   readonly settled: Promise<ExecExit>;
   /** Resolves when the stream number is free again. Never rejects. */
   readonly finished: Promise<void>;
-  /** Resolves when nobody waits for it any more: it is finished, or was closed for an error of ours. Never rejects. */
+  /** Resolves when the session is over for this side: finished, or closed for an error of ours. Never rejects. */
   readonly released: Promise<void>;
   /** Its number in the sandbox's log. */
   readonly logSessionId: number;
@@ -72,6 +75,7 @@ export class ExecSession {
   readonly #stream: number;
   readonly #start: ExecStart;
   readonly #connection: ByteConnection;
+  readonly #keepAlive: KeepAlive;
   readonly #started = Promise.withResolvers<number>();
   readonly #exited = Promise.withResolvers<ExecExit>();
   readonly #settled = Promise.withResolvers<ExecExit>();
@@ -82,11 +86,18 @@ export class ExecSession {
   #ending: ExecEnding | undefined;
   #closing = false;
 
-  constructor(stream: number, logSessionId: number, start: ExecStart, connection: ByteConnection) {
+  constructor(
+    stream: number,
+    logSessionId: number,
+    start: ExecStart,
+    connection: ByteConnection,
+    keepAlive: KeepAlive,
+  ) {
     this.#stream = stream;
     this.logSessionId = logSessionId;
     this.#start = start;
     this.#connection = connection;
+    this.#keepAlive = keepAlive;
     this.started = this.#started.promise;
     this.exited = this.#exited.promise;
     this.settled = this.#settled.promise;
@@ -100,6 +111,14 @@ export class ExecSession {
     this.outputs = new Map(
       names.map((name) => [name, new OutputChannel(name, stream, send, this.#arrivals)]),
     );
+  }
+
+  /**
+   * Keeps this process alive until `promise` settles, if the session does not do so itself: a detached program that is
+   * waited for here.
+   */
+  holding<T>(promise: Promise<T>): Promise<T> {
+    return this.#start.detached === true ? this.#keepAlive(promise) : promise;
   }
 
   /** How it ended, once it has: what {@linkcode settled} settles with, for a reader that must not wait. */

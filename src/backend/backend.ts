@@ -140,11 +140,18 @@ export interface ChangeWatch extends Disposable {
   changed(seen: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
 }
 
+/** The logs of one sandbox. */
+export interface SandboxLogs {
+  readLogs(options: LogReadOptions): Promise<LogSnapshot>;
+  /** Opens a stream, which ends with the sandbox. */
+  openLogStream(options: LogStreamOptions): Promise<LogStream>;
+}
+
 /**
  * One sandbox, by its identity. When it is gone, calls reject with `SandboxNotFoundError`, or with `SandboxReplacedError`
  * if another sandbox has its name.
  */
-export interface BackendSandbox {
+export interface BackendSandbox extends SandboxLogs {
   readonly backend: Backend;
   readonly id: string;
   readonly name: string;
@@ -168,8 +175,6 @@ export interface BackendSandbox {
   remove(): Promise<void>;
   /** {@linkcode remove}, if it is still there. */
   removeIfThere(): Promise<void>;
-  readLogs(options: LogReadOptions): Promise<LogSnapshot>;
-  openLogStream(options: LogStreamOptions): Promise<LogStream>;
   /** Takes a snapshot of its disk; holds its writes meanwhile, if it runs. */
   takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord>;
   /** The latest event of an end: `stopped`, `crashed` or `failed`. */
@@ -227,6 +232,8 @@ export interface Backend {
   /** Stands for a sandbox that is known by name and id, without a look whether it is there. */
   sandbox(key: { readonly id: string; readonly name: string }): BackendSandbox;
   list(query: ListQuery): Promise<ListPage>;
+  /** Finds logs by the sandbox's name; they may outlive its record. @throws {SandboxNotFoundError} */
+  findLogs(name: string): Promise<SandboxLogs>;
   /** @throws {InvalidConfigError} if `since` lies in the future. */
   openEvents(query: EventQuery): EventFeed;
   /** Reserves the network address of a sandbox that is about to be created; `""` for a network without one. */

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../base/errors.ts";
+import { openRegularSync } from "../platform/regular_file.ts";
 import { openExecLogWriter } from "./exec_log_writer.ts";
 import { READ_BACK_BYTES } from "./limits.ts";
 import { isEndOfBoot } from "./line_parser.ts";
@@ -29,7 +30,7 @@ export function noteEnd(logs: LogDirectory, end: EndOfBoot, reason: string): voi
 function readLastLine(path: string): Uint8Array | undefined {
   let file: number;
   try {
-    file = openSync(path, "r");
+    file = openRegularSync(path, constants.O_RDONLY);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;

@@ -1,8 +1,9 @@
 /**
- * One reading of the logs that can wait for more: hands out single entries, and knows when a followed log has ended.
+ * Hands out the entries of one reading one by one, waits for more, and knows when a followed log has ended.
  *
  * @module
  */
+import { systemClock } from "../base/clock.ts";
 import { AbortedError } from "../base/errors.ts";
 import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { StoredEntry } from "./entry.ts";
@@ -14,9 +15,9 @@ import { pathStatus } from "./read_file.ts";
 /** How a feed waits for more. */
 export interface FollowConfig {
   readonly directory: string;
-  /** Wall-clock end. */
+  /** End by the wall clock, as entries have their times by it. Milliseconds since 1970. */
   readonly untilMs: number;
-  /** Whether the sandbox is stopped for good, so that nobody will write any more. */
+  /** Whether the sandbox is stopped for good, so that nothing more will be written. */
   readonly isTerminal: () => Promise<boolean>;
 }
 
@@ -38,13 +39,14 @@ export class EntryFeed {
   #batch: readonly StoredEntry[] = [];
   #batchNumber = 0;
   #next = 0;
-  /** The read that is under way. One at a time; whoever asks meanwhile waits for it first. */
+  /** The read that is under way. One at a time; calls that come during it wait for it first. */
   #filling: Promise<boolean> | undefined;
-  /** Nobody will write any more: once everything is read, that is the end. */
+  /** Nothing more will be written: once everything is read, that is the end. */
   #writerIsGone = false;
-  /** At most one at a time, and nobody waits for it: new entries go out meanwhile. */
+  /** At most one at a time. Nothing waits for its answer, so that new entries go out in the meantime. */
   #question: Question | undefined;
-  #nextQuestionMs = 0;
+  /** By the monotonic clock. */
+  #nextQuestionMs = Number.NEGATIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
   /** Follows if `follow` says how. */
@@ -54,7 +56,7 @@ export class EntryFeed {
     this.#watch = follow === undefined ? undefined : watchDirectory(follow.directory);
   }
 
-  /** An entry that is there without waiting. */
+  /** An entry that is ready, if there is one. */
   take(): StoredEntry | undefined {
     return this.#next < this.#batch.length ? this.#batch[this.#next++] : undefined;
   }
@@ -71,7 +73,7 @@ export class EntryFeed {
     }
   }
 
-  /** Ends the reading, also while somebody waits in {@linkcode next}, and gives back all that it held. */
+  /** Ends the reading, even during {@linkcode next}, and closes its files. */
   close(): Promise<void> {
     this.#closed ??= this.#release();
     return this.#closed;
@@ -95,7 +97,7 @@ export class EntryFeed {
       if (signal.aborted) break;
       if (typeof step === "object") {
         this.#batchNumber++;
-        if (this.#writerIsGone || this.#reader.sawStop) this.#nextQuestionMs = 0; // as soon as all is read
+        if (this.#writerIsGone || this.#reader.sawStop) this.#nextQuestionMs = Number.NEGATIVE_INFINITY; // ask as soon as all is read
         this.#writerIsGone = false; // it was not, or has left this behind
         if (step.entries.length === 0) continue;
         this.#batch = step.entries;
@@ -109,18 +111,18 @@ export class EntryFeed {
     return false;
   }
 
-  /** Either somebody may have written, or it is established that nobody will. */
+  /** Resolves when something may have been written, or when it is established that nothing will be. */
   async #waitForMore(follow: FollowConfig, seenVersion: number): Promise<void> {
-    const nowMs = Date.now();
-    // What is written after `untilMs` is not wanted.
-    this.#writerIsGone = nowMs >= follow.untilMs || this.#isAnsweredWithYes();
+    const leftMs = follow.untilMs - Date.now(); // what is written after it is not wanted
+    this.#writerIsGone = leftMs <= 0 || this.#isAnsweredWithYes();
     if (this.#writerIsGone) return;
+    const nowMs = systemClock.now();
     if (this.#question === undefined && nowMs >= this.#nextQuestionMs) {
       this.#question = this.#ask(follow);
       this.#nextQuestionMs = nowMs + (this.#reader.sawStop ? STOPPED_POLL_MS : FOLLOW_POLL_MS);
     }
-    const endMs = this.#question === undefined ? this.#nextQuestionMs : nowMs + FOLLOW_POLL_MS;
-    const waitMs = Math.max(0, Math.min(follow.untilMs, endMs) - nowMs);
+    const pauseMs = this.#question === undefined ? this.#nextQuestionMs - nowMs : FOLLOW_POLL_MS;
+    const waitMs = Math.max(0, Math.min(leftMs, pauseMs));
     this.#wake = new AbortController();
     if (this.#stop.signal.aborted) return;
     await this.#watch?.changed(seenVersion, waitMs, this.#wake.signal);
@@ -143,7 +145,7 @@ export class EntryFeed {
     return question;
   }
 
-  /** Takes the answer, if there is one. What was written after the question makes it worthless. */
+  /** Takes the answer, if there is one. It does not count if anything was written after the question. */
   #isAnsweredWithYes(): boolean {
     const question = this.#question;
     if (question?.answer === undefined) return false;
@@ -151,7 +153,7 @@ export class EntryFeed {
     return question.answer() && question.batchNumber === this.#batchNumber;
   }
 
-  /** Whether the logs were removed when everything in them had been read. */
+  /** Whether the logs were removed after everything in them had been read. */
   async #isRemoved({ directory }: FollowConfig): Promise<boolean> {
     if (!this.#reader.isReplaced && (await pathStatus(directory)) !== undefined) return false;
     if (this.#reader.sawStop) return true;
@@ -159,7 +161,7 @@ export class EntryFeed {
   }
 }
 
-/** Closes `feed` when `signal` aborts, and tells `onAbort` why. Returns how to stop listening. */
+/** Closes `feed` when `signal` fires, and calls `onAbort` with the reason. Returns a function that stops listening. */
 export function closeOnAbort(
   feed: EntryFeed,
   signal: AbortSignal,

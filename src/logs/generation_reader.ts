@@ -12,7 +12,7 @@
 import type { LogPosition } from "./cursor.ts";
 import { InvalidCursorError, LogsUnavailableError, MissedRotationError } from "./errors.ts";
 import { type GenerationFile, type Generations, liveStatus, openGenerations } from "./generations.ts";
-import { READ_BACK_BYTES, READ_CHUNK_BYTES, READ_LIVE_BYTES } from "./limits.ts";
+import { LINE_BYTES_MAX, READ_BACK_BYTES, READ_CHUNK_BYTES, READ_LIVE_BYTES } from "./limits.ts";
 import type { LogFileSpec } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
 import { closeQuietly, isSameFile, readAt, readInto } from "./read_file.ts";
@@ -37,7 +37,7 @@ export class GenerationReader {
   #offset = 0;
   /** Where the first line that was not handed out begins. */
   #lineOffset = 0;
-  /** The beginning of a line whose end was not read yet. */
+  /** The beginning of a line whose end was not read yet, up to the longest that is kept. */
   #partial: Uint8Array[] = [];
   #partialBytes = 0;
   /** A newer file exists, so that the end of this one is final. */
@@ -205,15 +205,18 @@ export class GenerationReader {
       start = lineFeed + 1;
       lineFeed = chunk.indexOf(LINE_FEED, start);
     }
-    if (start < chunk.length) {
+    const room = LINE_BYTES_MAX - this.#partialBytes;
+    if (start < chunk.length && room > 0) {
       // A copy, so that a short beginning does not keep the whole chunk; a long one is the chunk.
-      this.#partial.push(start === 0 ? chunk : chunk.slice(start));
-      this.#partialBytes += chunk.length - start;
+      const kept = start === 0 && chunk.length <= room ? chunk : chunk.slice(start, start + room);
+      this.#partial.push(kept);
+      this.#partialBytes += kept.length;
     }
   }
 
+  /** The line that {@linkcode #partial} begins and `end` ends; cut if it is too long. */
   #takePartial(end: Uint8Array): Uint8Array {
-    const line = Buffer.concat([...this.#partial, end]);
+    const line = Buffer.concat([...this.#partial, end.subarray(0, LINE_BYTES_MAX - this.#partialBytes)]);
     this.#partial = [];
     this.#partialBytes = 0;
     return line;

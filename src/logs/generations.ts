@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { messageOf } from "../base/errors.ts";
 import { LogsUnavailableError } from "./errors.ts";
 import { foreignGeneration, parseHeader } from "./header.ts";
 import { HEADER_BYTES_MAX, ROTATED_FILES_MAX } from "./limits.ts";
@@ -79,7 +80,8 @@ export async function openGenerations(
     return new Generations(newestFirst.filter(isOwn).reverse(), newest !== undefined && !isOwn(newest));
   } catch (error) {
     for (const { descriptor } of newestFirst) closeQuietly(descriptor);
-    throw new LogsUnavailableError(`${spec.filename} cannot be read`, directory, { cause: error });
+    const problem = `${spec.filename} cannot be read: ${messageOf(error)}`;
+    throw new LogsUnavailableError(problem, directory, { cause: error });
   }
 }
 

@@ -21,6 +21,11 @@ export const WRITER_RETRY_MS = 1_000;
 /** A clock set back by up to this much holds the stamp; by more, a new generation begins. */
 export const CLOCK_BACK_HOLD_MS = 60_000;
 
+/**
+ * Readers cut a longer line here. Our writers' lines are below 1 MiB; those of other programs may hold 64 MiB of data, and
+ * what a record adds to it.
+ */
+export const LINE_BYTES_MAX: number = 64 * MiB + 1 * KiB;
 /** Bytes that a reader asks for at a time when it has a backlog. */
 export const READ_CHUNK_BYTES = 256 * KiB;
 /** Bytes that a reader asks for at a time once it has caught up. */

@@ -1,4 +1,5 @@
 /** Where the low-level readers find the logs of one sandbox. @module */
+import { messageOf } from "../base/errors.ts";
 import { LogsUnavailableError } from "./errors.ts";
 import { pathStatus } from "./read_file.ts";
 
@@ -10,10 +11,17 @@ export interface LogDirectory {
   readonly sandboxId: string;
 }
 
-/** @throws LogsUnavailableError if there is no such directory, or it cannot be looked at */
+/** Whether there is a log directory. @throws {LogsUnavailableError} if that cannot be told. */
+export async function hasLogDirectory(directory: string): Promise<boolean> {
+  try {
+    return (await pathStatus(directory)) !== undefined;
+  } catch (cause) {
+    throw new LogsUnavailableError(`the directory cannot be read: ${messageOf(cause)}`, directory, { cause });
+  }
+}
+
+/** @throws {LogsUnavailableError} if there is no such directory, or that cannot be told. */
 export async function requireDirectory(directory: string): Promise<void> {
-  const status = await pathStatus(directory).catch((cause: unknown) => {
-    throw new LogsUnavailableError("the directory cannot be read", directory, { cause });
-  });
-  if (status === undefined) throw new LogsUnavailableError("there is no such directory", directory);
+  if (!(await hasLogDirectory(directory)))
+    throw new LogsUnavailableError("there is no such directory", directory);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ReadableStreamAsyncIterator, UnderlyingDefaultSource } from "node:stream/web";
+import type { ReadableStreamAsyncIterator } from "node:stream/web";
 import { AbortedError } from "../base/errors.ts";
 import type { StoredEntry } from "./entry.ts";
 import { closeOnAbort, EntryFeed } from "./entry_feed.ts";
@@ -21,9 +21,16 @@ export interface LogStreamSource extends LogDirectory {
   readonly isTerminal: () => Promise<boolean>;
 }
 
-/** The one of `ReadableStream`'s constructors that is meant. */
+/** What a stream calls. Written out, since the runtimes' types do not agree on a name for it. */
+interface EntrySource {
+  start(controller: ReadableStreamDefaultController<LogEntry>): void;
+  pull(): Promise<void>;
+  cancel(): Promise<void>;
+}
+
+/** The constructor of `ReadableStream` for sources without a type of their own. */
 const EntryStream: new (
-  source: UnderlyingDefaultSource<LogEntry>,
+  source: EntrySource,
   strategy: { highWaterMark: number },
 ) => ReadableStream<LogEntry> = ReadableStream;
 

@@ -1,8 +1,9 @@
 /** The log subsystem's door: what the rooms `sandbox` and `vmm` use of it. @module */
 export * from "./errors.ts";
 export { type ExecLogWriter, type OutputSource, openExecLogWriter } from "./exec_log_writer.ts";
+export { findLogOwner } from "./log_owner.ts";
 export { type LogResponseFormat, logResponse, toNdjson, toServerSentEvents } from "./log_response.ts";
-export type { LogDirectory } from "./log_source.ts";
+export { hasLogDirectory, type LogDirectory } from "./log_source.ts";
 export { LogStream, type LogStreamSource, openLogStream } from "./log_stream.ts";
 export { SANDBOX_CRASHED_PREFIX, SANDBOX_STARTED_TEXT, SANDBOX_STOPPED_TEXT } from "./markers.ts";
 export { readLogDirectory, readLogDirectorySnapshot } from "./read_logs.ts";

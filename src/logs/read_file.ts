@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { closeSync, fstat, open, read, type Stats, stat } from "node:fs";
+import { closeSync, constants, fstat, read, type Stats, stat } from "node:fs";
 import { errnoOf } from "../base/errors.ts";
+import { openRegular } from "../platform/regular_file.ts";
 
-/** What tells two open files apart. */
+/** Identity, size and age of a file. */
 export interface FileStatus {
   readonly device: number;
   readonly inode: number;
@@ -15,15 +16,14 @@ export interface FileStatus {
   readonly modifiedMs: number;
 }
 
-/** A descriptor; `undefined` if there is no such file. */
-export function openForReading(path: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    open(path, "r", (error, descriptor) => {
-      if (error === null) resolve(descriptor);
-      else if (errnoOf(error) === "ENOENT") resolve(undefined);
-      else reject(error);
-    });
-  });
+/** A descriptor; `undefined` if there is no such file. Rejects if it is a link, or not a regular file. */
+export async function openForReading(path: string): Promise<number | undefined> {
+  try {
+    return await openRegular(path, constants.O_RDONLY);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Reads once, up to the length of `target`. Returns the number of bytes; 0 at the end. */
@@ -70,7 +70,7 @@ export function closeQuietly(descriptor: number): void {
   try {
     closeSync(descriptor);
   } catch {
-    // nothing to save and nobody to tell
+    // nothing was written, so nothing is lost
   }
 }
 

@@ -15,16 +15,17 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
+import { NotRegularError, openRegularSync } from "../platform/regular_file.ts";
 import { foreignGeneration, formatHeader, lastLineTime, parseHeader } from "./header.ts";
 import {
   CLOCK_BACK_HOLD_MS,
@@ -189,7 +190,8 @@ export class RotatingFile {
     mkdirSync(this.#directory, { recursive: true, mode: DIRECTORY_MODE });
     const live = openIfPresent(this.#path(0), constants.O_RDWR | constants.O_APPEND);
     if (live === undefined || !this.#adopt(live)) {
-      if (live !== undefined) closeSync(live); // empty, foreign, or another sandbox's: kept under the next name
+      // Empty, foreign, another sandbox's, or not a regular file: kept under the next name.
+      if (live !== undefined) closeSync(live);
       this.#rotate();
     }
   }
@@ -302,12 +304,19 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
     written += writeSync(descriptor, bytes, written, bytes.length - written);
 }
 
+/** `undefined` if there is no file, or something else in its place: a link or a FIFO holds no log of ours. */
 function openIfPresent(path: string, flags: number): number | undefined {
-  return ifPresent(() => openSync(path, flags));
+  try {
+    return ifPresent(() => openRegularSync(path, flags));
+  } catch (error) {
+    if (error instanceof NotRegularError || errnoOf(error) === "ELOOP") return undefined;
+    throw error;
+  }
 }
 
 function sizeIfPresent(path: string): number | undefined {
-  return ifPresent(() => statSync(path).size);
+  const status = ifPresent(() => lstatSync(path));
+  return status?.isFile() ? status.size : undefined;
 }
 
 function renameIfPresent(from: string, to: string): void {

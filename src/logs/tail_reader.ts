@@ -10,7 +10,7 @@ import type { EntryOrigin, StoredEntry } from "./entry.ts";
 import { lastLineEnd } from "./generation_reader.ts";
 import { type GenerationFile, openGenerations } from "./generations.ts";
 import { lineTime } from "./header.ts";
-import { READ_BACK_BYTES } from "./limits.ts";
+import { LINE_BYTES_MAX, READ_BACK_BYTES } from "./limits.ts";
 import { type EntryFilter, newLineParser } from "./line_parser.ts";
 import type { LogFileSpec } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
@@ -74,7 +74,7 @@ async function readFileBackwards(
 }
 
 interface BackwardLine {
-  /** Without its line feed. */
+  /** Without its line feed; cut if it is too long. */
   readonly line: Uint8Array;
   readonly nextOffset: number;
 }
@@ -82,7 +82,7 @@ interface BackwardLine {
 /** The lines of a file up to `end`, last one first. */
 async function* linesBackwards(descriptor: number, end: number): AsyncGenerator<BackwardLine> {
   let lineEnd = end; // of the line that is being looked for, its line feed included
-  let later: Uint8Array[] = []; // what was read of it so far, in reverse order
+  const line = new BackwardParts();
   for (let chunkEnd = end; chunkEnd > 0; ) {
     const chunkStart = Math.max(0, chunkEnd - READ_BACK_BYTES);
     const chunk = await readAt(descriptor, chunkStart, chunkEnd - chunkStart);
@@ -92,20 +92,41 @@ async function* linesBackwards(descriptor: number, end: number): AsyncGenerator<
     for (;;) {
       const lineFeed = search < 0 ? -1 : chunk.lastIndexOf(LINE_FEED, search);
       if (lineFeed < 0) break;
-      later.push(chunk.subarray(lineFeed + 1, stop));
-      yield { line: joinLine(later), nextOffset: lineEnd };
-      later = [];
+      line.prepend(chunk.subarray(lineFeed + 1, stop));
+      yield { line: line.take(), nextOffset: lineEnd };
       stop = lineFeed + 1;
       lineEnd = chunkStart + stop;
       search = lineFeed - 1;
     }
-    later.push(chunk.subarray(0, stop));
+    line.prepend(chunk.subarray(0, stop));
     chunkEnd = chunkStart;
   }
-  if (lineEnd > 0) yield { line: joinLine(later), nextOffset: lineEnd };
+  if (lineEnd > 0) yield { line: line.take(), nextOffset: lineEnd };
 }
 
-function joinLine(later: Uint8Array[]): Uint8Array {
-  const line = later.length === 1 ? later[0]! : concatBytes(later.toReversed());
-  return line.at(-1) === LINE_FEED ? line.subarray(0, -1) : line;
+/** A line that is read from its end to its beginning, of which the beginning is kept if it is too long. */
+class BackwardParts {
+  /** The last part of the line first. */
+  #parts: Uint8Array[] = [];
+  #sizeBytes = 0;
+
+  prepend(part: Uint8Array): void {
+    this.#parts.push(part);
+    this.#sizeBytes += part.length;
+    for (let [last] = this.#parts; last !== undefined && this.#sizeBytes - last.length >= LINE_BYTES_MAX; ) {
+      this.#parts.shift();
+      this.#sizeBytes -= last.length;
+      [last] = this.#parts;
+    }
+  }
+
+  /** The line without its line feed; the next part is of another. */
+  take(): Uint8Array {
+    const [only] = this.#parts;
+    const line =
+      this.#parts.length === 1 && only !== undefined ? only : concatBytes(this.#parts.toReversed());
+    this.#parts = [];
+    this.#sizeBytes = 0;
+    return (line.at(-1) === LINE_FEED ? line.subarray(0, -1) : line).subarray(0, LINE_BYTES_MAX);
+  }
 }

@@ -1,20 +1,21 @@
 /**
- * The logs of sandboxes by name: of running, stopped and crashed ones, from any process.
+ * The logs of sandboxes by name, from any process, whether the sandbox runs or not.
+ *
+ * The log directory decides whether there are logs, not the state database: logs outlive a database that was lost.
  *
  * @module
  */
-
-import { getSandbox } from "../backend/backend.ts";
 import { defaultBackend } from "../backend/default_backend.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import { checkSandboxName } from "../options/sandbox_options.ts";
 
 /**
- * All entries that `options` ask for, in the order of time.
+ * Reads the entries that `options` select, sorted by time.
  *
- * @throws {SandboxNotFoundError}
- * @throws {InvalidConfigError} if an option cannot be used.
- * @throws {LogsUnavailableError} if the files cannot be read.
+ * @throws {SandboxNotFoundError} `sandboxNotFound`, if the sandbox has no log directory.
+ * @throws {InvalidConfigError} `invalidConfig`, naming the options that are wrong.
+ * @throws {LogsUnavailableError} `logsUnavailable`, if the files cannot be read.
+ * @throws {MissedRotationError} `missedRotation`, if files were removed while they were being read.
  *
  * @example
  * ```ts with web
@@ -26,21 +27,31 @@ export async function readLogs(name: string, options: LogReadOptions = {}): Prom
 }
 
 /**
- * Like {@linkcode readLogs}, with a cursor of the end: hand it to {@linkcode logStream} as `fromCursor`, and nothing is
- * lost and nothing comes twice.
+ * Like {@linkcode readLogs}, and returns a cursor of the end. {@linkcode logStream} with that cursor as `fromCursor`
+ * continues exactly there: no entry is lost, and none comes twice.
+ *
+ * @example
+ * ```ts
+ * const { entries, cursor } = await readLogsSnapshot("web");
+ * for (const entry of entries) console.log(entry.text());
+ * for await (const entry of await logStream("web", { fromCursor: cursor, follow: true })) console.log(entry.text());
+ * ```
  */
 export async function readLogsSnapshot(name: string, options: LogReadOptions = {}): Promise<LogSnapshot> {
   checkSandboxName(name);
-  const { sandbox } = await getSandbox(defaultBackend(), name);
-  return await sandbox.readLogs(options);
+  return await (await defaultBackend().findLogs(name)).readLogs(options);
 }
 
 /**
- * Entries as they come, in order within each source.
+ * Opens a stream of entries, in order within each source. With `follow` it waits for more, and ends when the sandbox has
+ * stopped and everything is read.
  *
- * @throws {SandboxNotFoundError}
- * @throws {InvalidCursorError} if `fromCursor` is damaged or another sandbox's.
- * @throws {MissedRotationError} if entries after `fromCursor` are gone.
+ * @throws {SandboxNotFoundError} `sandboxNotFound`, if the sandbox has no log directory.
+ * @throws {InvalidConfigError} `invalidConfig`, naming the options that are wrong.
+ * @throws {InvalidCursorError} `invalidCursor`, if `fromCursor` is damaged or another sandbox's.
+ * @throws {MissedRotationError} `missedRotation`, if entries after `fromCursor` are gone.
+ * @throws {LogsUnavailableError} `logsUnavailable`, if the files cannot be read.
+ * @throws {AbortedError} `aborted`, if the signal fires.
  *
  * @example
  * ```ts with stopped web
@@ -49,6 +60,5 @@ export async function readLogsSnapshot(name: string, options: LogReadOptions = {
  */
 export async function logStream(name: string, options: LogStreamOptions = {}): Promise<LogStream> {
   checkSandboxName(name);
-  const { sandbox } = await getSandbox(defaultBackend(), name);
-  return await sandbox.openLogStream(options);
+  return await (await defaultBackend().findLogs(name)).openLogStream(options);
 }

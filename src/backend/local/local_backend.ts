@@ -17,6 +17,7 @@ import type {
   ListPage,
   ListQuery,
   NewEvent,
+  SandboxLogs,
   SnapshotBackend,
   SnapshotRecord,
   StartOptions,
@@ -25,6 +26,7 @@ import type {
 import { presentPlan, reserveAddress } from "./address_lease.ts";
 import { type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { openEventFeed } from "./event_feed.ts";
+import { orphanedLogs } from "./local_logs.ts";
 import { LocalSandbox, openState } from "./local_sandbox.ts";
 import { localSnapshots } from "./local_snapshots.ts";
 import { reconcile, reconcileLive } from "./reconcile.ts";
@@ -90,6 +92,11 @@ class LocalBackend implements Backend {
     const last = limit === undefined || records.length < limit ? undefined : records.at(-1);
     const next = last === undefined ? undefined : { createdAtMs: last.createdAt.getTime(), id: last.id };
     return { found, next };
+  }
+
+  async findLogs(name: string): Promise<SandboxLogs> {
+    const found = await this.find(name);
+    return found === undefined ? await orphanedLogs(this.#state.home, name) : found.sandbox;
   }
 
   openEvents(query: EventQuery): EventFeed {

@@ -7,14 +7,7 @@
 import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
 import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
 import { settlesWithin } from "../../base/wait.ts";
-import {
-  type LogReadOptions,
-  type LogSnapshot,
-  type LogStream,
-  type LogStreamOptions,
-  openLogStream,
-  readLogDirectorySnapshot,
-} from "../../logs/mod.ts";
+import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../../logs/mod.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
 import { openHome } from "../../platform/home.ts";
 import {
@@ -30,8 +23,9 @@ import { crashReason, relayPath } from "../../vmm/run_directory/dead_boot.ts";
 import type { ChangeWatch } from "../backend.ts";
 import { settleNetwork } from "./address_lease.ts";
 import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_liveness.ts";
+import { logsOf } from "./local_logs.ts";
 import { clearRunDirectory, followEnd, reconcile } from "./reconcile.ts";
-import { discard, logDirectory } from "./sandbox_directories.ts";
+import { discard } from "./sandbox_directories.ts";
 import { SharedConnection } from "./shared_connection.ts";
 
 /** What a stop may take beyond its grace before the VM is killed: the flush, and the end of the VM. */
@@ -304,21 +298,13 @@ export class LocalSandbox {
   /** Reads its logs, whether it runs or not. */
   async readLogs(options: LogReadOptions): Promise<LogSnapshot> {
     await this.record();
-    return await readLogDirectorySnapshot(this.#logs(), options);
+    return await (await logsOf(this.state.home, this)).readLogs(options);
   }
 
   /** Opens a stream of its logs, which ends with the sandbox. */
   async openLogStream(options: LogStreamOptions): Promise<LogStream> {
     await this.record();
-    const isTerminal = async () => {
-      const record = await this.find();
-      return record === undefined || !isLive(record.status);
-    };
-    return await openLogStream({ ...this.#logs(), isTerminal }, options);
-  }
-
-  #logs() {
-    return { directory: logDirectory(this.state.home, this.name), sandboxId: this.id };
+    return await (await logsOf(this.state.home, this)).openLogStream(options);
   }
 
   /** The latest event of an end. */

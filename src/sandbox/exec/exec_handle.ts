@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OutputChannel } from "../../agent/channels.ts";
 import type { Connector } from "../../agent/client.ts";
 import { ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
@@ -125,7 +126,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
    * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
    */
   async wait(): Promise<ExitStatus> {
-    return statusOf(await this.#end.promise);
+    return statusOf(await this.#session.holding(this.#end.promise));
   }
 
   /**
@@ -212,7 +213,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
       for (;;) {
         const { changed } = this.#session; // before looking, so that no change is missed
         const event = this.#nextEvent();
-        if (event === undefined) await changed;
+        if (event === undefined) await this.#session.holding(changed);
         else yield event;
         if (event?.kind === "exited") return;
       }
@@ -235,8 +236,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     return ending === undefined ? undefined : { kind: "exited", ...ending.exit };
   }
 
-  #stream(channel: { toReadableStream(): ReadableStream<Bytes> } | undefined): ReadableStream<Bytes> {
-    return channel?.toReadableStream() ?? new ReadableStream({ start: (controller) => controller.close() });
+  #stream(channel: OutputChannel | undefined): ReadableStream<Bytes> {
+    if (channel === undefined) return new ReadableStream({ start: (controller) => controller.close() });
+    return channel.toReadableStream((read) => this.#session.holding(read));
   }
 
   #feed(input: ExecInput): void {

@@ -30,12 +30,13 @@ export class ExecSink {
 
   /** Writes all of `data`. Resolves when the guest has room for more. Drops data that the program no longer reads. */
   async write(data: Uint8Array | string): Promise<void> {
-    await this.#session.stdin.write(typeof data === "string" ? encodeUtf8(data) : data);
+    const bytes = typeof data === "string" ? encodeUtf8(data) : data;
+    await this.#session.holding(this.#session.stdin.write(bytes));
   }
 
   /** Ends the input. Sends ^D if the program runs on a terminal. */
   async close(): Promise<void> {
-    await this.#session.stdin.end();
+    await this.#session.holding(this.#session.stdin.end());
   }
 
   /** Same as {@linkcode close}. */
@@ -45,23 +46,24 @@ export class ExecSink {
 }
 
 /** The input of `command` as a stream that errors with EPIPE when the program reads no more. */
-export function inputStream({ stdin }: ExecSession, command: string): WritableStream<Uint8Array> {
+export function inputStream(session: ExecSession, command: string): WritableStream<Uint8Array> {
+  const { stdin } = session;
   return new WritableStream<Uint8Array>({
     async write(chunk) {
-      if (await stdin.write(chunk)) return;
+      if (await session.holding(stdin.write(chunk))) return;
       const cause = Object.assign(new Error("EPIPE: the program reads no more"), { code: "EPIPE" });
       throw new IoError(`write to the standard input of ${JSON.stringify(command)}`, undefined, cause);
     },
-    close: () => stdin.end(),
-    abort: () => stdin.end(),
+    close: () => session.holding(stdin.end()),
+    abort: () => session.holding(stdin.end()),
   });
 }
 
 /** Writes all of `input` and then its end. Stops without an error when the program reads no more. */
 export async function feed(session: ExecSession, input: ExecInput): Promise<void> {
-  if (input instanceof Uint8Array) await session.stdin.write(input);
-  else await feedStream(session, input);
-  await session.stdin.end();
+  if (input instanceof Uint8Array) await session.holding(session.stdin.write(input));
+  else await session.holding(feedStream(session, input));
+  await session.holding(session.stdin.end());
 }
 
 /** @throws {IoError} if the stream fails, or yields something other than bytes. */

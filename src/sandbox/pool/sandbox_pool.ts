@@ -1,5 +1,5 @@
 /**
- * Sandboxes that have booted before anybody needs them.
+ * A pool of booted sandboxes, so that a claim takes milliseconds.
  *
  * @module
  */
@@ -12,24 +12,24 @@ import type { TimeLimitChanges } from "../lifecycle.ts";
 import { Sandbox } from "../sandbox.ts";
 import { type ClaimOptions, WarmPool } from "./warm_pool.ts";
 
-/** Options of a `SandboxPool`. */
+/** Options of a {@linkcode SandboxPool}. */
 export interface SandboxPoolOptions {
   /**
-   * What all of its sandboxes are. Time limits count from the claim. Unless `ephemeral` is false, a sandbox is removed
-   * when it ends.
+   * Options of all its sandboxes. Their time limits count from the claim. A sandbox is removed when it ends, unless
+   * `ephemeral` is false.
    */
   readonly spec: Omit<SandboxOptions, "name" | "detached" | "replace">;
-  /** Sandboxes that are kept ready, 1 to 256. */
+  /** How many sandboxes are kept ready, 1 to 256. */
   readonly size: number;
-  /** Sandboxes that boot at the same time, 1 to 64. @default {2} */
+  /** How many sandboxes boot at the same time, 1 to 64. @default {2} */
   readonly bootsMax?: number | undefined;
-  /** What their names begin with. @default {"pool"} */
+  /** The beginning of their names, up to 64 letters, digits, `.`, `_` and `-`. @default {"pool"} */
   readonly namePrefix?: string | undefined;
-  /** How often those that wait are asked for a sign of life, in milliseconds; from 100. @default {10_000} */
+  /** Milliseconds between two health checks of the sandboxes that are ready, at least 100. @default {10_000} */
   readonly checkIntervalMs?: number | undefined;
 }
 
-/** What a sandbox that nobody uses may take to answer. */
+/** How long an idle sandbox may take to answer a health check. */
 const HEALTH_TIMEOUT_MS = 2_000;
 
 const schema = z.strictObject({
@@ -44,8 +44,8 @@ const schema = z.strictObject({
 });
 
 /**
- * Keeps sandboxes of one kind booted, so that a claim takes milliseconds. What was claimed is the caller's, and is
- * replaced by a new one; what does not answer any more is, too. The sandboxes end with this process.
+ * Keeps sandboxes of one kind booted, so that a claim takes milliseconds. A claimed sandbox is the caller's, and a new one
+ * boots in its place; so does one for a sandbox that no longer answers. All of them end with this process.
  *
  * @example
  * ```ts
@@ -58,7 +58,7 @@ export class SandboxPool implements AsyncDisposable {
   readonly #pool: WarmPool<Sandbox>;
   readonly #limits: Pick<SandboxOptions, "maxDurationMs" | "idleTimeoutMs">;
 
-  /** Starts to boot sandboxes. @throws {InvalidConfigError} */
+  /** Starts to boot sandboxes. @throws {InvalidConfigError} `invalidConfig`, naming the options that are wrong. */
   constructor(options: SandboxPoolOptions) {
     const { size, bootsMax, namePrefix, checkIntervalMs } = parseConfig(schema, options, "options");
     const { maxDurationMs, idleTimeoutMs, ...spec } = options.spec;
@@ -67,71 +67,86 @@ export class SandboxPool implements AsyncDisposable {
     this.#limits = { maxDurationMs, idleTimeoutMs };
     this.#pool = new WarmPool(
       {
-        make: (signal) => bootConnected(next(), signal),
+        make: (signal, discard) => bootConnected(next(), signal, discard),
         isHealthy: (sandbox) => sandbox.checkHealth(HEALTH_TIMEOUT_MS),
         discard: (sandbox) => sandbox.destroy({ force: true }),
       },
-      { size, makesMax: bootsMax, checkIntervalMs },
+      { noun: "sandbox", size, makesMax: bootsMax, checkIntervalMs },
     );
   }
 
-  /** Sandboxes that are ready to be claimed. */
+  /** How many sandboxes are ready to be claimed. */
   get available(): number {
     return this.#pool.available;
   }
 
-  /** Why the last boot failed; `undefined` if it did not. */
+  /** Why the last boot failed; `undefined` if it succeeded. */
   get lastError(): unknown {
     return this.#pool.lastError;
   }
 
+  /** Names of sandboxes that the pool could not end in several tries, and that may still run. Normally empty. */
+  get orphans(): readonly string[] {
+    return this.#pool.orphans.map(({ name }) => name);
+  }
+
   /**
-   * A sandbox that has just answered; waits for a boot if none is ready. It is the caller's to stop.
+   * Takes a sandbox that has just answered; waits for a boot if none is ready. The caller has to stop it.
    *
-   * @throws {InvalidConfigError}
-   * @throws what kept the next one from booting.
-   * @throws {TimeoutError} after `timeoutMs`.
-   * @throws {AbortedError} if `signal` fired, or the pool was closed.
+   * @throws {InvalidConfigError} `invalidConfig`, naming the options that are wrong.
+   * @throws {TimeoutError} `timeout`, if no sandbox is ready in time.
+   * @throws {AbortedError} `aborted`, if the signal fires first, or the pool is closed.
+   * @throws {BootStartError} or whatever else made the next boot fail.
    */
   async claim(options: ClaimOptions = {}): Promise<Sandbox> {
     const sandbox = await this.#pool.claim(options);
     const { maxDurationMs, idleTimeoutMs } = this.#limits;
-    if (maxDurationMs !== undefined || idleTimeoutMs !== undefined) await limitOrEnd(sandbox, this.#limits);
+    if (maxDurationMs !== undefined || idleTimeoutMs !== undefined)
+      await limitOrDiscard(sandbox, this.#limits, (unusable) => this.#pool.discard(unusable));
     return sandbox;
   }
 
-  /** Ends those that nobody has claimed; those that were claimed go on. */
+  /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Ends those that nobody has claimed; those that were claimed go on. */
+  /**
+   * Ends the sandboxes that were not claimed, and rejects the claims that wait. Claimed sandboxes run on.
+   *
+   * @throws the reason, if a sandbox could not be ended in several tries: see {@linkcode orphans}.
+   */
   async close(): Promise<void> {
     await this.#pool.close();
   }
 }
 
 /** Boots a sandbox and connects to it, so that a claim need not. */
-async function bootConnected(options: SandboxOptions, signal: AbortSignal): Promise<Sandbox> {
+async function bootConnected(
+  options: SandboxOptions,
+  signal: AbortSignal,
+  discard: (sandbox: Sandbox) => void,
+): Promise<Sandbox> {
   const sandbox = await Sandbox.create(options, { signal });
   try {
     await sandbox.ping();
     return sandbox;
   } catch (error) {
-    await sandbox.destroy({ force: true });
+    discard(sandbox);
     throw error;
   }
 }
 
-/** Sets limits. A sandbox that does not take them is nobody's, and is ended. */
-export async function limitOrEnd(
-  sandbox: Pick<Sandbox, "setTimeLimits" | "destroy">,
+/** Sets the time limits of a sandbox that was claimed. Discards one that does not take them, since no caller has it. */
+export async function limitOrDiscard<T extends Pick<Sandbox, "setTimeLimits">>(
+  sandbox: T,
   limits: TimeLimitChanges,
+  discard: (sandbox: T) => void,
 ): Promise<void> {
   try {
     await sandbox.setTimeLimits(limits);
   } catch (error) {
-    await sandbox.destroy({ force: true }).catch(() => {}); // what kept the limits away says more
+    discard(sandbox);
     throw error;
   }
 }

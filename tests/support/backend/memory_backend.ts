@@ -202,6 +202,10 @@ export class MemoryBackend implements Backend, AsyncDisposable {
     };
   }
 
+  async findLogs(name: string): Promise<BackendSandbox> {
+    return this.sandbox({ name });
+  }
+
   openEvents({ follow, name }: EventQuery): EventFeed {
     let read = follow ? this.events.length : 0;
     const watch = this.watch();

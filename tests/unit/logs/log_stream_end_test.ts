@@ -151,3 +151,39 @@ test("LogStream fails when another program cuts the file off", async () => {
   writeFileSync(logs.path("exec.log"), "");
   await assert.rejects(stream.recv(), LogsUnavailableError);
 });
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+/** Moves the wall clock of this process while it lasts. */
+class MovedClock implements Disposable {
+  readonly #now = Date.now;
+
+  constructor(byMs: number) {
+    Date.now = () => this.#now() + byMs;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#now;
+  }
+}
+
+for (const days of [1, 30])
+  test(`LogStream ends though the wall clock was set back by ${days} days`, async () => {
+    using logs = testLogs();
+    using writer = logs.writer();
+    const asked = Promise.withResolvers<void>();
+    let calls = 0;
+    const isTerminal = async () => {
+      calls++;
+      asked.resolve();
+      return logs.terminal;
+    };
+    const stream = await openLogStream({ ...logs, isTerminal }, { follow: true });
+    const reading = collect(stream);
+    await asked.promise;
+    using _ = new MovedClock(-days * DAY_MS);
+    appendMany(writer, "last words ", 1);
+    logs.terminal = true;
+    assert.equal((await reading).length, 1);
+    assert.ok(calls < 100, `${calls} calls: it did not wait between them`);
+  });

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { AbortedError, InvalidConfigError, SandboxPool, TimeoutError } from "../../../../mod.ts";
-import { limitOrEnd } from "../../../../src/sandbox/pool/sandbox_pool.ts";
-import { type PoolLimits, WarmPool } from "../../../../src/sandbox/pool/warm_pool.ts";
+import { limitOrDiscard } from "../../../../src/sandbox/pool/sandbox_pool.ts";
+import { DISCARD_TRIES_MAX, type PoolOptions, WarmPool } from "../../../../src/sandbox/pool/warm_pool.ts";
 import { test } from "../../../support/harness.ts";
 import { eventually } from "../../../support/processes.ts";
 
@@ -15,11 +15,13 @@ class Workshop {
   readonly pool: WarmPool<number>;
   readonly discarded: number[] = [];
   readonly sick = new Set<number>();
+  /** How often the next tries to discard a member fail. */
+  discardFailures = 0;
   readonly pending: PromiseWithResolvers<number>[] = [];
   concurrentMax = 0;
   made = 0;
 
-  constructor(limits: Partial<PoolLimits> & { readonly isManual?: boolean }) {
+  constructor(limits: Partial<PoolOptions> & { readonly isManual?: boolean }) {
     const { isManual = false, ...rest } = limits;
     this.pool = new WarmPool<number>(
       {
@@ -33,10 +35,11 @@ class Workshop {
         },
         isHealthy: async (member) => !this.sick.has(member),
         discard: async (member) => {
+          if (this.discardFailures-- > 0) throw new Error(`${member} does not end`);
           this.discarded.push(member);
         },
       },
-      { size: 2, makesMax: 2, checkIntervalMs: 60_000, ...rest },
+      { noun: "number", size: 2, makesMax: 2, checkIntervalMs: 60_000, ...rest },
     );
   }
 
@@ -111,7 +114,10 @@ test("WarmPool tells one who waits why nothing could be made, and tries again", 
 
 test("WarmPool.claim() ends with its timeout and its signal, and loses no member by that", async () => {
   const workshop = new Workshop({ size: 1, makesMax: 1, isManual: true });
-  await assert.rejects(workshop.pool.claim({ timeoutMs: 5 }), TimeoutError);
+  await assert.rejects(
+    workshop.pool.claim({ timeoutMs: 5 }),
+    /^TimeoutError: Timed out after 5 ms while waiting for a number of the pool$/,
+  );
   const abort = new AbortController();
   const claim = workshop.pool.claim({ signal: abort.signal });
   abort.abort();
@@ -168,7 +174,11 @@ function hangingPool() {
     isHealthy: () => check.promise,
     discard: async (member: number) => void discarded.push(member),
   };
-  return { check, discarded, pool: new WarmPool(actions, { size: 1, makesMax: 1, checkIntervalMs: 60_000 }) };
+  return {
+    check,
+    discarded,
+    pool: new WarmPool(actions, { noun: "number", size: 1, makesMax: 1, checkIntervalMs: 60_000 }),
+  };
 }
 
 test("WarmPool.claim() leaves in time while a member is looked at, and keeps that for others", async () => {
@@ -204,18 +214,53 @@ test("WarmPool listens to nothing for each look at its members", async () => {
     isHealthy: async () => ++looks > 0,
     discard: async () => {},
   };
-  const pool = new WarmPool(actions, { size: 1, makesMax: 1, checkIntervalMs: 1 });
+  const pool = new WarmPool(actions, { noun: "number", size: 1, makesMax: 1, checkIntervalMs: 1 });
   await eventually(() => assert.ok(looks > 3));
   await pool.close();
   assert.equal(listeners, 0);
 });
 
-test("limitOrEnd() ends a sandbox that does not take its limits", async () => {
-  const ends: unknown[] = [];
-  const sandbox = {
-    setTimeLimits: () => Promise.reject(new Error("no answer")),
-    destroy: async (options: unknown) => void ends.push(options),
+test("limitOrDiscard() discards a sandbox that does not take its limits", async () => {
+  const discarded: unknown[] = [];
+  const sandbox = { setTimeLimits: () => Promise.reject(new Error("no answer")) };
+  const limiting = limitOrDiscard(sandbox, { maxDurationMs: 1000 }, (unusable) => discarded.push(unusable));
+  await assert.rejects(limiting, /no answer/);
+  assert.deepEqual(discarded, [sandbox]);
+});
+
+test("WarmPool tries again to discard a member until it is gone", async () => {
+  const workshop = new Workshop({ size: 1 });
+  await eventually(() => assert.equal(workshop.pool.available, 1));
+  workshop.discardFailures = 2;
+  await workshop.pool.close();
+  assert.deepEqual([workshop.discarded, workshop.pool.orphans], [[1], []]);
+});
+
+test("WarmPool.close() rejects with the reason if a member could not be discarded, which orphans names", async () => {
+  const workshop = new Workshop({ size: 1 });
+  workshop.discardFailures = DISCARD_TRIES_MAX;
+  const member = await workshop.pool.claim();
+  workshop.pool.discard(member);
+  await eventually(() => assert.deepEqual(workshop.pool.orphans, [1]), 30_000);
+  await assert.rejects(workshop.pool.close(), /1 does not end/);
+});
+
+test("WarmPool discards a member that could not be made ready", async () => {
+  const discarded: number[] = [];
+  const actions = {
+    make: async (_signal: AbortSignal, discard: (member: number) => void) => {
+      discard(1);
+      throw new Error("no answer");
+    },
+    isHealthy: async () => true,
+    discard: async (member: number) => void discarded.push(member),
   };
-  await assert.rejects(limitOrEnd(sandbox, { maxDurationMs: 1000 }), /no answer/);
-  assert.deepEqual(ends, [{ force: true }]);
+  const pool = new WarmPool<number>(actions, {
+    noun: "number",
+    size: 1,
+    makesMax: 1,
+    checkIntervalMs: 60_000,
+  });
+  await eventually(() => assert.deepEqual(discarded, [1]));
+  await pool.close();
 });
