@@ -21,11 +21,11 @@ const WORDS: Readonly<Record<string, { readonly pattern: RegExp; readonly instea
 
 /** Lines in `src` that still have such a word. A number here is only ever lowered. */
 const LEFT_IN_SOURCE: Readonly<Record<string, number>> = {
-  whoever: 32,
-  nobody: 67,
+  whoever: 24,
+  nobody: 61,
   anew: 5,
-  meanwhile: 15,
-  "by now": 16,
+  meanwhile: 14,
+  "by now": 13,
   "of itself": 2,
   "in order": 15,
 };

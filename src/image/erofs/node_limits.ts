@@ -48,5 +48,5 @@ function findKindProblem(node: TreeNode): string | undefined {
 
 function outside(value: number, field: string, max: number): string | undefined {
   if (Number.isInteger(value) && value >= 0 && value <= max) return undefined;
-  return `${field} must be from 0 to ${max}: it is ${value}`;
+  return `${field} must be from 0 to ${max}: current value is ${value}`;
 }

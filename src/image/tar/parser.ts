@@ -128,7 +128,7 @@ export class TarParser {
     if (this.#blockBytes > 0)
       throw new TarInvalidError(this.#member, "the stream ends within the header after this member");
     if (this.#zeroBlocks === 0 && this.#requireEnd) {
-      throw new TarInvalidError(this.#member, "the stream ends without the mark of a tar's end");
+      throw new TarInvalidError(this.#member, "the stream ends without the end mark of a tar");
     }
   }
 
@@ -336,7 +336,7 @@ function kindOf(typeFlag: string, name: ByteString): TarMemberKind {
 
 function checkId(value: number, what: string): number {
   if (value < 0 || value > ID_MAX)
-    throw new FieldProblem(`its ${what} must be from 0 to ${ID_MAX}: it is ${value}`);
+    throw new FieldProblem(`its ${what} must be from 0 to ${ID_MAX}: current value is ${value}`);
   return value;
 }
 

@@ -1,4 +1,4 @@
-/** An image with everything that layers may have, as an OCI layout. @module */
+/** Builds an image with everything that layers may contain, as an OCI layout. @module */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

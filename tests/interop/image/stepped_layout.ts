@@ -1,4 +1,4 @@
-/** An image that umoci has built in steps, each of which changes what the one before made. @module */
+/** Builds an image with umoci in steps, each of which changes the result of the one before. @module */
 import { join } from "node:path";
 import { run } from "./tools.ts";
 

@@ -112,7 +112,7 @@ test("buildErofsImage() creates nothing when its signal has fired before", async
   assert.deepEqual(readdirSync(directory.path), []);
 });
 
-test("buildErofsImage() names a source that is not there", async () => {
+test("buildErofsImage() names a missing source", async () => {
   using directory = temporaryDirectory();
   const absent = join(directory.path, "absent");
   const outputPath = join(directory.path, "image");
@@ -182,7 +182,7 @@ test("scanDirectory() stores names that are not UTF-8, or says that the runtime 
   rmSync(directory.path, { recursive: true });
 });
 
-test("scanDirectory() refuses what is no directory", async () => {
+test("scanDirectory() refuses a path that is not a directory", async () => {
   using directory = temporaryDirectory();
   const file = join(directory.path, "file");
   writeFileSync(file, "");

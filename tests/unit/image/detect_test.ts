@@ -88,7 +88,7 @@ test("detectImageSource() knows a directory, and an OCI layout", async () => {
   assert.deepEqual(await detectImageSource(join(directory.path, "layout")), { kind: "ociLayout" });
 });
 
-test("detectImageSource() names a path that is not there", async () => {
+test("detectImageSource() names a missing path", async () => {
   await assert.rejects(detectImageSource("/absent/path"), {
     code: "io",
     path: "/absent/path",

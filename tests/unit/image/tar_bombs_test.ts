@@ -1,4 +1,4 @@
-/** Small tars that ask for much: memory, time, or the event loop for themselves. @module */
+/** Small tars that try to take much memory or time, or to block the event loop. @module */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { writeFileSync } from "node:fs";

@@ -142,7 +142,7 @@ test("applyTar() asks before each member, so that whiteouts of a layer can be ac
   assert.deepEqual(applied, ["etc/new"]);
 });
 
-test("applyTar() takes device nodes only when told so", async () => {
+test("applyTar() accepts device nodes only on request", async () => {
   const members: TarBuilderMember[] = [{ name: "null", type: "3", major: 1, minor: 3 }];
   const root = await apply(members, { allowDevices: true });
   const node = findNode(root, "null");
@@ -151,7 +151,7 @@ test("applyTar() takes device nodes only when told so", async () => {
   await assert.rejects(apply(members), { code: "tarInvalid", member: "null" });
 });
 
-test("applyTar() strips the slash of absolute names only when told so", async () => {
+test("applyTar() strips the slash of absolute names only on request", async () => {
   const root = await apply([{ name: "/etc/hosts", data: "h" }], { absoluteNames: "strip" });
   assert.equal(await textAt(root, "etc/hosts"), "h");
 });
@@ -241,7 +241,7 @@ for (const [what, { members, member, problem }] of Object.entries(REFUSED)) {
   });
 }
 
-test("applyTar() takes the longest name and the longest path that Linux has", async () => {
+test("applyTar() accepts the longest name and the longest path that Linux has", async () => {
   const name = "n".repeat(255);
   const path = `${`${name}/`.repeat(15)}${"e".repeat(255)}`;
   const root = await apply([{ name: "x", data: "deep", pax: [["path", path]] }]);
@@ -249,7 +249,7 @@ test("applyTar() takes the longest name and the longest path that Linux has", as
   assert.equal(await textAt(root, path), "deep");
 });
 
-test("applyTar() ends when its signal fires, also when the stream hangs", async () => {
+test("applyTar() ends when its signal fires, even if the stream hangs", async () => {
   const abort = new AbortController();
   async function* hanging(): AsyncGenerator<Uint8Array, void, undefined> {
     yield buildTar({ name: "f" }).subarray(0, 100);

@@ -1,4 +1,4 @@
-/** Trees for tests: made of literals or at random, and compared. @module */
+/** Trees for tests, from literals or at random, and their comparison. @module */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import {

@@ -1,4 +1,4 @@
-/** Small archives of snapshots that would make their reader hold, write or read much. @module */
+/** Small archives of snapshots that try to make their reader hold, write or read too much. @module */
 import assert from "node:assert/strict";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -66,12 +66,12 @@ test("readArchive() reads nothing of the holes of a disk", async () => {
   assert.ok(read.diskBytes < 1 * MiB);
 });
 
-test("readArchive() leaves zeros that an archive has as data holes", async () => {
+test("readArchive() leaves zeros in an archive's data as holes", async () => {
   const archive = buildArchive(await describeHole(16 * MiB), `1\n0\n${16 * MiB}\n`, new Uint8Array(16 * MiB));
   assert.ok((await readBytes(archive)).diskBytes < 1 * MiB);
 });
 
-test("readArchive() refuses a map with more runs than the limit, before it has come", async () => {
+test("readArchive() refuses a map with more runs than the limit before the runs arrive", async () => {
   const descriptor = await describeHole(1 * MiB);
   const tooMany = buildArchive(descriptor, `${RUNS_MAX + 1}\n`);
   await assert.rejects(readBytes(tooMany), refusal(/more than 4194304 runs/));

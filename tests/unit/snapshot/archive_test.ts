@@ -111,7 +111,7 @@ test("writeArchive() and readArchive() can be aborted; the archive that was ther
   await assert.rejects(readArchive({ path: `${path}.none`, directory: made.unpackInto() }), IoError);
 });
 
-test("writeArchive() can be aborted at any moment, and ends no program by that", async () => {
+test("writeArchive() can be aborted at any moment without an unhandled error", async () => {
   using made = await homeWithSnapshot();
   const disk = join(made.path, "noise");
   writeFileSync(disk, seededRandom("aborted archives").bytes(8 * MiB)); // so much that the archive has to be waited for
@@ -137,7 +137,7 @@ test("writeArchive() can be aborted at any moment, and ends no program by that",
   assert.deepEqual(left, []);
 });
 
-test("readArchive() refuses an archive that is cut short or has one byte changed, wherever that is", async () => {
+test("readArchive() refuses an archive that is cut short or has one byte changed, anywhere", async () => {
   using made = await homeWithSnapshot();
   const path = join(made.path, "archive");
   const random = seededRandom("damaged archives");
@@ -166,7 +166,7 @@ test("readArchive() refuses an archive that is cut short or has one byte changed
   }
 });
 
-test("readArchive() refuses files that are no archive of a snapshot", async () => {
+test("readArchive() refuses files that are not archives of snapshots", async () => {
   using made = await homeWithSnapshot();
   const source = made.unpackInto();
   writeFileSync(join(source, "snapshot.json"), "{}");

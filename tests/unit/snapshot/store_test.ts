@@ -57,7 +57,7 @@ test("encodeDescriptor() gives equal bytes for equal descriptors, whatever the o
   assert.deepEqual(decodeDescriptor("x", bytes), { descriptor: one, digest });
 });
 
-test("decodeDescriptor() refuses what is not canonical, has other fields, or is none", async () => {
+test("decodeDescriptor() refuses bytes that are not canonical, have other fields, or are not a descriptor", async () => {
   using made = await homeWithDisk();
   const { bytes } = encodeDescriptor(await describeDisk(made.disk, DISK_MIB * MiB));
   const text = Buffer.from(bytes).toString();
@@ -93,7 +93,7 @@ test("SnapshotStore publishes, finds, lists by name, and removes", async () => {
   assert.deepEqual(readdirSync(join(made.home, "trash")), []);
 });
 
-test("SnapshotStore.publish() lets one of many have the name", async () => {
+test("SnapshotStore.publish() gives the name to exactly one of many", async () => {
   using made = await homeWithDisk();
   const results = await Promise.allSettled(
     Array.from({ length: 8 }, () => storeSnapshot(made.home, made.disk, "same")),
@@ -104,7 +104,7 @@ test("SnapshotStore.publish() lets one of many have the name", async () => {
   assert.equal(new SnapshotStore(made.home).get("same").descriptor.name, "same");
 });
 
-test("SnapshotStore.publish() with replace takes the place of what has the name", async () => {
+test("SnapshotStore.publish() with replace replaces the snapshot of that name", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   await storeSnapshot(made.home, made.disk, "same");
@@ -124,7 +124,7 @@ test("SnapshotStore.publish() with replace takes the place of what has the name"
   assert.deepEqual(readdirSync(join(made.home, "trash")), []);
 });
 
-test("SnapshotStore.publish() with replace leaves what has the name if it cannot put another there", async () => {
+test("SnapshotStore.publish() with replace keeps the old snapshot if the new one cannot be moved in", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   const first = await storeSnapshot(made.home, made.disk, "same");
@@ -147,7 +147,7 @@ test("SnapshotStore.remove() of one snapshot leaves another that has its name", 
   assert.deepEqual(readdirSync(join(made.home, "trash")), []);
 });
 
-test("SnapshotStore puts back what a process moved aside that was killed before it put another there", async () => {
+test("SnapshotStore restores what was moved aside by a process that was killed before it put the new snapshot there", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   const first = await storeSnapshot(made.home, made.disk, "same");
@@ -162,7 +162,7 @@ test("SnapshotStore puts back what a process moved aside that was killed before 
   }
 });
 
-test("SnapshotStore removes what was moved aside by a process that was killed behind that", async () => {
+test("SnapshotStore removes what was moved aside by a process that was killed after it put the new snapshot there", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   await storeSnapshot(made.home, made.disk, "same");
@@ -174,7 +174,7 @@ test("SnapshotStore removes what was moved aside by a process that was killed be
   assert.throws(() => store.remove("same"), SnapshotNotFoundError);
 });
 
-test("SnapshotStore lets alone what a living process has moved aside", async () => {
+test("SnapshotStore does not touch what a living process has moved aside", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   const { directory } = await storeSnapshot(made.home, made.disk, "same");
@@ -183,7 +183,7 @@ test("SnapshotStore lets alone what a living process has moved aside", async () 
   assert.throws(() => store.get("same"), SnapshotNotFoundError);
 });
 
-test("SnapshotStore.get() sees that a snapshot is not what it was", async () => {
+test("SnapshotStore.get() detects a damaged snapshot", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   const { directory, upperPath } = await storeSnapshot(made.home, made.disk);
@@ -207,7 +207,7 @@ test("SnapshotStore.get() sees that a snapshot is not what it was", async () => 
   assert.deepEqual(store.list(), []);
 });
 
-test("SnapshotStore refuses names that would lead out of its directory", () => {
+test("SnapshotStore refuses names that would lead outside its directory", () => {
   using directory = temporaryDirectory();
   const store = new SnapshotStore(directory.path);
   for (const name of ["", ".", "..", "../x", "a/b", "-a", "a\0", "x".repeat(129)]) {
@@ -217,7 +217,7 @@ test("SnapshotStore refuses names that would lead out of its directory", () => {
   assert.equal(UPPER_NAME, "upper.ext4");
 });
 
-test("SnapshotStore.get() reads one snapshot whole, or none, while others take its place", async () => {
+test("SnapshotStore.get() reads a complete snapshot, or none, while others replace it", async () => {
   using made = await homeWithDisk();
   const store = new SnapshotStore(made.home);
   const directory = store.directoryOf("subject");

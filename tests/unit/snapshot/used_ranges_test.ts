@@ -1,4 +1,4 @@
-/** usedRanges() over maps that a guest has written as it liked. @module */
+/** usedRanges() over hostile maps. @module */
 import assert from "node:assert/strict";
 import { ftruncateSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";

@@ -223,7 +223,7 @@ for (const [what, path, makeRoot] of REFUSED) {
   });
 }
 
-test("writeErofs() leaves the image that was there when it fails, and nothing else", async () => {
+test("writeErofs() keeps the old image when it fails, and leaves nothing else", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "image");
   writeFileSync(path, "the old image");
@@ -275,7 +275,7 @@ test("writeErofs() refuses a content that delivers more than its size", async ()
   });
 });
 
-test("writeErofs() names the directory when it is not there", async () => {
+test("writeErofs() names a missing directory", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "absent", "image");
   await assert.rejects(writeErofs(createDirectory(), path), { code: "io", path, errno: "ENOENT" });

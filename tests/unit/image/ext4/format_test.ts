@@ -367,7 +367,7 @@ test("formatExt4() takes less than 200 KiB of the host's disk for 4 GiB, and 16 
   }
 });
 
-test("formatExt4() makes the same bytes of the same options, and others of another UUID or label", async () => {
+test("formatExt4() gives the same bytes for the same options, and others for another UUID or label", async () => {
   using directory = temporaryDirectory();
   let count = 0;
   const bytesOf = async (options: Partial<Ext4Options>) => {

@@ -1,4 +1,4 @@
-/** The parts of the ext4 formatter that the oracles do not see from all sides. @module */
+/** Parts of the ext4 formatter that the oracles do not cover fully. @module */
 import assert from "node:assert/strict";
 import { GiB, KiB, MiB } from "../../../../src/base/bytes.ts";
 import { encodeBitmap } from "../../../../src/image/ext4/bitmap.ts";

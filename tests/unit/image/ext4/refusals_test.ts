@@ -75,7 +75,7 @@ test("formatExt4() refuses an empty path and one with NUL", async () => {
   }
 });
 
-test("formatExt4() names all that is wrong at once", async () => {
+test("formatExt4() reports all invalid options at once", async () => {
   await assert.rejects(formatExt4({ path: "", sizeBytes: 1, label: "x".repeat(17), uuid: "" }), (error) => {
     assert.ok(error instanceof InvalidConfigError);
     assert.deepEqual(
@@ -86,14 +86,14 @@ test("formatExt4() names all that is wrong at once", async () => {
   });
 });
 
-test("formatExt4() takes a label of 16 bytes", async () => {
+test("formatExt4() accepts a label of 16 bytes", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "disk");
   const made = await formatExt4({ path, sizeBytes: EXT4_SIZE_BYTES_MIN, label: "é".repeat(8) });
   assert.equal(made.label, "é".repeat(8));
 });
 
-test("formatExt4() refuses a path at which something is, and leaves that as it is", async () => {
+test("formatExt4() refuses a path that exists, and leaves the file unchanged", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "disk");
   writeFileSync(path, "precious");

@@ -16,7 +16,7 @@ function patch(path: string, offsetBytes: number, bytes: readonly number[]): voi
   }
 }
 
-test("readExt4Superblock() tells what formatExt4() was told", async () => {
+test("readExt4Superblock() returns what formatExt4() was given", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "disk");
   const made = await formatExt4({ path, sizeBytes: 1 * GiB, label: "sixteen bytes ok", uuid: UUID });
@@ -96,7 +96,7 @@ test("readExt4Superblock() refuses a file that ends before its file system", asy
   await assert.rejects(readExt4Superblock(path), { code: "diskInvalid" });
 });
 
-test("readExt4Superblock() refuses what is no ext4: nothing, too little, and zeros", async () => {
+test("readExt4Superblock() refuses files that are not ext4: an empty one, a short one, and zeros", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "disk");
   for (const [sizeBytes, problem] of [
@@ -109,7 +109,7 @@ test("readExt4Superblock() refuses what is no ext4: nothing, too little, and zer
   }
 });
 
-test("readExt4Superblock() fails with a typed error where nothing is", async () => {
+test("readExt4Superblock() fails with a typed error for a missing file", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "absent");
   await assert.rejects(readExt4Superblock(path), { name: "IoError", code: "io", errno: "ENOENT", path });

@@ -1,4 +1,4 @@
-/** The e2fsprogs as oracles, and what the ext4 tests share. @module */
+/** Shared by the ext4 tests: e2fsprogs as oracles. @module */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";

@@ -38,7 +38,7 @@ async function names(...layers: TarBuilderMember[][]): Promise<string[]> {
     .sort();
 }
 
-test("LayerMerger takes away what a whiteout names, with all below it", async () => {
+test("LayerMerger removes what a whiteout names, with everything below it", async () => {
   const lower = [directory("a"), file("a/x"), directory("a/b"), file("a/b/y"), file("keep")];
   assert.deepEqual(await names(lower, [file("a/.wh.x")]), ["a", "a/b", "a/b/y", "keep"]);
   assert.deepEqual(await names(lower, [file(".wh.a")]), ["keep"]);
@@ -48,7 +48,7 @@ test("LayerMerger takes away what a whiteout names, with all below it", async ()
   );
 });
 
-test("LayerMerger keeps what the whiteout's own layer has, wherever the mark stands", async () => {
+test("LayerMerger keeps what the whiteout's own layer has, wherever in the layer the whiteout is", async () => {
   const lower = [directory("a"), file("a/old"), directory("a/sub"), file("a/sub/old")];
   for (const layer of [
     [file("a/new"), file("a/sub/new"), file(".wh.a")],
@@ -59,7 +59,7 @@ test("LayerMerger keeps what the whiteout's own layer has, wherever the mark sta
   }
 });
 
-test("LayerMerger empties an opaque directory of what lower layers have", async () => {
+test("LayerMerger removes from an opaque directory what lower layers have", async () => {
   const lower = [directory("a"), file("a/old"), directory("a/sub"), file("a/sub/old"), file("keep")];
   for (const layer of [
     [directory("a"), file("a/.wh..wh..opq"), file("a/new"), file("a/sub/new")],
@@ -104,12 +104,12 @@ test("LayerMerger lets a later layer change a name's kind", async () => {
   assert.deepEqual(await names(lower, [file("a"), directory("b"), file("b/y")]), ["a", "b", "b/y"]);
 });
 
-test("LayerMerger ignores a whiteout in what its layer has made a file", async () => {
+test("LayerMerger ignores a whiteout in a directory that its layer has replaced by a file", async () => {
   assert.deepEqual(await names([directory("d"), file("d/x")], [file("d"), file("d/.wh.x")]), ["d"]);
   assert.deepEqual(await names([directory("d"), file("d/x")], [file("d"), file("d/.wh..wh..opq")]), ["d"]);
 });
 
-test("LayerMerger refuses a whiteout of no name", async () => {
+test("LayerMerger refuses a whiteout without a name", async () => {
   for (const name of [".wh.", "a/.wh..", ".wh..."]) {
     await assert.rejects(
       merge([directory("a")], [file(name)]),
@@ -119,7 +119,7 @@ test("LayerMerger refuses a whiteout of no name", async () => {
   }
 });
 
-test("LayerMerger looks through a directory once, however many marks it has", async () => {
+test("LayerMerger searches a directory once, however many whiteouts it has", async () => {
   const count = 40_000; // looking each time would take minutes, and this test would fail by its time limit
   const layer = Array.from({ length: count }, (_, index) => [
     file(`d/${index}`, ""),

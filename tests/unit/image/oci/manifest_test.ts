@@ -45,7 +45,7 @@ test("decodeManifest() reads manifests and indexes of OCI and Docker", () => {
   assert.equal(index.kind, "index");
 });
 
-test("decodeManifest() refuses what is no manifest", () => {
+test("decodeManifest() refuses documents that are not manifests", () => {
   const many = (count: number): unknown[] => Array.from({ length: count }, () => descriptor);
   const bad: unknown[] = [
     null,
@@ -84,7 +84,7 @@ function indexOf(
   return index as ImageIndex;
 }
 
-test("choosePlatform() takes the variant that suits best", () => {
+test("choosePlatform() chooses the variant that fits best", () => {
   const index = indexOf(
     { digest: OTHER, platform: { os: "linux", architecture: "arm", variant: "v6" } },
     { digest: DIGEST, platform: { os: "linux", architecture: "arm", variant: "v7" } },
@@ -96,7 +96,7 @@ test("choosePlatform() takes the variant that suits best", () => {
   assert.throws(() => choosePlatform(index, parsePlatform("linux/arm/v5")), hasCode("imagePlatformMissing"));
 });
 
-test("choosePlatform() never takes an attestation", () => {
+test("choosePlatform() never chooses an attestation", () => {
   const index = indexOf(
     { digest: OTHER, platform: { os: "unknown", architecture: "unknown" } },
     { digest: OTHER, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
@@ -104,7 +104,7 @@ test("choosePlatform() never takes an attestation", () => {
   assert.throws(() => choosePlatform(index, hostPlatform()), hasCode("imagePlatformMissing"));
 });
 
-test("choosePlatform() passes over entries of types that are no image", () => {
+test("choosePlatform() skips entries whose types are not images", () => {
   const platform = { os: "linux", architecture: "amd64" };
   const index = indexOf(
     { digest: OTHER, mediaType: "application/vnd.unknown" },
@@ -165,7 +165,7 @@ test("decodeImageConfig() gives the fields of a Dockerfile and leaves out empty 
   assert.deepEqual(file.diffIds, [DIGEST]);
 });
 
-test("decodeImageConfig() takes null for what is not set, as Docker writes it", () => {
+test("decodeImageConfig() accepts null for unset fields, as Docker writes them", () => {
   const config = { Entrypoint: null, Cmd: null, Env: null, Labels: null, Volumes: null };
   const file = decodeImageConfig(bytesOfJson({ config, rootfs: { diff_ids: null } }), "config");
   assert.deepEqual(file.config, { env: [], labels: {}, exposedPorts: [], volumes: [] });

@@ -1,4 +1,4 @@
-/** The registry client and a server that sends, but hardly. @module */
+/** The registry client against a server that sends very slowly. @module */
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import { MicrosandboxError } from "../../../../src/base/errors.ts";
@@ -77,7 +77,7 @@ test("fetchManifest() gives up on a server that sends more slowly than the minim
   await assert.rejects(server.client(20).fetchManifest("app", "v1"), isTooSlow);
 });
 
-test("readBlob() takes a slow body that ends within the time for the minimum", async () => {
+test("readBlob() accepts a slow body that ends within the rate window", async () => {
   assert.ok(BODY.length < RATE_WINDOW_BYTES_MIN);
   await using server = await DrippingServer.start(BODY);
   assert.equal(await download(server.client(600_000)), BODY.length);

@@ -31,7 +31,7 @@ function hasCode(code: string): (error: unknown) => boolean {
   return (error) => MicrosandboxError.is(error) && error.code === code;
 }
 
-test("readBlob() goes on where the connection was cut", async () => {
+test("readBlob() resumes where the connection was cut", async () => {
   await using registry = await TestRegistry.start();
   // Larger than what sockets hold: by the time of the cut, the client has taken some of it.
   const blob = new Uint8Array(32 * MiB).fill(7);
@@ -51,7 +51,7 @@ test("readBlob() drops what it has when a server answers a range with the whole 
   assert.deepEqual(await download(clientOf(registry), digest), Buffer.from(BLOB));
 });
 
-test("readBlob() goes on after a server that stops sending", async () => {
+test("readBlob() resumes after a server stopped sending", async () => {
   await using registry = await TestRegistry.start();
   const digest = registry.addBlob(BLOB);
   registry.faults.push({ path: "/blobs/", hang: true });
@@ -92,7 +92,7 @@ test("readBlob() reads an empty blob", async () => {
   assert.equal((await download(clientOf(registry), digest, 0)).length, 0);
 });
 
-test("readBlob() ends at once when the signal fires, also while the server hangs", async () => {
+test("readBlob() ends immediately when the signal fires, even while the server hangs", async () => {
   await using registry = await TestRegistry.start();
   const digest = registry.addBlob(BLOB);
   registry.faults.push({ path: "/blobs/", hang: true, times: 1000 });
@@ -147,7 +147,7 @@ test("fetchManifest() waits as long as the registry asks for, and by its own bac
   assert.deepEqual([more.length, registry.requests.length], [0, 4]);
 });
 
-test("fetchManifest() ends at once when the registry asks for too long a wait", async () => {
+test("fetchManifest() ends immediately when the registry asks for too long a wait", async () => {
   await using registry = await TestRegistry.start();
   registry.faults.push({ path: "/manifests/", status: 429, headers: { "retry-after": "3600" } });
   await assert.rejects(
@@ -157,7 +157,7 @@ test("fetchManifest() ends at once when the registry asks for too long a wait", 
   assert.equal(registry.requests.length, 1);
 });
 
-test("readBlob() takes no credentials along to another host", async () => {
+test("readBlob() sends no credentials to another host", async () => {
   await using storage = await TestRegistry.start();
   await using registry = await TestRegistry.start();
   const digest = storage.addBlob(BLOB);
@@ -297,7 +297,7 @@ test("RegistryClient sends no password over plain HTTP to a token server unless 
   await assert.rejects(client.fetchManifest("app", "v1"), hasCode("imageAuth"));
 });
 
-test("RegistryClient speaks plain HTTP on loopback without being asked to", async () => {
+test("RegistryClient uses plain HTTP on loopback by default", async () => {
   await using registry = await TestRegistry.start();
   registry.addManifest({ schemaVersion: 2 }, "v1");
   await clientOf(registry, { insecure: false }).fetchManifest("app", "v1");

@@ -1,4 +1,4 @@
-/** What the tests of the store share: a small image in a registry, and a look at what is left behind. @module */
+/** Shared by the tests of the store: a small image in a registry, and a check for leftovers. @module */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -84,7 +84,7 @@ test("Image.load() never leaves the archive, whatever its names say", async () =
   assertClean(home);
 });
 
-test("resolveImage() checks the manifest of a layout by SHA-512, too, and keeps it under that name", async () => {
+test("resolveImage() also verifies a layout's manifest by SHA-512, and keeps it under that digest", async () => {
   using home = temporaryDirectory();
   const layout = join(home.path, "layout");
   const tar = buildTar(...BASE);
@@ -123,7 +123,7 @@ test("resolveImage() follows no link out of an OCI layout", async () => {
   await assert.rejects(resolveImage(layout, { home: home.path }), hasCode("imageManifestInvalid"));
 });
 
-test("Image.inspect() tells the layers by the names of the known SDK", async () => {
+test("Image.inspect() gives layers the official SDK's field names", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const options = { home: home.path };
@@ -221,7 +221,7 @@ test("Image.prune() removes records that a killed process has half written", asy
   assertClean(home);
 });
 
-test("Image.prune() is ended by its signal as everything is", async () => {
+test("Image.prune() ends when its signal has fired", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   registerImageUsage(() => ({ digestsInUse: () => Promise.resolve(new Set()) }));

@@ -37,7 +37,7 @@ test("resolveImage() in several processes at once downloads each blob in one of 
   assert.equal(blobs.length, 3);
 });
 
-test("resolveImage() removes what a killed process has left, and pulls the image", async () => {
+test("resolveImage() removes leftovers of a killed process, and pulls the image", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const digest = registry.addImage({ layers: [LAYER] }, "v1");

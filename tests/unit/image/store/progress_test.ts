@@ -1,4 +1,4 @@
-/** What a pull tells of an image that is here already. @module */
+/** Progress of an image that is already stored. @module */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { buildTar } from "../tar/builder.ts";
 import { addApp, BASE, resolve } from "./fixture.ts";
 
 for (const pullPolicy of ["if-missing", "always", "never"] as const) {
-  test(`resolveImage() tells resolving, resolved and complete of a stored image, ${pullPolicy}`, async () => {
+  test(`resolveImage() reports resolving, resolved and complete for a stored image, ${pullPolicy}`, async () => {
     await using registry = await TestRegistry.start();
     using home = temporaryDirectory();
     const digest = addApp(registry);
@@ -31,7 +31,7 @@ for (const pullPolicy of ["if-missing", "always", "never"] as const) {
   });
 }
 
-test("resolveImage() tells the same of an image of another name", async () => {
+test("resolveImage() reports the same for a stored image under another name", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   addApp(registry, "v1");
@@ -42,7 +42,7 @@ test("resolveImage() tells the same of an image of another name", async () => {
   assert.deepEqual(kinds, ["resolving", "resolved", "complete"]);
 });
 
-test("resolveImage() tells resolving, resolved and complete of a tar, new or known", async () => {
+test("resolveImage() reports resolving, resolved and complete for a tar, new or known", async () => {
   using home = temporaryDirectory();
   const path = join(home.path, "rootfs.tar");
   writeFileSync(path, buildTar(...BASE));

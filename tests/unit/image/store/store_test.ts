@@ -75,7 +75,7 @@ test("resolveImage() asks the registry as the pull policy says", async () => {
   assert.equal((await resolve(registry, home, {}, `team/app@${first}`)).digest, first);
 });
 
-test("resolveImage() takes the wanted platform of an index, and keeps both apart", async () => {
+test("resolveImage() chooses the requested platform of an index, and keeps platforms apart", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const digests = ["amd64", "arm64"].map((architecture) => {
@@ -99,7 +99,7 @@ test("resolveImage() refuses an image for another processor that is in no index"
   assert.ok(await resolve(registry, home, { platform: "linux/s390x" }));
 });
 
-test("resolveImage() refuses an image for another processor also after it was wanted for that one", async () => {
+test("resolveImage() refuses an image for another processor even after it was pulled for that one", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const foreign = { os: "linux", architecture: "arm", variant: "v6" };
@@ -125,7 +125,7 @@ test("resolveImage() refuses an image for another processor also after it was wa
   assert.equal(names.length, 2, "no name stands for the image on the refused platform");
 });
 
-test("resolveImage() takes an image that names no processor for each one that is wanted", async () => {
+test("resolveImage() accepts an image that states no processor for every platform", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const digest = registry.addImage({ layers: [], platform: { os: "", architecture: "" } }, "v1");
@@ -187,7 +187,7 @@ test("resolveImage() fetches a stored layer again that was damaged on the disk",
   assert.ok(existsSync((await resolve(registry, home)).erofsPath));
 });
 
-test("resolveImage() ends at once when the signal fires, and leaves nothing behind", async () => {
+test("resolveImage() ends immediately when the signal fires, and leaves nothing behind", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   addApp(registry);
@@ -199,7 +199,7 @@ test("resolveImage() ends at once when the signal fires, and leaves nothing behi
   assertClean(home);
 });
 
-test("resolveImage() tells each step of a pull, with byte counts that end at the totals", async () => {
+test("resolveImage() reports each step of a pull, with byte counts that end at the totals", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   addApp(registry);
@@ -256,7 +256,7 @@ test("resolveImage() relies on a directory's key only after the changes have set
   assert.equal((await resolveImage(source.path, { home: home.path })).digest, digest);
 });
 
-test("resolveImage() takes tars, plain and compressed, and refuses other files", async () => {
+test("resolveImage() accepts tars, plain and compressed, and refuses other files", async () => {
   using home = temporaryDirectory();
   using source = temporaryDirectory();
   const tar = buildTar(...BASE);
@@ -280,7 +280,7 @@ test("resolveImage() takes tars, plain and compressed, and refuses other files",
   assertClean(home);
 });
 
-test("resolveImage() says of a path where nothing is that the image is not found, and what to do", async () => {
+test("resolveImage() reports a missing path as an image that is not found, with a hint", async () => {
   using home = temporaryDirectory();
   using source = temporaryDirectory();
   writeFileSync(join(source.path, "file"), "");
@@ -297,7 +297,7 @@ test("resolveImage() says of a path where nothing is that the image is not found
   assertClean(home);
 });
 
-test("resolveImage() refuses what is no image, and limits that are none, with a typed error", async () => {
+test("resolveImage() refuses files that are not images, and invalid limits, with a typed error", async () => {
   using home = temporaryDirectory();
   using source = temporaryDirectory();
   writeFileSync(join(source.path, "empty"), "");
@@ -340,7 +340,7 @@ test("resolveImage() unpacks no more than `maxUnpackedBytes`, and leaves nothing
   }
 });
 
-test("resolveImage() downloads no more layers at a time than it is told", async () => {
+test("resolveImage() downloads no more layers at a time than the option allows", async () => {
   using home = temporaryDirectory();
   await using registry = await TestRegistry.start();
   const layers = [1, 2, 3].map((index) => buildTar({ name: `file-${index}` }));
@@ -358,14 +358,14 @@ test("resolveImage() downloads no more layers at a time than it is told", async 
   assert.deepEqual(ended, [0, 1, 2]);
 });
 
-test("isLocalImage() takes a name for a path only where nobody could mean a reference", () => {
+test("isLocalImage() treats a name as a path only if it cannot be meant as a reference", () => {
   for (const spec of ["./x", "../x", "/x", ".", ".."]) assert.ok(isLocalImage(spec), spec);
   for (const spec of ["alpine", "a/b", "absent.tar", "localhost:5000/x", "...", ".../x"]) {
     assert.ok(!isLocalImage(spec), spec);
   }
 });
 
-test("ImageStore takes no half-written image for one", async () => {
+test("ImageStore does not find a half-written image", async () => {
   await using registry = await TestRegistry.start();
   using home = temporaryDirectory();
   const digest = addApp(registry);

@@ -92,11 +92,11 @@ test("decompressDetected() refuses damaged gzip and zstd", async () => {
   }
 });
 
-test("decompressDetected() refuses zstd that something else follows", async () => {
+test("decompressDetected() refuses zstd that is followed by other data", async () => {
   await assert.rejects(unpack(Buffer.concat([zstdCompressSync(TEXT), TEXT])), { code: "tarInvalid" });
 });
 
-test("decompressDetected() closes its source when nobody reads on", async () => {
+test("decompressDetected() closes its source when its reader stops", async () => {
   for (const packed of [gzipSync(TEXT), zstdCompressSync(TEXT), TEXT]) {
     let isClosed = false;
     async function* source(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -141,7 +141,7 @@ function blockHeadersOf(frame: Buffer): Set<number> {
   }
 }
 
-test("decompressDetected() whose reader leaves says nothing of damage that comes behind", async () => {
+test("decompressDetected() reports no damage behind the point at which its reader stopped", async () => {
   const text = Buffer.from(Buffer.from(noise("left early", 3 * MiB)).toString("hex"));
   const zstd = zstdCompressSync(text);
   for (const [packed, spared] of [

@@ -16,14 +16,14 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-test("UnpackBudget lets layers through up to its limit together, and not one byte more", async () => {
+test("UnpackBudget passes layers up to its limit in all, and not a byte more", async () => {
   const budget = new UnpackBudget(10);
   assert.equal(await sizeOf(budget.spend(once(new Uint8Array(6)))), 6);
   assert.equal(await sizeOf(budget.spend(once(new Uint8Array(4)))), 4);
   await assert.rejects(sizeOf(budget.spend(once(new Uint8Array(1)))), TarInvalidError);
 });
 
-test("UnpackBudget stops what unpacks to far more than it was", async () => {
+test("UnpackBudget stops a stream that unpacks to far more than its size", async () => {
   const bomb = gzipSync(new Uint8Array(32 * MiB));
   assert.ok(bomb.length < 64 * KiB);
   await assert.rejects(

@@ -1,4 +1,4 @@
-/** Makes tars for tests, also wrong ones: every field can be said as it shall be on disk. @module */
+/** Builds tars for tests, including invalid ones: every field can be set. @module */
 import { Buffer } from "node:buffer";
 
 /** A member; text fields have a byte for each character. */

@@ -166,7 +166,7 @@ test("TarParser applies global PAX records to all that follow, until they are ta
   );
 });
 
-test("TarParser takes no data of links and directories, whatever size they say", () => {
+test("TarParser expects no data of links and directories, whatever size they state", () => {
   const [link, file] = parse(
     buildTar({ name: "l", type: "1", linkName: "x", size: 5000 }, { name: "f", data: "data" }),
   );
@@ -178,12 +178,12 @@ test("TarParser refuses a header with a wrong checksum", () => {
   assertRefused(buildTar({ name: "first" }, { name: "bad", checksum: 1 }), "bad", /checksum/);
 });
 
-test("TarParser names the member before a header that is no header", () => {
+test("TarParser names the member before an invalid header", () => {
   const tar = Buffer.concat([buildMember({ name: "liar", data: "x".repeat(2000), size: 600 }), END_MARK]);
   assertRefused(tar, "liar", /checksum/);
 });
 
-test("TarParser refuses what is no tar at all", () => {
+test("TarParser refuses bytes that are not a tar", () => {
   assertRefused(Buffer.from("no tar ".repeat(100)), undefined, /checksum/);
 });
 
@@ -202,7 +202,7 @@ test("TarParser names the member that is cut short", () => {
   assertRefused(buildMember({ name: "cut", data: "x".repeat(5000) }).subarray(0, 3000), "cut", /ends within/);
 });
 
-test("TarParser takes a tar without its end's mark when told so", () => {
+test("TarParser accepts a tar without its end mark on request", () => {
   assert.equal(parse(buildMember({ name: "f" }), { requireEnd: false }).length, 1);
   assert.equal(parse(new Uint8Array(0), { requireEnd: false }).length, 0);
 });
@@ -241,7 +241,7 @@ test("TarParser refuses PAX headers that are damaged, without looping", () => {
   }
 });
 
-test("TarParser refuses an extended header over the limit before it is there", () => {
+test("TarParser refuses an extended header over the limit before it has arrived", () => {
   assertRefused(buildMember({ name: "p", type: "x", size: EXTENSION_BYTES_MAX + 1 }), "p", /limit/);
 });
 

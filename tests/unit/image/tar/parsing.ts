@@ -1,4 +1,4 @@
-/** Tars in tests: parsed whole, or refused as expected. @module */
+/** Helpers that parse a whole tar, or expect it to be refused. @module */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { TarInvalidError } from "../../../../src/image/errors.ts";

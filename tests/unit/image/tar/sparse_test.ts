@@ -16,7 +16,7 @@ test("TarParser spreads a sparse member of the old GNU format", () => {
   assert.equal(data, SPARSE_TEXT);
 });
 
-test("TarParser reads on the list of an old sparse member that has more parts than its header", () => {
+test("TarParser continues the list of an old sparse member that has more parts than its header", () => {
   const octal = (value: number): string => `${value.toString(8).padStart(11, "0")}\0`;
   const parts = Array.from({ length: 30 }, (_, index) => octal(index * 10) + octal(1));
   const patch = (header: Buffer): void => {

@@ -51,7 +51,7 @@ test("NameHasher.hash() is HalfSipHash-1-3 of the directory's number and the nam
   }
 });
 
-test("NameHasher.hash() differs between hashers that were given no key", () => {
+test("NameHasher.hash() differs between hashers without a given key", () => {
   const hashes = Array.from({ length: 8 }, () => new NameHasher().hash(1, "name"));
   assert.ok(new Set(hashes).size > 1);
 });

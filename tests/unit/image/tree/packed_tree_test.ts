@@ -50,7 +50,7 @@ test("PackedTree keeps directories as Map does, whatever is put in, replaced and
   }
 });
 
-test("PackedTree gives a file back as it was put in, under all of its names", () => {
+test("PackedTree returns a file as it was put in, under all its names", () => {
   using place = temporaryDirectory();
   using writer = new ErofsWriter(join(place.path, "image"));
   const { root } = new PackedTree();
@@ -80,14 +80,14 @@ test("PackedTree gives a file back as it was put in, under all of its names", ()
   assert.ok(!isSameNode(first, other));
 });
 
-test("PackedTree lets entries be deleted while a directory is gone through", () => {
+test("PackedTree allows deletion of entries during iteration", () => {
   const { root, createDirectory } = new PackedTree();
   for (const name of ["a", "b", "c"]) root.entries.set(name, createDirectory());
   for (const [name] of root.entries) root.entries.delete(name);
   assert.deepEqual([...root.entries.keys()], []);
 });
 
-test("PackedTree.stampOf() tells who has put in, replaced or marked an entry last", () => {
+test("PackedTree.stampOf() returns the stamp of the last change or mark of an entry", () => {
   const tree = new PackedTree();
   const { root } = tree;
   tree.stamp = 1;
