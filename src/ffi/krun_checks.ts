@@ -1,6 +1,6 @@
 /**
- * The checks before a call into libkrun. What they refuse would otherwise abort the process, corrupt memory, or leave
- * a VM that never boots and says nothing.
+ * Checks arguments before a call into libkrun. What they refuse would abort the process, corrupt memory, or start a VM
+ * that never boots and prints nothing.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Where libkrunfw has its kernel, in this process's memory and in a guest's.
+ * Finds the kernel of libkrunfw: where it is in the memory of this process, and where it goes in the memory of a guest.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export function bundledKernel(library: Bound<typeof LIBKRUNFW_SYMBOLS>): KernelL
   const [load, entry, size] = [new BigUint64Array(1), new BigUint64Array(1), new BigUint64Array(1)];
   const address = library.krunfw_get_kernel(bytesOf(load), bytesOf(entry), bytesOf(size));
   const [loadAddress, entryAddress, sizeBytes] = [load[0]!, entry[0]!, Number(size[0]!)];
-  if (address === 0n) throw new KernelInvalidError("libkrunfw has none");
+  if (address === 0n) throw new KernelInvalidError("libkrunfw has no kernel");
   if (sizeBytes < KERNEL_BYTES_MIN || sizeBytes > KERNEL_BYTES_MAX) {
     throw new KernelInvalidError(`its size is ${sizeBytes} bytes`);
   }

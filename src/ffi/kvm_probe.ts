@@ -119,7 +119,7 @@ function runTrial(timeoutMs: number): Promise<KvmTrialResult> {
   const trial = packagedFile(new URL("./kvm_trial.ts", import.meta.url), "src/ffi/kvm_trial.ts");
   const { file, args } = runtimeCommand(trial);
   const options = {
-    cwd: "/", // in another directory, a bunfig.toml would have its code run here
+    cwd: "/", // Bun runs what the bunfig.toml of the working directory preloads
     env: runtimeEnvironment(),
     timeout: timeoutMs,
     killSignal: "SIGKILL",

@@ -2,8 +2,8 @@
  * Finds the files of libkrun and libkrunfw without loading anything: what the caller or the environment names, what
  * the system's loader would take, and npm packages that were installed along with this one.
  *
- * A library runs its own code as soon as it is loaded. So the working directory is not searched, which may belong to
- * anybody, and no library is taken that another user could have put there (`checkTrusted()`).
+ * A library runs its own code as soon as it is loaded. So the working directory, which may belong to anyone, is not
+ * searched, and a library must pass `checkTrusted()`: no other user could have created it or could replace it.
  *
  * @module
  */
@@ -110,7 +110,7 @@ const USUAL_DIRECTORIES = [
  * Finds the file of libkrun 1.x. Order: `path`, `MSB_LIBKRUN`, the system's loader path, npm packages.
  *
  * @throws {LibkrunNotFoundError} which lists every place that was searched.
- * @throws {UntrustedPathError} if another user could have put it there.
+ * @throws {UntrustedPathError} if another user could have created the file, or could replace it.
  */
 export function findLibkrun(options: LibrarySearchOptions = {}): LibraryLocation {
   return findLibrary(LIBKRUN, options);
@@ -120,7 +120,7 @@ export function findLibkrun(options: LibrarySearchOptions = {}): LibraryLocation
  * Finds the file of libkrunfw 5.x. Order: `path`, `MSB_LIBKRUNFW`, the system's loader path, npm packages.
  *
  * @throws {LibkrunfwNotFoundError} which lists every place that was searched.
- * @throws {UntrustedPathError} if another user could have put it there.
+ * @throws {UntrustedPathError} if another user could have created the file, or could replace it.
  */
 export function findLibkrunfw(options: LibrarySearchOptions = {}): LibraryLocation {
   return findLibrary(LIBKRUNFW, options);
@@ -139,8 +139,8 @@ type Candidate = Omit<LibraryLocation, "path" | "searched"> & { readonly place: 
 
 function findLibrary(kind: LibraryKind, options: LibrarySearchOptions): LibraryLocation {
   const searched: string[] = [];
-  let refusal: Error | undefined; // why the first one that was found was not taken
-  // The owner of this package can have any code run here, so that their libraries are no worse.
+  let refusal: Error | undefined; // why the first file that was found cannot be used
+  // The owner of this package runs code here already, so their libraries are as safe as that.
   const root = packageRoot(options);
   const alsoUser = root === undefined ? undefined : statSync(root).uid;
   for (const { place, source, origin } of candidates(kind, kind.soname, options)) {
@@ -159,10 +159,10 @@ function findLibrary(kind: LibraryKind, options: LibrarySearchOptions): LibraryL
   throw refusal ?? notFound(kind, searched, options);
 }
 
-/** Refuses a file that has the right name and is another library, or a release with other functions. */
+/** Refuses a file that is another library under this name, or a release with other functions. */
 function checkKind(kind: LibraryKind, path: string, searched: readonly string[]): void {
   const { requiredFunction, releases, hint, NotFoundError } = kind;
-  if (namesFunction(path, requiredFunction) !== false) return; // what is no library at all, the loader tells better
+  if (namesFunction(path, requiredFunction) !== false) return; // if it is not a library, the loader says so
   const reason = `it has no function ${requiredFunction}, and this release works with ${releases}`;
   throw new NotFoundError({ searched: [...searched], path, reason, hint });
 }
@@ -255,7 +255,7 @@ function isWorkspaceRoot(directory: string): boolean {
   if (existsSync(join(directory, "pnpm-workspace.yaml"))) return true;
   return ["deno.json", "deno.jsonc", "package.json"].some((name) => {
     const path = join(directory, name);
-    // Not parsed: such files may have comments. A wrong guess leads to one more place, which has to be trusted as any.
+    // Not parsed, since such a file may have comments. A wrong guess only adds a place, which must be trusted like the others.
     return existsSync(path) && /"workspaces?"\s*:/.test(readFileSync(path, "utf8"));
   });
 }
@@ -274,7 +274,7 @@ function statusOf(place: string): Stats | undefined {
     return statSync(place, { throwIfNoEntry: false });
   } catch (error) {
     if (isUnreachable(error)) return undefined;
-    throw new IoError(`look at ${place}`, place, error);
+    throw new IoError(`examine ${place}`, place, error);
   }
 }
 
@@ -287,7 +287,7 @@ function listDirectory(path: string): string[] {
   }
 }
 
-/** Whether it is not there, or not for us to use. Any other error, such as `EMFILE`, says nothing about the file. */
+/** Whether a file does not exist, or not for this user. Other errors, such as `EMFILE`, say nothing about the file. */
 function isUnreachable(error: unknown): boolean {
   return ["ENOENT", "ENOTDIR", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(errnoOf(error) ?? "");
 }

@@ -1,22 +1,22 @@
-/** iproute2's `ip`, which makes and shows the host's side of TAP networks. @module */
+/** Runs iproute2's `ip`, which sets up and shows the host's side of TAP networks. @module */
 import { spawnSync } from "node:child_process";
 import { messageOf, UnsupportedError } from "../base/errors.ts";
 import { boundCommand } from "../platform/bound_child.ts";
 import { findProgram } from "../platform/find_program.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 
-/** `ip` needs milliseconds; the kernel's lock on the network may be held by others for longer. */
+/** `ip` needs milliseconds, but may have to wait for the kernel's lock on the network. */
 const TIMEOUT_MS = 10_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
-/** What `ip` said. */
+/** The result of a run of `ip`. */
 export interface IpResult {
   readonly isDone: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** @throws {UnsupportedError} if it is not installed. */
+/** @throws {UnsupportedError} if it is not installed. @throws {UntrustedPathError} as `findProgram()` does. */
 export function findIp(): string {
   const program = findProgram("ip");
   if (program !== undefined) return program;
@@ -26,8 +26,8 @@ export function findIp(): string {
 }
 
 /**
- * Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. It ends with this process: whoever
- * clears away what a killed one has done must not be overtaken by the rest of it.
+ * Runs `ip` with `args`, and with `lines` as its standard input. See ip(8), `-batch`. The kernel kills it with this process:
+ * otherwise the rest of its work could come after another process has cleaned up.
  */
 export function runIp(
   args: readonly string[],
@@ -49,7 +49,7 @@ export function runIp(
   };
 }
 
-/** What went wrong, as an error of its kind. */
+/** The error for a run of `ip` that failed. */
 export function ipError(action: string, { stderr }: IpResult): Error {
   const reason = stderr.trim().replaceAll("\n", "; ");
   if (/Operation not permitted|Permission denied/.test(reason)) return new NetworkPrivilegeError(reason);

@@ -11,22 +11,22 @@ import type { Bytes } from "../base/bytes.ts";
 import { IoError, UnsupportedError } from "../base/errors.ts";
 import { checkTrusted } from "./trust.ts";
 
-/** What this package may be installed as: from npm, and from JSR. */
+/** The names under which this package is installed: from npm, and from JSR. */
 const PACKAGE_NAMES = ["microsandbox", "@microsandbox/microsandbox"];
-/** Where the modules of a program made by `bun build --compile` seem to be. */
+/** The directory in which a program made by `bun build --compile` sees its own modules. */
 const BUN_COMPILED = "/$bunfs/";
 /** Far above any real depth; a bound on the walk to the root. */
 const DIRECTORY_DEPTH_MAX = 256;
 
 /**
- * Where a file of this package is. A bundler puts modules into one file and leaves other files behind: they are taken
- * from the package as it is installed, in the next `node_modules` above the bundle, or above a compiled program.
+ * Finds a file of this package. A bundler puts modules into one file and leaves the other files behind. For a bundle, or a
+ * compiled program, the file comes from the package that is installed in the nearest `node_modules` above it.
  *
  * @param url Where the file is if the modules of this package run where they were installed.
  * @param path Its path in the package.
  * @param bundle The file that this module is in.
  * @throws {UnsupportedError} if there is no such file.
- * @throws {UntrustedPathError} if another user could have put the installed package there.
+ * @throws {UntrustedPathError} if another user could have created the installed file, or could replace it.
  */
 export function packagedFile(url: URL, path: string, bundle: string = import.meta.url): URL {
   if (url.protocol !== "file:") return url; // a module that Deno runs from the network

@@ -4,11 +4,11 @@ import { delimiter, isAbsolute, join } from "node:path";
 import { checkTrusted, UntrustedPathError } from "./trust.ts";
 
 /**
- * The first executable file of that name in the directories of `PATH` that no other user could have put there. Entries
- * of `PATH` that are not absolute are skipped.
+ * Finds the first executable file of that name in `PATH` that no other user could have created or could replace. Skips
+ * entries of `PATH` that are not absolute.
  *
  * @returns `undefined` if there is no file of that name.
- * @throws {UntrustedPathError} if other users could have put each of them there.
+ * @throws {UntrustedPathError} if there are such files, and none of them can be trusted.
  */
 export function findProgram(name: string): string | undefined {
   let refusal: UntrustedPathError | undefined;

@@ -9,7 +9,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { IoError } from "../base/errors.ts";
 import { checkTrusted, ownUid } from "./trust.ts";
 
-/** Nobody but the owner: the home holds the environment, the logs and the disks of every sandbox. */
+/** For the owner only: the home holds the environment, the logs and the disks of every sandbox. */
 const HOME_MODE = 0o700;
 
 /** The path of everything that outlives a VM: `MSB_HOME`, else `microsandbox` in the XDG data directory. */

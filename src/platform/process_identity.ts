@@ -18,8 +18,8 @@ export interface ProcessIdentity {
 
 /**
  * Errors that mean that no process of ours has that pid: it is gone, or it belongs to a user whose processes are hidden
- * (proc(5), `hidepid`). Without `--allow-all`, Deno reads nothing in /proc, which it says without the name of an error.
- * All others, such as `EMFILE`, say nothing about the process.
+ * (proc(5), `hidepid`). `undefined` is Deno's refusal to read /proc without `--allow-all`. Other errors, such as `EMFILE`,
+ * say nothing about the process.
  */
 const NO_PROCESS: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EACCES", "EPERM", undefined];
 
@@ -39,7 +39,7 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
     return { pid, startTime: `${startTime}.${machineBoot()}` };
   } catch (error) {
     if (NO_PROCESS.includes(errnoOf(error))) return undefined;
-    throw new IoError(`look at process ${pid}`, undefined, error);
+    throw new IoError(`examine process ${pid}`, undefined, error);
   }
 }
 

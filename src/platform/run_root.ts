@@ -21,9 +21,9 @@ const SPARE_NAMES = 8;
  * Creates, if need be, the directory in which each running VM has a directory of its own. Its name has a digest of the
  * home's path, so that two homes never share one.
  *
- * The first of these places that can be used is taken: `XDG_RUNTIME_DIR`, the temporary directory, the home, and the
- * temporary directory again by other names. The home comes late because its path may be too long for a socket, or be on
- * a file system without sockets. But it is ours alone: in a shared `/tmp`, another user can take a name before us.
+ * Uses the first of these places that works: `XDG_RUNTIME_DIR`, the temporary directory, the home, and the temporary
+ * directory again under other names. The home is not the first because its path may be too long for a socket, or its file
+ * system may have no sockets. It is on the list because no other user can take a name there, as they can in `/tmp`.
  *
  * @throws {UnsupportedError} if none of them can be used.
  */
@@ -43,16 +43,17 @@ export function ensureRunRoot(home: string): string {
   );
 }
 
-/** The run roots of a home that are there and are ours. An earlier process may have used another one than we would. */
+/** The run roots of a home that exist and are ours. A process with another `XDG_RUNTIME_DIR` uses another one. */
 export function existingRunRoots(home: string): string[] {
   return candidates(home).filter(isRunRoot);
 }
 
 /**
- * Whether `path` is a directory of ours in a run root of ours. Nothing else is ever taken for a run directory, whatever a
- * record says: its files name a process to be killed, and it is deleted in the end.
+ * Whether `path` is a directory of ours in a run root of ours. No other directory is used as a run directory, even if a
+ * record names it: the files in it name a process to kill, and it is deleted in the end.
  *
- * The run root may be another than this process would choose: the one that started the VM had its own `XDG_RUNTIME_DIR`.
+ * The run root may differ from the one this process would choose, because the process that started the VM may have had
+ * another `XDG_RUNTIME_DIR`.
  */
 export function isRunDirectory(path: string): boolean {
   return isRunRoot(dirname(path)) && isOwnDirectory(path);
@@ -74,7 +75,7 @@ function makeRunRoot(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
-    // Something that is not a directory has the name, which the next look tells better.
+    // Something other than a directory has the name; the check below has the better message.
     if (errnoOf(error) !== "EEXIST") throw new IoError(`create ${directory}`, directory, error);
   }
   const found = lstatSync(directory);
@@ -86,7 +87,7 @@ function makeRunRoot(directory: string): void {
   }
 }
 
-/** Of the names that {@linkcode candidates} gives, for any home. */
+/** Whether a directory has one of the names from {@linkcode candidates}, for any home, and is ours. */
 function isRunRoot(directory: string): boolean {
   const [, uid] = /^msb-(\d+)-[0-9a-f]{12}(?:-\d)?$/.exec(basename(directory)) ?? [];
   return uid === String(ownUid()) && isOwnDirectory(directory) && isTrusted(directory);

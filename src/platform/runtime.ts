@@ -17,14 +17,14 @@ export function runtimeName(): RuntimeName {
 }
 
 /**
- * The command line that runs `module` in a new process of this runtime, without what it would read by itself: packages
- * to install, `.env`, `deno.json`, `package.json`. Bun reads `bunfig.toml` of the working directory in any case, and runs
- * what it preloads, so that the process must be started in a directory of ours.
+ * The command line that runs `module` in a new process of this runtime. The runtime then reads no `.env`, `deno.json` or
+ * `package.json`, and installs nothing. Bun still reads the `bunfig.toml` of the working directory and runs what it
+ * preloads, so start the process in a directory of ours.
  */
 export function runtimeCommand(module: URL): { readonly file: string; readonly args: readonly string[] } {
   const target = module.protocol === "file:" ? decodeURIComponent(module.pathname) : module.href;
   if (runtimeName() === "bun") {
-    // A program made by `bun build --compile` is its own runtime; see BUN_BE_BUN below.
+    // A program made by `bun build --compile` is its own runtime: see BUN_BE_BUN below.
     // --smol: a small heap counts more than speed in a process that is one per sandbox.
     return { file: process.execPath, args: ["--smol", "--no-install", "--no-env-file", target] };
   }
@@ -39,7 +39,7 @@ export function runtimeCommand(module: URL): { readonly file: string; readonly a
   };
 }
 
-/** Such a program has no `deno` in it that could run another module. */
+/** A program made by `deno compile` cannot run other modules. */
 function isDenoCompiled(): boolean {
   const { Deno } = globalThis as unknown as { Deno: { build: { standalone?: boolean } } };
   return Deno.build.standalone === true;
@@ -61,7 +61,7 @@ export function runtimeEnvironment(): Record<string, string> {
     "LANG",
     "TZ",
   ];
-  // A program made by `bun build --compile` then acts as `bun` itself, and runs the module that it is told to.
+  // A program made by `bun build --compile` then acts as `bun` itself, and runs the module on its command line.
   const environment: Record<string, string> = { DENO_NO_PACKAGE_JSON: "1", BUN_BE_BUN: "1" };
   for (const name of [...kept, ...Object.keys(process.env).filter((key) => key.startsWith("MSB_"))]) {
     const value = process.env[name];

@@ -1,9 +1,9 @@
 /**
- * Tells whether other users of this machine could have put a file where it is, or could replace it.
+ * Checks that no other user of this machine could have created a file, or could replace it.
  *
- * A path is trusted if this user or root owns each directory and link on the way, and the file itself, and no other user
- * can write to them. Of the directories on the way, those with the sticky bit may be open to all, like `/tmp`: there,
- * only the owner of an entry can rename or remove it. Once a path has passed, no other user can change what it names.
+ * A path is trusted if this user or root owns the file and each directory and link that leads to it, and no other user
+ * can write to them. Directories with the sticky bit, such as `/tmp`, may be open to all if they only lead to the file:
+ * only the owner of an entry can rename or remove it there. Once a path has passed, no other user can change what it names.
  *
  * @module
  */
@@ -19,11 +19,11 @@ const OTHERS_WRITE = 0o002;
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
 
-/** Another user could have put this file here, or could replace it; what it holds was not used. */
+/** Another user could have created this file, or could replace it. Its content was not used. */
 export class UntrustedPathError extends MicrosandboxError {
   /** The file or directory that was to be used. */
   readonly path: string;
-  /** The part of the path that is at fault: `path` itself, or a directory or link on the way to it. */
+  /** The part of the path that is at fault: `path` itself, or a directory or link that leads to it. */
   readonly culprit: string;
 
   constructor(path: string, culprit: string, problem: string, hint: string) {
@@ -41,11 +41,11 @@ export interface TrustOptions {
 }
 
 /**
- * Checks that no other user can have put `path` there, nor can replace it.
+ * Checks that no other user could have created what is at `path`, or could replace it.
  *
  * @returns The path with all links resolved.
  * @throws {UntrustedPathError} which names the part of the path that is at fault.
- * @throws {IoError} if there is no such file, or it cannot be looked at.
+ * @throws {IoError} if there is no such file, or it cannot be examined.
  */
 export function checkTrusted(path: string, options: TrustOptions = {}): string {
   const wanted = resolve(path);
@@ -62,7 +62,7 @@ export function checkTrusted(path: string, options: TrustOptions = {}): string {
     const status = statusOf(entry);
     if (status.isSymbolicLink()) {
       checkOwner(wanted, entry, status, options);
-      if (++links > LINKS_MAX) throw new IoError(`look at ${wanted}`, wanted, new Error("too many links"));
+      if (++links > LINKS_MAX) throw new IoError(`examine ${wanted}`, wanted, new Error("too many links"));
       const target = readlinkSync(entry);
       if (target.startsWith("/")) current = parse(wanted).root;
       ahead.push(...partsOf(target));
@@ -74,7 +74,7 @@ export function checkTrusted(path: string, options: TrustOptions = {}): string {
   return current;
 }
 
-/** Whether `path` is there and passes {@linkcode checkTrusted}. @throws {IoError} if it cannot be looked at. */
+/** Whether `path` exists and passes {@linkcode checkTrusted}. @throws {IoError} if it cannot be examined. */
 export function isTrusted(path: string, options: TrustOptions = {}): boolean {
   try {
     checkTrusted(path, options);
@@ -92,7 +92,7 @@ export function ownUid(): number {
   return uid;
 }
 
-/** Names on the way, the next one last. */
+/** The names in a path, the first one last. */
 function partsOf(path: string): string[] {
   return path
     .split("/")
@@ -104,7 +104,7 @@ function statusOf(path: string): Stats {
   try {
     return lstatSync(path);
   } catch (error) {
-    throw new IoError(`look at ${path}`, path, error);
+    throw new IoError(`examine ${path}`, path, error);
   }
 }
 
@@ -148,12 +148,12 @@ function isUserTrusted(uid: number, { alsoUser }: TrustOptions): boolean {
 }
 
 /**
- * Whether all members of a group are trusted. Distributions with a group for each user set a umask of 002, so that
- * everything such a user makes can be written by that group of one.
+ * Whether all members of a group are trusted. Distributions that give each user a group of their own set a umask of 002,
+ * so that this group can write to everything that the user creates.
  */
 function isGroupTrusted(gid: number, options: TrustOptions): boolean {
   const groups = databaseRows("/etc/group").filter(([, , id]) => id === String(gid));
-  if (groups.length === 0) return false; // a directory service knows its members, we do not
+  if (groups.length === 0) return false; // its members are known to a directory service only
   const users = databaseRows("/etc/passwd");
   const names = new Set(groups.flatMap(([, , , members = ""]) => members.split(",").filter(Boolean)));
   const members = users.filter(([name, , , primary]) => primary === String(gid) || names.has(name ?? ""));
@@ -171,6 +171,6 @@ function databaseRows(path: string): string[][] {
       .split("\n")
       .map((line) => line.split(":"));
   } catch {
-    return []; // without it no group is trusted
+    return []; // without this file no group is trusted
   }
 }

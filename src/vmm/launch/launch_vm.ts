@@ -1,6 +1,6 @@
 /**
- * Starts a VM host process and sees its VM through to the moment when the guest answers. All that the user's process
- * knows of a running VM is what comes back from here.
+ * Starts a VM host process and waits until the guest of its VM answers. What this returns is all that the user's process
+ * knows about a running VM.
  *
  * @module
  */
@@ -36,24 +36,24 @@ import { RunFile, removeRunDirectory } from "../run_directory/run_directory.ts";
 import { spoolTail } from "../run_directory/spool.ts";
 import { watchHostExit } from "./host_exits.ts";
 
-/** How long an aborted or failed host process may take to clean up after itself. What it leaves, the next look finds. */
+/** How long an aborted or failed host process may take to clean up. A later sweep removes what it leaves. */
 const EXIT_TIMEOUT_MS = 2_000;
-/** What a host process may take beyond the time of a boot, which it keeps itself: to start, and to say what failed. */
+/** What a host process may take beyond `bootTimeoutMs`, which it watches itself: to start, and to report a failure. */
 const HOST_SLACK_MS = 5_000;
 
 export interface LaunchOptions {
   /** For messages. */
   readonly name: string;
   readonly claim: Omit<ClaimRequest, "type" | "runDirectory">;
-  /** What krun loads, which it does while the name is being claimed. */
+  /** What krun loads, while the name is being claimed. */
   readonly libraries: LibkrunOptions;
-  /** As in the request to boot. Without an answer for that long, and a little longer, the host process hangs. */
+  /** As in the request to boot. A host process that is silent for a little longer than this counts as hanging. */
   readonly bootTimeoutMs: number;
-  /** Called once the name is ours: puts the disks in place and says what to boot. */
+  /** Called once the name is ours: puts the disks in place and returns what to boot. */
   readonly prepare: (key: BootKey) => Promise<Omit<BootRequest, "type">>;
   /** Aborting ends the VM; nothing of this boot is left. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each step that is reached; `atMs` counts from the start of the host process. */
+  /** Called at each step; `atMs` counts from the start of the host process. */
   readonly onStep?: ((step: BootStep, atMs: number) => void) | undefined;
 }
 
@@ -62,14 +62,14 @@ export interface LaunchedVm {
   readonly key: BootKey;
   readonly runDirectory: string;
   readonly guest: GuestTimes;
-  /** Lets the VM go on when this process ends. */
+  /** Keeps the VM running when this process ends. */
   detach(): void;
 }
 
 /**
- * @throws {SandboxAlreadyExistsError} if the name was taken in the meantime.
- * @throws {SandboxStillRunningError} if the sandbox to start does run.
- * @throws {PortInUseError} if a port that it is to publish is taken.
+ * @throws {SandboxAlreadyExistsError} if another process took the name first.
+ * @throws {SandboxStillRunningError} if the sandbox to start is running.
+ * @throws {PortInUseError} if a port to publish is taken.
  * @throws {BootStartError} if the VM does not come up.
  * @throws {AbortedError} if `signal` fired.
  */
@@ -94,7 +94,7 @@ async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptio
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);
   try {
-    // In a new directory of ours: in another, a bunfig.toml would have its code run here.
+    // A new directory of ours: Bun runs what the bunfig.toml of the working directory preloads.
     return await LineChild.spawn({
       file,
       args: [...args, claim.engine, libkrunPath, libkrunfwPath],
@@ -107,7 +107,7 @@ async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptio
   }
 }
 
-/** Tells the host process what to be and what to boot, and waits until the guest answers. */
+/** Sends the host process what to claim and what to boot, and waits until the guest answers. */
 async function converse(child: LineChild, runDirectory: string, options: LaunchOptions): Promise<LaunchedVm> {
   const progress: Progress = { step: "claim" };
   const next = (limit: CallLimit) => nextReport(child, runDirectory, options.name, progress, limit);
@@ -142,7 +142,7 @@ interface Progress {
   step: BootStep;
 }
 
-/** How long to wait for reports: one that hangs makes none, and a boot that hangs is its to report. */
+/** How long to wait for reports. This is for a host process that hangs; it reports a boot that hangs itself. */
 function limitOf(
   runDirectory: string,
   { name, bootTimeoutMs, signal }: LaunchOptions,
@@ -160,7 +160,7 @@ function limitOf(
   });
 }
 
-/** The next report that is not bad news; bad news are thrown, with the last words of the guest's kernel. */
+/** The next report. Throws if it is about a failure, with the last lines of the guest's console. */
 async function nextReport(
   child: LineChild,
   runDirectory: string,
@@ -171,7 +171,7 @@ async function nextReport(
   const line = await limit.race(child.nextLine());
   if (line === undefined) {
     const { code, signal } = await limit.race(child.exited);
-    // libkrun ends the process along with the guest, with status 0 and without a word; an end of ours has another.
+    // libkrun ends the process along with the guest, with status 0 and no report. We end it with another status.
     const reason = code === 0 ? "the VM ended" : `the VM host process ended (${signal ?? `status ${code}`})`;
     throw bootError(name, progress.step, reason, runDirectory);
   }

@@ -31,11 +31,11 @@ export function createRunDirectory(home: string): string {
 }
 
 /**
- * Removes the directories whose holders are dead and to which no record leads. A process leaves one if it is killed before
- * its VM host process has claimed a sandbox; a VM host process, if it is killed after its sandbox was removed. Also removes
- * what was half created or half removed when its process was killed.
+ * Removes the directories whose holders are dead and which no record names. They are left when a process is killed before
+ * its VM host process has claimed a sandbox, or a VM host process after its sandbox was removed. Also removes what was
+ * half created or half removed when a process was killed.
  *
- * @param known The directories that records lead to. Called after the run roots have been read, so that a sandbox claimed
+ * @param known The directories that records name. Called after the run roots have been read, so that a sandbox claimed
  *   in between is among them.
  * @throws {IoError} if it cannot be told whether a holder is alive.
  */
