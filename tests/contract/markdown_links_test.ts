@@ -89,18 +89,13 @@ test("anchorsOfText() names headings as GitHub does", () => {
 
 /** A path of this project in backquotes: `src/logs`, `tests/unit/logs/cursor_test.ts`. */
 const NAMED_PATH = /`(?<path>(?:src|tests|guest|scripts|docs|bench|examples|\.ci|\.github)\/[\w./-]+)[^`]*`/g;
-/** To be rewritten when the rooms have their places. */
-const PAGES_LEFT: readonly string[] = ["ARCHITECTURE.md"];
-
 test("every path of this project that a page names in backquotes exists", () => {
-  const missing = markdownPages()
-    .filter((page) => !PAGES_LEFT.includes(page))
-    .flatMap((page) => {
-      const text = withoutCode(readFileSync(join(ROOT, page), "utf8"));
-      return [...text.matchAll(NAMED_PATH)]
-        .map(({ groups }) => groups?.["path"] ?? "")
-        .filter((path) => !existsSync(join(ROOT, path)))
-        .map((path) => `${page}: ${path}`);
-    });
+  const missing = markdownPages().flatMap((page) => {
+    const text = withoutCode(readFileSync(join(ROOT, page), "utf8"));
+    return [...text.matchAll(NAMED_PATH)]
+      .map(({ groups }) => groups?.["path"] ?? "")
+      .filter((path) => !existsSync(join(ROOT, path)))
+      .map((path) => `${page}: ${path}`);
+  });
   assert.deepEqual(missing, []);
 });
