@@ -106,9 +106,9 @@ export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
+export type { RlimitOptions } from "./src/options/rlimits.ts";
 export type {
   ImageDefaults,
-  RlimitOptions,
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
