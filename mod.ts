@@ -23,15 +23,6 @@ export {
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
-export type {
-  ConnectOrStartOptions,
-  DestroyOptions,
-  EndOptions,
-  RestartOptions,
-  SandboxStopResult,
-  TimeLimitChanges,
-  WaitOptions,
-} from "./src/sandbox/lifecycle.ts";
 export {
   AbortedError,
   type ConfigIssue,
@@ -141,6 +132,15 @@ export {
   type ImageRemoveOptions,
   type ImageSaveOptions,
 } from "./src/sandbox/image.ts";
+export type {
+  ConnectOrStartOptions,
+  DestroyOptions,
+  EndOptions,
+  RestartOptions,
+  SandboxStopResult,
+  TimeLimitChanges,
+  WaitOptions,
+} from "./src/sandbox/lifecycle.ts";
 export {
   SandboxListBuilder,
   SandboxListing,
