@@ -23,15 +23,6 @@ export {
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
-export type {
-  ConnectOrStartOptions,
-  DestroyOptions,
-  EndOptions,
-  RestartOptions,
-  SandboxStopResult,
-  TimeLimitChanges,
-  WaitOptions,
-} from "./src/sandbox/lifecycle.ts";
 export {
   AbortedError,
   type ConfigIssue,
@@ -106,9 +97,9 @@ export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
+export type { RlimitOptions } from "./src/options/rlimits.ts";
 export type {
   ImageDefaults,
-  RlimitOptions,
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
@@ -141,6 +132,15 @@ export {
   type ImageRemoveOptions,
   type ImageSaveOptions,
 } from "./src/sandbox/image.ts";
+export type {
+  ConnectOrStartOptions,
+  DestroyOptions,
+  EndOptions,
+  RestartOptions,
+  SandboxStopResult,
+  TimeLimitChanges,
+  WaitOptions,
+} from "./src/sandbox/lifecycle.ts";
 export {
   SandboxListBuilder,
   SandboxListing,

@@ -125,6 +125,14 @@ export class MicrosandboxError extends Error {
   }
 }
 
+/** Puts `hint` in front of the error's own, where more is known than at the place that threw it. */
+export function addHint(error: MicrosandboxError, hint: string): void {
+  const hints = error.hint === undefined ? hint : `${hint}; or ${error.hint}`;
+  const message = `${error.summary}\n  hint: ${hints}`;
+  const stack = error.stack?.replace(error.message, () => message);
+  Object.assign(error, { hint: hints, message, stack });
+}
+
 /** Options, names or stored configuration that cannot be used. `issues` has one sentence for each bad field. */
 export class InvalidConfigError extends MicrosandboxError {
   /** The fields that are wrong, e.g. `{ field: "cpus", problem: "must be at least 1: current value is 0" }`. */

@@ -145,6 +145,7 @@ function currentValue(path: readonly PropertyKey[], value: unknown): string {
 }
 
 function shown(value: unknown): string {
+  if (typeof value === "function") return "a function"; // its source would help no reader
   if (typeof value !== "string" && (typeof value !== "object" || value === null)) return String(value);
   try {
     return JSON.stringify(value);

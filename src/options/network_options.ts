@@ -72,7 +72,8 @@ const tapSchema = z
 
 /** A network as callers give it, and as it is stored. */
 export const networkSchema = z.preprocess(
-  (network) => (typeof network === "string" ? { mode: network } : network),
+  (network: NetworkMode | NetworkOptions | undefined) =>
+    typeof network === "string" ? { mode: network } : network,
   z.discriminatedUnion("mode", [
     z.strictObject({ mode: z.literal("none") }),
     z.strictObject({ mode: z.literal("user") }),

@@ -6,13 +6,17 @@
 import { totalmem } from "node:os";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
+import { withoutUndefined } from "../base/defined.ts";
+import { ENGINE_NAMES, type EngineChoice } from "../base/engine_name.ts";
 import { type ConfigIssue, InvalidConfigError, messageOf } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../base/wait.ts";
+import type { PullPolicy } from "../image/store/pull.ts";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 import { DatabaseError } from "../state/errors.ts";
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
+import { hostnameOf, inventName, nameSchema } from "./names.ts";
 import {
   areDistinct,
   type NetworkOptions,
@@ -20,25 +24,25 @@ import {
   type PortOptions,
   portSchema,
 } from "./network_options.ts";
-import { checkOrigin } from "./origin.ts";
+import { formatRlimit, type RlimitOptions, rlimitsSchema, storedRlimitSchema } from "./rlimits.ts";
 
 /** libkrun's kernels are built for 16 processors. */
 export const CPUS_MAX = 16;
 export const MEMORY_MIB_MIN = 64;
 /** On x86, memory of this size would end inside the window of the virtio devices: such a VM does not boot. */
 const MEMORY_HOLE_MIB = { first: 3291, last: 3328 } as const;
-const NAME_BYTES_MAX = 128;
 const ENV_MAX = 4096;
 
-/** A sandbox's name: 1 to 128 bytes, letters, digits, `.`, `_` and `-`, the first a letter or digit. */
-const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const ENV_NAME_PATTERN = /^[^=\0]+$/;
-const RLIMIT_PATTERN = /^[a-z]+=(\d+|unlimited):(\d+|unlimited)$/;
 
 /** Options of `Sandbox.create()`; `Sandbox.builder()` sets the same ones. */
 export interface SandboxOptions {
-  /** 1 to 128 bytes of letters, digits, `.`, `_` and `-`; the first a letter or digit. Unique in a home. */
-  readonly name: string;
+  /**
+   * 1 to 128 bytes of letters, digits, `.`, `_` and `-`; the first a letter or digit. Unique in a home.
+   *
+   * @default `sandbox-` and 12 random hexadecimal digits; `Sandbox.name` has it
+   */
+  readonly name?: string | undefined;
   /** An OCI reference (`"alpine"`), or a path (`"./rootfs"`, `"./rootfs.tar.gz"`, `"./image.tar"`). */
   readonly image?: string | undefined;
   /**
@@ -60,7 +64,7 @@ export interface SandboxOptions {
   readonly user?: string | undefined;
   /** What `shell()` runs. @default {"/bin/sh"} */
   readonly shell?: string | undefined;
-  /** @default the name, shortened if it is too long for a host name */
+  /** Host name of the guest: 1 to 64 letters, digits, `.` and `-`. @default the name, shortened if it is too long */
   readonly hostname?: string | undefined;
   /**
    * Over the image's. At most 64, keys of 1 to 128 and values of at most 1024 characters; what an image has beyond that is
@@ -81,7 +85,7 @@ export interface SandboxOptions {
    */
   readonly replace?: boolean | { readonly graceMs: number } | undefined;
   /** Which engine runs the VM. @default {process.env.MSB_ENGINE ?? "auto"} */
-  readonly engine?: "auto" | "krun" | "qemu" | undefined;
+  readonly engine?: EngineChoice | undefined;
   /** Milliseconds that the VM may take to come up; the process that hosts it gets 5 s more. @default {180_000} */
   readonly bootTimeoutMs?: number | undefined;
   /** The sandbox stops in order after so many milliseconds from the end of its boot, paused or not. @default none */
@@ -117,84 +121,72 @@ export interface SandboxOptions {
    */
   readonly ports?: readonly PortOptions[] | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
-  readonly pullPolicy?: "always" | "if-missing" | "never" | undefined;
+  readonly pullPolicy?: PullPolicy | undefined;
 }
 
-/** A limit; `"unlimited"` is none. */
-export interface RlimitOptions {
-  readonly soft: number | "unlimited";
-  /** @default the soft limit */
-  readonly hard?: number | "unlimited" | undefined;
-}
+/** Options of one creation, which are not stored. */
+const CREATION_OPTIONS = { fromSnapshot: true, detached: true, replace: true, pullPolicy: true } as const;
+type CreationOption = keyof typeof CREATION_OPTIONS;
+/** Options that are stored in another form than callers give them. */
+type ReshapedOption = "rlimits" | "network" | "ports";
+/** Options without a default. */
+type OpenOption = "workdir" | "user" | "entrypoint" | "cmd" | "engine" | "maxDurationMs" | "idleTimeoutMs";
 
-/** What a sandbox was created with: stored in the state database, and used again at each start. */
-export interface SandboxConfig {
+/** `T` once defaults are filled in: only the fields of `Open` may be unset. */
+export type Resolved<T, Open extends keyof T> = Pick<T, Open> & {
+  readonly [K in Exclude<keyof T, Open>]-?: Exclude<T[K], undefined>;
+};
+
+/**
+ * What a sandbox was created with: the options, defaults filled in. Stored in the state database, and used again at each
+ * start.
+ */
+export interface SandboxConfig
+  extends Resolved<Omit<SandboxOptions, CreationOption | ReshapedOption>, OpenOption> {
+  /** Version of this format. */
   readonly version: 1;
-  readonly name: string;
-  readonly image: string;
-  readonly cpus: number;
-  readonly memoryMiB: number;
-  readonly diskMiB: number;
-  readonly env: Readonly<Record<string, string>>;
-  readonly workdir: string | undefined;
-  readonly user: string | undefined;
-  readonly shell: string;
-  readonly hostname: string;
-  readonly labels: Readonly<Record<string, string>>;
   /** `name=soft:hard`. */
   readonly rlimits: readonly string[];
-  readonly entrypoint: readonly string[] | undefined;
-  readonly cmd: readonly string[] | undefined;
-  readonly engine: "auto" | "krun" | "qemu" | undefined;
-  readonly bootTimeoutMs: number;
-  readonly maxDurationMs: number | undefined;
-  readonly idleTimeoutMs: number | undefined;
-  readonly hangTimeoutMs: number | null;
-  readonly ephemeral: boolean;
+  /** The network, with everything that its mode needs. */
   readonly network: NetworkConfig;
+  /** Ports of the host that lead to the sandbox while it runs. */
   readonly ports: readonly PublishedPort[];
-  /** Digest of the snapshot that it was made from. */
+  /** Digest of the snapshot that it was created from. */
   readonly snapshotDigest?: string | undefined;
-  /** What the image says of itself. */
+  /** Defaults that come from the image. */
   readonly imageConfig: ImageDefaults;
 }
 
-/** What an image says about the programs in it. */
+/** Defaults that an image has for its programs. */
 export interface ImageDefaults {
+  /** ENTRYPOINT: the main program and its first arguments. */
   readonly entrypoint?: readonly string[] | undefined;
+  /** CMD: the arguments after `entrypoint`, or the main command where there is none. */
   readonly cmd?: readonly string[] | undefined;
+  /** ENV, as `NAME=value`. */
   readonly env?: readonly string[] | undefined;
+  /** WORKDIR: where programs start. */
   readonly workingDir?: string | undefined;
+  /** USER: whom programs run as. */
   readonly user?: string | undefined;
+  /** LABEL, as far as a sandbox can have such labels. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-/** How this one creation is to go. */
+/** Checked options: what to store, and how to carry out this one creation. */
 export interface CreateRequest {
-  /** With `fromSnapshot`, `image` and `diskMiB` are the snapshot's to say. */
+  /** With `fromSnapshot`, `image` and `diskMiB` come from the snapshot. */
   readonly config: Omit<SandboxConfig, "imageConfig">;
   /** The name of the snapshot to begin with. */
   readonly fromSnapshot: string | undefined;
   readonly detached: boolean;
   /** `undefined`: an existing sandbox of that name is an error. */
   readonly replaceGraceMs: number | undefined;
-  readonly pullPolicy: "always" | "if-missing" | "never";
+  readonly pullPolicy: PullPolicy;
 }
 
-const limit = z.union([z.int().min(0), z.literal("unlimited")]);
-/** Limits by name, as callers give them. */
-export const rlimitsSchema = z.record(
-  z.string().regex(/^[a-z]+$/, "must be a limit's name in lower case"),
-  z
-    .strictObject({ soft: limit, hard: limit.optional() })
-    .refine(({ soft, hard = soft }) => limitValue(soft) <= limitValue(hard), "soft must not be above hard"),
-);
-const nameSchema = z
-  .string()
-  .min(1)
-  .max(NAME_BYTES_MAX)
-  .regex(NAME_PATTERN, "must be letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
-const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
+/** Text that can be given to a program. */
+export const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
 /** Long: a guest that has come out of swap is better than none. */
 const HANG_TIMEOUT_MS = 120_000;
@@ -202,8 +194,8 @@ const durationMs = z.int().min(1);
 const graceSchema = z.int().min(0).max(TIMER_MS_MAX);
 const timeoutSchema = z.int().min(1).max(TIMER_MS_MAX);
 
-const schema = z.strictObject({
-  name: nameSchema,
+const shape = {
+  name: nameSchema.default(inventName),
   image: noNul.default(""),
   fromSnapshot: nameSchema.optional(),
   cpus: z.int().min(1).max(CPUS_MAX).default(1),
@@ -237,15 +229,8 @@ const schema = z.strictObject({
   entrypoint: z.array(noNul).optional(),
   cmd: z.array(noNul).optional(),
   detached: z.boolean().default(false),
-  replace: z
-    .union([
-      z.boolean(),
-      z.strictObject({
-        graceMs: graceSchema,
-      }),
-    ])
-    .default(false),
-  engine: z.enum(["auto", "krun", "qemu"]).optional(),
+  replace: z.union([z.boolean(), z.strictObject({ graceMs: graceSchema })]).default(false),
+  engine: z.enum(["auto", ...ENGINE_NAMES]).optional(),
   bootTimeoutMs: z.int().min(1).max(TIMER_MS_MAX).default(180_000),
   maxDurationMs: durationMs.optional(),
   idleTimeoutMs: durationMs.optional(),
@@ -258,17 +243,25 @@ const schema = z.strictObject({
     .refine(areDistinct, "must not have the same host port twice")
     .default([]),
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
-});
+} satisfies { readonly [K in keyof SandboxOptions]-?: z.ZodType<ParsedOption<K>, SandboxOptions[K]> };
+
+/** An option once it is checked: ready to be stored, except for those that `parseSandboxOptions()` still works on. */
+type ParsedOption<K extends keyof SandboxOptions> = K extends CreationOption | "rlimits" | "hostname"
+  ? SandboxOptions[K]
+  : K extends keyof SandboxConfig
+    ? SandboxConfig[K]
+    : never;
+
+const schema = z.strictObject(shape);
 
 /** Grace of `replace: true`. */
 export const REPLACE_GRACE_MS = 10_000;
 
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const { detached, replace, pullPolicy, rlimits, fromSnapshot, ...config } = parseConfig(
+  const { detached, replace, pullPolicy, fromSnapshot, hostname, rlimits, ...config } = parseConfig(
     schema,
-    given,
+    withoutUndefined(options),
     "options",
   );
   checkOrigin(options);
@@ -278,15 +271,8 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
     config: {
       version: 1,
       ...config,
-      workdir: config.workdir,
-      user: config.user,
-      entrypoint: config.entrypoint,
-      cmd: config.cmd,
-      engine: config.engine,
-      maxDurationMs: config.maxDurationMs,
-      idleTimeoutMs: config.idleTimeoutMs,
-      hostname: config.hostname ?? hostnameOf(config.name),
-      rlimits: Object.entries(rlimits).map(([name, { soft, hard }]) => `${name}=${soft}:${hard ?? soft}`),
+      hostname: hostname ?? hostnameOf(config.name),
+      rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
     },
     fromSnapshot,
     detached,
@@ -295,8 +281,26 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   };
 }
 
+/** A sandbox comes from an image or a snapshot. An empty `image` counts as unset, because builders may leave it empty. */
+function checkOrigin({ image = "", fromSnapshot, diskMiB }: SandboxOptions): void {
+  const issues: ConfigIssue[] = [];
+  if (image === "" && fromSnapshot === undefined)
+    issues.push({ field: "image", problem: "must be given, or fromSnapshot instead" });
+  if (image !== "" && fromSnapshot !== undefined)
+    issues.push({
+      field: "fromSnapshot",
+      problem: "cannot be combined with image: the snapshot has its own",
+    });
+  if (diskMiB !== undefined && fromSnapshot !== undefined)
+    issues.push({
+      field: "diskMiB",
+      problem: "cannot be combined with fromSnapshot: the disk keeps its size",
+    });
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+}
+
 /** @throws {InvalidConfigError} if `name` cannot be a sandbox's. */
-export function checkSandboxName(name: string): void {
+export function checkSandboxName(name: string | undefined): asserts name is string {
   parseConfig(nameSchema, name, "name");
 }
 
@@ -311,30 +315,19 @@ export function checkGrace(timeoutMs: number): void {
 }
 
 const storedStrings = z.array(z.string());
+/**
+ * A stored config: the options as checked. A config that an older release stored lacks later options, which then have
+ * their defaults; so later releases may widen the bounds of an option, but not narrow them.
+ */
 const storedSchema = z.object({
+  ...schema.omit(CREATION_OPTIONS).shape,
   version: z.literal(1),
+  // Nothing here is made up, or refused because the host has changed.
   name: nameSchema,
   image: z.string(),
-  cpus: z.int(),
   memoryMiB: z.int(),
-  diskMiB: z.int(),
-  env: z.record(z.string(), z.string()),
-  workdir: z.string().optional(),
-  user: z.string().optional(),
-  shell: z.string(),
   hostname: z.string(),
-  labels: z.record(z.string(), z.string()),
-  rlimits: z.array(z.string().regex(RLIMIT_PATTERN)),
-  entrypoint: storedStrings.optional(),
-  cmd: storedStrings.optional(),
-  engine: z.enum(["auto", "krun", "qemu"]).optional(),
-  bootTimeoutMs: z.int(),
-  maxDurationMs: z.int().optional(),
-  idleTimeoutMs: z.int().optional(),
-  hangTimeoutMs: z.int().nullable().default(HANG_TIMEOUT_MS),
-  ephemeral: z.boolean().default(false),
-  network: networkSchema.default({ mode: "none" }),
-  ports: z.array(portSchema).default([]),
+  rlimits: z.array(storedRlimitSchema),
   snapshotDigest: z.string().optional(),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),
@@ -348,12 +341,6 @@ const storedSchema = z.object({
 
 /** Reads a config back from the state database. @throws {DatabaseError} if the record is damaged. */
 export function parseStoredConfig(json: string): SandboxConfig {
-  const stored = checkStored(json);
-  const { workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs, ...rest } = stored;
-  return { ...rest, workdir, user, entrypoint, cmd, engine, maxDurationMs, idleTimeoutMs };
-}
-
-function checkStored(json: string): z.output<typeof storedSchema> {
   try {
     return parseConfig(storedSchema, parseJson(json), "options");
   } catch (cause) {
@@ -371,19 +358,6 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function limitValue(value: number | "unlimited"): number {
-  return value === "unlimited" ? Number.POSITIVE_INFINITY : value;
-}
-
-/** A host name for a sandbox: at most 64 bytes (hostname(7)), and told apart by more than its start. */
-function hostnameOf(name: string): string {
-  const clean = name.replaceAll("_", "-");
-  if (clean.length <= 64) return clean;
-  let hash = 0x811c9dc5; // FNV-1a: told apart, not secret
-  for (const character of clean) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
-  return `${clean.slice(0, 55)}-${hash.toString(16).padStart(8, "0")}`;
 }
 
 function hostMemoryMiB(): number {

@@ -1,21 +1,25 @@
 /**
- * The fluent way to say what `SandboxOptions` says, with the names that users of the microsandbox SDK know.
+ * Builds `SandboxOptions` step by step, with the method names of the official microsandbox SDK.
  *
  * @module
  */
 
 import type { BootCallOptions } from "../backend/backend.ts";
+import type { EngineChoice } from "../base/engine_name.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
+import type { PullPolicy } from "../image/store/pull.ts";
 import type { NetworkMode } from "../network/network_plan.ts";
 import type { NetworkOptions, PortOptions } from "../options/network_options.ts";
-import type { RlimitOptions, SandboxOptions } from "../options/sandbox_options.ts";
+import type { RlimitOptions } from "../options/rlimits.ts";
+import type { SandboxOptions } from "../options/sandbox_options.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import { Sandbox } from "./sandbox.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
- * Collects options; nothing happens and nothing is checked before `create()`.
+ * Collects the options of a new sandbox. Options are checked, and anything happens, only in `create()`. Each method
+ * changes the builder and returns it; a method that takes one value replaces the value given before.
  *
  * @example
  * ```ts
@@ -23,149 +27,158 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * ```
  */
 export class SandboxBuilder {
-  readonly #options: Mutable<Partial<SandboxOptions>>;
-  readonly #name: string;
+  readonly #options: Mutable<SandboxOptions>;
   #call: Pick<BootCallOptions, "registry" | "platform"> = {};
 
-  /** The same as `Sandbox.builder(name)`. */
-  constructor(name: string) {
-    this.#name = name;
-    this.#options = {};
+  /** The same as `Sandbox.builder(name)`. Without a name, one is made up: see {@linkcode SandboxOptions.name}. */
+  constructor(name?: string) {
+    this.#options = { name };
   }
 
-  /** See {@linkcode SandboxOptions.image}. */
+  /** Sets the image: an OCI reference (`"alpine"`), or a path (`"./rootfs"`). See {@linkcode SandboxOptions.image}. */
   image(image: string): this {
     return this.#set("image", image);
   }
 
-  /** The name of a snapshot to begin with, instead of an image: see {@linkcode SandboxOptions.fromSnapshot}. */
+  /** Starts from the snapshot of that name instead of an image. See {@linkcode SandboxOptions.fromSnapshot}. */
   fromSnapshot(name: string): this {
     return this.#set("fromSnapshot", name);
   }
 
-  /** Virtual processors. @default {1} */
+  /** Sets the number of virtual processors, 1 to 16. @default {1} */
   cpus(count: number): this {
     return this.#set("cpus", count);
   }
 
-  /** Memory in MiB. @default {512} */
+  /** Sets the memory in MiB. @default {512} */
   memory(sizeMiB: number): this {
     return this.#set("memoryMiB", sizeMiB);
   }
 
-  /** Size of the writable disk in MiB. @default {4096} */
+  /** Sets the size of the writable disk in MiB. @default {4096} */
   rootDisk(sizeMiB: number): this {
     return this.#set("diskMiB", sizeMiB);
   }
 
-  /** One variable of every program. */
+  /** Adds one environment variable for every program. */
   env(name: string, value: string): this {
     return this.envs({ [name]: value });
   }
 
+  /** Adds environment variables for every program, to those added before. */
   envs(variables: Readonly<Record<string, string>>): this {
     return this.#set("env", { ...this.#options.env, ...variables });
   }
 
+  /** Adds one label. */
   label(key: string, value: string): this {
     return this.labels({ [key]: value });
   }
 
+  /** Adds labels, to those added before. */
   labels(labels: Readonly<Record<string, string>>): this {
     return this.#set("labels", { ...this.#options.labels, ...labels });
   }
 
-  /** Working directory of every program. */
+  /** Sets the working directory of every program. @default the image's, else `/` */
   workdir(path: string): this {
     return this.#set("workdir", path);
   }
 
+  /** Sets the user of every program: `name`, `uid`, `name:group` or `uid:gid`. @default the image's, else root */
   user(user: string): this {
     return this.#set("user", user);
   }
 
-  /** What `shell()` runs. @default {"/bin/sh"} */
+  /** Sets the program that `Sandbox.shell()` runs. @default {"/bin/sh"} */
   shell(path: string): this {
     return this.#set("shell", path);
   }
 
+  /** Sets the host name of the guest. @default the sandbox's name */
   hostname(hostname: string): this {
     return this.#set("hostname", hostname);
   }
 
+  /** Replaces the image's ENTRYPOINT. The image's CMD is then not used. */
   entrypoint(argv: Iterable<string>): this {
     return this.#set("entrypoint", [...argv]);
   }
 
+  /** Replaces the image's CMD. */
   cmd(argv: Iterable<string>): this {
     return this.#set("cmd", [...argv]);
   }
 
-  /** Soft and hard limit of one resource alike. */
+  /** Limits one resource of every program, soft and hard limit alike; names as in setrlimit(2), e.g. `"nofile"`. */
   rlimit(resource: string, limit: number): this {
     return this.#setRlimit(resource, { soft: limit, hard: limit });
   }
 
+  /** Limits one resource of every program, with a soft limit that programs may raise up to the hard one. */
   rlimitRange(resource: string, soft: number, hard: number): this {
     return this.#setRlimit(resource, { soft, hard });
   }
 
-  /** Whether the sandbox outlives this process. */
+  /** Lets the sandbox outlive this process. @default {false}, without a call */
   detached(detached = true): this {
     return this.#set("detached", detached);
   }
 
-  /** Takes the place of a sandbox of the same name, which gets 10 s to stop in order. */
+  /** Replaces a sandbox of the same name, which gets 10 s to stop gracefully and is then killed. */
   replace(): this {
     return this.#set("replace", true);
   }
 
-  /** Like {@linkcode replace} with another grace, in milliseconds; 0 kills at once. */
+  /** {@linkcode replace} with another grace, in milliseconds; 0 kills at once. */
   replaceWithTimeout(graceMs: number): this {
     return this.#set("replace", { graceMs });
   }
 
-  /** The older name of {@linkcode replaceWithTimeout}. */
+  /** Older name of {@linkcode replaceWithTimeout}. */
   replaceWithGrace(graceMs: number): this {
     return this.replaceWithTimeout(graceMs);
   }
 
-  /** Stops the sandbox after so many **seconds**, as the known SDK has it. See {@linkcode SandboxOptions.maxDurationMs}. */
+  /** Stops the sandbox after that many **seconds** (as in the official SDK). See {@linkcode SandboxOptions.maxDurationMs}. */
   maxDuration(seconds: number): this {
     return this.#set("maxDurationMs", Math.round(seconds * 1000));
   }
 
-  /** Stops the sandbox after so many **seconds** without use. See {@linkcode SandboxOptions.idleTimeoutMs}. */
+  /** Stops the sandbox after that many **seconds** without use. See {@linkcode SandboxOptions.idleTimeoutMs}. */
   idleTimeout(seconds: number): this {
     return this.#set("idleTimeoutMs", Math.round(seconds * 1000));
   }
 
-  /** Ends the sandbox as crashed after so many **seconds** without an answer. See {@linkcode SandboxOptions.hangTimeoutMs}. */
+  /**
+   * Ends the sandbox as crashed when its agent has not answered for that many **seconds**; `null` never does. See
+   * {@linkcode SandboxOptions.hangTimeoutMs}. @default {120}
+   */
   hangTimeout(seconds: number | null): this {
     return this.#set("hangTimeoutMs", seconds === null ? null : Math.round(seconds * 1000));
   }
 
-  /** Whether the sandbox is removed as soon as it has ended. */
+  /** Removes the sandbox as soon as it has ended. @default {false}, without a call */
   ephemeral(ephemeral = true): this {
     return this.#set("ephemeral", ephemeral);
   }
 
-  /** See {@linkcode SandboxOptions.network}. */
+  /** Sets the network: `"none"`, `"user"`, `"tap"` or an object. See {@linkcode SandboxOptions.network}. @default {"none"} */
   network(network: NetworkMode | NetworkOptions): this {
     return this.#set("network", network);
   }
 
-  /** No network device: the default. */
+  /** Gives the sandbox no network device, which is the default. */
   disableNetwork(): this {
     return this.network("none");
   }
 
-  /** A TCP port of the host's loopback interface that leads to one of the sandbox. See {@linkcode SandboxOptions.ports}. */
+  /** Publishes a TCP port of the sandbox at the host's loopback interface. See {@linkcode SandboxOptions.ports}. */
   port(hostPort: number, guestPort: number): this {
     return this.#addPort({ hostPort, guestPort });
   }
 
-  /** {@linkcode port} at another address of the host: `"0.0.0.0"` and `"::"` are all of them. */
+  /** {@linkcode port} at another address of the host; `"0.0.0.0"` and `"::"` stand for all of them. */
   portBind(bind: string, hostPort: number, guestPort: number): this {
     return this.#addPort({ bind, hostPort, guestPort });
   }
@@ -180,63 +193,59 @@ export class SandboxBuilder {
     return this.#addPort({ bind, hostPort, guestPort, protocol: "udp" });
   }
 
-  pullPolicy(policy: "always" | "if-missing" | "never"): this {
+  /** Sets when to pull an image that is not a path. @default {"if-missing"} */
+  pullPolicy(policy: PullPolicy): this {
     return this.#set("pullPolicy", policy);
   }
 
-  /** Credentials, plain HTTP or further authorities for the image's registry. Not stored with the sandbox. */
+  /** Sets how to reach the image's registry: credentials, plain HTTP, certificate authorities. Not stored. */
   registry(options: RegistryOptions): this {
     this.#call = { ...this.#call, registry: options };
     return this;
   }
 
-  /** Platform of the image, e.g. `"linux/amd64"`. */
+  /** Sets the platform of the image, e.g. `"linux/amd64"`. @default Linux on this machine's processor */
   platform(platform: string): this {
     this.#call = { ...this.#call, platform };
     return this;
   }
 
-  engine(engine: "auto" | "krun" | "qemu"): this {
+  /** Sets the engine that runs the VM. @default {process.env.MSB_ENGINE ?? "auto"} */
+  engine(engine: EngineChoice): this {
     return this.#set("engine", engine);
   }
 
+  /** Sets how many milliseconds the VM may take to come up. @default {180_000} */
   bootTimeout(timeoutMs: number): this {
     return this.#set("bootTimeoutMs", timeoutMs);
   }
 
-  /** The options as collected so far. */
-  build(): Partial<SandboxOptions> & { readonly name: string } {
-    return { ...this.#options, name: this.#name };
+  /** Returns the options collected so far, unchecked. */
+  build(): SandboxOptions {
+    return { ...this.#options };
   }
 
-  /**
-   * Boots the sandbox; resolves when its agent answers. Errors: see `Sandbox.create()`.
-   */
+  /** Boots the sandbox; resolves when its agent answers. For the errors, see `Sandbox.create()`. */
   create(options: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.create(this.#required(), { ...this.#call, ...options });
+    return Sandbox.create(this.build(), { ...this.#call, ...options });
   }
 
-  /** Like {@linkcode create}, with the progress of the pull as events beside the sandbox to come. */
+  /** {@linkcode create} that also reports the progress of the pull, as events. */
   createWithPullProgress(options: BootCallOptions = {}): PullProgressCreate {
     return new PullProgressCreate((call) => this.create({ ...options, ...call }));
   }
 
   /**
-   * Connects to the sandbox of that name, starts it if it does not run, or creates it if there is none. See
+   * Connects to the sandbox of that name, starting it if it does not run; creates it if it does not exist. See
    * `Sandbox.connectOrCreate()`.
    */
   connectOrCreate(options: BootCallOptions = {}): Promise<Sandbox> {
-    return Sandbox.connectOrCreate(this.#required(), { ...this.#call, ...options });
+    return Sandbox.connectOrCreate(this.build(), { ...this.#call, ...options });
   }
 
-  /** Like {@linkcode create}, for a sandbox that outlives this process. */
+  /** {@linkcode create} for a sandbox that outlives this process. */
   createDetached(options: BootCallOptions = {}): Promise<Sandbox> {
     return this.detached().create(options);
-  }
-
-  /** An image that was never set is refused with the other bad options, by its field's name. */
-  #required(): SandboxOptions {
-    return { image: "", ...this.build() };
   }
 
   #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { isSandboxStatus, type ListPosition, type SandboxStatus } from "../backend/backend.ts";
 import { defaultBackend } from "../backend/default_backend.ts";
+import { withoutUndefined } from "../base/defined.ts";
 import { InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { wantedLabelsSchema } from "../options/labels.ts";
@@ -135,8 +136,7 @@ async function readPage(options: SandboxListOptions): Promise<SandboxPage> {
 }
 
 function parse(options: SandboxListOptions): z.output<typeof schema> {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return parseConfig(schema, Object.fromEntries(given), "options");
+  return parseConfig(schema, withoutUndefined(options), "options");
 }
 
 function encodeCursor({ createdAtMs, id }: ListPosition): string {

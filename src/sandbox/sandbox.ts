@@ -72,7 +72,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   }
 
   /** Collects options; ends with `create()`. */
-  static builder(name: string): SandboxBuilder {
+  static builder(name?: string): SandboxBuilder {
     return new SandboxBuilder(name);
   }
 

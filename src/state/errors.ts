@@ -58,12 +58,19 @@ export class SandboxNotRunningError extends MicrosandboxError {
   /** Its status. */
   readonly status: string;
 
-  constructor(sandbox: string, status: string, options?: MicrosandboxErrorOptions) {
-    super(
-      "sandboxNotRunning",
-      `The sandbox ${JSON.stringify(sandbox)} is not running: it is ${status}`,
-      options,
-    );
+  constructor(
+    sandbox: string,
+    status: string,
+    { reason, ...options }: MicrosandboxErrorOptions & { readonly reason?: string | undefined } = {},
+  ) {
+    const name = JSON.stringify(sandbox);
+    const state =
+      reason === undefined || reason === "requested" ? status : `${status}, because of: ${reason}`;
+    const canStart = status === "stopped" || status === "crashed";
+    super("sandboxNotRunning", `The sandbox ${name} is not running: it is ${state}`, {
+      ...(canStart ? { hint: `start it with Sandbox.start(${name})` } : {}),
+      ...options,
+    });
     this.sandbox = sandbox;
     this.status = status;
   }

@@ -6,12 +6,11 @@
  *
  * @module
  */
+import type { EngineName } from "../base/engine_name.ts";
 import { type ErrorCode, InternalError } from "../base/errors.ts";
 import type { NetworkPlan } from "../network/network_plan.ts";
 import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../state/state_store.ts";
-
-export type EngineName = "krun" | "qemu";
 
 /** First line in: which sandbox this process runs. */
 export interface ClaimRequest {

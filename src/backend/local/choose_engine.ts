@@ -3,8 +3,8 @@
  *
  * @module
  */
+import type { EngineChoice, EngineName } from "../../base/engine_name.ts";
 import { InternalError } from "../../base/errors.ts";
-import type { EngineName } from "../../vmm/host_protocol.ts";
 import { type DoctorReport, selectEngine } from "../../vmm/launch/doctor.ts";
 
 /** An engine that can be used here. */
@@ -13,7 +13,7 @@ export type ChosenEngine = DoctorReport & { readonly engine: EngineName };
 let isSlownessTold = false;
 
 /** @throws {EngineUnavailableError} if it, or any, cannot run VMs here. */
-export async function chooseEngine(wanted: EngineName | "auto" | undefined): Promise<ChosenEngine> {
+export async function chooseEngine(wanted: EngineChoice | undefined): Promise<ChosenEngine> {
   const report = await selectEngine({ engine: wanted });
   if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
     isSlownessTold = true;

@@ -125,8 +125,7 @@ export class LocalSandbox {
   async openConnection({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions): Promise<AgentClient> {
     const record = await this.record();
     if (!isLive(record.status) || record.runDirectory === undefined) {
-      const reason = record.statusReason === undefined ? {} : { hint: `why: ${record.statusReason}` };
-      throw new SandboxNotRunningError(this.name, record.status, reason);
+      throw new SandboxNotRunningError(this.name, record.status, { reason: record.statusReason });
     }
     const client = await this.#greet(record.runDirectory, timeoutMs, signal);
     if (client.sandboxId === this.id) return client;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
+import { addHint, MicrosandboxError } from "../../base/errors.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { ImageNotFoundError } from "../oci/errors.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
@@ -81,6 +82,17 @@ export function isLocalImage(spec: string): boolean {
  * ```
  */
 export async function resolveImage(spec: string, options: ResolveImageOptions): Promise<ResolvedImage> {
+  try {
+    return await resolveSpec(spec, options);
+  } catch (error) {
+    // A directory "rootfs" is not looked for unless it is written as a path, which is easily forgotten.
+    const isPathMeant = MicrosandboxError.is(error) && /^image/.test(error.code) && !isLocalImage(spec);
+    if (isPathMeant && existsSync(spec)) addHint(error, `write "./${spec}" to use what is here at that path`);
+    throw error;
+  }
+}
+
+async function resolveSpec(spec: string, options: ResolveImageOptions): Promise<ResolvedImage> {
   const { signal, claim, onProgress = () => {} } = options;
   checkBuildLimits(options);
   checkPullPolicy(options.pullPolicy);

@@ -6,10 +6,12 @@
 import { z } from "zod";
 import type { ExecStart } from "../../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../../base/bytes.ts";
+import { withoutUndefined } from "../../base/defined.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import { checkConfig } from "../../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../../base/wait.ts";
-import { type RlimitOptions, rlimitsSchema, type SandboxConfig } from "../../options/sandbox_options.ts";
+import { formatRlimit, type RlimitOptions, rlimitsSchema } from "../../options/rlimits.ts";
+import { noNul, type SandboxConfig } from "../../options/sandbox_options.ts";
 import { NoDefaultCommandError } from "../errors.ts";
 import type { ExecInput } from "./exec_input.ts";
 
@@ -97,7 +99,6 @@ const DEFAULT_TERMINAL = { rows: 24, columns: 80 };
 const STDIN_RULE =
   'must be "null", "pipe", a Uint8Array or a ReadableStream of them; for text, Stdin.bytes(text)';
 const count = z.int().min(1).max(65_535);
-const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const schema = z.strictObject({
   env: z.record(z.string().regex(/^[^=\0]+$/, "must be a variable's name"), noNul).optional(),
   cwd: noNul.startsWith("/", "must be an absolute path").optional(),
@@ -130,7 +131,7 @@ export function resolveExec(
   options: ExecOptions,
   defaultStdin: "null" | "pipe",
 ): ExecRequest {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const given = withoutUndefined(options);
   const checked = checkConfig(schema, given, "options");
   // A string is iterable, too: its letters would be the arguments.
   const argv = [command, ...(typeof args === "string" ? [] : args)];
@@ -192,8 +193,7 @@ function mergeEnv(config: SandboxConfig, env: Readonly<Record<string, string>>):
 /** Each limit once, since a second of the same name could not be raised above the first. */
 function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSchema>): string[] {
   const merged = new Map(config.rlimits.map((entry) => [entry.slice(0, entry.indexOf("=")), entry]));
-  for (const [name, { soft, hard = soft }] of Object.entries(rlimits))
-    merged.set(name, `${name}=${soft}:${hard}`);
+  for (const [name, limit] of Object.entries(rlimits)) merged.set(name, formatRlimit(name, limit));
   return [...merged.values()];
 }
 

@@ -3,15 +3,14 @@
  *
  * @module
  */
+import { withoutUndefined } from "../../base/defined.ts";
 import type { SandboxSpec } from "./types.ts";
 
 export type SpecDefaults = Omit<SandboxSpec, "name">;
 
 /** What is asked for over what is usual. A sandbox made of a snapshot has no image or disk from elsewhere. */
 export function withDefaults(defaults: SpecDefaults, wanted: SandboxSpec): SandboxSpec {
-  const spec: SandboxSpec = Object.fromEntries(
-    Object.entries(wanted).filter(([, value]) => value !== undefined),
-  );
+  const spec = withoutUndefined(wanted);
   const { image, fromSnapshot, diskMiB, ...others } = defaults;
   if (spec.fromSnapshot !== undefined) return { ...others, ...spec };
   if (spec.image !== undefined) return { ...others, diskMiB, ...spec };

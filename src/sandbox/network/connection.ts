@@ -10,7 +10,8 @@ import { GuestErrno } from "../../agent/guest_errno.ts";
 import type { TcpSession } from "../../agent/tcp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { AbortedError, InvalidConfigError } from "../../base/errors.ts";
-import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
+import { CallLimit } from "../../base/wait.ts";
+import { checkTimeout } from "../../options/sandbox_options.ts";
 
 /** Where to connect to, and for how long to try. */
 export interface ConnectPortOptions {
@@ -134,13 +135,6 @@ export function checkPort(port: number): void {
     throw new InvalidConfigError([
       { field: "port", problem: `must be from 1 to 65535: current value is ${port}` },
     ]);
-  }
-}
-
-function checkTimeout(timeoutMs: number): void {
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > TIMER_MS_MAX) {
-    const problem = `must be from 1 to ${TIMER_MS_MAX}: current value is ${timeoutMs}`;
-    throw new InvalidConfigError([{ field: "timeoutMs", problem }]);
   }
 }
 

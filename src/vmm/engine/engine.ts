@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { DiskConfig, EngineName } from "../host_protocol.ts";
+import type { EngineName } from "../../base/engine_name.ts";
+import type { DiskConfig } from "../host_protocol.ts";
 
 /** A virtio-net device, by its other end. */
 export type NetworkDevice =

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import type { EngineChoice, EngineName } from "../../base/engine_name.ts";
 import { InvalidConfigError, MicrosandboxError, UnsupportedError } from "../../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../../ffi/kvm_probe.ts";
 import { findLibkrun, findLibkrunfw } from "../../ffi/library_search.ts";
@@ -12,12 +14,11 @@ import { findProgram, isProgram } from "../../platform/find_program.ts";
 import { checkTrusted } from "../../platform/trust.ts";
 import { QEMU_PROGRAM } from "../engine/qemu_command.ts";
 import { EngineUnavailableError } from "../errors.ts";
-import type { EngineName } from "../host_protocol.ts";
 
 /** Which engine to use, and where its files are. By default, variables of the environment decide, and then a search. */
 export interface EngineOptions {
   /** Which engine to use; `"auto"` prefers krun. @default {process.env.MSB_ENGINE ?? "auto"} */
-  readonly engine?: EngineName | "auto" | undefined;
+  readonly engine?: EngineChoice | undefined;
   /** File or directory of libkrun. @default {process.env.MSB_LIBKRUN} */
   readonly libkrunPath?: string | undefined;
   /** File or directory of libkrunfw. @default {process.env.MSB_LIBKRUNFW} */
@@ -133,10 +134,7 @@ const QEMU_INSTALL_HINT = `apt-get install ${process.arch === "arm64" ? "qemu-sy
 type Found = Omit<DoctorReport, "engine" | "reason">;
 
 /** The decision, from what was found. */
-export function chooseEngine(
-  wanted: EngineName | "auto",
-  found: Found,
-): Pick<DoctorReport, "engine" | "reason"> {
+export function chooseEngine(wanted: EngineChoice, found: Found): Pick<DoctorReport, "engine" | "reason"> {
   const krunWorks = found.kvm && found.libkrun !== undefined && found.libkrunfw !== undefined;
   const qemuWorks = found.qemu !== undefined && found.libkrunfw !== undefined;
   const blocks = (engine: EngineName) =>
@@ -160,7 +158,7 @@ export function chooseEngine(
   };
 }
 
-function wantedEngine(options: EngineOptions): EngineName | "auto" {
+function wantedEngine(options: EngineOptions): EngineChoice {
   const chosen = options.engine ?? (process.env["MSB_ENGINE"] || "auto");
   if (chosen === "krun" || chosen === "qemu" || chosen === "auto") return chosen;
   throw new InvalidConfigError([

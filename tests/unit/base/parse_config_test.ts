@@ -48,6 +48,11 @@ test("parseConfig() names ten unknown fields, and counts the rest", () => {
   assert.equal(found.at(-1), "options: has 990 more unknown fields");
 });
 
+test("parseConfig() shows no source of a function", () => {
+  const secret = () => "hidden";
+  assert.deepEqual(problems({ count: secret }), ["count: must be a number: current value is a function"]);
+});
+
 test("parseConfig() returns what the schema makes of a value", () => {
   assert.deepEqual(parseConfig(schema, { count: 9, kind: "b" }, "options"), { count: 9, kind: "b" });
 });

@@ -66,10 +66,25 @@ test("parseSandboxOptions() takes names of 1 to 128 bytes, and refuses all other
     "a\u202e",
     "😀",
   ];
-  refuses("name", [...bad, undefined, null, 5, {}]);
+  refuses("name", [...bad, null, 5, {}]);
   for (const name of bad)
     assert.throws(() => checkSandboxName(name), { code: "invalidConfig", message: /^name: / });
   checkSandboxName("fine");
+});
+
+test("parseSandboxOptions() makes up a name where none is given, another one each time", () => {
+  const made = [undefined, undefined].map((name) => parse({ name }).config);
+  const [first, second] = made.map(({ name }) => name);
+  assert.match(String(first), /^sandbox-[0-9a-f]{12}$/);
+  assert.match(String(second), /^sandbox-[0-9a-f]{12}$/);
+  assert.notEqual(first, second);
+  assert.equal(made[0]?.hostname, first);
+});
+
+test("SandboxBuilder takes no name, and connectOrCreate() wants one", async () => {
+  assert.equal(new SandboxBuilder().image("alpine").build().name, undefined);
+  const unnamed = Sandbox.builder().image("alpine").connectOrCreate();
+  await assert.rejects(unnamed, { code: "invalidConfig", message: /^name: must be given/ });
 });
 
 test("parseSandboxOptions() takes cpus of 1 to 16, and refuses all others", () => {
@@ -190,6 +205,20 @@ test("parseStoredConfig() gives back what was stored", () => {
     imageConfig: { env: ["P=q"], labels: { l: "v" } },
   };
   assert.deepEqual(parseStoredConfig(JSON.stringify(stored)), stored);
+});
+
+test("parseStoredConfig() reads a config of an older and of a newer release, and of a host with more memory", () => {
+  const { hangTimeoutMs, ephemeral, ports, ...older } = parse({}).config;
+  const stored = { ...older, memoryMiB: HOST_MIB * 2, imageConfig: {}, optionOfNextYear: 1 };
+  const read = parseStoredConfig(JSON.stringify(stored));
+  assert.deepEqual(read, {
+    ...older,
+    memoryMiB: HOST_MIB * 2,
+    imageConfig: {},
+    hangTimeoutMs,
+    ephemeral,
+    ports,
+  });
 });
 
 test("parseStoredConfig() refuses what is no config", () => {
