@@ -51,6 +51,8 @@ export function homePaths(home: string): {
   /** A file that is written to after each change of the state; followers watch its directory. */
   readonly changes: string;
   readonly sandboxes: string;
+  /** A file for each sandbox, locked while its VM host process lives. Nothing may watch the directory. */
+  readonly locks: string;
   readonly trash: string;
   /** Directories of sandboxes that the state database did not know when their name was taken. */
   readonly lost: string;
@@ -62,6 +64,7 @@ export function homePaths(home: string): {
     formerState: join(home, "registry.sqlite"),
     changes: join(home, "changes", "latest"),
     sandboxes: join(home, "sandboxes"),
+    locks: join(home, "locks"),
     trash: join(home, "trash"),
     lost: join(home, "lost"),
     kernels: join(home, "cache", "kernels"),

@@ -126,9 +126,8 @@ export class StateStore {
   claimStart(last: BootKey, claim: BootClaim): BootKey | undefined {
     return this.#database.transaction(() => {
       const { id } = last;
-      const record = this.findById(id);
-      if (record === undefined || TRANSITIONS[record.status].starting === undefined) return undefined;
-      if (record.bootNumber !== last.bootNumber) return undefined;
+      const record = this.#startable(last);
+      if (record === undefined) return undefined;
       const bootNumber = record.bootNumber + 1;
       this.#database.run(
         `UPDATE sandbox SET status = 'creating', status_reason = NULL, boot_number = ?, run_directory = ?, host_pid = ?,
@@ -143,6 +142,17 @@ export class StateStore {
       this.#record(id, record.name, "starting", { bootNumber });
       return { id, bootNumber };
     });
+  }
+
+  /** Whether {@linkcode claimStart} could succeed now. */
+  isStartable(last: BootKey): boolean {
+    return this.#startable(last) !== undefined;
+  }
+
+  #startable(last: BootKey): SandboxRecord | undefined {
+    const record = this.findById(last.id);
+    if (record === undefined || TRANSITIONS[record.status].starting === undefined) return undefined;
+    return record.bootNumber === last.bootNumber ? record : undefined;
   }
 
   /**
@@ -239,6 +249,11 @@ export class StateStore {
 
   findById(id: string): SandboxRecord | undefined {
     return this.#one("SELECT * FROM sandbox WHERE id = ?", id);
+  }
+
+  /** The ids of all sandboxes. */
+  ids(): Set<string> {
+    return new Set(this.#database.all("SELECT id FROM sandbox").map((row) => text(row, "id")));
   }
 
   /** @throws {SandboxNotFoundError} */

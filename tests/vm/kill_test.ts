@@ -18,6 +18,7 @@ import {
 } from "../../mod.ts";
 import { openState } from "../../src/backend/local/local_sandbox.ts";
 import { sweepLeftovers } from "../../src/backend/local/reconcile.ts";
+import { isSandboxLocked } from "../../src/vmm/run_directory/sandbox_lock.ts";
 import { eventually, hostProcesses, kill, processesOf, runDirectories } from "../support/processes.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import { Peer } from "../support/vm/peer.ts";
@@ -33,6 +34,20 @@ const STOP_MS = 600;
 const EXEC_MS = 300;
 const TEST_TIMEOUT_MS = 600_000;
 const options = { timeoutMs: TEST_TIMEOUT_MS };
+
+homeTest(
+  "the VM host process holds the sandbox's lock while the VM runs, until it is killed",
+  async (test) => {
+    const sandbox = await test.create({ name: NAME });
+    assert.ok(isSandboxLocked(test.home, sandbox.id));
+    assert.equal((await sandbox.exec("true")).code, 0);
+    assert.ok(isSandboxLocked(test.home, sandbox.id), "the engine has not taken it away");
+    killHosts(test.home);
+    await eventually(() => assert.ok(!isSandboxLocked(test.home, sandbox.id)));
+    await Sandbox.start(NAME).then((again) => again.kill()); // the lock is free for the next boot
+  },
+  options,
+);
 
 homeTest(
   "SIGKILL of the VM host process during create() leaves nothing of the sandbox",

@@ -5,7 +5,7 @@
  * @module
  */
 import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
-import { MicrosandboxError, TimeoutError } from "../../base/errors.ts";
+import { MicrosandboxError, TimeoutError, UnsupportedError } from "../../base/errors.ts";
 import { settlesWithin } from "../../base/wait.ts";
 import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../../logs/mod.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
@@ -22,7 +22,15 @@ import { isLive } from "../../state/status.ts";
 import { crashReason, relayPath } from "../../vmm/run_directory/dead_boot.ts";
 import type { ChangeWatch } from "../backend.ts";
 import { settleNetwork } from "./address_lease.ts";
-import { hasEnded, hasHost, isAlive, isDeadWithin, killHost, terminateHost } from "./host_liveness.ts";
+import {
+  hasEnded,
+  hasHost,
+  isAlive,
+  isDeadWithin,
+  isOutOfReach,
+  killHost,
+  terminateHost,
+} from "./host_liveness.ts";
 import { logsOf } from "./local_logs.ts";
 import { clearRunDirectory, followEnd, reconcile } from "./reconcile.ts";
 import { discard } from "./sandbox_directories.ts";
@@ -165,8 +173,11 @@ export class LocalSandbox {
     client?.requestStop(graceMs);
     if (client === undefined) terminateHost(record);
     const restMs = deadline - performance.now();
-    const gone = await settlesWithin(client?.holding(client.closed) ?? hasEnded(record, restMs), restMs);
-    if (!gone || (await isAlive(record))) await this.kill();
+    const gone = await settlesWithin(
+      client?.holding(client.closed) ?? hasEnded(this.state.home, record, restMs),
+      restMs,
+    );
+    if (!gone || (await isAlive(this.state.home, record))) await this.kill();
     await this.#seeEnd(record);
   }
 
@@ -190,6 +201,7 @@ export class LocalSandbox {
     const client = record.status === "creating" ? undefined : await this.#connectToEnd(patienceMs);
     let noted: SandboxRecord | undefined;
     const killNow = () => {
+      if (isOutOfReach(this.state.home, record)) throw this.#hostIsOutOfReach();
       noted ??= this.#noteKilled(record);
       killHost(record);
     };
@@ -199,9 +211,10 @@ export class LocalSandbox {
       if (client !== undefined) {
         const restMs = begin + patienceMs - performance.now();
         const gone = await settlesWithin(client.holding(client.closed), restMs);
-        if (!gone || (await isAlive(record))) killNow();
+        if (!gone || (await isAlive(this.state.home, record))) killNow();
       }
-      if (!(await isDeadWithin(record, timeoutMs - patienceMs))) throw this.#hostIsThere(timeoutMs);
+      if (!(await isDeadWithin(this.state.home, record, timeoutMs - patienceMs)))
+        throw this.#hostIsThere(timeoutMs);
       if (noted !== undefined) await followEnd(this.state, noted);
       await this.#seeEnd(record);
     };
@@ -222,7 +235,7 @@ export class LocalSandbox {
   async settle(record: SandboxRecord): Promise<void> {
     if (isLive(record.status)) return;
     const deadline = performance.now() + SETTLE_TIMEOUT_MS;
-    while (hasHost(record)) {
+    while (hasHost(this.state.home, record)) {
       if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
@@ -267,7 +280,8 @@ export class LocalSandbox {
     const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
     this.state.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
     killHost(record);
-    if (!(await isDeadWithin(record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
+    if (!(await isDeadWithin(this.state.home, record, KILL_TIMEOUT_MS)))
+      throw this.#hostIsThere(KILL_TIMEOUT_MS);
     await followEnd(this.state, record);
     return false;
   }
@@ -323,6 +337,15 @@ export class LocalSandbox {
       if (MicrosandboxError.is(error)) return undefined; // it does not greet: the caller takes other means
       throw error;
     }
+  }
+
+  #hostIsOutOfReach(): UnsupportedError {
+    return new UnsupportedError(
+      `Cannot kill ${this.name}: its VM host process runs in another PID namespace`,
+      {
+        hint: "kill it in the container or namespace where it was started",
+      },
+    );
   }
 
   #hostIsThere(timeoutMs: number): TimeoutError {

@@ -10,8 +10,9 @@ import { isLive, LIVE_STATUSES } from "../../state/status.ts";
 import { hostExit } from "../../vmm/launch/host_exits.ts";
 import { buryBoot, crashReason, sweepRunDirectories } from "../../vmm/run_directory/dead_boot.ts";
 import { recordedEnd } from "../../vmm/run_directory/end_record.ts";
+import { sweepSandboxLocks } from "../../vmm/run_directory/sandbox_lock.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
-import { hasHost, isAlive } from "./host_liveness.ts";
+import { hasHost, hasHostProcess, isAlive } from "./host_liveness.ts";
 import { discard, discardCreation, finishRemovals, logDirectory } from "./sandbox_directories.ts";
 
 /** Returns a sandbox's record as it truly is; `undefined` if nothing is left of the sandbox. */
@@ -26,7 +27,7 @@ async function reconcileRunning(
   state: StateStore,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
-  if (await isAlive(record)) return record;
+  if (await isAlive(state.home, record)) return record;
   const exit = await hostExit(record.runDirectory);
   const now = state.findById(record.id);
   // While we looked, it may have ended by itself, or been started again.
@@ -49,7 +50,7 @@ function recordEnd(state: StateStore, record: SandboxRecord, exit: string | unde
 }
 
 async function reconcileEnded(state: StateStore, record: SandboxRecord): Promise<SandboxRecord | undefined> {
-  if (hasHost(record)) return record; // its last moments
+  if (hasHostProcess(record)) return record; // its last moments
   clearRunDirectory(state, record);
   return isToGo(state, record) ? await followEnd(state, record) : record;
 }
@@ -104,7 +105,7 @@ function isEphemeral({ configJson }: SandboxRecord): boolean {
 export async function reconcileLive(state: StateStore): Promise<void> {
   const live = state.list({ statuses: LIVE_STATUSES });
   // A process that exists is enough here: a caller that uses the sandbox connects, and then sees more.
-  const suspects = live.filter((record) => !hasHost(record));
+  const suspects = live.filter((record) => !hasHost(state.home, record));
   await Promise.all(suspects.map((record) => reconcile(state, record)));
 }
 
@@ -114,4 +115,5 @@ export function sweepLeftovers(state: StateStore): void {
   finishRemovals(state);
   sweepLeases(state);
   sweepRunDirectories(state.home, () => new Set(state.list({}).map(({ runDirectory }) => runDirectory)));
+  sweepSandboxLocks(state.home, () => state.ids());
 }

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { homePaths } from "../../platform/home.ts";
 import { begunRemovals, removalPath, stagingPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
+import { removeSandboxLock } from "../../vmm/run_directory/sandbox_lock.ts";
 
 /** Where the sandbox called `name` keeps its disk and its logs. */
 export function sandboxDirectory(home: string, name: string): string {
@@ -61,6 +62,7 @@ export function discardCreation(state: StateStore, key: { id: string; name: stri
     { reason, move: { from: sandboxDirectory(state.home, key.name), to: trash } },
   );
   rmSync(trash, { recursive: true, force: true });
+  if (state.findById(key.id) === undefined) removeSandboxLock(state.home, key.id);
 }
 
 /** Forgets a sandbox that does not run, and deletes its directory. */
@@ -70,7 +72,10 @@ export function discard(
 ): "removed" | "live" | "absent" {
   const trash = removalPath(state.home, id);
   const outcome = state.remove(id, { from: sandboxDirectory(state.home, name), to: trash });
-  if (outcome === "removed") rmSync(trash, { recursive: true, force: true });
+  if (outcome === "removed") {
+    rmSync(trash, { recursive: true, force: true });
+    removeSandboxLock(state.home, id);
+  }
   return outcome;
 }
 

@@ -6,9 +6,10 @@
  */
 import { mkdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { IoError } from "../../base/errors.ts";
+import type { FileLock } from "../../platform/file_lock.ts";
 import type { Digest } from "../oci/digest.ts";
 import { BlobStore } from "./blob_store.ts";
-import { type FileLock, FileLocks } from "./file_lock.ts";
+import { FileLocks } from "./file_lock.ts";
 import {
   FORMAT_VERSION,
   type ImageRecord,

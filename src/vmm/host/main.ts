@@ -20,6 +20,7 @@ import type { BootRequest, BootStep, ClaimRequest } from "../host_protocol.ts";
 import { HostNetwork } from "../network/host_network.ts";
 import { NetworkService } from "../network/port_service.ts";
 import { keepRunDirectory, RunFile, removeRunDirectory } from "../run_directory/run_directory.ts";
+import { holdSandboxLock, removeSandboxLock } from "../run_directory/sandbox_lock.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { Boot } from "./boot.ts";
 import { Pause } from "./guest_pause.ts";
@@ -43,7 +44,7 @@ async function main(): Promise<void> {
   process.on("SIGTERM", () => stop.begin("requested", TERMINATE_GRACE_MS));
   const relay = await Relay.listen(join(claim.runDirectory, RunFile.relay));
 
-  const key = claimBoot(state, claim);
+  const key = await claimBoot(state, claim);
   if (key === undefined) {
     parent.report({ type: "refused", reason: claim.sandbox.kind === "create" ? "exists" : "notStartable" });
     return end(parent, claim.runDirectory);
@@ -87,14 +88,26 @@ async function main(): Promise<void> {
   }
 }
 
-function claimBoot(state: StateStore, claim: ClaimRequest): BootKey | undefined {
+/**
+ * Claims the boot; `undefined` if another process has it. The lock comes first, so that there is never a live row without a
+ * sign of life. It is held until this process ends.
+ */
+async function claimBoot(
+  state: StateStore,
+  { home, sandbox, runDirectory }: ClaimRequest,
+): Promise<BootKey | undefined> {
   const host = identifyProcess(process.pid);
   if (host === undefined) throw new Error("this process cannot see itself");
-  const { runDirectory, sandbox } = claim;
-  if (sandbox.kind === "start") return state.claimStart(sandbox.last, { runDirectory, host });
+  if (sandbox.kind === "start") {
+    const { last } = sandbox;
+    const lock = await holdSandboxLock(home, last.id, () => state.isStartable(last));
+    return lock === undefined ? undefined : state.claimStart(last, { runDirectory, host });
+  }
+  const lock = await holdSandboxLock(home, sandbox.id, () => true);
   try {
-    return state.claimCreate({ ...sandbox, runDirectory, host });
+    return lock === undefined ? undefined : state.claimCreate({ ...sandbox, runDirectory, host });
   } catch (error) {
+    removeSandboxLock(home, sandbox.id);
     if (error instanceof SandboxAlreadyExistsError) return undefined;
     throw error;
   }
@@ -158,7 +171,9 @@ function stopServingAtEnd(stop: StopSequence, ports: NetworkService, watch: Agen
 /** Removes a sandbox that is not to outlive its VM. */
 function removeSandbox(state: StateStore, key: BootKey, move: NonNullable<BootRequest["removeAtEnd"]>): void {
   try {
-    if (state.remove(key.id, move) === "removed") rmSync(move.to, { recursive: true, force: true });
+    if (state.remove(key.id, move) !== "removed") return;
+    removeSandboxLock(state.home, key.id);
+    rmSync(move.to, { recursive: true, force: true });
   } catch (error) {
     console.error(`cannot remove the sandbox: ${messageOf(error)}`); // the VM has to end all the same
   }

@@ -22,6 +22,7 @@ import { StopSequence } from "../../../src/vmm/host/stop_sequence.ts";
 import { Supervision } from "../../../src/vmm/host/usage_limits.ts";
 import { createRunDirectory } from "../../../src/vmm/run_directory/create_and_sweep.ts";
 import { RunFile } from "../../../src/vmm/run_directory/run_directory.ts";
+import { holdSandboxLock } from "../../../src/vmm/run_directory/sandbox_lock.ts";
 import { storedConfig } from "../home/stored_config.ts";
 
 /** Which sandbox the process is to be. */
@@ -53,6 +54,7 @@ async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> 
   const configJson = storedConfig(name);
   const host = ownProcess();
   const row = { id, name, configJson, imageDigest: "", labels: {}, runDirectory, host };
+  await holdSandboxLock(home, id, () => true);
   const key: BootKey = state.claimCreate(row);
   const link = await agentLink(join(runDirectory, RunFile.agent));
   const limits = { maxDurationMs: undefined, idleTimeoutMs: undefined };

@@ -50,8 +50,8 @@ test("hasEnded() and isDeadWithin() wait for as long as they are told though the
   using sleeper = await startSleeper();
   const runDirectory = dirname(host.path);
   for (const wait of [
-    () => hasEnded({ runDirectory, host: identifyProcess(sleeper.pid ?? 0) }, SHORT_MS),
-    () => isDeadWithin({ runDirectory, host: undefined }, SHORT_MS),
+    () => hasEnded("/no/home", { id: "x", runDirectory, host: identifyProcess(sleeper.pid ?? 0) }, SHORT_MS),
+    () => isDeadWithin("/no/home", { id: "x", runDirectory, host: undefined }, SHORT_MS),
   ]) {
     using _ = setClock();
     const begin = performance.now();

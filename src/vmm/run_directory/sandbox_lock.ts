@@ -1,0 +1,82 @@
+/**
+ * The lock of a sandbox: a VM host process holds it from before it claims a boot until it ends, and the kernel takes it
+ * back. So it is a sign of life that other PID namespaces see, where pids say nothing and the run directory may not be
+ * mounted; and no second VM opens the sandbox's disk, whatever the state database says.
+ *
+ * @module
+ */
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { errnoOf } from "../../base/errors.ts";
+import { type FileLock, tryLockFile } from "../../platform/file_lock.ts";
+import { homePaths } from "../../platform/home.ts";
+
+/** How long a VM host process tries: those that look hold the lock for less than a millisecond. */
+const LOCK_WAIT_MS_MAX = 5_000;
+const LOCK_POLL_MS = 5;
+/** A lock file that leads to no sandbox may belong to one that is about to be created, unless it is this old. */
+const ORPHAN_AGE_MS_MIN = 60_000;
+const SUFFIX = ".lock";
+
+/**
+ * Takes the lock for the life of this process.
+ *
+ * @param isClaimable Asked while another process has the lock: `false` ends the wait.
+ * @returns `undefined` if another VM host process holds it.
+ */
+export async function holdSandboxLock(
+  home: string,
+  id: string,
+  isClaimable: () => boolean,
+): Promise<FileLock | undefined> {
+  const deadline = performance.now() + LOCK_WAIT_MS_MAX;
+  for (;;) {
+    const lock = tryLockFile(lockPath(home, id), "exclusive");
+    if (lock !== undefined) return lock;
+    if (!isClaimable() || performance.now() > deadline) return undefined;
+    await delay(LOCK_POLL_MS);
+  }
+}
+
+/** Whether a VM host process of the sandbox is alive. Those of earlier releases take no lock. */
+export function isSandboxLocked(home: string, id: string): boolean {
+  const path = lockPath(home, id);
+  if (!existsSync(path)) return false;
+  const lock = tryLockFile(path, "shared"); // several may look at once
+  lock?.[Symbol.dispose]();
+  return lock === undefined;
+}
+
+/** For a sandbox that is gone: no other ever has its id. */
+export function removeSandboxLock(home: string, id: string): void {
+  rmSync(lockPath(home, id), { force: true });
+}
+
+/** Removes the locks of sandboxes that were never created. `known` are the ids of those that were. */
+export function sweepSandboxLocks(home: string, known: () => ReadonlySet<string>): void {
+  const names = lockNames(home);
+  if (names.length === 0) return;
+  const expected = new Set([...known()].map((id) => lockPath(home, id)));
+  for (const name of names) {
+    const path = join(homePaths(home).locks, name);
+    const status = statSync(path, { throwIfNoEntry: false }); // other processes sweep, too
+    if (status === undefined || expected.has(path) || Date.now() - status.mtimeMs < ORPHAN_AGE_MS_MIN)
+      continue;
+    using lock = tryLockFile(path, "exclusive");
+    if (lock !== undefined) rmSync(path, { force: true });
+  }
+}
+
+function lockNames(home: string): string[] {
+  try {
+    return readdirSync(homePaths(home).locks).filter((name) => name.endsWith(SUFFIX));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return []; // no sandbox yet
+    throw error;
+  }
+}
+
+function lockPath(home: string, id: string): string {
+  return join(homePaths(home).locks, `${encodeURIComponent(id)}${SUFFIX}`);
+}
