@@ -18,6 +18,7 @@ import {
 } from "./errors.ts";
 import { ExecSession, type ExecStart } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
+import { KeepAlive } from "./keep_alive.ts";
 import { logSessionId } from "./log_session.ts";
 import { Answers } from "./pending_answers.ts";
 import {
@@ -75,11 +76,7 @@ export class AgentClient {
   #nextStream: number;
   #nextToken = 1;
   readonly #endReason: EndReason;
-  /** How much is under way. */
-  #busy = 0;
-  /** How much of it does not keep the process alive: detached programs that run. */
-  #unattended = 0;
-  #isReferenced = false;
+  readonly #keepAlive: KeepAlive;
   #isLeaving = false;
   #isClosed = false;
 
@@ -154,6 +151,9 @@ export class AgentClient {
     explainEnd: ExplainEnd | undefined,
   ) {
     this.#connection = connection;
+    this.#keepAlive = new KeepAlive(connection, () => {
+      if (this.#isLeaving) this.closeWhenIdle();
+    });
     this.#endReason = new EndReason(explainEnd);
     this.#welcome = welcome;
     this.#nextStream = welcome.firstStream;
@@ -190,9 +190,12 @@ export class AgentClient {
     }
     const stream = this.#nextStream++;
     const sessionId = logSessionId(this.#welcome.bootNumber, stream);
-    const keepAlive = <T>(promise: Promise<T>) => this.holding(promise);
-    const session = new ExecSession(stream, sessionId, start, this.#connection, keepAlive);
-    if (start.detached === true) session.started.then(() => this.#leaveUnattended(session)).catch(() => {});
+    const holding = <T>(promise: Promise<T>) => this.holding(promise);
+    const session = new ExecSession(stream, sessionId, start, this.#connection, holding);
+    if (start.detached === true) {
+      const leave = () => this.#keepAlive.leaveUnattended(session.released);
+      session.started.then(leave).catch(() => {}); // a program that never started is released as any other
+    }
     return this.#begin(stream, session);
   }
 
@@ -282,11 +285,11 @@ export class AgentClient {
 
   /** Keeps the process alive until `promise` settles. */
   async holding<T>(promise: Promise<T>): Promise<T> {
-    this.#hold();
+    this.#keepAlive.hold();
     try {
       return await promise;
     } finally {
-      this.#letGo();
+      this.#keepAlive.release();
     }
   }
 
@@ -300,15 +303,15 @@ export class AgentClient {
   closeWhenIdle(): void {
     this.#isLeaving = true;
     setTimeout(() => {
-      if (this.#busy === 0) this.close();
+      if (this.#keepAlive.isIdle) this.close();
     });
   }
 
   #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {
     this.#sessions.set(stream, session);
-    this.#hold();
+    this.#keepAlive.hold();
     session.finished.then(() => this.#sessions.delete(stream));
-    session.released.then(() => this.#letGo());
+    session.released.then(() => this.#keepAlive.release());
     session.begin();
     if (this.#isClosed) this.#disconnected();
     return session;
@@ -369,35 +372,6 @@ export class AgentClient {
       session.disconnect(new AgentDisconnectedError(reason));
     for (const answers of [this.#pongs, this.#standstills, this.#portAnswers, this.#notes])
       answers.rejectAll(new AgentDisconnectedError(reason));
-  }
-
-  #hold(): void {
-    this.#busy++;
-    this.#keepAlive();
-  }
-
-  #letGo(): void {
-    this.#busy--;
-    this.#keepAlive();
-    if (this.#busy === 0 && this.#isLeaving) this.closeWhenIdle();
-  }
-
-  /** A detached program runs on without this process; only calls that wait for it keep the process alive. */
-  #leaveUnattended(session: ExecSession): void {
-    this.#unattended++;
-    this.#keepAlive();
-    session.released.then(() => {
-      this.#unattended--;
-      this.#keepAlive();
-    });
-  }
-
-  /** Keeps the process alive while something is under way on the connection that needs it. */
-  #keepAlive(): void {
-    const isNeeded = this.#busy > this.#unattended;
-    if (isNeeded === this.#isReferenced) return;
-    this.#isReferenced = isNeeded;
-    this.#connection.setReferenced(isNeeded);
   }
 }
 
