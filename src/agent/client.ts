@@ -4,10 +4,11 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { CallLimit } from "../base/wait.ts";
+import type { CallLimit } from "../base/wait.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
 import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
+import { acceptWelcome, type ConnectOptions, connectLimit } from "./connecting.ts";
 import { EndReason, type ExplainEnd } from "./end_reason.ts";
 import {
   AgentDisconnectedError,
@@ -25,15 +26,12 @@ import {
   type HoldState,
   type Message,
   type MessageFields,
-  PROTOCOL_VERSION,
   SESSIONS_MAX,
   TimeLimit,
   WireError,
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
-/** How long connecting may take, unless the caller says otherwise. */
-const CONNECT_TIMEOUT_MS = 10_000;
 /** How long the VM host process may take for what needs nobody else. */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** It gives the guest a minute to stop its programs; others may have asked before. */
@@ -41,13 +39,7 @@ const PAUSE_TIMEOUT_MS = 120_000;
 /** Others may be copying the disk, one after the other. */
 const FREEZE_TIMEOUT_MS = 600_000;
 
-export interface ConnectOptions {
-  /** Milliseconds until the welcome of the VM host process; `Infinity`: until `signal` fires. @default {10_000} */
-  readonly timeoutMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Finds out why the sandbox crashed. Called if the connection ends in the middle of a session, and without a reason. */
-  readonly explainEnd?: ExplainEnd | undefined;
-}
+export type { ConnectOptions } from "./connecting.ts";
 
 /** What leads to the VM host process of a sandbox. */
 export interface Connector {
@@ -373,22 +365,4 @@ export class AgentClient {
     for (const answers of [this.#pongs, this.#standstills, this.#portAnswers, this.#notes])
       answers.rejectAll(new AgentDisconnectedError(reason));
   }
-}
-
-function connectLimit({ timeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions): CallLimit {
-  return new CallLimit({ action: "connecting to the sandbox", timeoutMs, signal });
-}
-
-function acceptWelcome(message: Message | undefined): MessageFields<"welcome"> {
-  if (message?.name === "error")
-    throw new AgentHandshakeError(`The VM host process refused: ${message.fields.message}`);
-  if (message?.name !== "welcome")
-    throw new AgentHandshakeError(`Expected a welcome, got ${message?.name ?? "an unknown message"}`);
-  if (message.fields.version !== PROTOCOL_VERSION) {
-    throw new AgentHandshakeError(
-      `The sandbox speaks protocol ${message.fields.version}, this library ${PROTOCOL_VERSION}`,
-      { hint: "stop the sandbox with the release that started it, then start it again" },
-    );
-  }
-  return message.fields;
 }
