@@ -14,13 +14,16 @@ import { connectUnix } from "../../src/platform/unix_socket.ts";
 import { AgentLink } from "../../src/vmm/host/agent_link.ts";
 import { run } from "./guest/exec_sessions.ts";
 import { temporaryDirectory } from "./harness.ts";
-import { execStart } from "./host/in_process_host.ts";
+import { execStart, FakeHost } from "./host/in_process_host.ts";
+import { RawClient } from "./host/raw_client.ts";
 import { MemoryConnection } from "./memory_connection.ts";
 
 type Step = () => Promise<unknown>;
 
 const WARM_UP_TURNS = 5_000;
 const TURNS = 100_000;
+/** As small as a frame can be. */
+const SMALL_BYTES = 12;
 
 const WELCOME: MessageFields<"welcome"> = {
   version: PROTOCOL_VERSION,
@@ -75,7 +78,31 @@ const THINGS: Readonly<Record<string, () => Promise<Step>>> = {
       await connection.drained();
     };
   },
+
+  async unread() {
+    const directory = temporaryDirectory();
+    const path = join(directory.path, "sock");
+    const server = createServer({ pauseOnConnect: true }, () => {});
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const connection = await connectUnix(path);
+    return async () => connection.send(new Uint8Array(SMALL_BYTES));
+  },
+
+  async relayed() {
+    const host = await FakeHost.start();
+    const frame = await unreadClient(host.path);
+    return async () => host.link.onFrame(frame);
+  },
 };
+
+/** A client whose connection the relay cannot empty, and a frame of its own without content. */
+async function unreadClient(path: string) {
+  const raw = await RawClient.connect(path);
+  const { firstStream } = await raw.welcome();
+  raw.connection.pause();
+  const bytes = encodeMessage("stdout", firstStream, { data: new Uint8Array(0) });
+  return { stream: firstStream, type: bytes[8]!, flags: 0, payload: new Uint8Array(0), bytes };
+}
 
 /** Answers what arrives at one end of a connection. */
 function answer(
@@ -100,12 +127,16 @@ async function connect(
   return { client: await AgentClient.over(near), host };
 }
 
+/** The things whose turns leave bytes waiting: their buffers count. */
+const KEEPS_BUFFERS: ReadonlySet<string> = new Set(["unread", "relayed"]);
+
 /** What is left after collecting garbage. */
-function aliveBytes(): number {
+function aliveBytes(name: string): number {
   const runtime = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
   runtime.Bun?.gc(true);
   runtime.gc?.();
-  return process.memoryUsage().heapUsed;
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return KEEPS_BUFFERS.has(name) ? heapUsed + Math.max(external, arrayBuffers) : heapUsed;
 }
 
 async function repeat(step: Step, turns: number): Promise<void> {
@@ -115,12 +146,13 @@ async function repeat(step: Step, turns: number): Promise<void> {
   }
 }
 
-const thing = THINGS[process.argv[2] ?? ""];
+const name = process.argv[2] ?? "";
+const thing = THINGS[name];
 if (thing === undefined) throw new Error(`one of ${Object.keys(THINGS).join(", ")}`);
 const turns = Number(process.argv[3] ?? TURNS);
 const step = await thing();
 await repeat(step, WARM_UP_TURNS);
-const before = aliveBytes();
+const before = aliveBytes(name);
 await repeat(step, turns);
-console.log(JSON.stringify({ grownBytes: aliveBytes() - before, turns }));
+console.log(JSON.stringify({ grownBytes: aliveBytes(name) - before, turns }));
 process.exit(0);
