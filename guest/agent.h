@@ -5,7 +5,7 @@
 #include "boot.h"
 #include "freeze.h"
 #include "pause.h"
-#include "session.h"
+#include "sessions.h"
 
 enum phase {
     PHASE_BOOTING, /* hello sent, waiting for boot */
@@ -39,9 +39,13 @@ struct agent {
     struct sessions sessions;
 };
 
-/* transport.c: bytes in, bytes out */
+/* wire_in.c */
 void agent_receive(struct agent *agent);
+
+/* wire_out.c */
 void agent_send(struct agent *agent);
+/* The wire has ended; in a VM the host gets a moment to open it again. */
+void agent_note_host_gone(struct agent *agent);
 /* Sends what is queued, for a bounded time, with nothing else going on. */
 void agent_send_rest(struct agent *agent);
 

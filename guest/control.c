@@ -1,4 +1,4 @@
-/* Which room a frame belongs to, and the messages of stream 0. */
+/* Handles the messages of stream 0, and passes those of other streams on. */
 #include <errno.h>
 
 #include "agent.h"
@@ -102,12 +102,10 @@ static bool handle_ping(struct agent *agent, const struct frame *frame) {
     return true;
 }
 
-static const char MALFORMED[] = "the payload cannot be decoded";
-
 void agent_handle(struct agent *agent, const struct frame *frame) {
     switch (frame->type) {
         case MSG_PING:
-            if (!handle_ping(agent, frame)) refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
+            if (!handle_ping(agent, frame)) reply_malformed(&agent->queue, frame);
             return;
         case MSG_BOOT:
         case MSG_CLOCK:
@@ -120,25 +118,17 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
             if (frame->stream != 0)
                 refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");
             else if (!handle_control(agent, frame))
-                refuse(agent, frame, WIRE_ERROR_MALFORMED, MALFORMED);
+                reply_malformed(&agent->queue, frame);
             return;
-        case MSG_EXEC_START:
-        case MSG_TCP_CONNECT:
-        case MSG_UDP_OPEN:
-        case MSG_DATAGRAM:
-        case MSG_STDIN:
-        case MSG_CREDIT:
-        case MSG_SIGNAL:
-        case MSG_RESIZE:
-        case MSG_CLOSE:
-            if (frame->stream == 0)
+        case MSG_ERROR: return; /* to answer an error with an error would never end */
+        default:
+            if (!sessions_know(frame->type))
+                refuse(agent, frame, WIRE_ERROR_UNKNOWN_TYPE, "unknown type");
+            else if (frame->stream == 0)
                 refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on a stream of its own");
             else if (agent->phase == PHASE_BOOTING)
                 refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
             else
                 sessions_handle(&agent->sessions, frame);
-            return;
-        case MSG_ERROR: return; /* to answer an error with an error would never end */
-        default: refuse(agent, frame, WIRE_ERROR_UNKNOWN_TYPE, "unknown type");
     }
 }

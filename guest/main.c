@@ -16,10 +16,11 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "console_port.h"
 #include "log.h"
-#include "port.h"
 #include "reply.h"
 #include "resource_limit.h"
+#include "stream_table.h"
 
 static struct agent agent;
 

@@ -1,5 +1,6 @@
 /* Children that have ended: the sessions' own, and in a VM every orphan. */
 #include "agent.h"
+#include "exec.h"
 
 #include <errno.h>
 #include <sys/signalfd.h>
@@ -17,7 +18,7 @@ void agent_reap(struct agent *agent) {
     }
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
-        if (!freeze_reaped(&agent->freezing, pid, status)) sessions_reaped(&agent->sessions, pid, status);
+        if (!freeze_reaped(&agent->freezing, pid, status)) exec_reaped(&agent->sessions, pid, status);
 }
 
 bool agent_has_children(void) {

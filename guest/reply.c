@@ -88,6 +88,10 @@ void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8
     send_message(queue, MSG_ERROR, stream, 0, &payload);
 }
 
+void reply_malformed(struct send_queue *queue, const struct frame *frame) {
+    reply_error(queue, frame->stream, WIRE_ERROR_MALFORMED, frame->type, "the payload cannot be decoded");
+}
+
 void reply_exec_started(struct send_queue *queue, uint32_t stream, uint8_t flags, uint32_t pid) {
     PAYLOAD_WRITER(payload);
     msg_exec_started_encode(&payload, &(struct msg_exec_started){.pid = pid});

@@ -14,6 +14,9 @@ void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error);
 void reply_flushed(struct send_queue *queue, bool clean);
 void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8_t type, const char *message);
 
+/* The payload of a frame cannot be decoded. */
+void reply_malformed(struct send_queue *queue, const struct frame *frame);
+
 void reply_exec_started(struct send_queue *queue, uint32_t stream, uint8_t flags, uint32_t pid);
 void reply_exec_failed(struct send_queue *queue, uint32_t stream, uint8_t kind, int error, const char *message);
 void reply_stdin_error(struct send_queue *queue, uint32_t stream, uint8_t flags, int error);

@@ -1,11 +1,12 @@
 /*
- * Exec sessions: one process, its channels, and their windows; one stream of the wire each.
+ * Streams: what travels under one stream number of the wire.
  *
- *   execStart ─▶ COLLECTING ─▶ STARTING ─▶ RUNNING ─▶ closed
+ *   execStart ─▶ COLLECTING ─▶ STARTING ─▶ RUNNING ─▶ closed      a program (exec.c)
  *                 (more parts)   (exec?)     exited, settled, end of each channel: each when it is true
+ *   tcpConnect ──────────────▶ CONNECTING ─▶ RUNNING ─▶ closed      a connection (tcp.c)
+ *   udpOpen ───────────────────────────────▶ RUNNING ─▶ closed      a flow of datagrams (udp.c)
  *
- * A session whose client is gone or has closed it is `abandoned`: its output goes on, marked for the log only.
- * A lingering session is abandoned, its process has ended, and something in the background still holds its pipes.
+ * A stream whose client is gone or has closed it is `abandoned`: its output goes on, marked for the log only.
  */
 #pragma once
 #include <poll.h>
@@ -14,7 +15,6 @@
 #include "frame.h"
 #include "pause.h"
 
-/* A TCP stream (tcp.h) begins as CONNECTING instead, and a UDP flow (udp.h) as RUNNING. */
 enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_CONNECTING, SESSION_RUNNING };
 
 /* stdout, stderr, or the pseudo-terminal. */
@@ -23,14 +23,24 @@ struct output {
     uint8_t channel;
     bool is_ready;         /* poll() said so, and no read has come up empty since */
     bool is_end_due;       /* `end` has to be sent */
+    bool is_exited;        /* the process has ended */
     bool is_settled;       /* all that the process wrote before its exit is queued */
+    int error;             /* errno of the read that ended it, or 0 */
     uint32_t settle_bytes; /* what was in the pipe at the exit; meaningless for a pseudo-terminal */
     uint32_t credit_bytes;
 };
 
-/* stdin. Bytes that the process does not take yet wait in a ring of the window's size. */
+/* How the reader of an input sees its end. */
+enum input_end {
+    INPUT_END_CLOSE,    /* the descriptor is closed */
+    INPUT_END_SHUTDOWN, /* SHUT_WR first, as another descriptor keeps the connection open */
+    INPUT_END_EOT,      /* ^D: a terminal has no end of file, and stays open for its size */
+};
+
+/* stdin. Bytes that the reader does not take yet wait in a ring of the window's size. */
 struct input {
     int fd; /* -1: /dev/null, or closed */
+    enum input_end end;
     bool is_ready;
     bool is_end_due;   /* close, or ^D, once the ring is empty */
     bool is_broken;    /* nobody reads any more: drop, but give credit, so that no writer hangs */
@@ -43,43 +53,47 @@ struct input {
     uint32_t credit_due_bytes;
 };
 
-/* Of a TCP stream. */
+/* The part of a TCP stream. */
 struct connection {
     uint16_t port;
     bool may_try_ipv6; /* of the loopback interface */
     bool is_ready;     /* the attempt is over, poll() said */
-    int error;         /* errno of the read that broke the connection, or 0 */
     uint64_t deadline_ms;
 };
 
-/* Of a UDP flow. */
+/* The part of a UDP flow. */
 struct flow {
     uint16_t port;
     bool is_ipv6;
 };
 
-struct session {
-    enum session_stage stage;
-    uint32_t stream;
+/* The part of an exec session. */
+struct process {
     pid_t pid;
-    int status_fd; /* while STARTING; the socket while CONNECTING */
-    bool is_tcp;
-    bool is_udp;
     bool is_tty;
     bool is_detached;
-    bool is_abandoned;
     bool has_exited;
     bool is_exit_sent;
     bool is_settled_sent;
     int wait_status;
-    uint64_t abandoned_order; /* smaller is older */
-    struct connection tcp;
-    struct flow udp;
-    struct input input;
-    struct output outputs[2]; /* a pseudo-terminal, TCP and UDP use the first only */
-    uint8_t *start_bytes;     /* while COLLECTING */
+    uint8_t *start_bytes; /* while COLLECTING */
     uint32_t start_size;
     bool is_start_refused; /* told already; what is left of its parts is dropped */
+};
+
+/* One stream of the wire, of whatever kind. */
+struct session {
+    const struct stream_kind *kind;
+    enum session_stage stage;
+    uint32_t stream;
+    int status_fd; /* while STARTING; the socket while CONNECTING */
+    bool is_abandoned;
+    uint64_t abandoned_order; /* smaller is older */
+    struct input input;
+    struct output outputs[2]; /* a pseudo-terminal, TCP and UDP use the first only */
+    struct process process;
+    struct connection tcp;
+    struct flow udp;
 };
 
 struct sessions {
@@ -99,31 +113,39 @@ struct interest {
     bool *ready[POLL_ENTRIES_MAX];
 };
 
-void interest_add(struct interest *interest, int fd, short events, bool *ready);
-
-/* ---- what comes in; each may queue up to REPLY_BYTES_MAX */
-
-void sessions_handle(struct sessions *sessions, const struct frame *frame);
-void sessions_client_gone(struct sessions *sessions, uint32_t first_stream, uint32_t last_stream);
-/* A child was reaped: one of these, or an orphan. */
-void sessions_reaped(struct sessions *sessions, pid_t pid, int wait_status);
-
-/* ---- what goes out; all of these stop where the queue has no room */
-
-void sessions_interest(struct sessions *sessions, struct interest *interest);
-/* Milliseconds until sessions_step() has something to do that poll() does not tell of, or -1. */
-int sessions_timeout_ms(const struct sessions *sessions);
-/* Sends whatever is due: starts, exits, ends, credit; writes stdin. */
-void sessions_step(struct sessions *sessions);
-/* Reads at most one frame's worth from each ready channel. False if nothing was there or nothing could be taken. */
-bool sessions_read_outputs(struct sessions *sessions);
-
-/* ---- shutdown */
-
-/* To the group of each session whose process still runs. */
-void sessions_signal(const struct sessions *sessions, int signal);
-/* SIGHUP to those on a terminal: an interactive shell ignores SIGTERM. */
-void sessions_hang_up(const struct sessions *sessions);
-/* From now on output needs no credit. */
-void sessions_abandon(struct sessions *sessions);
-bool sessions_empty(const struct sessions *sessions);
+/*
+ * What a kind of stream does. A new kind is a file with a row like this, a line in sessions.c (KINDS), and its part of
+ * struct session:
+ *
+ *   1. Add its messages to src/agent/protocol.ts and generate protocol.h.
+ *   2. `open` claims a place (stream_table.h), sets `kind` and `stage`, and opens input and outputs on descriptors.
+ *   3. `step` sends what is due, calls input_step(), and ends with reply_closed() and session_release().
+ *   4. `read` moves output into frames; outputs_read() does for byte streams.
+ *   5. `close` is the client's wish that it end; `stop` is what a client that breaks the rules, or a shutdown, gets.
+ *   6. Bound whatever the host can make it hold, in limits.h.
+ */
+struct stream_kind {
+    /* The type of frame that opens a stream, and the types (up to a 0) that only open streams of this kind take. */
+    uint8_t open_type;
+    const uint8_t *types;
+    /* Least room in the send queue that its output is read into. */
+    size_t frame_bytes_min;
+    /* May refuse; replies either way. */
+    void (*open)(struct sessions *sessions, const struct frame *frame);
+    /* A frame of one of `types`. NULL without types. */
+    void (*handle)(struct sessions *sessions, struct session *session, const struct frame *frame);
+    /* The client wants no more of it; with `is_gone` there is none left to be told. May release the session. */
+    void (*close)(struct sessions *sessions, struct session *session, bool is_gone);
+    /* Ends what runs behind it, by force. NULL: nothing does. */
+    void (*stop)(const struct session *session);
+    /* Sends what is due, moves input, ends. Queues up to SESSION_STEP_BYTES_MAX. May release the session. */
+    void (*step)(struct sessions *sessions, struct session *session);
+    /* Reads at most one frame's worth from each ready channel. False if nothing was there or could be taken. */
+    bool (*read)(struct sessions *sessions, struct session *session);
+    /* Asks poll() for more than the channels of a running stream. NULL: nothing. */
+    void (*interest)(struct session *session, struct interest *interest);
+    /* Milliseconds until step() has something to do that poll() does not tell of, or -1. NULL: never. */
+    int (*timeout_ms)(const struct session *session);
+    /* Gives back what session_release() does not know. NULL: nothing. */
+    void (*release)(struct sessions *sessions, struct session *session);
+};

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "exec.h"
 #include "flush.h"
 #include "log.h"
 #include "reply.h"
@@ -25,7 +26,7 @@ static void signal_programs(const struct agent *agent, int number) {
     if (agent->is_init)
         kill(-1, number);
     else
-        sessions_signal(&agent->sessions, number);
+        exec_signal_all(&agent->sessions, number);
 }
 
 void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
@@ -35,7 +36,7 @@ void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
     freeze_end(&agent->freezing);
     if (grace_ms > 0) {
         signal_programs(agent, SIGTERM);
-        sessions_hang_up(&agent->sessions);
+        exec_hang_up_all(&agent->sessions);
         signal_programs(agent, SIGCONT); /* a stopped program cannot end */
     }
     enter(agent, PHASE_TERMINATING, grace_ms);
@@ -91,7 +92,7 @@ int shutdown_timeout_ms(const struct agent *agent) {
 noreturn void agent_end(struct agent *agent) {
     bool is_unexpected = agent->phase == PHASE_HOST_GONE;
     if (!agent->is_init) {
-        sessions_signal(&agent->sessions, SIGKILL);
+        exec_signal_all(&agent->sessions, SIGKILL);
         _exit(is_unexpected ? 1 : 0);
     }
     if (is_unexpected) log_line("the host is gone");

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "child.h"
+#include "spawn_child.h"
 
 _Static_assert(sizeof(struct spawn_failure) <= 4096, "PIPE_BUF: a failure is written whole or not at all");
 

@@ -1,7 +1,6 @@
 #include "tcp.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -13,6 +12,9 @@
 #include "clock.h"
 #include "files.h"
 #include "reply.h"
+#include "stream_input.h"
+#include "stream_output.h"
+#include "stream_table.h"
 
 union address {
     struct sockaddr any;
@@ -68,7 +70,7 @@ static bool try_ipv6_loopback(struct session *session) {
     return begin(session, "::1") == 0;
 }
 
-void tcp_connect(struct sessions *sessions, const struct frame *frame) {
+static void tcp_open(struct sessions *sessions, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
     struct msg_tcp_connect message;
     char host[INET6_ADDRSTRLEN];
@@ -82,7 +84,7 @@ void tcp_connect(struct sessions *sessions, const struct frame *frame) {
         reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
         return;
     }
-    struct session *session = sessions->refuses_new ? NULL : session_claim(sessions, frame->stream);
+    struct session *session = sessions->refuses_new ? NULL : session_claim(sessions, &TCP, frame->stream);
     if (session == NULL) {
         reply_tcp_failed(sessions->queue, frame->stream, sessions->refuses_new ? ESHUTDOWN : EMFILE,
                          sessions->refuses_new ? "the sandbox is shutting down" : "too many streams at once");
@@ -90,7 +92,6 @@ void tcp_connect(struct sessions *sessions, const struct frame *frame) {
         return;
     }
     session->stage = SESSION_CONNECTING;
-    session->is_tcp = true;
     session->tcp.port = message.port;
     session->tcp.may_try_ipv6 = message.host.size == 0;
     session->tcp.deadline_ms = clock_monotonic_ms() + message.timeout_ms;
@@ -122,7 +123,7 @@ static void step_connecting(struct sessions *sessions, struct session *session) 
         return;
     }
     session->stage = SESSION_RUNNING;
-    input_open(&session->input, fd);
+    input_open(&session->input, fd, INPUT_END_SHUTDOWN);
     output_open(&session->outputs[0], read_fd, MSG_STDOUT);
     reply_tcp_connected(sessions->queue, session->stream);
 }
@@ -138,15 +139,15 @@ static void cut(struct sessions *sessions, struct session *session) {
     session_release(sessions, session);
 }
 
-void tcp_step(struct sessions *sessions, struct session *session) {
+static void tcp_step(struct sessions *sessions, struct session *session) {
     if (session->is_abandoned) {
         cut(sessions, session);
         return;
     }
     if (session->stage == SESSION_CONNECTING) step_connecting(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
-    if (session->tcp.error != 0) {
-        fail(sessions, session, session->tcp.error);
+    if (session->outputs[0].error != 0) {
+        fail(sessions, session, session->outputs[0].error);
         return;
     }
     struct output *output = &session->outputs[0];
@@ -159,21 +160,32 @@ void tcp_step(struct sessions *sessions, struct session *session) {
     session_release(sessions, session);
 }
 
-void tcp_end_input(const struct session *session) {
-    assert(session->is_tcp && session->input.fd >= 0);
-    shutdown(session->input.fd, SHUT_WR); /* the other descriptor keeps the connection open */
+/* step() cuts it: what was written may still be on its way to the socket. */
+static void tcp_close(struct sessions *sessions, struct session *session, bool is_gone) {
+    (void)is_gone;
+    session_abandon(sessions, session);
 }
 
-int tcp_timeout_ms(const struct sessions *sessions) {
-    uint64_t now = 0;
-    int least = -1;
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
-        const struct session *session = &sessions->table[i];
-        if (session->stage != SESSION_CONNECTING) continue;
-        if (now == 0) now = clock_monotonic_ms();
-        uint64_t left = session->tcp.deadline_ms > now ? session->tcp.deadline_ms - now : 0;
-        int left_ms = left > TCP_WAIT_MS_MAX ? TCP_WAIT_MS_MAX : (int)left;
-        if (least < 0 || left_ms < least) least = left_ms;
-    }
-    return least;
+static void tcp_interest(struct session *session, struct interest *interest) {
+    if (session->stage == SESSION_CONNECTING)
+        interest_add(interest, session->status_fd, POLLOUT, &session->tcp.is_ready);
 }
+
+static int tcp_timeout_ms(const struct session *session) {
+    if (session->stage != SESSION_CONNECTING) return -1;
+    uint64_t now = clock_monotonic_ms();
+    uint64_t left = session->tcp.deadline_ms > now ? session->tcp.deadline_ms - now : 0;
+    return left > TCP_WAIT_MS_MAX ? TCP_WAIT_MS_MAX : (int)left;
+}
+
+const struct stream_kind TCP = {
+    .open_type = MSG_TCP_CONNECT,
+    .types = (const uint8_t[]){0},
+    .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .open = tcp_open,
+    .close = tcp_close,
+    .step = tcp_step,
+    .read = outputs_read,
+    .interest = tcp_interest,
+    .timeout_ms = tcp_timeout_ms,
+};

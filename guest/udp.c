@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "reply.h"
+#include "stream_output.h"
+#include "stream_table.h"
 
 /* A socket of the loopback interface, connected to a port; -1 if there is none to be had. */
 static int connect_loopback(uint16_t port, bool is_ipv6) {
@@ -32,7 +34,7 @@ static bool turn_family(struct session *session) {
     return true;
 }
 
-void udp_open(struct sessions *sessions, const struct frame *frame) {
+static void udp_open(struct sessions *sessions, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
     struct msg_udp_open message;
     if (!msg_udp_open_decode(&reader, &message) || message.port == 0) {
@@ -45,26 +47,27 @@ void udp_open(struct sessions *sessions, const struct frame *frame) {
         return;
     }
     int fd = sessions->refuses_new ? -1 : connect_loopback(message.port, false);
-    struct session *session = fd < 0 ? NULL : session_claim(sessions, frame->stream);
+    struct session *session = fd < 0 ? NULL : session_claim(sessions, &UDP, frame->stream);
     if (session == NULL) {
         if (fd >= 0) close(fd);
         reply_closed(sessions->queue, frame->stream);
         return;
     }
     session->stage = SESSION_RUNNING;
-    session->is_udp = true;
     session->udp = (struct flow){.port = message.port};
     output_open(&session->outputs[0], fd, MSG_DATAGRAM);
 }
 
-void udp_send(struct session *session, struct text data) {
+static void udp_handle(struct sessions *sessions, struct session *session, const struct frame *frame) {
+    (void)sessions;
+    struct text data = frame->payload;
     if (send(session->outputs[0].fd, data.bytes, data.size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
     /* That is the fate of an earlier one; this one has not been sent. */
     if (errno == ECONNREFUSED && turn_family(session))
         send(session->outputs[0].fd, data.bytes, data.size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-bool udp_read(struct sessions *sessions, struct session *session) {
+static bool udp_read(struct sessions *sessions, struct session *session) {
     struct output *output = &session->outputs[0];
     if (!output->is_ready || !output_has_room(sessions, session)) return false;
     struct frame frame = {.stream = session->stream, .type = MSG_DATAGRAM};
@@ -76,8 +79,24 @@ bool udp_read(struct sessions *sessions, struct session *session) {
     return false;
 }
 
-void udp_step(struct sessions *sessions, struct session *session) {
+static void udp_step(struct sessions *sessions, struct session *session) {
     if (!session->is_abandoned && !sessions->refuses_new) return;
     reply_closed(sessions->queue, session->stream);
     session_release(sessions, session);
 }
+
+static void udp_close(struct sessions *sessions, struct session *session, bool is_gone) {
+    (void)is_gone;
+    session_abandon(sessions, session);
+}
+
+const struct stream_kind UDP = {
+    .open_type = MSG_UDP_OPEN,
+    .types = (const uint8_t[]){MSG_DATAGRAM, 0},
+    .frame_bytes_min = FRAME_PAYLOAD_BYTES_MAX, /* a datagram is taken whole, or what is missing of it is lost */
+    .open = udp_open,
+    .handle = udp_handle,
+    .close = udp_close,
+    .step = udp_step,
+    .read = udp_read,
+};

@@ -1,5 +1,5 @@
-/* execStart: joining its parts, starting the process, telling how that went. */
-#include "session_internal.h"
+/* See exec_start.h. */
+#include "exec_start.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,34 +7,38 @@
 #include <unistd.h>
 
 #include "reply.h"
+#include "exec.h"
 #include "spawn.h"
+#include "stream_input.h"
+#include "stream_output.h"
+#include "stream_table.h"
 
 static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, int error, const char *message) {
     reply_exec_failed(sessions->queue, stream, kind, error, message);
     reply_closed(sessions->queue, stream);
 }
 
-void session_forget_start(struct sessions *sessions, struct session *session) {
-    sessions->start_bytes_total -= session->start_size;
-    free(session->start_bytes);
-    session->start_bytes = NULL;
-    session->start_size = 0;
+void exec_forget_start(struct sessions *sessions, struct session *session) {
+    sessions->start_bytes_total -= session->process.start_size;
+    free(session->process.start_bytes);
+    session->process.start_bytes = NULL;
+    session->process.start_size = 0;
 }
 
 /* Adds a part. NULL, or why it cannot be kept, with the failure's kind. */
 static const char *append_part(struct sessions *sessions, struct session *session, struct text part,
                                uint8_t *kind) {
     *kind = EXEC_FAILURE_BAD_ARGUMENTS;
-    if (part.size > EXEC_START_BYTES_MAX - session->start_size) return "argv and environment are too large";
+    if (part.size > EXEC_START_BYTES_MAX - session->process.start_size) return "argv and environment are too large";
     *kind = EXEC_FAILURE_RESOURCE_LIMIT;
     if (part.size > EXEC_START_PENDING_BYTES_MAX - sessions->start_bytes_total)
         return "too many starts in parts at once";
     *kind = EXEC_FAILURE_OUT_OF_MEMORY;
-    uint8_t *bytes = realloc(session->start_bytes, session->start_size + part.size + 1);
+    uint8_t *bytes = realloc(session->process.start_bytes, session->process.start_size + part.size + 1);
     if (bytes == NULL) return "no memory for argv and environment";
-    memcpy(bytes + session->start_size, part.bytes, part.size);
-    session->start_bytes = bytes;
-    session->start_size += part.size;
+    memcpy(bytes + session->process.start_size, part.bytes, part.size);
+    session->process.start_bytes = bytes;
+    session->process.start_size += part.size;
     sessions->start_bytes_total += part.size;
     return NULL;
 }
@@ -48,12 +52,13 @@ static void start_process(struct sessions *sessions, struct session *session, co
         return;
     }
     session->stage = SESSION_STARTING;
-    session->pid = spawned.pid;
+    session->process.pid = spawned.pid;
     session->status_fd = spawned.status_fd;
-    session->is_tty = start->flags & EXEC_FLAG_TTY;
-    session->is_detached = start->flags & EXEC_FLAG_DETACHED;
-    input_open(&session->input, spawned.stdin_fd);
-    output_open(&session->outputs[0], spawned.stdout_fd, session->is_tty ? MSG_OUTPUT : MSG_STDOUT);
+    session->process.is_tty = start->flags & EXEC_FLAG_TTY;
+    session->process.is_detached = start->flags & EXEC_FLAG_DETACHED;
+    input_open(&session->input, spawned.stdin_fd,
+               session->process.is_tty ? INPUT_END_EOT : INPUT_END_CLOSE);
+    output_open(&session->outputs[0], spawned.stdout_fd, session->process.is_tty ? MSG_OUTPUT : MSG_STDOUT);
     output_open(&session->outputs[1], spawned.stderr_fd, MSG_STDERR);
 }
 
@@ -61,7 +66,7 @@ static void decode_and_start(struct sessions *sessions, struct session *session,
     struct msg_exec_start start;
     if (msg_exec_start_decode(&reader, &start)) {
         start_process(sessions, session, &start);
-        session_forget_start(sessions, session);
+        exec_forget_start(sessions, session);
         return;
     }
     uint32_t stream = session->stream;
@@ -72,26 +77,26 @@ static void decode_and_start(struct sessions *sessions, struct session *session,
 
 static void collect(struct sessions *sessions, struct session *session, struct text part, bool is_last) {
     uint8_t kind;
-    const char *problem = session->is_start_refused ? NULL : append_part(sessions, session, part, &kind);
+    const char *problem = session->process.is_start_refused ? NULL : append_part(sessions, session, part, &kind);
     if (problem != NULL) {
         reply_exec_failed(sessions->queue, session->stream, kind, 0, problem);
-        session_forget_start(sessions, session);
-        session->is_start_refused = true;
+        exec_forget_start(sessions, session);
+        session->process.is_start_refused = true;
     }
     if (!is_last) return;
-    if (!session->is_start_refused) {
+    if (!session->process.is_start_refused) {
         decode_and_start(sessions, session,
-                         (struct reader){.bytes = session->start_bytes, .size = session->start_size});
+                         (struct reader){.bytes = session->process.start_bytes, .size = session->process.start_size});
         return;
     }
     reply_closed(sessions->queue, session->stream);
     session_release(sessions, session);
 }
 
-void session_exec_start(struct sessions *sessions, const struct frame *frame) {
+void exec_open(struct sessions *sessions, const struct frame *frame) {
     struct session *session = session_find(sessions, frame->stream);
     bool is_first = session == NULL;
-    if (!is_first && session->stage != SESSION_COLLECTING) {
+    if (!is_first && (session->kind != &EXEC || session->stage != SESSION_COLLECTING)) {
         reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
         return;
     }
@@ -104,7 +109,7 @@ void session_exec_start(struct sessions *sessions, const struct frame *frame) {
             refuse(sessions, frame->stream, EXEC_FAILURE_PAUSED, 0, "the sandbox is paused");
         return;
     }
-    if (is_first) session = session_claim(sessions, frame->stream);
+    if (is_first) session = session_claim(sessions, &EXEC, frame->stream);
     if (session == NULL) {
         refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
         return;
@@ -118,7 +123,7 @@ void session_exec_start(struct sessions *sessions, const struct frame *frame) {
                          (struct reader){.bytes = (const uint8_t *)payload.bytes, .size = payload.size});
 }
 
-void session_step_start(struct sessions *sessions, struct session *session) {
+void exec_step_start(struct sessions *sessions, struct session *session) {
     struct spawn_failure failure;
     ssize_t size = read(session->status_fd, &failure, sizeof failure);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -132,5 +137,5 @@ void session_step_start(struct sessions *sessions, struct session *session) {
     close(session->status_fd);
     session->status_fd = -1;
     session->stage = SESSION_RUNNING;
-    reply_exec_started(sessions->queue, session->stream, session_flags(session), (uint32_t)session->pid);
+    reply_exec_started(sessions->queue, session->stream, session_flags(session), (uint32_t)session->process.pid);
 }

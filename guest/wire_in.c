@@ -1,16 +1,10 @@
-/* Bytes between the wire and the agent's two buffers, and whether the host is still there. */
+/* Receives: bytes from the wire into the receive buffer, and frames from there to control.c. */
 #include "agent.h"
 
 #include <poll.h>
 
 #include "clock.h"
 #include "log.h"
-
-/* In a VM the host may be a moment late to open its end again; a socket that has ended stays so. */
-static void note_host_gone(struct agent *agent) {
-    if (agent->host_gone_deadline_ms != 0) return;
-    agent->host_gone_deadline_ms = clock_monotonic_ms() + (agent->is_init ? HOST_GONE_MS : 0);
-}
 
 /* Where nothing can be read that would tell the same. */
 static bool is_hung_up(int fd) {
@@ -41,23 +35,10 @@ void agent_receive(struct agent *agent) {
                          ? is_hung_up(agent->wire_fd)
                          : receiver_fill(&agent->receiver, agent->wire_fd) != RECEIVE_MORE;
     if (is_closed)
-        note_host_gone(agent);
+        agent_note_host_gone(agent);
     else
         agent->host_gone_deadline_ms = 0;
     handle_frames(agent);
     bool is_gone = agent->host_gone_deadline_ms != 0 && clock_monotonic_ms() >= agent->host_gone_deadline_ms;
     if (is_gone && agent->phase < PHASE_ENDING) agent->phase = PHASE_HOST_GONE;
-}
-
-void agent_send(struct agent *agent) {
-    if (!queue_send(&agent->queue, agent->wire_fd)) note_host_gone(agent);
-}
-
-void agent_send_rest(struct agent *agent) {
-    uint64_t deadline_ms = clock_monotonic_ms() + FINAL_SEND_WAIT_MS;
-    while (queue_send(&agent->queue, agent->wire_fd) && queue_size(&agent->queue) > 0) {
-        if (clock_monotonic_ms() >= deadline_ms) return;
-        struct pollfd entry = {.fd = agent->wire_fd, .events = POLLOUT};
-        poll(&entry, 1, HOST_GONE_RETRY_MS);
-    }
 }

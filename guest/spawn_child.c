@@ -2,7 +2,7 @@
  * Runs between fork() and exec(), in a copy of the agent's memory: what it allocates is gone with the exec, and
  * what it breaks is only this one program. Every failure goes to the status pipe, typed.
  */
-#include "child.h"
+#include "spawn_child.h"
 
 #include <errno.h>
 #include <fcntl.h>

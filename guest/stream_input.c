@@ -1,18 +1,19 @@
-/* stdin: from frames to the process, which may take its time, or none of it. */
-#include "session_internal.h"
+/* See stream_input.h. What the reader does not take yet waits in a ring. */
+#include "stream_input.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "reply.h"
-#include "tcp.h"
+#include "stream_table.h"
 
-void input_open(struct input *input, int fd) {
-    *input = (struct input){.fd = fd, .is_broken = fd < 0, .window_bytes = STREAM_WINDOW_BYTES};
+void input_open(struct input *input, int fd, enum input_end end) {
+    *input = (struct input){.fd = fd, .end = end, .is_broken = fd < 0, .window_bytes = STREAM_WINDOW_BYTES};
 }
 
 void input_close(struct input *input) {
@@ -24,24 +25,23 @@ void input_close(struct input *input) {
 }
 
 /* Takes note that nobody reads any more. What waits is dropped, and its credit given back. */
-static void input_break(struct input *input, bool is_tty, int error) {
+static void input_break(struct input *input, int error) {
     input->is_broken = true;
     input->error_due = error;
     input->credit_due_bytes += input->ring_size;
     input->ring_size = 0;
-    if (!is_tty) input_close(input); /* a terminal's end is needed for its size */
+    if (input->end != INPUT_END_EOT) input_close(input); /* a terminal's end is needed for its size */
 }
 
 /* Writes without waiting. Returns how much was taken, which is all of it once the input is broken. */
-static uint32_t input_write(struct input *input, bool is_tty, const struct iovec *pieces, int count,
-                            uint32_t size) {
+static uint32_t input_write(struct input *input, const struct iovec *pieces, int count, uint32_t size) {
     ssize_t written = writev(input->fd, pieces, count);
     if (written < 0 && (errno == EAGAIN || errno == EINTR)) {
         input->is_ready = errno == EINTR;
         return 0;
     }
     if (written < 0) {
-        input_break(input, is_tty, errno);
+        input_break(input, errno);
         return size;
     }
     for (uint32_t last = (uint32_t)written, i = 0; last > 0; i++) {
@@ -69,7 +69,7 @@ static void ring_append(struct input *input, struct text data) {
     input->ring_size += data.size;
 }
 
-bool input_receive(struct input *input, bool is_tty, struct text data, bool is_end) {
+bool input_receive(struct input *input, struct text data, bool is_end) {
     if (data.size > input->window_bytes) return false;
     input->window_bytes -= data.size;
     if (input->is_broken || input->is_end_due) {
@@ -79,7 +79,7 @@ bool input_receive(struct input *input, bool is_tty, struct text data, bool is_e
     input->is_end_due = is_end;
     if (input->ring_size == 0 && data.size > 0) { /* the usual case: straight from the frame into the pipe */
         struct iovec piece = {.iov_base = (void *)data.bytes, .iov_len = data.size};
-        uint32_t written = input_write(input, is_tty, &piece, 1, data.size);
+        uint32_t written = input_write(input, &piece, 1, data.size);
         input->credit_due_bytes += written;
         data.bytes += written;
         data.size -= written;
@@ -88,7 +88,7 @@ bool input_receive(struct input *input, bool is_tty, struct text data, bool is_e
     return true;
 }
 
-static void ring_flush(struct input *input, bool is_tty) {
+static void ring_flush(struct input *input) {
     if (input->ring_size == 0) return;
     uint32_t first = STREAM_WINDOW_BYTES - input->ring_begin;
     if (first > input->ring_size) first = input->ring_size;
@@ -96,7 +96,7 @@ static void ring_flush(struct input *input, bool is_tty) {
         {.iov_base = input->ring + input->ring_begin, .iov_len = first},
         {.iov_base = input->ring, .iov_len = input->ring_size - first},
     };
-    uint32_t written = input_write(input, is_tty, pieces, 2, input->ring_size);
+    uint32_t written = input_write(input, pieces, 2, input->ring_size);
     if (input->is_broken) return;
     input->ring_begin = (input->ring_begin + written) % STREAM_WINDOW_BYTES;
     input->ring_size -= written;
@@ -111,15 +111,17 @@ static void send_end_of_file(struct input *input) {
                         settings.c_cc[VEOF]}; /* in an open line the first only ends the line */
     bool is_line_open = (settings.c_lflag & ICANON) && input->last_byte != 0 && input->last_byte != '\n' &&
                         input->last_byte != '\r' && input->last_byte != settings.c_cc[VEOF];
-    if (write(input->fd, marks, is_line_open ? 2 : 1) < 0) input_break(input, true, errno);
+    if (write(input->fd, marks, is_line_open ? 2 : 1) < 0) input_break(input, errno);
 }
 
-static void input_finish(struct input *input, bool is_tty) {
+static void input_finish(struct input *input) {
     input->is_broken = true; /* more than this is dropped, and that is no error */
-    if (is_tty)
+    if (input->end == INPUT_END_EOT) {
         send_end_of_file(input);
-    else
+    } else {
+        if (input->end == INPUT_END_SHUTDOWN) shutdown(input->fd, SHUT_WR);
         input_close(input);
+    }
     input->error_due = 0;
 }
 
@@ -131,12 +133,9 @@ void input_step(struct sessions *sessions, struct session *session) {
     struct input *input = &session->input;
     if (input->is_ready) {
         input->is_ready = false;
-        ring_flush(input, session->is_tty);
+        ring_flush(input);
     }
-    if (input->is_end_due && !input->is_broken && input->ring_size == 0) {
-        if (session->is_tcp) tcp_end_input(session);
-        input_finish(input, session->is_tty);
-    }
+    if (input->is_end_due && !input->is_broken && input->ring_size == 0) input_finish(input);
     if (input->error_due != 0) {
         reply_stdin_error(sessions->queue, session->stream, session_flags(session), input->error_due);
         input->error_due = 0;

@@ -1,5 +1,5 @@
 /* Ports and their names appear while the kernel already runs us, in no fixed order and under no fixed number. */
-#include "port.h"
+#include "console_port.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,10 +1,12 @@
-/* stdout, stderr and the pseudo-terminal: from the process into frames, as fast as the client gives credit. */
-#include "session_internal.h"
+/* See stream_output.h. */
+#include "stream_output.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "stream_table.h"
 
 void output_open(struct output *output, int fd, uint8_t channel) {
     *output = (struct output){.fd = fd, .channel = channel, .credit_bytes = STREAM_WINDOW_BYTES};
@@ -28,6 +30,7 @@ bool output_wants_to_read(const struct session *session, const struct output *ou
 
 void output_mark_exit(struct output *output, bool is_tty) {
     if (output->fd < 0) return;
+    output->is_exited = true;
     int size = 0;
     if (!is_tty && ioctl(output->fd, FIONREAD, &size) == 0) {
         output->settle_bytes = (uint32_t)size;
@@ -48,9 +51,8 @@ static size_t least(size_t a, size_t b) {
 }
 
 bool output_has_room(const struct sessions *sessions, const struct session *session) {
-    /* A datagram is taken whole, or what is missing of it is lost. */
-    size_t least_bytes = session->is_udp ? FRAME_PAYLOAD_BYTES_MAX : OUTPUT_FRAME_BYTES_MIN;
-    return queue_room(sessions->queue) >= SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + least_bytes;
+    size_t least_bytes = SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + session->kind->frame_bytes_min;
+    return queue_room(sessions->queue) >= least_bytes;
 }
 
 /* How much of the channel may go into one frame now. */
@@ -64,12 +66,12 @@ static size_t frame_bytes(const struct sessions *sessions, const struct session 
 
 static void count_taken(const struct session *session, struct output *output, uint32_t size) {
     if (!session->is_abandoned) output->credit_bytes -= size;
-    if (!session->has_exited || session->is_tty || output->is_settled) return;
+    if (!output->is_exited || output->is_settled || output->settle_bytes == 0) return;
     output->settle_bytes -= size < output->settle_bytes ? size : output->settle_bytes;
     output->is_settled = output->settle_bytes == 0;
 }
 
-bool output_read(struct sessions *sessions, struct session *session, struct output *output) {
+static bool output_read(struct sessions *sessions, struct session *session, struct output *output) {
     if (!output->is_ready || !output_wants_to_read(session, output)) return false;
     size_t bytes_max = frame_bytes(sessions, session, output);
     if (bytes_max == 0) return false;
@@ -82,10 +84,15 @@ bool output_read(struct sessions *sessions, struct session *session, struct outp
     if (size < 0 && errno == EINTR) return true;
     if (size < 0 && errno == EAGAIN) {
         output->is_ready = false;
-        if (session->has_exited) output->is_settled = true;
+        if (output->is_exited) output->is_settled = true;
         return false;
     }
-    if (size < 0 && session->is_tcp) session->tcp.error = errno;
+    if (size < 0) output->error = errno;
     output_end(output); /* a terminal says EIO when its last process is gone */
     return true;
+}
+
+bool outputs_read(struct sessions *sessions, struct session *session) {
+    bool has_read = output_read(sessions, session, &session->outputs[0]);
+    return output_read(sessions, session, &session->outputs[1]) || has_read;
 }

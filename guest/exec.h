@@ -1,0 +1,17 @@
+/* Programs: one process for each stream, its channels, its exit. */
+#pragma once
+#include "session.h"
+
+extern const struct stream_kind EXEC;
+
+/* A child was reaped: a program of a stream, or an orphan. */
+void exec_reaped(struct sessions *sessions, pid_t pid, int wait_status);
+/* Keeps the streams that only something in the background holds open within their bound. */
+void exec_limit_lingering(struct sessions *sessions);
+
+/* ---- shutdown */
+
+/* Sends `signal` to the group of each program that still runs. */
+void exec_signal_all(const struct sessions *sessions, int signal);
+/* SIGHUP to those on a terminal: an interactive shell ignores SIGTERM. */
+void exec_hang_up_all(const struct sessions *sessions);
