@@ -1,10 +1,11 @@
-/** Errors of the guest protocol and of programs run through it. @module */
+/** Errors of the guest protocol, of programs in a sandbox, and of connections into one. @module */
 
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 import { GuestErrno } from "./guest_errno.ts";
 
 /** The other side sent something that the protocol does not allow (`protocol`). */
 export class ProtocolError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("protocol", message, options);
   }
@@ -12,6 +13,7 @@ export class ProtocolError extends MicrosandboxError {
 
 /** The connection to the sandbox ended, since the sandbox stopped or crashed (`agentDisconnected`). */
 export class AgentDisconnectedError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("agentDisconnected", message, options);
   }
@@ -19,6 +21,7 @@ export class AgentDisconnectedError extends MicrosandboxError {
 
 /** The other side of a new connection does not speak this version of the protocol (`agentHandshake`). */
 export class AgentHandshakeError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("agentHandshake", message, options);
   }
@@ -33,6 +36,7 @@ export class ConnectFailedError extends MicrosandboxError {
   /** The guest's error number, e.g. 111 (ECONNREFUSED) if no program listens; 0 if there is none. */
   readonly errno: number;
 
+  /** @param reason The cause, as it follows a colon in the message. */
   constructor(host: string, port: number, errno: number, reason: string, state: "refused" | "broken") {
     const place = host === "" ? `port ${port}` : `${host} port ${port}`;
     const what = state === "refused" ? `Cannot connect to ${place}` : `The connection to ${place} broke`;
@@ -76,6 +80,7 @@ export class ExecFailedError extends MicrosandboxError {
   /** The guest's error number, e.g. 2 (ENOENT); 0 if there is none. */
   readonly errno: number;
 
+  /** @param reason The cause, as it follows a colon in the message. */
   constructor(command: string, kind: ExecFailureKind, errno: number, reason: string) {
     super("execFailed", `Cannot run ${JSON.stringify(command)} in the sandbox: ${reason}`, {
       hint: kind === "notFound" ? commandLineHint(command) : undefined,
@@ -103,6 +108,7 @@ export class ExecTimeoutError extends MicrosandboxError {
   /** What the program had written to standard error, if it was collected. */
   readonly stderr: Uint8Array;
 
+  /** Creates the error with the output that was collected. */
   constructor(command: string, timeoutMs: number, stdout: Uint8Array, stderr: Uint8Array) {
     super("execTimeout", `${JSON.stringify(command)} took longer than ${timeoutMs} ms and was killed`);
     this.timeoutMs = timeoutMs;
@@ -116,6 +122,7 @@ export class ExecOutputLimitError extends MicrosandboxError {
   /** The limit, in bytes. */
   readonly outputBytesMax: number;
 
+  /** Creates the error with the limit that was exceeded. */
   constructor(command: string, outputBytesMax: number) {
     super(
       "execOutputLimit",

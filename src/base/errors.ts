@@ -1,13 +1,13 @@
 /**
- * The root of every error that this library throws on purpose, and the list of all codes.
+ * The base class of every error that this library throws on purpose, and the list of all codes.
  *
- * Each room defines its own subclasses beside the code that throws them; the codes live here, in one list, so that a
- * code is never used twice. A released code is never renamed or reused.
+ * Each room defines its own subclasses beside the code that throws them. The codes stand here, in one list, so that no code
+ * is used twice. A released code is never renamed or reused.
  *
  * @module
  */
 
-/** What programs switch on. `message` is for people and may change between releases; `code` does not. */
+/** The `code` of an error. Programs switch on it: unlike the message, it does not change between releases. */
 export type ErrorCode =
   // sandboxes
   | "invalidConfig"
@@ -77,9 +77,9 @@ export type ErrorCode =
   | "untrustedPath"
   | "internal";
 
-/** Options of every error of this library, beside the standard `cause`. */
+/** Options of every error of this library, besides the standard `cause`. */
 export interface MicrosandboxErrorOptions extends ErrorOptions {
-  /** What the reader can do about it, as one sentence. */
+  /** What the reader can do, as one sentence. */
   hint?: string | undefined;
 }
 
@@ -102,14 +102,16 @@ const BRAND = Symbol.for("microsandbox.MicrosandboxError");
  * ```
  */
 export class MicrosandboxError extends Error {
-  /** Stable, for programs. */
+  /** The stable code, for programs. */
   readonly code: ErrorCode;
-  /** What the reader can do about it; `undefined` where there is nothing to say. */
+  /** What the reader can do; `undefined` if there is no advice. */
   readonly hint: string | undefined;
   /** The message without the hint. */
   readonly summary: string;
+  /** Marks errors of all loaded copies of this library: see {@linkcode is}. */
   readonly [BRAND] = true;
 
+  /** Appends the hint, if there is one, to the message. */
   constructor(code: ErrorCode, message: string, options: MicrosandboxErrorOptions = {}) {
     const { hint, ...standard } = options;
     super(hint === undefined ? message : `${message}\n  hint: ${hint}`, standard);
@@ -119,7 +121,7 @@ export class MicrosandboxError extends Error {
     this.summary = message;
   }
 
-  /** Whether `value` is an error of this library, of whichever loaded copy. */
+  /** Whether `value` is an error of this library, also if another copy of the library threw it. */
   static is(value: unknown): value is MicrosandboxError {
     return value instanceof Error && BRAND in value;
   }
@@ -133,30 +135,34 @@ export function addHint(error: MicrosandboxError, hint: string): void {
   Object.assign(error, { hint: hints, message, stack });
 }
 
-/** Options, names or stored configuration that cannot be used. `issues` has one sentence for each bad field. */
+/** Options, names or stored configuration are not valid (`invalidConfig`). */
 export class InvalidConfigError extends MicrosandboxError {
-  /** The fields that are wrong, e.g. `{ field: "cpus", problem: "must be at least 1: current value is 0" }`. */
+  /** Every field that is wrong, e.g. `{ field: "cpus", problem: "must be at least 1: current value is 0" }`. */
   readonly issues: readonly ConfigIssue[];
 
+  /** Joins the issues to one message. */
   constructor(issues: readonly ConfigIssue[], options?: MicrosandboxErrorOptions) {
     super("invalidConfig", issues.map(({ field, problem }) => `${field}: ${problem}`).join("; "), options);
     this.issues = issues;
   }
 }
 
-/** One field that is wrong, and how. */
+/** One field that is wrong. */
 export interface ConfigIssue {
+  /** The field's path, e.g. `"env.PATH"`. */
   readonly field: string;
+  /** The rule that it breaks, and its current value. */
   readonly problem: string;
 }
 
-/** A file system, socket or process operation failed; `cause` has the system's own error. */
+/** A file, socket or process operation failed (`io`; `diskFull` for ENOSPC). `cause` is the system's own error. */
 export class IoError extends MicrosandboxError {
-  /** The path that was used, where there is one. */
+  /** The path that was used, if there is one. */
   readonly path: string | undefined;
   /** The system's error name, e.g. `"ENOSPC"`. */
   readonly errno: string | undefined;
 
+  /** @param action What failed, as an infinitive: "Cannot open /etc/passwd: …". */
   constructor(action: string, path: string | undefined, cause: unknown) {
     const errno = errnoOf(cause);
     super(errno === "ENOSPC" ? "diskFull" : "io", `Cannot ${action}: ${messageOf(cause)}`, { cause });
@@ -165,50 +171,52 @@ export class IoError extends MicrosandboxError {
   }
 }
 
-/** The caller's `AbortSignal` fired. `cause` is the signal's reason. */
+/** The caller's `AbortSignal` fired (`aborted`). `cause` is the signal's reason. */
 export class AbortedError extends MicrosandboxError {
-  /** `action` is a gerund phrase, as in "Aborted while reading logs". */
+  /** @param action What was going on, as a gerund: "Aborted while reading logs". */
   constructor(action: string, reason?: unknown) {
     super("aborted", `Aborted while ${action}`, { cause: reason });
   }
 }
 
-/** A wait reached its time limit. */
+/** A wait reached its time limit (`timeout`). */
 export class TimeoutError extends MicrosandboxError {
   /** The limit, in milliseconds. */
   readonly timeoutMs: number;
 
-  /** `action` is a gerund phrase, as in "Timed out after 5000 ms while waiting for the guest to become ready". */
+  /** @param action What took the time, as a gerund: "Timed out after 5000 ms while waiting for the guest". */
   constructor(action: string, timeoutMs: number, options?: MicrosandboxErrorOptions) {
     super("timeout", `Timed out after ${timeoutMs} ms while ${action}`, options);
     this.timeoutMs = timeoutMs;
   }
 }
 
-/** Something that this machine, engine or release cannot do. */
+/** This machine, engine or release cannot do what was asked (`unsupported`). */
 export class UnsupportedError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("unsupported", message, options);
   }
 }
 
-/** An engine, or its library, does not do what is asked of it: each of its subclasses has a code of its own. */
+/** Base class of errors of an engine or its library. Each subclass has a code of its own. */
 export abstract class RuntimeError extends MicrosandboxError {}
 
-/** A fault of this library itself: please report it. */
+/** A fault of this library itself (`internal`). Please report it. */
 export class InternalError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("internal", message, options);
   }
 }
 
-/** The `code` of a system error (`"ENOENT"` …), if `error` has one. */
+/** The name of a system error (`"ENOENT"` …), if `error` has one. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined;
 }
 
-/** The message of whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,62 +1,70 @@
 /**
- * Errors of the known SDK (npm `microsandbox` 0.6) about what this library does not have. They are here so that a program
- * which imports and expects them loads and runs; nothing here throws them.
+ * Error classes of the known SDK (npm `microsandbox` 0.6) for features that this library does not have. They are exported so
+ * that a program that imports them loads and runs; nothing throws them.
  *
  * @module
  */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "./errors.ts";
 
-/** Of sandboxes in a cloud: never thrown. */
+/** About sandboxes in a cloud. Never thrown. */
 export class CloudHttpError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("cloudHttp", message, options);
   }
 }
 
-/** Of the terminal of this process: never thrown. */
+/** About the terminal of this process. Never thrown. */
 export class TerminalError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("terminal", message, options);
   }
 }
 
-/** Of files of a guest by calls of their own: never thrown. */
+/** About files of a guest by calls of their own. Never thrown. */
 export class SandboxFsOpsError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("sandboxFsOps", message, options);
   }
 }
 
-/** Of volumes: never thrown. */
+/** About volumes. Never thrown. */
 export class VolumeNotFoundError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("volumeNotFound", message, options);
   }
 }
 
-/** Of volumes: never thrown. */
+/** About volumes. Never thrown. */
 export class VolumeAlreadyExistsError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("volumeAlreadyExists", message, options);
   }
 }
 
-/** Of changes to an image's files before the boot: never thrown. */
+/** About changes to an image's files before the boot. Never thrown. */
 export class PatchFailedError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("patchFailed", message, options);
   }
 }
 
-/** Of measurements of a guest: never thrown. */
+/** About measurements of a guest. Never thrown. */
 export class MetricsDisabledError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("metricsDisabled", message, options);
   }
 }
 
-/** Of measurements of a guest: never thrown. */
+/** About measurements of a guest. Never thrown. */
 export class MetricsUnavailableError extends MicrosandboxError {
+  /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("metricsUnavailable", message, options);
   }

@@ -1,20 +1,31 @@
-/** What can go wrong when logs are read. @module */
+/** Errors of reading logs. @module */
 import { MicrosandboxError, type MicrosandboxErrorOptions } from "../base/errors.ts";
 import type { LogCursor } from "./types.ts";
 
 /**
- * Entries between the reader and the oldest retained file were rotated away before they were read.
- * Continue with what is left by opening a stream `fromCursor: error.cursor`.
+ * Entries were removed by rotation before they were read (`missedRotation`). To read what is left, open a stream with
+ * `fromCursor: error.cursor`.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   for await (const entry of await logStream("web", { fromCursor })) console.log(entry.text());
+ * } catch (error) {
+ *   if (!(error instanceof MissedRotationError)) throw error;
+ *   for await (const entry of await logStream("web", { fromCursor: error.cursor })) console.log(entry.text());
+ * }
+ * ```
  */
 export class MissedRotationError extends MicrosandboxError {
   /**
-   * How many log files (generations) had unread content when they were removed. The one that the reader stood in
-   * counts, unless it is known to have been read to its end.
+   * How many log files had unread content when they were removed. The file that the reader was in counts, unless it is
+   * known to have been read to its end.
    */
   readonly lostGenerations: number;
-  /** At the oldest entry that is left. */
+  /** The position of the oldest entry that is left. */
   readonly cursor: LogCursor;
 
+  /** @param filename The log whose files are gone, e.g. `"exec.log"`. */
   constructor(
     filename: string,
     lostGenerations: number,
@@ -25,7 +36,7 @@ export class MissedRotationError extends MicrosandboxError {
       "missedRotation",
       `Cannot continue reading ${filename}: ${lostGenerations} of its files were removed unread`,
       {
-        hint: "Open a stream with fromCursor set to the cursor field of this error to read what is left.",
+        hint: "open a stream with fromCursor set to the cursor field of this error to read what is left",
         ...options,
       },
     );
@@ -42,31 +53,37 @@ export type InvalidCursorReason =
   | "encoding"
   /** Cut short, or with something left over. */
   | "length"
-  /** Made by another version of the format. */
+  /** Of another version of the format. */
   | "version"
-  /** Its checksum does not match: damaged or made up. */
+  /** Its checksum does not match: it is damaged or forged. */
   | "checksum"
   /** Its fields contradict each other. */
   | "content"
-  /** Made for another sandbox. */
+  /** Of another sandbox. */
   | "sandbox"
   /** It points where no entry of this log ends. */
   | "position";
 
-/** The text given as a cursor is damaged, or belongs to something else. */
+/** A cursor is damaged, or belongs to other logs (`invalidCursor`). */
 export class InvalidCursorError extends MicrosandboxError {
+  /** The check that failed. */
   readonly reason: InvalidCursorReason;
 
+  /** @param detail The same for people, as it follows a colon in the message. */
   constructor(reason: InvalidCursorReason, detail: string, options?: MicrosandboxErrorOptions) {
     super("invalidCursor", `Cannot use the log cursor: ${detail}`, options);
     this.reason = reason;
   }
 }
 
-/** The log directory or a file in it is absent or cannot be read; `cause` has the system's own error. */
+/**
+ * The log directory or a file in it cannot be read (`logsUnavailable`). `cause` is the system's own error, if there is one.
+ */
 export class LogsUnavailableError extends MicrosandboxError {
+  /** The log directory. */
   readonly path: string;
 
+  /** @param problem The cause, as it follows a colon in the message. */
   constructor(problem: string, path: string, options?: MicrosandboxErrorOptions) {
     super("logsUnavailable", `Cannot read the logs in ${path}: ${problem}`, options);
     this.path = path;

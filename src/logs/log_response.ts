@@ -1,6 +1,6 @@
 /**
- * Log streams for browsers and other programs: as server-sent events (WHATWG HTML, section 9.2), whose event id is the
- * cursor, so that `EventSource` resumes by itself; and as newline-delimited JSON.
+ * Log streams over HTTP: as server-sent events (WHATWG HTML, section 9.2), whose event id is the cursor, so that
+ * `EventSource` resumes by itself, and as newline-delimited JSON.
  *
  * @module
  */
@@ -12,21 +12,22 @@ import { SSE_KEEP_ALIVE_MS } from "./limits.ts";
 import type { LogStream } from "./log_stream.ts";
 import type { LogCursor, LogEntry } from "./types.ts";
 
-/** How entries are sent. */
+/** The format of a response: server-sent events, or newline-delimited JSON. */
 export type LogResponseFormat = "sse" | "ndjson";
 
 const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson" } as const;
 
 /**
- * Answers an HTTP request with a log stream. A request with `Last-Event-ID` continues after that entry; one that
- * accepts `application/x-ndjson` gets lines of JSON, any other one server-sent events.
+ * Answers an HTTP request with a log stream. A request that accepts `application/x-ndjson` gets lines of JSON; any other
+ * gets server-sent events. A request with `Last-Event-ID` continues after that entry.
  *
- * Each entry is one JSON object with the keys of `exec.log`: `t`, `s`, `id`, `e`, `d`, and in NDJSON `cursor`. A loss by
- * rotation is an event `missedRotation` (a line with `missedRotation`) with the count, after which the stream continues
- * with what is left; the end is an event `end`, at which the page should close its `EventSource`.
+ * Each entry is a JSON object with the keys of `exec.log`: `t`, `s`, `id`, `e`, `d`, and in NDJSON `cursor`. If entries were
+ * lost by rotation, an event `missedRotation` (in NDJSON a line) has the count, and the stream continues with what is left.
+ * The last event is `end`: then the page should close its `EventSource`.
  *
- * @param open opens the stream, from the beginning if the cursor is `undefined`
- * @throws InvalidCursorError if `Last-Event-ID` is no cursor of these logs, and whatever `open` throws
+ * @param open Opens the stream after a cursor; from the beginning, if it is `undefined`.
+ * @throws {InvalidCursorError} `invalidCursor`, if `Last-Event-ID` is not a cursor of these logs.
+ * @throws whatever `open` throws.
  *
  * @example
  * ```ts no-run: serves until it is ended
@@ -52,12 +53,12 @@ export async function logResponse(
   return new Response(new LogByteStream(first, open, format).readable, { headers });
 }
 
-/** The entries of `stream` as server-sent events. */
+/** Encodes a log stream as server-sent events: the body of {@linkcode logResponse}. */
 export function toServerSentEvents(stream: LogStream): ReadableStream<Bytes> {
   return new LogByteStream({ stream, missed: undefined }, undefined, "sse").readable;
 }
 
-/** The entries of `stream` as newline-delimited JSON. */
+/** Encodes a log stream as newline-delimited JSON: the body of {@linkcode logResponse}. */
 export function toNdjson(stream: LogStream): ReadableStream<Bytes> {
   return new LogByteStream({ stream, missed: undefined }, undefined, "ndjson").readable;
 }
@@ -70,10 +71,10 @@ interface Opened {
   readonly missed: MissedRotationError | undefined;
 }
 
-/** How often in a row a reader that is left behind starts again before the error goes to the client. */
+/** How often in a row a reader that fell behind starts again, before the error goes to the client. */
 const REOPEN_MAX = 8;
 
-/** Opens at `cursor`, or where the log begins by now. */
+/** Opens after `cursor`, or at the oldest entry that is left. */
 async function openAt(open: Open, cursor: LogCursor | undefined): Promise<Opened> {
   let missed: MissedRotationError | undefined;
   for (let attempt = 0; ; attempt++) {

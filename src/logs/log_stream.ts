@@ -1,5 +1,5 @@
 /**
- * Reading the logs as a stream: what is there, and with `follow` what comes.
+ * The logs as a stream: the entries that are there, and with `follow` those to come.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import { type LogDirectory, requireDirectory } from "./log_source.ts";
 import { parseStreamOptions } from "./options.ts";
 import type { LogEntry, LogStreamOptions } from "./types.ts";
 
-/** Where a stream reads, and how it learns that nothing more can come. */
+/** Where a stream reads, and how it learns that nothing more will come. */
 export interface LogStreamSource extends LogDirectory {
   /**
-   * Whether the sandbox has come to its end (stopped, crashed, removed): a followed stream ends when that is so and
-   * everything is read. Asked about once a second, and never again before it has answered.
+   * Whether the sandbox has ended: stopped, crashed or removed. A followed stream ends when it has and everything is read.
+   * Called about once a second, and not again before it has answered.
    */
   readonly isTerminal: () => Promise<boolean>;
 }
@@ -35,11 +35,11 @@ const EntryStream: new (
 ) => ReadableStream<LogEntry> = ReadableStream;
 
 /**
- * A stream of log entries. It reads ahead no more than one chunk of a file, and nothing unless somebody asks, so the
- * cursor of the last entry handed out is exactly what its consumer has seen.
+ * A stream of log entries: a `ReadableStream` with {@linkcode recv} for single entries and `await using` to close it.
+ * Iterating over it directly is several times as fast as through a reader.
  *
- * A `ReadableStream` in every way; besides, `recv()` for single entries, and `await using` to close it. Iterating over
- * it directly is several times as fast as through a reader.
+ * Reads at most one chunk of a file ahead, and only when it is read from. So the cursor of the last entry that was handed
+ * out is exactly how far its consumer has come.
  *
  * @example
  * ```ts with stopped web
@@ -73,18 +73,18 @@ export class LogStream extends EntryStream implements AsyncDisposable {
   }
 
   /**
-   * The next entry; `null` at the end.
+   * Waits for the next entry; `null` at the end.
    *
-   * @throws TypeError if the stream is locked by a reader or an iteration
+   * @throws {TypeError} if a reader or an iteration has locked the stream.
    */
   async recv(): Promise<LogEntry | null> {
-    if (this.locked) throw new TypeError("Cannot receive an entry as the stream is locked");
+    if (this.locked) throw new TypeError("Cannot receive an entry, since the stream is locked");
     return (await this.#next()) ?? null;
   }
 
-  /** Iterates without the queue of the stream, which would cost more than all the rest. */
+  /** Iterates over the entries. Leaving the loop closes the stream, unless `preventCancel` is set. */
   override values(options?: { preventCancel?: boolean }): ReadableStreamAsyncIterator<LogEntry> {
-    const lock = this.getReader();
+    const lock = this.getReader(); // entries pass by the stream's own queue, which would cost more than all the rest
     const feed = this.#feed;
     const finish = async (): Promise<IteratorResult<LogEntry, undefined>> => {
       lock.releaseLock();
@@ -113,13 +113,14 @@ export class LogStream extends EntryStream implements AsyncDisposable {
     };
   }
 
+  /** Same as {@linkcode values}. */
   override [Symbol.asyncIterator](options?: {
     preventCancel?: boolean;
   }): ReadableStreamAsyncIterator<LogEntry> {
     return this.values(options);
   }
 
-  /** Ends the stream and closes its files, whoever is reading from it. */
+  /** Ends the stream and closes its files, even while it is being read. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#end();
   }
@@ -133,7 +134,7 @@ export class LogStream extends EntryStream implements AsyncDisposable {
     }
   }
 
-  /** The next entry, whoever asks; the end and the first error go into the stream too. */
+  /** The next entry, for every way of reading. The end and the first error also go into the stream. */
   async #next(): Promise<StoredEntry | undefined> {
     if (this.#failure !== undefined) throw this.#failure;
     try {
@@ -171,21 +172,21 @@ function closeController(controller: ReadableStreamDefaultController<LogEntry>):
   try {
     controller.close();
   } catch {
-    // closed is what it should be
+    // it is closed, as it should be
   }
 }
 
 /**
- * Opens a stream over the logs in a directory; `logStream()` is the same by a sandbox's name.
+ * Opens a stream of the logs in a directory; `logStream()` does the same by a sandbox's name.
  *
- * Within each source entries come in the order in which they were captured; across sources, as they are found.
+ * Entries of one source come in the order in which they were captured; those of several sources as they are found.
  *
- * @throws InvalidConfigError if an option cannot be used
- * @throws InvalidCursorError if `fromCursor` is damaged or belongs to other logs
- * @throws MissedRotationError if entries after `fromCursor` are gone. The stream itself fails with it when it falls
- *   behind so far that files are removed before it has read them
- * @throws LogsUnavailableError if the directory or a file in it is absent or cannot be read
- * @throws AbortedError if `signal` has aborted
+ * @throws {InvalidConfigError} naming the options that are wrong.
+ * @throws {InvalidCursorError} if `fromCursor` is damaged or belongs to other logs.
+ * @throws {MissedRotationError} if entries after `fromCursor` are gone. The stream fails with it, too, if it falls so far
+ *   behind that files are removed before it has read them.
+ * @throws {LogsUnavailableError} if the directory or a file in it cannot be read.
+ * @throws {AbortedError} if the signal has fired.
  */
 export async function openLogStream(
   source: LogStreamSource,
