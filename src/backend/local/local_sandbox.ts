@@ -11,6 +11,7 @@ import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from ".
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
 import { openHome } from "../../platform/home.ts";
 import {
+  DatabaseError,
   SandboxNotFoundError,
   SandboxNotRunningError,
   SandboxReplacedError,
@@ -20,6 +21,7 @@ import type { EventRecord } from "../../state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
 import { crashReason, relayPath } from "../../vmm/run_directory/dead_boot.ts";
+import { type RecordedEnd, recordEnd } from "../../vmm/run_directory/end_record.ts";
 import type { ChangeWatch } from "../backend.ts";
 import { settleNetwork } from "./address_lease.ts";
 import {
@@ -220,12 +222,22 @@ export class LocalSandbox {
     };
   }
 
-  /** A host process that is killed from outside says nothing: it is on purpose, which has to be said before it is seen. */
-  #noteKilled({ bootNumber }: SandboxRecord): SandboxRecord | undefined {
+  /**
+   * Records that the kill is on purpose, before its end can be seen and taken for a crash: a host process that is killed
+   * from outside records nothing. Where the state database cannot be written, the run directory keeps it; a full disk must
+   * not keep a VM from being killed.
+   */
+  #noteKilled({ bootNumber, runDirectory }: SandboxRecord): SandboxRecord | undefined {
     const now = this.state.findById(this.id);
     if (now === undefined || (now.status === "creating" && bootNumber === 1)) return undefined; // see reconcile()
-    const isNoted = this.state.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
-    return isNoted ? this.state.findById(this.id) : undefined;
+    try {
+      const isNoted = this.state.transition({ id: this.id, bootNumber }, "stopped", { reason: "killed" });
+      return isNoted ? this.state.findById(this.id) : undefined;
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      if (runDirectory !== undefined) keepEnd(runDirectory, { action: "stopped", reason: "killed" });
+      return undefined;
+    }
   }
 
   /**
@@ -286,10 +298,20 @@ export class LocalSandbox {
     return false;
   }
 
-  /** Records an end that nothing has recorded yet, and releases the network of the boot. */
+  /**
+   * Records an end that nothing has recorded yet, and releases the network of the boot. The VM is gone: a state database
+   * that cannot be written, as on a full disk, does not change that, and the next look records the end.
+   */
   async #seeEnd(boot: SandboxRecord): Promise<void> {
-    await this.find();
-    await settleNetwork(this.state, boot);
+    try {
+      await this.find();
+      await settleNetwork(this.state, boot);
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      process.emitWarning(`${this.name} has ended, which cannot be recorded yet: ${error.message}`, {
+        code: "MSB_STATE",
+      });
+    }
   }
 
   /** Deletes a sandbox that does not run, its disk and its logs included. */
@@ -350,5 +372,13 @@ export class LocalSandbox {
 
   #hostIsThere(timeoutMs: number): TimeoutError {
     return new TimeoutError(`waiting for the VM host process of ${this.name} to end`, timeoutMs);
+  }
+}
+
+function keepEnd(runDirectory: string, end: RecordedEnd): void {
+  try {
+    recordEnd(runDirectory, end);
+  } catch {
+    // That disk is full, too: the end then counts as a crash.
   }
 }

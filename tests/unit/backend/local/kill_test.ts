@@ -5,6 +5,7 @@ import { killHost } from "../../../../src/backend/local/host_liveness.ts";
 import { BootableSandbox } from "../../../../src/backend/local/local_backend.ts";
 import { waitUntilStopped } from "../../../../src/sandbox/lifecycle.ts";
 import { test } from "../../../support/harness.ts";
+import { failEvents } from "../../../support/home/fail_events.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 import { startVmlessHost } from "../../../support/host/vmless_host.ts";
 import { assertNothingLeft } from "../../../support/processes.ts";
@@ -85,4 +86,22 @@ test("LocalSandbox.requestStop() with no grace ends a host that hangs, too", asy
     await core.requestStop(0);
     assert.equal((await ended).reason, "killed");
   }
+});
+
+test("LocalSandbox.kill() resolves though the end cannot be recorded, and the next look records it", async () => {
+  await using hosts = new Hosts();
+  const core = await hosts.start("x");
+  const warnings: string[] = [];
+  const { emitWarning } = process;
+  process.emitWarning = (warning: string | Error) => void warnings.push(String(warning));
+  const repair = failEvents(hosts.path);
+  try {
+    await core.kill();
+  } finally {
+    repair();
+    process.emitWarning = emitWarning;
+  }
+  assert.match(warnings.join("\n"), /x has ended, which cannot be recorded yet/);
+  const record = await core.record();
+  assert.deepEqual([record.status, record.statusReason], ["stopped", "killed"]);
 });
