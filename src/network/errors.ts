@@ -11,8 +11,11 @@ export class NetworkError extends MicrosandboxError {
 
 /** Another program of the host, or another sandbox, listens at that port. */
 export class PortInUseError extends MicrosandboxError {
+  /** `"tcp"` or `"udp"`. */
   readonly protocol: PortKind;
+  /** The host address. */
   readonly bind: string;
+  /** The port on the host. */
   readonly hostPort: number;
 
   constructor({ protocol, bind, hostPort }: PortAddress, options?: MicrosandboxErrorOptions) {

@@ -12,6 +12,7 @@ export type PortKind = "tcp" | "udp";
 
 /** A port of the host, and the port of the sandbox's loopback interface that it leads to. */
 export interface PublishedPort {
+  /** `"tcp"` or `"udp"`. */
   readonly protocol: PortKind;
   /** Address of the host to listen at. */
   readonly bind: string;

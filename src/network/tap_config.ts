@@ -16,7 +16,9 @@ const PREFIX_BITS_MIN = 8;
 
 /** What mode `tap` is made of; stored with the sandbox. */
 export interface TapConfig {
+  /** Marks a network of mode `tap`. */
   readonly mode: "tap";
+  /** The sandboxes' addresses, e.g. `10.64.0.0/24`. */
   readonly cidr: string;
   /** The host's end of every TAP device of this network. */
   readonly gateway: string;

@@ -16,6 +16,7 @@ export type NetworkOptions = { readonly mode: Exclude<NetworkMode, "tap"> } | Ta
  * has an address that the host reaches it by, leased for as long as it runs.
  */
 export interface TapNetworkOptions {
+  /** Chooses mode `tap`. */
   readonly mode: "tap";
   /**
    * Where addresses are from: an IPv4 network of /8 to /30 that the host has no route to. @default {"10.213.0.0/16"}
@@ -40,7 +41,11 @@ export interface PortOptions {
   readonly guestPort: number;
   /** Address of the host to listen at: the default can be reached from this machine only. @default {"127.0.0.1"} */
   readonly bind?: string | undefined;
-  /** @default {"tcp"} */
+  /**
+   * `"tcp"` or `"udp"`.
+   *
+   * @default {"tcp"}
+   */
   readonly protocol?: PortKind | undefined;
 }
 

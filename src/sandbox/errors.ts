@@ -3,6 +3,7 @@ import { MicrosandboxError } from "../base/errors.ts";
 
 /** Neither the image nor the sandbox says which program is the main one. */
 export class NoDefaultCommandError extends MicrosandboxError {
+  /** The name of the sandbox. */
   readonly sandbox: string;
 
   constructor(sandbox: string) {

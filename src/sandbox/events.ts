@@ -43,8 +43,11 @@ export interface SandboxEvent {
   readonly sandboxId: string;
   /** `""` for `missed`. */
   readonly name: string;
+  /** What happened. */
   readonly action: SandboxEventAction;
+  /** When it happened. */
   readonly timestamp: Date;
+  /** Details of the action, as {@linkcode SandboxEventAction} lists them. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 

@@ -30,11 +30,15 @@ import { SandboxCalls } from "./sandbox_calls.ts";
  * ```
  */
 export class SandboxHandle extends SandboxCalls {
+  /** Its status at the time of this handle; {@linkcode refresh} reads it again. */
   readonly status: SandboxStatus;
   /** Why it is in that status, where there is more to say: the last words of a crash, for example. */
   readonly statusReason: string | undefined;
+  /** Its labels, those of its image included. */
   readonly labels: Readonly<Record<string, string>>;
+  /** When the sandbox was created. */
   readonly createdAt: Date;
+  /** When its status changed last. */
   readonly updatedAt: Date;
   /** What it was created with, as JSON. */
   readonly configJson: string;
@@ -52,6 +56,7 @@ export class SandboxHandle extends SandboxCalls {
     this.configJson = record.configJson;
   }
 
+  /** Parses the options that the sandbox was created with. @throws {DatabaseError} `database`, if the record is damaged. */
   config(): SandboxConfig {
     return parseStoredConfig(this.configJson);
   }

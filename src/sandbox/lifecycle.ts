@@ -37,6 +37,7 @@ const TURNS_MAX = 10;
 
 /** Answer of `ping()`. */
 export interface SandboxPingResult {
+  /** The name of the sandbox. */
   readonly name: string;
   /** From the question to the guest's answer, in milliseconds. */
   readonly latencyMs: number;
@@ -44,6 +45,7 @@ export interface SandboxPingResult {
 
 /** Answer of `touch()`. */
 export interface SandboxTouchResult {
+  /** The name of the sandbox. */
   readonly name: string;
   /** How many activities this boot has seen. */
   readonly activitySeq: number;
@@ -51,6 +53,7 @@ export interface SandboxTouchResult {
 
 /** How a sandbox ended. */
 export interface SandboxStopResult {
+  /** The name of the sandbox. */
   readonly name: string;
   /** `stopped` or `crashed`. */
   readonly status: SandboxStatus;

@@ -29,7 +29,9 @@ export interface SandboxListOptions {
 
 /** One page; `nextCursor` is there if more may follow. */
 export interface SandboxPage {
+  /** The sandboxes of this page, in order of creation. */
   readonly sandboxes: readonly SandboxHandle[];
+  /** Where the next page begins; absent on the last one. */
   readonly nextCursor?: string;
 }
 
@@ -60,6 +62,7 @@ export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<Sandb
     this.#options = options;
   }
 
+  /** Reads the first page; `await` calls this. */
   // biome-ignore lint/suspicious/noThenProperty: this is a promise
   then<A = SandboxPage, B = never>(
     fulfilled?: ((page: SandboxPage) => A | PromiseLike<A>) | null,
@@ -68,10 +71,12 @@ export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<Sandb
     return this.#first().then(fulfilled, rejected);
   }
 
+  /** See `Promise.prototype.catch()`. */
   catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<SandboxPage | B> {
     return this.#first().catch(rejected);
   }
 
+  /** See `Promise.prototype.finally()`. */
   finally(settled?: (() => void) | null): Promise<SandboxPage> {
     return this.#first().finally(settled);
   }
@@ -96,26 +101,32 @@ export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<Sandb
 export class SandboxListBuilder {
   #options: SandboxListOptions = {};
 
+  /** Sets the most sandboxes of one page, 1 to 100. */
   limit(limit: number): this {
     return this.#set({ limit });
   }
 
+  /** Sets where to begin: `nextCursor` of the page before. */
   cursor(cursor: string): this {
     return this.#set({ cursor });
   }
 
+  /** Lists only sandboxes with this label; adds to those set before. */
   label(key: string, value: string): this {
     return this.labels({ [key]: value });
   }
 
+  /** Lists only sandboxes with all of these labels; adds to those set before. */
   labels(labels: Readonly<Record<string, string>>): this {
     return this.#set({ labels: { ...this.#options.labels, ...labels } });
   }
 
+  /** Lists only sandboxes in one of these statuses. */
   status(...statuses: readonly SandboxStatus[]): this {
     return this.#set({ status: statuses });
   }
 
+  /** Returns the options collected so far. */
   build(): SandboxListOptions {
     return this.#options;
   }

@@ -21,6 +21,7 @@ export interface SnapshotCreateOptions {
   readonly name: string;
   /** Whose disk. */
   readonly from: SnapshotSource;
+  /** Labels to find it by; at most 64. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /**
    * Whether it takes the place of a snapshot of the same name, which is removed when the new one is whole.
@@ -38,6 +39,7 @@ export interface SnapshotCreateOptions {
 export interface SnapshotSaveOptions {
   /** A plain tar instead of a compressed one. @default {false} */
   readonly plainTar?: boolean | undefined;
+  /** Ends the operation; nothing of the archive is left. */
   readonly signal?: AbortSignal | undefined;
   /** Told how much of the disk has been read; it is read twice. */
   readonly onProgress?: DiskProgressListener | undefined;
@@ -51,8 +53,11 @@ export interface SnapshotListOptions {
 
 /** Answer of `verify()`. */
 export interface SnapshotVerifyReport {
+  /** Digest of the snapshot. */
   readonly digest: string;
+  /** Its directory. */
   readonly path: string;
+  /** The digest of the disk, as computed from its content. */
   readonly upper: { readonly kind: "verified"; readonly algorithm: string; readonly digest: string };
 }
 
@@ -69,6 +74,7 @@ export interface SnapshotVerifyReport {
  * ```
  */
 export class Snapshot {
+  /** Its name, unique in the home. */
   readonly name: string;
   /** Of this snapshot alone, even if another has its name later. */
   readonly id: string;
@@ -78,7 +84,9 @@ export class Snapshot {
   readonly path: string;
   /** Size of the disk in bytes; it takes as much space as it has data. */
   readonly sizeBytes: number;
+  /** When it was taken. */
   readonly createdAt: Date;
+  /** Its labels. */
   readonly labels: Readonly<Record<string, string>>;
   /** The image that the disk lies over, as its sandbox named it. */
   readonly imageRef: string;
@@ -90,8 +98,11 @@ export class Snapshot {
   readonly sourceSandboxId: string;
   /** Digest of the snapshot that its sandbox was made from. */
   readonly parent: string | null;
+  /** Format of the disk, in the terms of the official SDK. */
   readonly format = "raw";
+  /** File system on the disk. */
   readonly fstype = "ext4";
+  /** What it covers: the disk, and no memory. */
   readonly scope = "disk";
   readonly #backend: Backend;
   readonly #descriptor: SnapshotDescriptor;
@@ -143,6 +154,8 @@ export class Snapshot {
   }
 
   /**
+   * Finds a snapshot by its name.
+   *
    * @throws {SnapshotNotFoundError}
    * @throws {SnapshotIntegrityError} if what is known of it is damaged. Its disk is for {@linkcode verify} to read.
    */
@@ -244,10 +257,12 @@ export class SnapshotBuilder {
     return this.#set({ from });
   }
 
+  /** Adds a label. */
   label(key: string, value: string): this {
     return this.labels({ [key]: value });
   }
 
+  /** Adds labels. */
   labels(labels: Readonly<Record<string, string>>): this {
     return this.#set({ labels: { ...this.#options.labels, ...labels } });
   }
@@ -262,6 +277,7 @@ export class SnapshotBuilder {
     return this;
   }
 
+  /** Takes the snapshot. Errors: see `Snapshot.create()`. */
   create(options: Pick<SnapshotCreateOptions, "signal" | "onProgress"> = {}): Promise<Snapshot> {
     return Snapshot.create({ ...this.#options, ...options });
   }

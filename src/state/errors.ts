@@ -14,6 +14,7 @@ export class SandboxNotFoundError extends MicrosandboxError {
 
 /** The name is taken, by a running sandbox or by a stopped one. */
 export class SandboxAlreadyExistsError extends MicrosandboxError {
+  /** The name that is taken. */
   readonly sandbox: string;
 
   constructor(sandbox: string) {
@@ -26,6 +27,7 @@ export class SandboxAlreadyExistsError extends MicrosandboxError {
 
 /** The sandbox that this handle stands for is gone; another one has its name now. */
 export class SandboxReplacedError extends MicrosandboxError {
+  /** The name that another sandbox has now. */
   readonly sandbox: string;
 
   constructor(sandbox: string) {
@@ -42,6 +44,7 @@ export class SandboxReplacedError extends MicrosandboxError {
 
 /** The sandbox runs, and what was asked for needs it stopped. */
 export class SandboxStillRunningError extends MicrosandboxError {
+  /** The name of the sandbox. */
   readonly sandbox: string;
 
   constructor(sandbox: string, action: string) {
@@ -54,6 +57,7 @@ export class SandboxStillRunningError extends MicrosandboxError {
 
 /** The sandbox does not run, and what was asked for needs it to. */
 export class SandboxNotRunningError extends MicrosandboxError {
+  /** The name of the sandbox. */
   readonly sandbox: string;
   /** Its status. */
   readonly status: string;
@@ -78,6 +82,7 @@ export class SandboxNotRunningError extends MicrosandboxError {
 
 /** The sandbox keeps starting and stopping, so that the call found no moment to act. */
 export class SandboxBusyError extends MicrosandboxError {
+  /** The name of the sandbox. */
   readonly sandbox: string;
 
   constructor(sandbox: string, action: string) {

@@ -7,6 +7,7 @@ import type { BootStep } from "./host_protocol.ts";
  * disk (`"diskFull"`) or a late guest (`"timeout"`) can be told from others.
  */
 export class BootStartError extends RuntimeError {
+  /** The name of the sandbox that did not come up. */
   readonly sandbox: string;
   /** How far it got: the step that failed. */
   readonly step: BootStep;

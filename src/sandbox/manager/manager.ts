@@ -150,7 +150,11 @@ export class SandboxManager implements AsyncDisposable {
     this.#creations.set(id, creation);
   }
 
-  /** @throws {SandboxNotFoundError | InvalidConfigError} */
+  /**
+   * Reads everything known of a sandbox, also of one that is being created or could not be.
+   *
+   * @throws {SandboxNotFoundError | InvalidConfigError}
+   */
   async inspectSandbox(id: string): Promise<SandboxInfo> {
     const found = await this.#find(id);
     if (found !== undefined) return await infoOf(this.#backend, found.record);

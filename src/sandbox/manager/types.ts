@@ -14,9 +14,17 @@ import type { SnapshotCreateOptions } from "../snapshot.ts";
 /** A sandbox to create: the options of `Sandbox.create()`, with what only a manager knows. */
 export interface SandboxSpec
   extends Omit<SandboxOptions, "name" | "image" | "detached" | "replace" | "ephemeral"> {
-  /** @default a name that nobody has */
+  /**
+   * The name.
+   *
+   * @default {"sandbox-<id>"}
+   */
   readonly name?: string | undefined;
-  /** @default the manager's */
+  /**
+   * The image: see `SandboxOptions.image`.
+   *
+   * @default the manager's
+   */
   readonly image?: string | undefined;
   /**
    * The sandbox stops in order after so many milliseconds from the end of its boot, and it is removed when it ends, for
@@ -55,19 +63,27 @@ export type ManagedState =
 
 /** One line of `SandboxManager.listSandboxes()`. */
 export interface SandboxSummary {
+  /** Its id, for all calls of the manager. */
   readonly id: string;
+  /** Its name, unique among the sandboxes that exist. */
   readonly name: string;
+  /** Its state. */
   readonly state: ManagedState;
+  /** Its labels. */
   readonly labels: Readonly<Record<string, string>>;
   /** Address of the guest's interface; `""` without one, and in network mode `tap` while it does not run. */
   readonly ipAddress: string;
+  /** When its creation began. */
   readonly createdAt: Date;
 }
 
 /** What `SandboxManager.inspectSandbox()` tells. */
 export interface SandboxInfo extends SandboxSummary {
+  /** The image, as it was asked for. */
   readonly image: string;
+  /** Virtual processors. */
   readonly cpus: number;
+  /** Memory of the guest in MiB. */
   readonly memoryMiB: number;
   /** `undefined` without a network, and in mode `tap` while it does not run. */
   readonly network: ManagedNetwork | undefined;
@@ -96,7 +112,9 @@ export interface CheckpointInfo {
   readonly snapshotDir: string;
   /** Size of the disk in bytes; it takes as much space as it has data. */
   readonly sizeBytes: number;
+  /** Its labels. */
   readonly labels: Readonly<Record<string, string>>;
+  /** When it was taken. */
   readonly createdAt: Date;
 }
 
@@ -105,14 +123,19 @@ export interface CheckpointInfo {
  * unless it says otherwise. Environment, labels and the like are not kept in checkpoints.
  */
 export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB"> {
+  /** Id of the checkpoint whose disk is copied. */
   readonly snapshotId: string;
 }
 
 /** The network of a sandbox. */
 export interface ManagedNetwork {
+  /** `"user"` or `"tap"`. */
   readonly mode: Exclude<NetworkMode, "none">;
+  /** Address of the guest's interface. */
   readonly ipAddress: string;
+  /** The guest's gateway. */
   readonly gateway: string;
+  /** MAC address of the guest's interface, as `02:…`. */
   readonly mac: string;
   /** The host's end, in mode `tap`. */
   readonly tapName: string | undefined;
@@ -126,6 +149,7 @@ export interface ManagedRunOptions extends Omit<ExecOptions, "stdin" | "outputBy
 
 /** A piece of what a program wrote, or, last, how it ended. */
 export interface OutputChunk {
+  /** Where the chunk comes from; `"exit"` is the last chunk. */
   readonly stream: "stdout" | "stderr" | "exit";
   /** Empty for `exit`. */
   readonly data: Bytes;
@@ -137,7 +161,9 @@ export interface OutputChunk {
 
 /** A program that runs and is spoken to, from `SandboxManager.execInSandbox()`. */
 export interface ManagedExec {
+  /** Process id in the guest. */
   readonly pid: number;
+  /** The output, chunk by chunk; the last chunk is `exit`. Cancelling the stream kills the program. */
   readonly output: ReadableStream<OutputChunk>;
   /** Closing it ends the program's input. */
   readonly stdin: WritableStream<Uint8Array>;

@@ -31,6 +31,7 @@ export interface EngineOptions {
 export interface DoctorProblem {
   /** The engine that cannot run because of it, or runs slowly. */
   readonly engine: EngineName;
+  /** What is missing, for programs. */
   readonly kind:
     | "kvmMissing"
     | "kvmPermission"
@@ -39,6 +40,7 @@ export interface DoctorProblem {
     | "libkrunMissing"
     | "libkrunfwMissing"
     | "qemuMissing";
+  /** What is wrong, for people. */
   readonly message: string;
   /** What to do about it. */
   readonly hint: string;
@@ -58,6 +60,7 @@ export interface DoctorReport {
   readonly libkrunfw: string | undefined;
   /** QEMU's program, if there is one that can be used. */
   readonly qemu: string | undefined;
+  /** Everything that keeps an engine from running; empty if both run. */
   readonly problems: readonly DoctorProblem[];
 }
 
