@@ -32,7 +32,7 @@ import {
 } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
 
-/** How long the VM host process may take for what needs nobody else. */
+/** How long the VM host process may take for an answer that it gives alone. */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** It gives the guest a minute to stop its programs; others may have asked before. */
 const PAUSE_TIMEOUT_MS = 120_000;
@@ -291,7 +291,7 @@ export class AgentClient {
     this.#connection.destroy();
   }
 
-  /** Ends the connection once nothing is under way on it any more. Whoever has just got hold of it may still begin. */
+  /** Ends the connection once nothing is under way on it any more. A caller that has just obtained it may still begin a call. */
   closeWhenIdle(): void {
     this.#isLeaving = true;
     setTimeout(() => {

@@ -211,7 +211,7 @@ export class ExecSession {
       case "closed":
         return this.#finish(new ProtocolError("The guest closed the stream before the program had exited"));
       case "error":
-        this.close(); // whatever it did, nobody here follows it any more
+        this.close(); // whatever it did, no caller follows it any more
         return this.disconnect(new ProtocolError(`The guest refused a frame: ${message.fields.message}`));
       default:
         throw new ProtocolError(`A ${message.name} on an exec stream`);
@@ -247,7 +247,7 @@ export class ExecSession {
     this.#settled.reject(error);
     this.#ending ??= { kind: "cutOff", error };
     this.stdin.finish();
-    // A channel that has not ended by now was cut off, even if its program had exited.
+    // A channel that has not ended here was cut off, even if its program had exited.
     for (const channel of this.outputs.values()) channel.finish(error);
     this.#arrivals.changes.notify(); // also if all channels had ended before
     this.#finished.resolve();

@@ -18,7 +18,7 @@ export interface Frame {
 
 /** A frame that has come. Payload and bytes are views into those that were fed: copy them to keep them. */
 export interface DecodedFrame extends Frame {
-  /** The whole frame, header included: a copy of them passes it on, at less cost than encoding it anew. */
+  /** The whole frame, header included: a copy of them passes it on, which costs less than encoding it again. */
   readonly bytes: Uint8Array;
 }
 

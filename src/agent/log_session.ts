@@ -1,5 +1,5 @@
 /**
- * The number by which the log knows one run of a program. Both sides know what it is made of, so nobody has to send it.
+ * The number by which the log knows one run of a program. Both sides know what it is made of, so it is never sent.
  *
  * @module
  */

@@ -30,7 +30,7 @@ export class TcpSession {
   readonly connected: Promise<void>;
   /** Resolves when the stream number is free again, with what broke the connection if something did. Never rejects. */
   readonly finished: Promise<Error | undefined>;
-  /** Resolves when nobody waits for it any more. */
+  /** Resolves when no caller waits for it any more. */
   readonly released: Promise<unknown>;
   /** To the peer. To be written to once connected. */
   readonly input: InputChannel;

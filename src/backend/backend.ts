@@ -175,7 +175,7 @@ export interface BackendSandbox extends SandboxLogs {
   remove(): Promise<void>;
   /** {@linkcode remove}, if it is still there. */
   removeIfThere(): Promise<void>;
-  /** Takes a snapshot of its disk; holds its writes meanwhile, if it runs. */
+  /** Takes a snapshot of its disk; if it runs, holds its writes until the copy is done. */
   takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord>;
   /** The latest event of an end: `stopped`, `crashed` or `failed`. */
   lastEnd(): Promise<EventRecord | undefined>;

@@ -1,4 +1,4 @@
-/** Waits for something to become true of sandboxes, whoever changes it. @module */
+/** Waits until something is true of sandboxes, whichever process changes it. @module */
 import { AbortedError, InvalidConfigError, TimeoutError } from "../base/errors.ts";
 import { checkTimeout } from "../options/sandbox_options.ts";
 import {
@@ -11,7 +11,7 @@ import {
   TRANSITIONS,
 } from "./backend.ts";
 
-/** Longest time between two looks: nobody records some changes, such as the end of a killed host process. */
+/** Longest time between two looks: some changes are recorded by no process, such as the end of a killed host process. */
 export const LOOK_INTERVAL_MS = 1_000;
 
 /** How to wait. */

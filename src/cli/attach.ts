@@ -24,7 +24,7 @@ export function wantsTerminal({ stdin, stdout }: CliContext, { tty }: TerminalFl
  *
  * @param start starts it with these options
  * @throws {ExecFailedError | ExecTimeoutError | AgentDisconnectedError}
- * @throws {BrokenPipeError} if nobody reads what it writes; the program is killed.
+ * @throws {BrokenPipeError} if the reader of its output is gone; the program is killed.
  */
 export async function attachProgram(
   cli: CliContext,
@@ -107,7 +107,7 @@ function pump(stdin: InputStream, sink: ExecSink): Disposable {
     stdin.pause();
     sink.write(chunk).then(() => stdin.resume(), stop);
   };
-  const end = () => void sink.close().catch(() => {}); // it may have exited meanwhile
+  const end = () => void sink.close().catch(() => {}); // it may have exited already
   stdin.on("data", take);
   stdin.on("end", end);
   stdin.on("error", end); // a terminal that hangs up gives EIO

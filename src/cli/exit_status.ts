@@ -18,7 +18,7 @@ export const ExitStatus = {
   notExecutable: 126,
   /** There is no such program; as shells say it. */
   notFound: 127,
-  /** Nobody reads the output any more: 128 + SIGPIPE. */
+  /** The reader of the output is gone: 128 + SIGPIPE. */
   brokenPipe: 141,
 } as const;
 

@@ -1,5 +1,5 @@
 /**
- * Ctrl-C and its like: the first one ends what is going on in order, the second one at once.
+ * Ctrl-C and other ending signals: the first ends the command cleanly, the second at once.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export class Interrupt implements Disposable {
     }
   }
 
-  /** Aborted by the first signal that nobody else takes. */
+  /** Aborted by the first signal that no program takes. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }

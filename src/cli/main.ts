@@ -47,7 +47,7 @@ export async function main(words: readonly string[], streams: CliStreams): Promi
     await program.parseAsync([...words], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) cli.exitStatus = error.exitCode === 0 ? 0 : ExitStatus.usage;
-    else if (interrupt.status === undefined) await cli.fail(error).catch(() => {}); // nobody reads it
+    else if (interrupt.status === undefined) await cli.fail(error).catch(() => {}); // the reader is gone
   }
   await Promise.all([stdout.flush(), stderr.flush()]);
   return interrupt.status ?? cli.exitStatus;

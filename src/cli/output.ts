@@ -14,7 +14,7 @@ export interface OutputStream {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** Whoever read this output has gone, as `head` does when it has enough. */
+/** The reader of this output is gone, as `head` is once it has enough. */
 export class BrokenPipeError extends Error {
   override readonly name = "BrokenPipeError";
 }
@@ -32,7 +32,7 @@ export class Output {
   /** Whether a person reads this. */
   readonly isTerminal: boolean;
   readonly stream: OutputStream;
-  /** Called once, when nobody reads any more. */
+  /** Called once, when the reader is gone. */
   onBroken: () => void = () => {};
   readonly #hasColour: boolean;
   #last: Promise<void> = Promise.resolve();
@@ -60,11 +60,11 @@ export class Output {
   /**
    * Resolves when the stream has taken it, so that who waits is as fast as the reader.
    *
-   * @throws {BrokenPipeError} if nobody reads any more; else what the system says: a file on a full disk, for example.
+   * @throws {BrokenPipeError} if the reader is gone; else the system's error, e.g. of a full disk.
    */
   write(chunk: string | Uint8Array): Promise<void> {
     const written = this.#isBroken ? Promise.reject(new BrokenPipeError()) : this.#send(chunk);
-    this.#last = written.catch(() => {}); // whoever does not wait for it is told by the next write
+    this.#last = written.catch(() => {}); // a caller that does not wait for it gets the error from the next write
     return written;
   }
 

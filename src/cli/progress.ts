@@ -1,5 +1,5 @@
 /**
- * What is going on, for whoever waits: one line with a bar on a terminal, lines elsewhere.
+ * Shows progress: one line with a bar on a terminal, plain lines elsewhere.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { formatBytes } from "./format.ts";
 import type { Output } from "./output.ts";
 import { PullMeter, type Stage } from "./pull_meter.ts";
 
-/** Shows one thing that takes time. Disposed of, it leaves nothing on the terminal; what comes later begins anew. */
+/** Shows one thing that takes time. Disposal clears the terminal line; later calls begin a new one. */
 export interface ProgressView extends Disposable {
   /** A step that says no more than its name: on a terminal only, as the result follows. */
   step(label: string): void;

@@ -8,7 +8,7 @@ import type { PullProgress } from "../../mod.ts";
 /** Where something that takes time is. */
 export interface Stage {
   readonly label: string;
-  /** How much of how much; `undefined` where nobody knows how long it takes. */
+  /** How much of how much; `undefined` where the total is unknown. */
   readonly progress?: { readonly done: number; readonly total: number };
   /** The part of it that means something to people. */
   readonly bytes?: { readonly done: number; readonly total: number };

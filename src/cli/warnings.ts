@@ -19,7 +19,7 @@ export class Warnings {
   readonly emit = (warning: string | Error, options?: unknown): void => {
     if (this.isMuted) return;
     const text = isEmulation(options) ? EMULATION : typeof warning === "string" ? warning : warning.message;
-    this.#output.line(`${this.#output.style("yellow", "warning:")} ${escapeControls(text)}`).catch(() => {}); // nobody reads it
+    this.#output.line(`${this.#output.style("yellow", "warning:")} ${escapeControls(text)}`).catch(() => {}); // the reader is gone
   };
 }
 

@@ -94,7 +94,7 @@ export async function extractKernel(options: KernelExtractOptions): Promise<Extr
   return kernel;
 }
 
-/** Whether another process has written it meanwhile: to replace that would make its index a lie. */
+/** Whether another process has written it in the meantime: to replace that would make its index wrong. */
 async function isWhole({ path, sha256 }: ExtractedKernel): Promise<boolean> {
   const bytes = await readIfPresent(path);
   return bytes !== undefined && sha256Of(bytes) === sha256;
@@ -111,7 +111,7 @@ async function libraryKey(path: string): Promise<string> {
   return sha256Of(`${FORMAT_VERSION}\0${process.arch}\0${path}\0${size}\0${mtimeNs}`).slice(0, 32);
 }
 
-/** What the cache has; `undefined` for anything absent, damaged or changed, which is then written anew. */
+/** What the cache has; `undefined` for anything absent, damaged or changed, which is then written again. */
 async function readCached(cacheDirectory: string, indexPath: string): Promise<ExtractedKernel | undefined> {
   const index = parseIndex(await readIfPresent(indexPath));
   if (index === undefined) return undefined;

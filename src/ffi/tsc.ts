@@ -45,7 +45,7 @@ export class TscMeasurement {
   readonly #begin: Reading;
   readonly #ripe: Promise<void>;
 
-  /** `undefined` where there is no such counter, no trust in it, or where the system lets nobody make a function. */
+  /** `undefined` where there is no such counter, no trust in it, or where the system forbids executable memory. */
   static async begin(): Promise<TscMeasurement | undefined> {
     if (process.arch !== "x64" || !isTrusted()) return undefined;
     const readCounter = await makeReadCounter();

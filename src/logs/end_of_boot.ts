@@ -1,5 +1,5 @@
 /**
- * The last record of a boot whose writer was killed: without it, whoever follows the log could not tell a sandbox that
+ * The last record of a boot whose writer was killed: without it, a follower of the log could not tell a sandbox that
  * has crashed from logs that were taken away while something was still to come.
  *
  * @module

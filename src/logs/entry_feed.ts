@@ -83,7 +83,7 @@ export class EntryFeed {
     this.#stop.abort();
     this.#wake.abort();
     this.#batch = [];
-    await this.#filling?.catch(() => {}); // its error, if any, went to whoever waits for it
+    await this.#filling?.catch(() => {}); // its error, if any, went to the caller that waits for it
     this.#reader.close();
     this.#watch?.[Symbol.dispose]();
   }

@@ -64,7 +64,7 @@ export class EntryReader {
     return this.#files.some(({ parser }) => parser.sawStop);
   }
 
-  /** Another sandbox writes these logs by now. */
+  /** Another sandbox writes these logs now. */
   get isReplaced(): boolean {
     return this.#files.some(({ reader }) => reader.isReplaced);
   }

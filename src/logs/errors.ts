@@ -7,7 +7,8 @@ import type { LogCursor } from "./types.ts";
  * `fromCursor: error.cursor`.
  *
  * @example
- * ```ts
+ * ```ts no-run: needs a cursor whose entries are gone
+ * const fromCursor = process.argv[2];
  * try {
  *   for await (const entry of await logStream("web", { fromCursor })) console.log(entry.text());
  * } catch (error) {

@@ -72,7 +72,7 @@ export class GenerationReader {
     return this.#file?.generation ?? 0;
   }
 
-  /** Another sandbox writes this log by now: nothing more comes. */
+  /** Another sandbox writes this log now: nothing more comes. */
   get isReplaced(): boolean {
     return this.#isReplaced;
   }

@@ -36,7 +36,7 @@ export interface GenerationFile {
   readonly previousSizeBytes: number | undefined;
 }
 
-/** All files of one log, oldest first. Closes what nobody took. */
+/** All files of one log, oldest first. Closes those that were not taken. */
 export class Generations implements Disposable {
   readonly files: GenerationFile[];
   /** The newest file is another sandbox's, which took the name when ours and its logs had been removed. */

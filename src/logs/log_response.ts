@@ -146,7 +146,7 @@ class LogByteStream {
   /** The next entry, `null` at the end, `undefined` when it is time for a keep-alive comment. */
   async #receive(): Promise<LogEntry | null | undefined> {
     this.#pending ??= this.#opened.stream.recv();
-    this.#pending.catch(() => {}); // it may fail when nobody waits: the next call throws that
+    this.#pending.catch(() => {}); // it may fail while no call waits: the next call throws that
     let isQuiet = false;
     try {
       const entry = await (this.#format === "sse" ? unlessQuiet(this.#pending) : this.#pending);

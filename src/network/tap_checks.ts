@@ -56,7 +56,7 @@ function checkTun(): void {
 
 /**
  * Whether we may change the network of this namespace. A capability does not tell: it may be one of another user
- * namespace. So the kernel is asked to remove a route that nobody has: it looks at privileges first.
+ * namespace. So the kernel is asked to remove a route that does not exist: it checks privileges first.
  */
 function checkPrivilege(): void {
   const result = runIp(["route", "del", "blackhole", "192.0.2.1/32", "table", "213"]);

@@ -5,7 +5,7 @@
  */
 import { formatIpv4, type Ipv4Range, parseIpv4, parseIpv4Network, rangesOverlap } from "./ipv4.ts";
 
-/** Where addresses come from if nobody says: a private network (RFC 1918) that few use. */
+/** Where addresses come from by default: a private network (RFC 1918) that few use. */
 export const TAP_CIDR_DEFAULT = "10.213.0.0/16";
 /** Name servers in resolv.conf(5): the C library reads no more. */
 export const NAME_SERVERS_MAX = 3;
@@ -56,7 +56,7 @@ export function findTapProblem(cidr: string, gateway: string | undefined): TapPr
   return { field: "gateway", problem: `must be a host's address in ${cidr}: it is ${gateway}` };
 }
 
-/** The gateway of a network that nobody has named one for: its first address. */
+/** The default gateway of a network: its first address. */
 export function gatewayOf(cidr: string): string {
   return formatIpv4(rangeOf(cidr).first + 1);
 }

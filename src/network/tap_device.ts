@@ -2,10 +2,10 @@
  * The host's side of a TAP device. The engine makes the device and the kernel removes it with the engine's last
  * descriptor, so that none outlasts its VM, however that ends; what is done here is to give it its address and its bounds.
  *
- * It is a link of two: the gateway's address on this side, the guest's on the other, and no bridge. That a guest reaches
- * no further is said twice, since either alone can be undone by others: the device does not forward (but whoever sets
- * `net.ipv4.ip_forward` sets that of all devices), and rules ahead of the host's routes drop what comes from the guest for
- * anyone but the host, and what comes for the guest from anyone but the host.
+ * It is a link of two: the gateway's address on this side, the guest's on the other, and no bridge. Two means
+ * keep a guest from reaching further, since each alone can be undone by others: the device does not forward (but setting
+ * `net.ipv4.ip_forward` sets that of all devices), and rules ahead of the host's routes drop all traffic from the guest
+ * that is not for the host, and all traffic for the guest that is not from the host.
  *
  * @module
  */

@@ -88,10 +88,10 @@ export interface SandboxOptions {
   readonly engine?: EngineChoice | undefined;
   /** Milliseconds that the VM may take to come up; the process that hosts it gets 5 s more. @default {180_000} */
   readonly bootTimeoutMs?: number | undefined;
-  /** The sandbox stops in order after so many milliseconds from the end of its boot, paused or not. @default none */
+  /** Stops the sandbox gracefully this many milliseconds after its boot, paused or not. @default none */
   readonly maxDurationMs?: number | undefined;
   /**
-   * The sandbox stops in order when no program has run in it, and nobody has touched it, for so many milliseconds.
+   * Stops the sandbox gracefully once no program has run in it, and no call has touched it, for this many milliseconds.
    * Programs that were left in the background by one that has ended do not count. Time in which it is paused counts.
    *
    * @default none
@@ -108,7 +108,7 @@ export interface SandboxOptions {
   readonly ephemeral?: boolean | undefined;
   /**
    * `"none"`: no network device. `"user"`: outbound connections through the host, by passt, without privileges; the guest
-   * does not reach the host's loopback interface, and nobody reaches the guest but by `ports`. `"tap"`: a TAP device
+   * does not reach the host's loopback interface, and only `ports` lead into the guest. `"tap"`: a TAP device
    * between host and guest; see {@linkcode TapNetworkOptions}.
    *
    * @default {"none"}

@@ -3,7 +3,7 @@
 /**
  * The stream, whose errors reach only those who listen.
  *
- * For streams that can fail when nobody listens any more, where an error would end the program: a decoder that is
+ * For streams that can fail when no listener is left, where an error would end the program: a decoder that is
  * destroyed while it works (Deno decodes beside the program, and reports damage even then), and an entry of an archive
  * whose pipeline tells of the fault.
  */

@@ -15,7 +15,7 @@ export const SOCKET_PATH_BYTES_MAX = 107;
 const transport = () =>
   runtimeName() === "bun" ? import("./unix_socket_bun.ts") : import("./unix_socket_deno.ts");
 
-/** @throws {IoError} if nobody listens there (`ENOENT`, `ECONNREFUSED`), or nobody can (`ENAMETOOLONG`). */
+/** @throws {IoError} if no process listens there (`ENOENT`, `ECONNREFUSED`), or none can (`ENAMETOOLONG`). */
 export async function connectUnix(path: string, signal?: AbortSignal): Promise<UnixConnection> {
   const action = `connect to ${path}`;
   const aborted = () => new AbortedError(`connecting to ${path}`, signal?.reason);
@@ -31,10 +31,10 @@ export async function connectUnix(path: string, signal?: AbortSignal): Promise<U
 }
 
 /**
- * What connecting says of a socket that nobody listens at: no file, a file that a killed process left, or one that goes
+ * What connecting reports where no process listens: no file, a file that a killed process left, or one that goes
  * away in this moment.
  */
-const NOBODY: readonly (string | undefined)[] = ["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"];
+const NOT_LISTENING: readonly (string | undefined)[] = ["ENOENT", "ENOTDIR", "ECONNREFUSED", "ECONNRESET"];
 
 /**
  * Whether somebody listens at `path`: the sign of life of a VM host process.
@@ -46,7 +46,7 @@ export async function isListening(path: string): Promise<boolean> {
     (await connectUnix(path)).destroy();
     return true;
   } catch (error) {
-    if (error instanceof IoError && NOBODY.includes(error.errno)) return false;
+    if (error instanceof IoError && NOT_LISTENING.includes(error.errno)) return false;
     if (error instanceof IoError && error.errno === "EAGAIN") return true; // more wait than fit its queue
     throw error;
   }

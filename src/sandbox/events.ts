@@ -2,8 +2,8 @@
  * What happens to sandboxes, as a stream: of one or of all, from now on or from some time ago, in whichever process it
  * happened.
  *
- * Events lie in the state database, and each stream reads on from where it is: nobody waits for a reader. One that is so slow
- * that events were dropped before it came to them is told how many those were.
+ * Events are in the state database, and each stream reads on from its own position: no writer waits for a reader. A stream so slow
+ * that events were dropped before it reached them gets an event with their number.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { parseConfig } from "../base/parse_config.ts";
  *   start and end, there are at most ten of these two a second: what came in between is left out, in pairs.
  * - `paused`, `resumed`.
  * - `stopping`: the stop sequence has begun; `cause`.
- * - `stopped`: it has ended in order, or was killed on purpose; `reason`.
+ * - `stopped`: it stopped gracefully, or was killed on purpose; `reason`.
  * - `crashed`: it has ended by itself, or did not start; `reason`.
  * - `failed`: it could not be created; `error`. Nothing of it is left. It may have been `ready`, if its creation was aborted
  *   in that moment.

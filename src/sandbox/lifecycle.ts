@@ -61,7 +61,7 @@ export interface SandboxStopResult {
    * Why: `requested`, `killed`, `ownerGone`, `maxDuration`, `idleTimeout` or `drained`; of a crash, what was seen of it.
    */
   readonly reason: string | undefined;
-  /** As of a process: 0 if it ended in order, null if it was killed or crashed. Programs' own codes are `exec()`'s to say. */
+  /** Exit code of the sandbox as a whole: 0 after a graceful stop, `null` after a kill or a crash. For a program's see `exec()`. */
   readonly exitCode: number | null;
   /** 9 if it was killed on purpose, else null. */
   readonly signal: number | null;
@@ -73,7 +73,7 @@ export interface SandboxStopResult {
 
 /** How to end a sandbox on the way to something else. */
 export interface EndOptions {
-  /** Kill instead of stopping in order. @default {false} */
+  /** Kills the sandbox instead of stopping it gracefully. @default {false} */
   readonly force?: boolean | undefined;
   /** Grace of the stop, in milliseconds. @default {10_000} */
   readonly timeoutMs?: number | undefined;
@@ -95,8 +95,7 @@ export interface ConnectOrStartOptions extends BootCallOptions {
 }
 
 /**
- * Resolves when the sandbox has ended, with how it did. That it was started again or removed meanwhile changes nothing:
- * its events tell.
+ * Resolves with how the sandbox ended, once it has. A later start or removal changes nothing: the events keep the end.
  */
 export async function waitUntilStopped(
   sandbox: BackendSandbox,
@@ -203,7 +202,7 @@ export async function restart(sandbox: BackendSandbox, options: RestartOptions =
   return await sandbox.start(options);
 }
 
-/** Stops the sandbox if it runs, and removes it. That somebody else does so meanwhile is as good. */
+/** Stops the sandbox if it runs, and removes it. It also succeeds if another process does so first. */
 export async function destroy(sandbox: BackendSandbox, options: DestroyOptions = {}): Promise<void> {
   await sandbox.record();
   try {

@@ -45,7 +45,7 @@ const schema = z.strictObject({
 
 /**
  * What `Sandbox.list()` returns: a promise of one page, and an iterable of all sandboxes, page after page. A sandbox
- * that is created or removed meanwhile does not disturb the others.
+ * that is created or removed between two pages does not affect the others.
  *
  * @example
  * ```ts no-vm

@@ -31,7 +31,7 @@ export async function readLogs(name: string, options: LogReadOptions = {}): Prom
  * continues exactly there: no entry is lost, and none comes twice.
  *
  * @example
- * ```ts
+ * ```ts with stopped web
  * const { entries, cursor } = await readLogsSnapshot("web");
  * for (const entry of entries) console.log(entry.text());
  * for await (const entry of await logStream("web", { fromCursor: cursor, follow: true })) console.log(entry.text());

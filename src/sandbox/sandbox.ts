@@ -169,7 +169,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
     return new Sandbox(sandbox, parseStoredConfig((await sandbox.record()).configJson), undefined);
   }
 
-  /** Whether the sandbox ends with this process: not if it was detached, or if somebody has started it anew. */
+  /** Whether the sandbox ends with this process: false once it is detached, or has been started again. */
   get ownsLifecycle(): boolean {
     return this.#owned?.isLatest() ?? false;
   }
@@ -242,7 +242,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * URL without a host is one of the server's; one with a host is told to it. Redirects are handed out, not followed, and
    * bodies are as they were sent, not decompressed. Both bodies stream.
    *
-   * @throws {ConnectFailedError} if nobody listens at `port`, or the connection breaks; of a body, when it is read.
+   * @throws {ConnectFailedError} if no program listens at `port`, or the connection breaks; of a body, when it is read.
    * @throws {AbortedError} if the request's signal fires, also while the body is read.
    * @throws {TypeError} as the standard `fetch` does for what is no request.
    *

@@ -1,5 +1,5 @@
 /**
- * What can be done with a sandbox by whoever has hold of it: `Sandbox` and `SandboxHandle` have it in common.
+ * The calls that `Sandbox` and `SandboxHandle` have in common.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export abstract class SandboxCalls {
     return { name: this.name, latencyMs };
   }
 
-  /** Counts as activity: the idle time begins anew. */
+  /** Counts as activity: restarts the idle time. */
   async touch(): Promise<SandboxTouchResult> {
     return { name: this.name, activitySeq: await (await this.#sandbox.connect()).touch() };
   }
@@ -77,7 +77,7 @@ export abstract class SandboxCalls {
 
   /**
    * Stops all programs where they are, until {@linkcode resume}: they use no processor time and keep their memory, files
-   * and connections. New programs are refused meanwhile (`ExecFailedError` of kind `paused`).
+   * and connections. While it is paused, new programs are refused (`ExecFailedError` of kind `paused`).
    *
    * @throws {SandboxNotRunningError}
    * @throws {TimeoutError} if a program could not be stopped; all go on then.
@@ -91,13 +91,14 @@ export abstract class SandboxCalls {
     await setPaused(this.#sandbox, false);
   }
 
-  /** Takes a snapshot of the disk, whether the sandbox runs or not; writes wait meanwhile: see `Snapshot.create()`. */
+  /** Takes a snapshot of the disk, whether the sandbox runs or not; its writes wait until the copy is done: see `Snapshot.create()`. */
   snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
     return Snapshot.take(this.#sandbox, { ...options, name });
   }
 
   /**
-   * Ends the sandbox in order: programs get SIGTERM and 10 s, everything written is flushed, then the VM ends. A later
+   * Stops the sandbox gracefully: sends SIGTERM, gives programs 10 s to exit, flushes everything to disk, and shuts the VM
+   * down. A later
    * start finds the disk as it was. One that does not run is left as it is.
    */
   async stop(): Promise<void> {
@@ -131,7 +132,7 @@ export abstract class SandboxCalls {
 
   /**
    * From now on new programs are refused (`ExecFailedError` of kind `shuttingDown`); once none runs any more the sandbox
-   * stops in order. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
+   * stops gracefully. Resolves when that is in force, not when it has stopped: see {@linkcode waitUntilStopped}.
    */
   async requestDrain(): Promise<void> {
     await requestDrain(this.#sandbox);

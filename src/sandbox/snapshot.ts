@@ -230,7 +230,7 @@ export class Snapshot {
     await this.#backend.snapshots.save(this.name, this.digest, path, options);
   }
 
-  /** Like `Snapshot.remove()`, but never another that has its name by now. */
+  /** Like `Snapshot.remove()`, but never a snapshot that has taken its name since. */
   async remove(): Promise<void> {
     await this.#backend.snapshots.remove(this.name, this.digest);
   }

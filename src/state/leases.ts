@@ -1,6 +1,6 @@
 /**
  * Which sandbox has which address: a lease lasts as long as the process that holds it, and as the network device that was
- * made for it. Nobody has to give a lease back, and nobody can give it back twice: it is struck out when both are gone.
+ * made for it. A lease need not be given back, and cannot be given back twice: it is removed when both are gone.
  *
  * @module
  */
@@ -86,7 +86,7 @@ export class Leases {
     this.#database.run("UPDATE lease SET is_routed = ? WHERE sandbox_id = ?", Number(isRouted), sandboxId);
   }
 
-  /** Gives back what `holder` has leased and nobody has used. Does nothing if another process holds it by now. */
+  /** Releases what `holder` has leased, unless it was used. Does nothing if another process holds it now. */
   release(sandboxId: string, { pid, startTime }: ProcessIdentity): void {
     this.#database.run(
       "DELETE FROM lease WHERE sandbox_id = ? AND holder_pid = ? AND holder_start_time = ?",

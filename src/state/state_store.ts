@@ -31,7 +31,7 @@ export interface BootKey {
   readonly bootNumber: number;
 }
 
-/** What a VM host process says of itself when it claims a boot. */
+/** What a VM host process records about itself when it claims a boot. */
 export interface BootClaim {
   readonly runDirectory: string;
   readonly host: ProcessIdentity;
@@ -169,7 +169,7 @@ export class StateStore {
       if (record === undefined || record.bootNumber !== key.bootNumber) return false;
       const status = TRANSITIONS[record.status][action];
       if (status === undefined) return false;
-      // The run directory and the host stay recorded until whoever comes next has seen to it that they are gone.
+      // The run directory and the host stay recorded until the next process has made sure that they are gone.
       this.#database.run(
         "UPDATE sandbox SET status = ?, status_reason = ?, updated_at = ? WHERE id = ?",
         status,
@@ -218,7 +218,7 @@ export class StateStore {
     });
   }
 
-  /** Runs `action` while nobody can take the boot away. @throws {SandboxNotFoundError} if it is not ours any more. */
+  /** Runs `action` while no other process can take the boot away. @throws {SandboxNotFoundError} if it is not ours any more. */
   whileClaimed(key: BootKey, action: () => void): void {
     this.#database.transaction(() => {
       const record = this.findById(key.id);

@@ -9,7 +9,7 @@
  * - `running`: the guest's agent answers.
  * - `draining`: the stop sequence has begun.
  * - `paused`: the VM stands still.
- * - `stopped`: ended in order, or killed on purpose; can be started.
+ * - `stopped`: stopped gracefully, or killed on purpose; can be started.
  * - `crashed`: ended by itself, or never came up; can be started.
  */
 export type SandboxStatus = "creating" | "running" | "draining" | "paused" | "stopped" | "crashed";

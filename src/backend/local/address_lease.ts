@@ -114,7 +114,7 @@ export async function settleNetwork(
     if (lease === undefined || isOver(lease)) return releaseEnded(state, id);
     const { pid, startTime } = lease.holder;
     if (pid !== host?.pid || startTime !== host.startTime) return; // that of a later boot
-    if (performance.now() > deadline) return; // whoever leases an address next looks again
+    if (performance.now() > deadline) return; // the next lease of an address looks again
     await new Promise((resolve) => setTimeout(resolve, DEVICE_POLL_MS));
   }
 }
@@ -150,7 +150,7 @@ function keyOf({ cidr, gateway }: TapConfig): string {
   return `${cidr} by ${gateway}`;
 }
 
-/** The VM host process was killed before it could do it. Whoever cannot do it either leaves it to the next. */
+/** The VM host process was killed before it could do so. A process that cannot either leaves it to the next one. */
 function unroute({ device, address }: Lease): boolean {
   try {
     for (let pass = 0; pass < UNROUTE_PASSES; pass++)

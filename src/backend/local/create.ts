@@ -181,7 +181,7 @@ export async function startCore(core: LocalSandbox, options: StartOptions = {}):
       return await bootAgain(core, record, options, begin);
     } catch (error) {
       if (!(error instanceof SandboxStillRunningError)) throw error;
-      const { status, bootNumber } = await core.record(); // if it is gone by now, that says more
+      const { status, bootNumber } = await core.record(); // if it is gone, that error says more
       const isOthersOver = !isLive(status) && bootNumber !== record.bootNumber;
       if (!isOthersOver || attempt === START_ATTEMPTS_MAX) throw error;
     }

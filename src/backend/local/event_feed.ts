@@ -80,7 +80,7 @@ function withGap(page: EventPage, missedAfter: number): readonly EventRecord[] {
 
 const looks = new Map<string, { readonly at: number; readonly done: Promise<void> }>();
 
-/** Records crashes that nobody has noticed, so that they become events; at most once in a while for each home. */
+/** Records crashes that were not noticed yet, so that they become events; at most once in a while for each home. */
 function lookAround(state: StateStore): Promise<void> {
   const now = performance.now();
   const last = looks.get(state.home);

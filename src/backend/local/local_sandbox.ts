@@ -162,7 +162,7 @@ export class LocalSandbox {
   }
 
   /**
-   * Ends the sandbox in order; after `graceMs` and what flushing needs, by force. Resolves when the VM is gone. A
+   * Stops the sandbox gracefully; kills it after `graceMs` and the time that flushing takes. Resolves when the VM is gone. A
    * sandbox that does not run is left as it is.
    */
   async stop(graceMs: number): Promise<void> {
@@ -199,7 +199,7 @@ export class LocalSandbox {
     if (!isLive(record.status)) return undefined;
     const begin = performance.now();
     const patienceMs = Math.min(LAST_RECORDS_MS, timeoutMs / 2);
-    // One that boots greets nobody yet, and has nothing to lose.
+    // A host that boots accepts no client yet, and has nothing to lose.
     const client = record.status === "creating" ? undefined : await this.#connectToEnd(patienceMs);
     let noted: SandboxRecord | undefined;
     const killNow = () => {
@@ -268,7 +268,7 @@ export class LocalSandbox {
 
   async #requestKill(): Promise<void> {
     const ended = await this.#beginKill(KILL_TIMEOUT_MS);
-    ended?.().catch(() => {}); // nobody waits for it: whoever looks next sees what came of it
+    ended?.().catch(() => {}); // not waited for: the next look sees the outcome
   }
 
   /**
@@ -286,7 +286,7 @@ export class LocalSandbox {
       await (await this.connect({ timeoutMs })).ping(timeoutMs);
       return true;
     } catch (error) {
-      if ((await this.record()).status !== "running") return false; // it ended meanwhile
+      if ((await this.record()).status !== "running") return false; // it ended while we asked
       if (!(error instanceof TimeoutError)) throw error;
     }
     const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;

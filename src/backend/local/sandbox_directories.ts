@@ -2,7 +2,7 @@
  * The directories of sandboxes: where they are, and how they go.
  *
  * A directory goes in the same transaction as its row. But the disk is no part of a transaction: a process that is killed
- * in between leaves the row, and the directory at {@linkcode removalPath}, from where whoever sees it goes on.
+ * in between leaves the row, and the directory at {@linkcode removalPath}, where the next process that sees it finishes the removal.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * One connection for many callers: made when the first asks, kept while it lasts and is good for more. Each waits for it
- * in his own way, and whoever leaves disturbs nobody; when all have left, the attempt is given up.
+ * One connection shared by many callers: opened on first use, reused while it lasts. Each caller has its own timeout and
+ * signal; one that gives up does not affect the others. When all have given up, so does the attempt.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface Shareable {
   readonly closed: Promise<void>;
   /** Whether it is so near its end that the next caller is to have another. */
   readonly isUsedUp: boolean;
-  /** Ends it once nobody uses it any more. */
+  /** Ends the connection once no caller uses it. */
   closeWhenIdle(): void;
 }
 

@@ -41,7 +41,7 @@ export function sourceConfig({
  * The image that the snapshot's disk lies over: the one in the store, else what its reference resolves to now, if that is
  * the same.
  *
- * @throws {ImageNotFoundError} if it is another by now.
+ * @throws {ImageNotFoundError} if it is another image now.
  */
 export async function resolveSourceImage(
   home: string,
@@ -82,7 +82,7 @@ export async function copySourceDisk(
   } catch (error) {
     failure = error;
   }
-  openSource(home, descriptor.name, descriptor.id); // if it is gone or another by now, that says more
+  openSource(home, descriptor.name, descriptor.id); // if it is gone or replaced, that error says more
   if (copied === undefined) throw failure;
   if (copied.contentDigest !== undefined || copied.sizeBytes !== sizeBytes)
     throw new SnapshotIntegrityError(descriptor.name, "the content of its disk has changed");

@@ -76,7 +76,7 @@ export async function takeSnapshot(
     };
     return store.publish(staged, descriptor, { replace: force });
   } finally {
-    rmSync(staged, { recursive: true, force: true }); // unless it is the snapshot by now
+    rmSync(staged, { recursive: true, force: true }); // unless it has become the snapshot
   }
 }
 
@@ -101,7 +101,7 @@ async function copyUpper(core: LocalSandbox, to: string, options: TakeSnapshotOp
   throw new SandboxBusyError(core.name, "take a snapshot of");
 }
 
-/** Of a sandbox that does not run. `undefined` if it was started meanwhile. */
+/** Copies the disk of a sandbox that does not run. Returns `undefined` if it was started during the copy. */
 async function copyAtRest(
   core: LocalSandbox,
   record: SandboxRecord,
@@ -113,7 +113,7 @@ async function copyAtRest(
   try {
     copied = await copyDisk({ ...options, from: upperOf(core), to });
   } catch (error) {
-    await core.record(); // if it is gone by now, that says more
+    await core.record(); // if it is gone, that error says more
     throw error;
   }
   // A start claims its boot number before the disk is touched.
@@ -121,7 +121,7 @@ async function copyAtRest(
   return now.bootNumber === record.bootNumber ? copied : undefined;
 }
 
-/** Of a running sandbox, whose writes wait meanwhile. `undefined` if it stopped. */
+/** Copies the disk of a running sandbox, whose writes wait. Returns `undefined` if it stopped during the copy. */
 async function copyFrozen(
   core: LocalSandbox,
   to: string,

@@ -53,7 +53,7 @@ async function runAttached(
       startProgram(sandbox, { ...exec, timeoutMs: flags.timeout }, wantsTerminal(cli, flags)),
     );
   } finally {
-    // What nobody can start again needs no orderly end.
+    // A sandbox that cannot be started again needs no graceful end.
     if (ephemeral) await sandbox.destroy({ force: true });
     else await sandbox.stop();
   }

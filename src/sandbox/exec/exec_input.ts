@@ -69,7 +69,7 @@ export async function feed(session: ExecSession, input: ExecInput): Promise<void
 /** @throws {IoError} if the stream fails, or yields something other than bytes. */
 async function feedStream({ stdin, exited }: ExecSession, input: ReadableStream<Uint8Array>): Promise<void> {
   const reader = input.getReader();
-  const cancel = () => void reader.cancel().catch(() => {}); // nobody reads on, so a failure is no news
+  const cancel = () => void reader.cancel().catch(() => {}); // the stream is not read on, so a failure does not matter
   exited.then(cancel, cancel);
   try {
     for (;;) {

@@ -195,7 +195,7 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   /**
-   * Ends a sandbox in order, and by force after `timeoutMs`; 0 kills at once. One that is still booting is ended when it
+   * Stops a sandbox gracefully, and kills it after `timeoutMs`; 0 kills at once. One that is still booting is ended when it
    * has booted. One that has ended is left as it is.
    *
    * @throws {SandboxNotFoundError}
@@ -260,10 +260,10 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   /**
-   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait meanwhile. Its memory is
+   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait until the copy is done. Its memory is
    * not kept.
    *
-   * @param name Unique among the snapshots of the home. @default a name that nobody has
+   * @param name Unique among the snapshots of the home. @default an unused name
    * @throws {SandboxNotFoundError | SnapshotAlreadyExistsError | InvalidConfigError}
    * @throws {TimeoutError | AbortedError | IoError}
    */
@@ -292,7 +292,7 @@ export class SandboxManager implements AsyncDisposable {
     await checkpoints.remove(this.#backend.snapshots, snapshotId);
   }
 
-  /** What happens to sandboxes from now on, or since an earlier moment, whoever does it. */
+  /** Streams what happens to sandboxes from now on, or since an earlier moment, in any process. */
   subscribeEvents(options: Omit<SandboxEventOptions, "follow"> = {}): ReadableStream<SandboxEvent> {
     return sandboxEvents({ ...options, follow: true });
   }

@@ -9,7 +9,7 @@ import { isGone } from "../../backend/backend.ts";
 const SWEEP_ENTRIES_MIN = 64;
 
 /**
- * By the ids of sandboxes. Nobody tells when those end by themselves or by others, so the map looks as it grows: it has at
+ * By the ids of sandboxes. No event reports every end, so the map looks as it grows: it has at
  * most twice as many entries as were still in use at the last look.
  */
 export class SandboxMap<T> extends Map<string, T> {

@@ -27,7 +27,7 @@ export interface SandboxSpec
    */
   readonly image?: string | undefined;
   /**
-   * The sandbox stops in order after so many milliseconds from the end of its boot, and it is removed when it ends, for
+   * Stops the sandbox gracefully this many milliseconds after its boot, and it is removed when it ends, for
    * this reason or another. Can be extended: see `SandboxManager.setTtl()`. @default none
    */
   readonly ttlMs?: number | undefined;

@@ -2,8 +2,8 @@
  * Turns busy and idle into `running` and `idle` events, at a rate that a busy sandbox cannot raise.
  *
  * Only the first program that starts and the last one that ends make an event. What follows within
- * {@linkcode EDGE_INTERVAL_MS} is written together, and in short: however many programs ran meanwhile, it is one pair.
- * So is what cannot be written yet: it waits with what comes after it, and nobody waits for it.
+ * {@linkcode EDGE_INTERVAL_MS} is written together, and in short: however many programs ran in between, it is one pair.
+ * So is what cannot be written yet: it waits with what comes after it, and holds up no call.
  *
  * @module
  */

@@ -47,7 +47,7 @@ export class AgentWatch {
     this.#cancel = this.#clock.after(intervalMs, look);
   }
 
-  /** Nobody is asked any more. */
+  /** Stops asking. */
   close(): void {
     this.#cancel();
   }

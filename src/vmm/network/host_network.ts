@@ -47,7 +47,7 @@ export class HostNetwork implements Disposable {
   async #raiseTap(plan: TapPlan): Promise<void> {
     const { lowerTap, raiseTap } = await import("../../network/tap_device.ts");
     const { leases } = this.#state;
-    // Noted first: if this process is killed in between, whoever looks next takes it back.
+    // Recorded first: if this process is killed in between, the next look undoes it.
     leases.setRouted(this.#key.id, true);
     this.#lower = () => {
       lowerTap(plan);

@@ -22,7 +22,7 @@ const START_POLL_MS = 5;
 export function passtArguments(plan: UserPlan, socketPath: string): string[] {
   return [
     ...["--foreground", "--one-off", "--quiet", "--socket", socketPath],
-    // As nobody, which it would become, it could not enter the run directory. It confines itself in either case.
+    // As the user `nobody`, which it would become, it could not enter the run directory. It confines itself in either case.
     ...(process.getuid?.() === 0 ? ["--runas", "0"] : []),
     "--ipv4-only",
     // Nothing leads to the host's loopback interface, and no port of the host to the guest.

@@ -164,7 +164,7 @@ export class PublishedPorts {
     try {
       await session.connected;
     } catch {
-      return reset(socket); // nobody listens in the guest: so it looks from outside
+      return reset(socket); // no program listens in the guest: a client sees the same
     }
     join(socket, session);
   }
