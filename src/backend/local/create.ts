@@ -12,13 +12,7 @@ import { ensureBootDisk } from "../../image/boot_disk.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
 import { withImageLabels } from "../../options/labels.ts";
-import {
-  type CreateRequest,
-  parseSandboxOptions,
-  parseStoredConfig,
-  type SandboxConfig,
-  type SandboxOptions,
-} from "../../options/sandbox_options.ts";
+import { type CreateRequest, parseStoredConfig, type SandboxConfig } from "../../options/sandbox_options.ts";
 import { homePaths } from "../../platform/home.ts";
 import { ownProcess } from "../../platform/process_identity.ts";
 import type { StoredSnapshot } from "../../snapshot/store.ts";
@@ -65,12 +59,11 @@ const START_ATTEMPTS_MAX = 5;
 /** See `Sandbox.create()`. */
 export async function createSandbox(
   state: StateStore,
-  options: SandboxOptions,
+  request: CreateRequest,
   call: BootCallOptions = {},
   { id = randomUUID(), snapshotId }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
-  const request = parseSandboxOptions(options);
   if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
   checkNetworkHost(state, request.config.network);
   const engine = await chooseEngine(request.config.engine);

@@ -1,7 +1,8 @@
 /** Sandboxes of one home on this machine, each in a VM host process of its own. @module */
 
 import type { NetworkConfig, NetworkPlan } from "../../network/network_plan.ts";
-import type { SandboxOptions } from "../../options/sandbox_options.ts";
+import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
+import { homeDirectory, openHome } from "../../platform/home.ts";
 import { ownProcess } from "../../platform/process_identity.ts";
 import type { SandboxRecord } from "../../state/sandbox_record.ts";
 import type { StateStore } from "../../state/state_store.ts";
@@ -27,7 +28,7 @@ import { presentPlan, reserveAddress } from "./address_lease.ts";
 import { type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { openEventFeed } from "./event_feed.ts";
 import { orphanedLogs } from "./local_logs.ts";
-import { LocalSandbox, openState } from "./local_sandbox.ts";
+import { LocalSandbox, stateOf } from "./local_sandbox.ts";
 import { localSnapshots } from "./local_snapshots.ts";
 import { reconcile, reconcileLive } from "./reconcile.ts";
 import { takeSnapshot } from "./take_snapshot.ts";
@@ -35,7 +36,7 @@ import { takeSnapshot } from "./take_snapshot.ts";
 /** A sandbox of this machine, with what is built on `LocalSandbox`: booting and snapshots. */
 export class BootableSandbox extends LocalSandbox implements BackendSandbox {
   get backend(): Backend {
-    return localBackend(this.state);
+    return localBackend(this.state.home);
   }
 
   async start(options: StartOptions): Promise<Boot> {
@@ -47,26 +48,33 @@ export class BootableSandbox extends LocalSandbox implements BackendSandbox {
   }
 }
 
-const backends = new WeakMap<StateStore, LocalBackend>();
+const backends = new Map<string, LocalBackend>();
 
-/** The backend of the home that `state` belongs to. @default the home of the environment */
-export function localBackend(state: StateStore = openState()): Backend {
-  const backend = backends.get(state) ?? new LocalBackend(state);
-  backends.set(state, backend);
+/** The backend of a home. Nothing of the home is opened or made before it is needed. @default the home of the environment */
+export function localBackend(home: string = homeDirectory()): Backend {
+  const backend = backends.get(home) ?? new LocalBackend(home);
+  backends.set(home, backend);
   return backend;
 }
 
 class LocalBackend implements Backend {
-  readonly snapshots: SnapshotBackend;
-  readonly #state: StateStore;
+  readonly #home: string;
 
-  constructor(state: StateStore) {
-    this.#state = state;
-    this.snapshots = localSnapshots(state.home);
+  constructor(home: string) {
+    this.#home = home;
+  }
+
+  get #state(): StateStore {
+    return stateOf(openHome(this.#home));
+  }
+
+  get snapshots(): SnapshotBackend {
+    return localSnapshots(openHome(this.#home));
   }
 
   async create(options: SandboxOptions, call: BootCallOptions, key?: CreationKey): Promise<Boot> {
-    return bootOf(await createSandbox(this.#state, options, call, key));
+    const request = parseSandboxOptions(options); // refused before anything is opened
+    return bootOf(await createSandbox(this.#state, request, call, key));
   }
 
   find(name: string): Promise<FoundSandbox | undefined> {
