@@ -17,7 +17,7 @@ export async function chooseEngine(wanted: EngineChoice | undefined): Promise<Ch
   const report = await selectEngine({ engine: wanted });
   if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
     isSlownessTold = true;
-    process.emitWarning(`sandboxes run by emulation, which is slow: ${report.reason}`, {
+    process.emitWarning("sandboxes run by emulation, which is slow: doctor() says why", {
       code: "MSB_EMULATION",
     });
   }

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { isGone } from "../../backend/backend.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
@@ -69,7 +71,7 @@ export class SandboxPool implements AsyncDisposable {
       {
         make: (signal, discard) => bootConnected(next(), signal, discard),
         isHealthy: (sandbox) => sandbox.checkHealth(HEALTH_TIMEOUT_MS),
-        discard: (sandbox) => sandbox.destroy({ force: true }),
+        discard: endIfThere,
       },
       { noun: "sandbox", size, makesMax: bootsMax, checkIntervalMs },
     );
@@ -118,6 +120,15 @@ export class SandboxPool implements AsyncDisposable {
    */
   async close(): Promise<void> {
     await this.#pool.close();
+  }
+}
+
+/** Ends a sandbox; one that is gone, because its VM host process was killed, has ended already. */
+async function endIfThere(sandbox: Sandbox): Promise<void> {
+  try {
+    await sandbox.destroy({ force: true });
+  } catch (error) {
+    if (!isGone(error)) throw error;
   }
 }
 

@@ -95,6 +95,10 @@ export class Driver {
         return done;
       }
       const line = await this.#child.nextLine();
+      if (line === undefined)
+        throw new Error(
+          `the driver with seed ${order.seed} ended: ${JSON.stringify(await this.#child.exited)}`,
+        );
       if (line !== "done") throw new Error(`the driver with seed ${order.seed} said ${line}`);
     }
   }
