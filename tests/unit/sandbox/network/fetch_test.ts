@@ -233,6 +233,21 @@ for (const [what, bytes] of Object.entries(GARBAGE)) {
   );
 }
 
+test(
+  "fetch() names a status that is not one of HTTP",
+  async () => {
+    for (const status of [600, 999]) {
+      await using server = await answerRaw(`HTTP/1.1 ${status} Odd\r\ncontent-length: 0\r\n\r\n`);
+      await using host = await FakeHost.start();
+      await assert.rejects(fetchPort(host, server.port, "/"), {
+        code: "connectFailed",
+        message: new RegExp(`: invalid HTTP status ${status}$`),
+      });
+    }
+  },
+  options,
+);
+
 for (const [what, head] of [
   ["has fewer bytes than it said", "content-length: 100\r\n\r\nshort"],
   ["lacks its last chunk", "transfer-encoding: chunked\r\n\r\n5\r\nshort\r\n"],
