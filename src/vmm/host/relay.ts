@@ -141,7 +141,9 @@ export class Relay {
     const base = slot * STREAMS_PER_SLOT;
     const firstStream = this.#nextStreams.get(slot) ?? base;
     const streams = { slot, firstStream, lastStream: base + STREAMS_PER_SLOT - 1 };
-    const client = new RelayClient(connection, streams, (frame) => this.#fromClient(service, client, frame));
+    const client: RelayClient = new RelayClient(connection, streams, (frame) =>
+      this.#fromClient(service, client, frame),
+    );
     this.#clients.set(slot, client);
     client.closed.then(() => this.#leave(service, client));
     client.send(
