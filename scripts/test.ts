@@ -33,7 +33,7 @@ const STAGES: readonly Stage[] = [
       "cli.ts",
       "src/vmm/host/start.ts",
       "src/vmm/host/main.ts",
-      "src/vmm/engine/krun_worker.ts",
+      "src/vmm/engine/krun/krun_worker.ts",
     ],
     runner: "exit",
   },

@@ -93,7 +93,7 @@ const CYCLES: readonly (readonly string[])[] = [
 ];
 
 /** Modules that the VM host process starts from: its main thread, and the thread that becomes the VM. */
-const HOST_ENTRIES: readonly string[] = ["src/vmm/host/start.ts", "src/vmm/engine/krun_worker.ts"];
+const HOST_ENTRIES: readonly string[] = ["src/vmm/host/start.ts", "src/vmm/engine/krun/krun_worker.ts"];
 
 const LINES_MAX = 400;
 
@@ -211,8 +211,8 @@ test("importsOf() sees every form of import, and no comment", () => {
       ["tests/contract/source_files.ts", 4],
     ],
   );
-  const krun = importsOf("src/vmm/engine/krun_thread.ts", { byUrl: true }).map(({ target }) => target);
-  assert.ok(krun.includes("src/vmm/engine/krun_worker.ts"), krun.join());
+  const krun = importsOf("src/vmm/engine/krun/krun_thread.ts", { byUrl: true }).map(({ target }) => target);
+  assert.ok(krun.includes("src/vmm/engine/krun/krun_worker.ts"), krun.join());
 });
 
 function roomOf(file: string): string {
@@ -220,9 +220,9 @@ function roomOf(file: string): string {
   return file.startsWith("src/") ? (file.split("/")[1] ?? "") : file;
 }
 
-/** The room of a file of `vmm`; `undefined` for another's. */
+/** The room of a file of `vmm`, inner folders included; `undefined` for another's. */
 function vmmRoomOf(file: string): string | undefined {
-  const [, room] = /^src\/vmm\/(?:(\w+)\/)?\w+\.ts$/.exec(file) ?? [undefined, undefined];
+  const [, room] = /^src\/vmm\/(?:(\w+)\/)?(?:\w+\/)?\w+\.ts$/.exec(file) ?? [undefined, undefined];
   return file.startsWith("src/vmm/") ? (room ?? "door") : undefined;
 }
 

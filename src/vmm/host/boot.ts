@@ -11,7 +11,8 @@ import { CallLimit } from "../../base/wait.ts";
 import type { UnixConnection } from "../../platform/unix_connection.ts";
 import { listenUnix } from "../../platform/unix_socket.ts";
 import type { BootKey } from "../../state/state_store.ts";
-import type { Engine, RunningVm } from "../engine/engine.ts";
+import type { RunningVm } from "../engine/engine.ts";
+import { loadEngine } from "../engine/load_engine.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../host_protocol.ts";
 import type { HostNetwork } from "../network/host_network.ts";
 import { RunFile } from "../run_directory/run_directory.ts";
@@ -20,12 +21,6 @@ import type { ParentProcess } from "./parent_process.ts";
 import { restoreDiskSizes } from "./restore_disk_sizes.ts";
 import type { SandboxLogs } from "./sandbox_logs.ts";
 import { EXIT_REASON_MS, type StopSequence } from "./stop_sequence.ts";
-
-/** Only the one in use is loaded. */
-const ENGINES: Readonly<Record<ClaimRequest["engine"], () => Promise<Engine>>> = {
-  krun: async () => (await import("../engine/krun.ts")).krunEngine,
-  qemu: async () => (await import("../engine/qemu.ts")).qemuEngine,
-};
 
 /** A VM that runs, and whose guest has not answered yet. */
 export interface LaunchedVm {
@@ -91,7 +86,7 @@ export class Boot {
     this.#reach("kernel");
     const networkDevice = await network.open(runDirectory);
     restoreDiskSizes(request.disks);
-    const engine = await ENGINES[claim.engine]();
+    const engine = await loadEngine(claim.engine);
     const starting = engine.launch({
       ...request,
       home: claim.home,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { startKrunThread } from "../engine/krun_thread.ts";
+import { startKrunThread } from "../engine/krun/krun_thread.ts";
 
 const [engine, libkrunPath, libkrunfwPath] = process.argv.slice(2);
 if (engine === "krun") startKrunThread({ libkrunPath, libkrunfwPath });

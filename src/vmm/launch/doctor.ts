@@ -4,27 +4,18 @@
  * @module
  */
 
-import { statSync } from "node:fs";
-import { resolve } from "node:path";
-import type { EngineChoice, EngineName } from "../../base/engine_name.ts";
-import { InvalidConfigError, MicrosandboxError, UnsupportedError } from "../../base/errors.ts";
+import { ENGINE_NAMES, type EngineChoice, type EngineName } from "../../base/engine_name.ts";
+import { InternalError, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../../ffi/kvm_probe.ts";
-import { findLibkrun, findLibkrunfw } from "../../ffi/library_search.ts";
-import { findProgram, isProgram } from "../../platform/find_program.ts";
-import { checkTrusted } from "../../platform/trust.ts";
-import { QEMU_PROGRAM } from "../engine/qemu_command.ts";
+import { findLibkrunfw } from "../../ffi/library_search.ts";
+import type { EngineChecks, EngineFiles } from "../engine/checks.ts";
+import { ENGINE_CHECKS } from "../engine/engines.ts";
 import { EngineUnavailableError } from "../errors.ts";
 
-/** Which engine to use, and where its files are. By default, variables of the environment decide, and then a search. */
-export interface EngineOptions {
+/** Which engine to use, and where its files are. */
+export interface EngineOptions extends EngineFiles {
   /** Which engine to use; `"auto"` prefers krun. @default {process.env.MSB_ENGINE ?? "auto"} */
   readonly engine?: EngineChoice | undefined;
-  /** File or directory of libkrun. @default {process.env.MSB_LIBKRUN} */
-  readonly libkrunPath?: string | undefined;
-  /** File or directory of libkrunfw. @default {process.env.MSB_LIBKRUNFW} */
-  readonly libkrunfwPath?: string | undefined;
-  /** QEMU's program. @default {process.env.MSB_QEMU} */
-  readonly qemuPath?: string | undefined;
 }
 
 /** Something that an engine needs and that is missing, or cannot be used. */
@@ -98,17 +89,22 @@ export async function doctor(
       return undefined;
     }
   };
-  const { libkrunPath, libkrunfwPath, qemuPath = process.env["MSB_QEMU"] || undefined } = options;
-  const libkrun = locate("libkrunMissing", ["krun"], () => findLibkrun({ path: libkrunPath }).path);
+  const files: { libkrun: string | undefined; qemu: string | undefined } = {
+    libkrun: undefined,
+    qemu: undefined,
+  };
+  for (const { name, file } of ENGINE_CHECKS)
+    files[file.field] = locate(file.missing, [name], () => file.find(options));
   const libkrunfw = locate(
     "libkrunfwMissing",
-    ["krun", "qemu"],
-    () => findLibkrunfw({ path: libkrunfwPath }).path,
+    ENGINE_NAMES,
+    () => findLibkrunfw({ path: options.libkrunfwPath }).path,
   );
   const probe = await probeKvm({ trial: options.trial ?? true });
-  if (!probe.usable) problems.push(kvmProblem(probe));
-  const qemu = locate("qemuMissing", ["qemu"], () => locateQemu(qemuPath));
-  const found = { kvm: probe.usable, libkrun, libkrunfw, qemu, problems };
+  if (!probe.usable)
+    for (const { name } of ENGINE_CHECKS.filter(({ needsKvm }) => needsKvm))
+      problems.push(kvmProblem(name, probe));
+  const found = { kvm: probe.usable, ...files, libkrunfw, problems };
   return { ...found, ...chooseEngine(wanted, found) };
 }
 
@@ -132,44 +128,51 @@ function problemLines(problems: readonly DoctorProblem[]): string[] {
   return [...engines].map(([message, names]) => `${names.join(", ")}: ${message}`);
 }
 
-const QEMU_INSTALL_HINT = `apt-get install ${process.arch === "arm64" ? "qemu-system-arm" : "qemu-system-x86"}`;
-
 type Found = Omit<DoctorReport, "engine" | "reason">;
 
-/** The decision, from what was found. */
+/** Decides by what was found: the engine that was asked for, or the first that works. */
 export function chooseEngine(wanted: EngineChoice, found: Found): Pick<DoctorReport, "engine" | "reason"> {
-  const krunWorks = found.kvm && found.libkrun !== undefined && found.libkrunfw !== undefined;
-  const qemuWorks = found.qemu !== undefined && found.libkrunfw !== undefined;
   const blocks = (engine: EngineName) =>
     found.problems
       .filter((problem) => problem.engine === engine)
       .map(({ message }) => message)
       .join("; ");
-  if (wanted !== "qemu" && krunWorks) return { engine: "krun", reason: "krun: KVM and libkrun are there" };
-  if (wanted === "krun") return { engine: undefined, reason: `krun was asked for, but ${blocks("krun")}` };
-  if (!qemuWorks) {
-    const krun =
-      wanted === "auto"
-        ? `krun cannot be used (${blocks("krun")}), and neither can qemu`
-        : "qemu cannot be used";
-    return { engine: undefined, reason: `${krun} (${blocks("qemu")})` };
+  const candidates = ENGINE_CHECKS.filter(({ name }) => wanted === "auto" || name === wanted);
+  const chosen = candidates.find(({ works }) => works(found));
+  if (chosen !== undefined) {
+    const skipped = candidates.slice(0, candidates.indexOf(chosen)).map(({ name }) => blocks(name));
+    return { engine: chosen.name, reason: reasonFor(chosen, found, wanted, skipped) };
   }
-  const speed = found.kvm ? "with KVM" : "by emulation, which is slow";
-  return {
-    engine: "qemu",
-    reason: wanted === "qemu" ? `qemu was asked for: ${speed}` : `qemu ${speed}, as ${blocks("krun")}`,
-  };
+  const [first, ...others] = candidates.map(({ name }) => ({ name, problems: blocks(name) }));
+  if (first === undefined) throw new InternalError(`there is no engine called ${wanted}`);
+  if (wanted !== "auto")
+    return { engine: undefined, reason: `${wanted} was asked for, but ${first.problems}` };
+  const rest = others.map(({ name, problems }) => `, and neither can ${name} (${problems})`).join("");
+  return { engine: undefined, reason: `${first.name} cannot be used (${first.problems})${rest}` };
+}
+
+function reasonFor(
+  { name, describe }: EngineChecks,
+  found: Found,
+  wanted: EngineChoice,
+  skipped: readonly string[],
+): string {
+  if (skipped.length > 0) return `${name} ${describe(found)}, as ${skipped.join("; ")}`;
+  const isDefault = wanted === "auto" || name === ENGINE_NAMES[0];
+  return isDefault ? `${name}: ${describe(found)}` : `${name} was asked for: ${describe(found)}`;
 }
 
 function wantedEngine(options: EngineOptions): EngineChoice {
   const chosen = options.engine ?? (process.env["MSB_ENGINE"] || "auto");
-  if (chosen === "krun" || chosen === "qemu" || chosen === "auto") return chosen;
+  const known = [...ENGINE_NAMES, "auto"] as const;
+  const choice = known.find((name) => name === chosen);
+  if (choice !== undefined) return choice;
   throw new InvalidConfigError([
-    { field: "engine", problem: `must be krun, qemu or auto: current value is ${chosen}` },
+    { field: "engine", problem: `must be ${ENGINE_NAMES.join(", ")} or auto: current value is ${chosen}` },
   ]);
 }
 
-function kvmProblem(probe: KvmProbe & { usable: false }): DoctorProblem {
+function kvmProblem(engine: EngineName, probe: KvmProbe & { usable: false }): DoctorProblem {
   const kinds = {
     missing: "kvmMissing",
     permission: "kvmPermission",
@@ -177,25 +180,7 @@ function kvmProblem(probe: KvmProbe & { usable: false }): DoctorProblem {
     trialFailed: "kvmTrialFailed",
   } as const;
   const { kind, message, hint } = probe.problem;
-  return { engine: "krun", kind: kinds[kind], message, hint };
-}
-
-/** @throws {UnsupportedError | UntrustedPathError} if there is none that can be used. */
-function locateQemu(chosen: string | undefined): string {
-  if (chosen !== undefined && statSync(chosen, { throwIfNoEntry: false })?.isFile()) {
-    const path = resolve(chosen); // the VM host process has another working directory
-    if (!isProgram(path))
-      throw new UnsupportedError(`${path} cannot be executed`, { hint: `chmod u+x ${path}` });
-    checkTrusted(path);
-    return path;
-  }
-  const program = findProgram(chosen ?? QEMU_PROGRAM);
-  if (program !== undefined) return program;
-  if (chosen === undefined)
-    throw new UnsupportedError(`${QEMU_PROGRAM} is not installed`, { hint: QEMU_INSTALL_HINT });
-  throw new UnsupportedError(`Cannot find QEMU: ${chosen} is neither a program nor the name of one in PATH`, {
-    hint: "correct MSB_QEMU, or unset it",
-  });
+  return { engine, kind: kinds[kind], message, hint };
 }
 
 /** An error of ours that says what is missing; anything else is thrown on. */

@@ -5,9 +5,9 @@
  * @module
  */
 import { join } from "node:path";
-import { MicrosandboxError } from "../../base/errors.ts";
-import { RunFile } from "../run_directory/run_directory.ts";
-import type { Engine, RunningVm, VmConfig } from "./engine.ts";
+import { MicrosandboxError } from "../../../base/errors.ts";
+import { RunFile } from "../../run_directory/run_directory.ts";
+import type { Engine, RunningVm, VmConfig } from "../engine.ts";
 import type { KrunWorkerMessage, KrunWorkerRequest } from "./krun_messages.ts";
 import { krunThread } from "./krun_thread.ts";
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { LibkrunOptions } from "../../ffi/libkrun.ts";
-import type { VmConfig } from "./engine.ts";
+import type { LibkrunOptions } from "../../../ffi/libkrun.ts";
+import type { VmConfig } from "../engine.ts";
 
 /** To the Worker: first what to load, later what to boot. */
 export type KrunWorkerRequest =

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { InternalError } from "../../base/errors.ts";
-import type { LibkrunOptions } from "../../ffi/libkrun.ts";
+import { InternalError } from "../../../base/errors.ts";
+import type { LibkrunOptions } from "../../../ffi/libkrun.ts";
 import type { KrunWorkerRequest } from "./krun_messages.ts";
 
 /** A running thread; see `krun_worker.ts` for what it does. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { MicrosandboxError, messageOf } from "../../base/errors.ts";
-import type { KrunContext } from "../../ffi/krun_context.ts";
-import { Libkrun } from "../../ffi/libkrun.ts";
-import { macBytes } from "../../network/mac_address.ts";
-import { KERNEL_WORDS, type NetworkDevice } from "./engine.ts";
+import { MicrosandboxError, messageOf } from "../../../base/errors.ts";
+import type { KrunContext } from "../../../ffi/krun_context.ts";
+import { Libkrun } from "../../../ffi/libkrun.ts";
+import { macBytes } from "../../../network/mac_address.ts";
+import { KERNEL_WORDS, type NetworkDevice } from "../engine.ts";
 import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun_messages.ts";
 
 /** Name of the console port that carries the agent's stream: the guest looks for it. */

@@ -6,15 +6,15 @@
 import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { UnsupportedError } from "../../base/errors.ts";
-import { extractKernel } from "../../ffi/kernel_extract.ts";
-import { TscMeasurement } from "../../ffi/tsc.ts";
-import { spawnBound } from "../../platform/bound_child.ts";
-import { findProgram } from "../../platform/find_program.ts";
-import { identifyProcess } from "../../platform/process_identity.ts";
-import { RunFile, recordMachine } from "../run_directory/run_directory.ts";
+import { UnsupportedError } from "../../../base/errors.ts";
+import { extractKernel } from "../../../ffi/kernel_extract.ts";
+import { TscMeasurement } from "../../../ffi/tsc.ts";
+import { spawnBound } from "../../../platform/bound_child.ts";
+import { findProgram } from "../../../platform/find_program.ts";
+import { identifyProcess } from "../../../platform/process_identity.ts";
+import { RunFile, recordMachine } from "../../run_directory/run_directory.ts";
+import type { Engine, RunningVm, VmConfig } from "../engine.ts";
 import { privilegeArguments } from "./confine_qemu.ts";
-import type { Engine, RunningVm, VmConfig } from "./engine.ts";
 import { QEMU_PROGRAM, qemuArguments } from "./qemu_command.ts";
 
 export const qemuEngine: Engine = {

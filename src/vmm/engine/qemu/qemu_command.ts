@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import { RunFile } from "../run_directory/run_directory.ts";
+import { RunFile } from "../../run_directory/run_directory.ts";
+import { KERNEL_WORDS, type VmConfig } from "../engine.ts";
 import { SANDBOX_ARGUMENTS } from "./confine_qemu.ts";
-import { KERNEL_WORDS, type VmConfig } from "./engine.ts";
 
 /** Debian's package is qemu-system-x86. */
 export const QEMU_PROGRAM = process.arch === "arm64" ? "qemu-system-aarch64" : "qemu-system-x86_64";

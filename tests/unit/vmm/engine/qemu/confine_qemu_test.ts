@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { boundCommand } from "../../../../src/platform/bound_child.ts";
-import { findProgram } from "../../../../src/platform/find_program.ts";
-import { privilegeArguments } from "../../../../src/vmm/engine/confine_qemu.ts";
-import { test } from "../../../support/harness.ts";
+import { boundCommand } from "../../../../../src/platform/bound_child.ts";
+import { findProgram } from "../../../../../src/platform/find_program.ts";
+import { privilegeArguments } from "../../../../../src/vmm/engine/qemu/confine_qemu.ts";
+import { test } from "../../../../support/harness.ts";
 
 const SETPCAP = 1n << 8n;
 const NET_ADMIN = 1n << 12n;

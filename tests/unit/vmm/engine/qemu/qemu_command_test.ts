@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { VmConfig } from "../../../../src/vmm/engine/engine.ts";
-import { qemuArguments } from "../../../../src/vmm/engine/qemu_command.ts";
-import { test } from "../../../support/harness.ts";
+import type { VmConfig } from "../../../../../src/vmm/engine/engine.ts";
+import { qemuArguments } from "../../../../../src/vmm/engine/qemu/qemu_command.ts";
+import { test } from "../../../../support/harness.ts";
 
 const CONFIG: VmConfig = {
   home: "/home",

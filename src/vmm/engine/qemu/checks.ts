@@ -1,0 +1,41 @@
+/** What QEMU needs of this machine: its program, and libkrun's kernel. KVM makes it fast. @module */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { UnsupportedError } from "../../../base/errors.ts";
+import { findProgram, isProgram } from "../../../platform/find_program.ts";
+import { checkTrusted } from "../../../platform/trust.ts";
+import type { EngineChecks } from "../checks.ts";
+import { QEMU_PROGRAM } from "./qemu_command.ts";
+
+/** See the module comment. */
+export const qemuChecks: EngineChecks = {
+  name: "qemu",
+  file: {
+    field: "qemu",
+    missing: "qemuMissing",
+    find: ({ qemuPath = process.env["MSB_QEMU"] || undefined }) => locateQemu(qemuPath),
+  },
+  needsKvm: false,
+  works: ({ qemu, libkrunfw }) => qemu !== undefined && libkrunfw !== undefined,
+  describe: ({ kvm }) => (kvm ? "with KVM" : "by emulation, which is slow"),
+};
+
+const QEMU_INSTALL_HINT = `apt-get install ${process.arch === "arm64" ? "qemu-system-arm" : "qemu-system-x86"}`;
+
+/** @throws {UnsupportedError | UntrustedPathError} if there is none that can be used. */
+function locateQemu(chosen: string | undefined): string {
+  if (chosen !== undefined && statSync(chosen, { throwIfNoEntry: false })?.isFile()) {
+    const path = resolve(chosen); // the VM host process has another working directory
+    if (!isProgram(path))
+      throw new UnsupportedError(`${path} cannot be executed`, { hint: `chmod u+x ${path}` });
+    checkTrusted(path);
+    return path;
+  }
+  const program = findProgram(chosen ?? QEMU_PROGRAM);
+  if (program !== undefined) return program;
+  if (chosen === undefined)
+    throw new UnsupportedError(`${QEMU_PROGRAM} is not installed`, { hint: QEMU_INSTALL_HINT });
+  throw new UnsupportedError(`Cannot find QEMU: ${chosen} is neither a program nor the name of one in PATH`, {
+    hint: "correct MSB_QEMU, or unset it",
+  });
+}
