@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { IoError } from "../base/errors.ts";
@@ -36,7 +36,7 @@ export function tryLockFile(path: string, mode: LockMode): FileLock | undefined 
     database.exec(mode === "exclusive" ? "BEGIN EXCLUSIVE" : "BEGIN; SELECT count(*) FROM sqlite_schema");
   } catch (error) {
     database?.close();
-    if (error instanceof Error && /database is locked/.test(error.message)) return undefined;
+    if (isLockedError(error)) return undefined;
     throw new IoError(`lock ${path}`, path, error);
   }
   const opened = database;
@@ -47,4 +47,30 @@ export function tryLockFile(path: string, mode: LockMode): FileLock | undefined 
       if (held.delete(opened)) opened.close();
     },
   };
+}
+
+/** How often a look starts over because the file came or went in between. */
+const LOOKS_MAX = 10;
+
+/** Whether a holder of an exclusive lock has the file. Creates nothing; a file that is absent has none. @throws {IoError} */
+export function isFileLocked(path: string): boolean {
+  for (let look = 1; ; look++) {
+    let database: DatabaseSync | undefined;
+    try {
+      database = new DatabaseSync(path, { readOnly: true });
+      database.exec("PRAGMA busy_timeout = 0");
+      database.exec("BEGIN; SELECT count(*) FROM sqlite_schema");
+      return false;
+    } catch (error) {
+      if (isLockedError(error)) return true;
+      if (!existsSync(path)) return false;
+      if (look === LOOKS_MAX) throw new IoError(`look at the lock ${path}`, path, error);
+    } finally {
+      database?.close();
+    }
+  }
+}
+
+function isLockedError(error: unknown): boolean {
+  return error instanceof Error && /database is locked/.test(error.message);
 }

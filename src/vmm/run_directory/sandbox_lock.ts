@@ -9,7 +9,7 @@ import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "../../base/errors.ts";
-import { type FileLock, tryLockFile } from "../../platform/file_lock.ts";
+import { type FileLock, isFileLocked, tryLockFile } from "../../platform/file_lock.ts";
 import { homePaths } from "../../platform/home.ts";
 
 /** How long a VM host process tries: those that look hold the lock for less than a millisecond. */
@@ -41,16 +41,21 @@ export async function holdSandboxLock(
 
 /** Whether a VM host process of the sandbox is alive. Those of earlier releases take no lock. */
 export function isSandboxLocked(home: string, id: string): boolean {
-  const path = lockPath(home, id);
-  if (!existsSync(path)) return false;
-  const lock = tryLockFile(path, "shared"); // several may look at once
-  lock?.[Symbol.dispose]();
-  return lock === undefined;
+  return isFileLocked(lockPath(home, id));
 }
 
 /** For a sandbox that is gone: no other ever has its id. */
 export function removeSandboxLock(home: string, id: string): void {
   rmSync(lockPath(home, id), { force: true });
+}
+
+function removeIfFree(path: string): void {
+  try {
+    using lock = tryLockFile(path, "exclusive");
+    if (lock !== undefined) rmSync(path, { force: true });
+  } catch (error) {
+    if (existsSync(path)) throw error; // else another process has removed it
+  }
 }
 
 /** Removes the locks of sandboxes that were never created. `known` are the ids of those that were. */
@@ -63,8 +68,7 @@ export function sweepSandboxLocks(home: string, known: () => ReadonlySet<string>
     const status = statSync(path, { throwIfNoEntry: false }); // other processes sweep, too
     if (status === undefined || expected.has(path) || Date.now() - status.mtimeMs < ORPHAN_AGE_MS_MIN)
       continue;
-    using lock = tryLockFile(path, "exclusive");
-    if (lock !== undefined) rmSync(path, { force: true });
+    removeIfFree(path);
   }
 }
 
