@@ -199,6 +199,7 @@ export {
   SandboxStillRunningError,
 } from "./src/state/errors.ts";
 export type { SandboxStatus } from "./src/state/status.ts";
+export type { EngineFiles } from "./src/vmm/engine/checks.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
 export {
   type DoctorProblem,

@@ -113,6 +113,7 @@ const TYPES: readonly string[] = [
   "DoctorProblem",
   "DoctorReport",
   "EndOptions",
+  "EngineFiles",
   "EngineOptions",
   "ErrorCode",
   "ExecEvent",
