@@ -141,7 +141,7 @@ export class OutputChannel {
     );
   }
 
-  /** Goes on taking, so that the program is not held up by a reader that has left. */
+  /** Keeps taking chunks, so that a reader that has left does not block the program. */
   async #discard(): Promise<void> {
     while (!this.isFinished) {
       const changed = this.changed;

@@ -1,4 +1,4 @@
-/** A bound on how much goes on at once. @module */
+/** A bound on how many operations run at once. @module */
 import { AbortedError } from "./errors.ts";
 
 /** Lets so many through at a time; the others wait their turn. */

@@ -1,7 +1,7 @@
 /**
  * Writes `exec.log`: everything that programs in a sandbox print, and the lifecycle markers. It sits in the VM host
  * process where output leaves the agent, so it is synchronous, cheap, and never fails: when the disk is full the
- * program goes on, and what the log lost is counted and written down as soon as there is room again.
+ * program continues, and what the log lost is counted and written down as soon as there is room again.
  *
  * @module
  */

@@ -94,7 +94,7 @@ class LogByteStream {
   #opened: Opened;
   /** Not every server sends the head of an answer before the first bytes of its body: a quiet log would not connect. */
   #isGreeted: boolean;
-  /** The read that goes on while keep-alive comments are sent, until what it gives has been handed on. */
+  /** The read that continues while keep-alive comments are sent, until what it gives has been handed on. */
   #pending: Promise<LogEntry | null> | undefined;
   #isCancelled = false;
 

@@ -69,7 +69,7 @@ class Writer implements TextLogWriter {
     while (start < bytes.length) {
       const limit = start + TEXT_LINE_BYTES_MAX - this.#partialBytes;
       const end = endOfLine(bytes, start, limit);
-      if (end === bytes.length && end < limit) break; // the line goes on in the next call
+      if (end === bytes.length && end < limit) break; // the line continues in the next call
       this.#addLine(stamp, bytes, start, end);
       start = bytes[end] === LINE_FEED && end < limit ? end + 1 : end;
       if (this.#batchBytes >= BATCH_BYTES_MAX) this.#append(stampMs);

@@ -40,7 +40,8 @@ const SPECIAL = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
 /** Why no sandbox can have an address of that network; `undefined` if some can. */
 export function findTapProblem(cidr: string, gateway: string | undefined): TapProblem | undefined {
   const network = parseIpv4Network(cidr);
-  const refuse = (problem: string) => ({ field: "cidr", problem: `${problem}: it is ${cidr}` }) as const;
+  const refuse = (problem: string) =>
+    ({ field: "cidr", problem: `${problem}: current value is ${cidr}` }) as const;
   if (network === undefined || !cidr.includes("/"))
     return refuse("must be an IPv4 network, such as 10.1.0.0/24");
   const { prefixBits, first } = network;
@@ -53,7 +54,7 @@ export function findTapProblem(cidr: string, gateway: string | undefined): TapPr
   if (special !== undefined) return refuse(`must not be in ${special}, which has another meaning`);
   const address = parseIpv4(gateway ?? gatewayOf(cidr));
   if (address !== undefined && address > first && address < network.last) return undefined;
-  return { field: "gateway", problem: `must be a host's address in ${cidr}: it is ${gateway}` };
+  return { field: "gateway", problem: `must be a host's address in ${cidr}: current value is ${gateway}` };
 }
 
 /** The default gateway of a network: its first address. */

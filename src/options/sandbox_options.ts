@@ -77,11 +77,11 @@ export interface SandboxOptions {
   readonly entrypoint?: readonly string[] | undefined;
   /** Over the image's CMD. */
   readonly cmd?: readonly string[] | undefined;
-  /** Whether the sandbox goes on when this process ends. @default {false} */
+  /** Whether the sandbox outlives this process. @default {false} */
   readonly detached?: boolean | undefined;
   /**
-   * Takes the place of a sandbox of the same name: it is stopped, for at most `graceMs` in order and then by force, and
-   * removed. `true` is a grace of 10,000 ms. @default {false}
+   * Replaces a sandbox of the same name: stops it gracefully, kills it if it still runs after `graceMs` milliseconds, and
+   * removes it. `true` is a grace of 10,000 ms. @default {false}
    */
   readonly replace?: boolean | { readonly graceMs: number } | undefined;
   /** Which engine runs the VM. @default {process.env.MSB_ENGINE ?? "auto"} */

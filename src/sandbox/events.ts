@@ -2,8 +2,8 @@
  * What happens to sandboxes, as a stream: of one or of all, from now on or from some time ago, in whichever process it
  * happened.
  *
- * Events are in the state database, and each stream reads on from its own position: no writer waits for a reader. A stream so slow
- * that events were dropped before it reached them gets an event with their number.
+ * Events are in the state database, and each stream reads on from its own position: no writer waits for a reader. A
+ * stream so slow that events were dropped before it reached them gets an event with their number.
  *
  * @module
  */

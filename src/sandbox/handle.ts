@@ -102,11 +102,11 @@ export class SandboxHandle extends SandboxCalls {
   }
 
   /**
-   * Waits until this very sandbox has that status. A status that is over between two looks may be missed. The official
-   * SDK's `created` and `starting` are over at once here: a wait for `created` ends if there is the sandbox, a wait for
-   * `starting` once a boot has begun.
+   * Waits until the sandbox has that status. A status that lasts only briefly may be missed. The official SDK's `created`
+   * and `starting` are over at once here: a wait for `created` ends if the sandbox exists, a wait for `starting` once a
+   * boot has begun.
    *
-   * @throws {InvalidConfigError} if a sandbox has no such status.
+   * @throws {InvalidConfigError} if the status is unknown.
    * @throws {SandboxReplacedError} if another sandbox has the name.
    * @throws {SandboxNotFoundError} if it was removed.
    * @throws {TimeoutError} after `timeoutMs`; without, it waits for as long as it takes.
@@ -115,7 +115,7 @@ export class SandboxHandle extends SandboxCalls {
     return new SandboxHandle(this.#sandbox, await waitForStatus(this.#sandbox, [status], options));
   }
 
-  /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
+  /** Stops the sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
     return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }

@@ -61,7 +61,10 @@ export interface SandboxStopResult {
    * Why: `requested`, `killed`, `ownerGone`, `maxDuration`, `idleTimeout` or `drained`; of a crash, what was seen of it.
    */
   readonly reason: string | undefined;
-  /** Exit code of the sandbox as a whole: 0 after a graceful stop, `null` after a kill or a crash. For a program's see `exec()`. */
+  /**
+   * Exit code of the sandbox as a whole: 0 after a graceful stop, `null` after a kill or a crash. For a program's exit code
+   * see `exec()`.
+   */
   readonly exitCode: number | null;
   /** 9 if it was killed on purpose, else null. */
   readonly signal: number | null;
@@ -134,8 +137,8 @@ function resultOfEvent({ name, action, timestamp, attributes }: EventRecord): Sa
 }
 
 /**
- * What the exit status of a process would say of this end. The VM host process itself exits alike whatever happened, so
- * this is told from what was written down.
+ * The end as a process's exit status would express it. The VM host process exits the same way whatever happened, so this
+ * is derived from the recorded status and reason.
  */
 function endOf(
   status: SandboxStatus,

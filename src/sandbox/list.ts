@@ -97,7 +97,15 @@ export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<Sandb
   }
 }
 
-/** Collects {@linkcode SandboxListOptions}, for `Sandbox.listWith()`. */
+/**
+ * Collects {@linkcode SandboxListOptions}, for `Sandbox.listWith()`.
+ *
+ * @example
+ * ```ts no-vm
+ * const page = await Sandbox.listWith((list) => list.label("team", "blue").status("running").limit(10));
+ * for (const handle of page.sandboxes) console.log(handle.name, handle.status);
+ * ```
+ */
 export class SandboxListBuilder {
   #options: SandboxListOptions = {};
 

@@ -46,7 +46,7 @@ type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 /**
  * A running sandbox: one microVM.
  *
- * It ends with this process, in order, unless it is detached. With `await using` it stops when it leaves its scope.
+ * It stops gracefully when this process ends, unless it is detached. With `await using` it stops when it leaves its scope.
  *
  * @example
  * ```ts
@@ -239,10 +239,10 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /**
    * Sends an HTTP request to a server in the sandbox: on its loopback interface, with no port published and no network. A
-   * URL without a host is one of the server's; one with a host is told to it. Redirects are handed out, not followed, and
-   * bodies are as they were sent, not decompressed. Both bodies stream.
+   * URL without a host goes to that server; a host in the URL is sent as the `Host` header. Redirects are returned, not
+   * followed, and bodies are as they were sent, not decompressed. Both bodies stream.
    *
-   * @throws {ConnectFailedError} if no program listens at `port`, or the connection breaks; of a body, when it is read.
+   * @throws {ConnectFailedError} if no program listens at `port`, or the connection breaks; for a body, when it is read.
    * @throws {AbortedError} if the request's signal fires, also while the body is read.
    * @throws {TypeError} as the standard `fetch` does for what is no request.
    *
@@ -271,12 +271,12 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
     return new SandboxHandle(this.#sandbox, after);
   }
 
-  /** Waits until this very sandbox has that status: see `SandboxHandle.waitForStatus()`. */
+  /** Waits until the sandbox has that status: see `SandboxHandle.waitForStatus()`. */
   async waitForStatus(status: WaitableStatus, options?: WaitOptions): Promise<SandboxHandle> {
     return new SandboxHandle(this.#sandbox, await waitForStatus(this.#sandbox, [status], options));
   }
 
-  /** Stops this very sandbox, if it runs, and boots it again; its disk is as it was left. */
+  /** Stops the sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
     return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }

@@ -23,7 +23,7 @@ import { SandboxNetwork } from "./network/published_ports.ts";
 import { setPaused } from "./pause.ts";
 import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
 
-/** All of it concerns this very sandbox: once another has its name, calls reject with `SandboxReplacedError`. */
+/** Calls act on this sandbox only: once another has its name, they reject with `SandboxReplacedError`. */
 export abstract class SandboxCalls {
   readonly name: string;
   /** Stands for this creation: a sandbox that replaces it under the same name has another. */
@@ -91,15 +91,17 @@ export abstract class SandboxCalls {
     await setPaused(this.#sandbox, false);
   }
 
-  /** Takes a snapshot of the disk, whether the sandbox runs or not; its writes wait until the copy is done: see `Snapshot.create()`. */
+  /**
+   * Takes a snapshot of the disk, whether the sandbox runs or not; its writes wait until the copy is done: see
+   * `Snapshot.create()`.
+   */
   snapshot(name: string, options: Omit<SnapshotCreateOptions, "name" | "from"> = {}): Promise<Snapshot> {
     return Snapshot.take(this.#sandbox, { ...options, name });
   }
 
   /**
    * Stops the sandbox gracefully: sends SIGTERM, gives programs 10 s to exit, flushes everything to disk, and shuts the VM
-   * down. A later
-   * start finds the disk as it was. One that does not run is left as it is.
+   * down. A later start finds the disk as it was. Does nothing if the sandbox is not running.
    */
   async stop(): Promise<void> {
     await this.#sandbox.stop(STOP_GRACE_MS);
@@ -138,12 +140,12 @@ export abstract class SandboxCalls {
     await requestDrain(this.#sandbox);
   }
 
-  /** Resolves when this very sandbox has ended, with how it did; at once if it does not run. */
+  /** Resolves with how the sandbox ended, once it has; at once if it is not running. */
   waitUntilStopped(options?: WaitOptions): Promise<SandboxStopResult> {
     return waitUntilStopped(this.#sandbox, options);
   }
 
-  /** Stops this very sandbox, if it runs, and removes it with its disk and logs. */
+  /** Stops the sandbox, if it runs, and removes it with its disk and logs. */
   async destroy(options: DestroyOptions = {}): Promise<void> {
     await destroy(this.#sandbox, options);
   }

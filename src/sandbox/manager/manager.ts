@@ -176,7 +176,7 @@ export class SandboxManager implements AsyncDisposable {
   /**
    * All sandboxes of this home, in order of creation: those in `state`, if given, which have all of `labels`.
    *
-   * @throws {InvalidConfigError} if there is no such state, or if that are no labels, or more than 64.
+   * @throws {InvalidConfigError} if `state` is unknown, or `labels` is not a record of at most 64 strings.
    */
   async listSandboxes(
     state?: ManagedState,
@@ -260,8 +260,8 @@ export class SandboxManager implements AsyncDisposable {
   }
 
   /**
-   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait until the copy is done. Its memory is
-   * not kept.
+   * Keeps the sandbox's disk as it is now, under an id and a name. It may run: its writes wait until the copy
+   * is done. Its memory is not kept.
    *
    * @param name Unique among the snapshots of the home. @default an unused name
    * @throws {SandboxNotFoundError | SnapshotAlreadyExistsError | InvalidConfigError}

@@ -42,12 +42,12 @@ const WELCOME = {
   sandboxId: "other",
 };
 
-test("AgentClient.connect() rejects with IoError where nobody listens", async () => {
+test("AgentClient.connect() rejects with IoError if no process listens", async () => {
   using directory = temporaryDirectory();
   await assert.rejects(AgentClient.connect(join(directory.path, "none")), { code: "io", errno: "ENOENT" });
 });
 
-test("AgentClient.connect() rejects with TimeoutError if nobody greets in time", async () => {
+test("AgentClient.connect() rejects with TimeoutError if no greeting arrives in time", async () => {
   await using host = await listener(() => {});
   await assert.rejects(AgentClient.connect(host.path, { timeoutMs: 20 }), { code: "timeout", timeoutMs: 20 });
 });
@@ -120,7 +120,7 @@ test("AgentClient is used up while it has numbers for those who hold it, and end
   const second = client.startExec(script("true")); // by somebody who got it just before
   await host.hears(2);
   first.disconnect(new Error("done"));
-  const ping = client.ping(1).catch(() => {}); // which nobody answers
+  const ping = client.ping(1).catch(() => {}); // never answered
   await host.hears(3);
   await ping;
   await client.holding(Promise.resolve());

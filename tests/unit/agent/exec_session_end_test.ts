@@ -119,7 +119,7 @@ test(
     const session = client.startExec(script("echo one; read line; echo two", { stdin: true }));
     const stream = stdoutOf(session).toReadableStream();
     await stdoutOf(session).changed;
-    assert.notEqual(stdoutOf(session).oldest, undefined, "a chunk was taken though nobody reads");
+    assert.notEqual(stdoutOf(session).oldest, undefined, "a chunk was taken although there is no reader");
     session.stdin.end();
     assert.equal(await new Response(stream).text(), "one\ntwo\n");
   },

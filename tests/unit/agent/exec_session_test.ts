@@ -140,7 +140,7 @@ test(
     const busy = await host.connect();
     const stalled = lazy.startExec(script(`head -c ${8 * MiB} /dev/zero; echo done >&2`));
     await stalled.started;
-    // Another program of the same client, and one of another: each moves far more than a window meanwhile.
+    // Another program of the same client, and one of another: each moves far more than a window in the meantime.
     for (const client of [lazy, busy]) {
       const other = client.startExec(script(`head -c ${4 * MiB} /dev/zero`));
       assert.equal(await countBytes(stdoutOf(other)), 4 * MiB);
@@ -178,7 +178,7 @@ test(
 );
 
 test(
-  "ExecSession.stdin waits for a program that does not read, and goes on when it does",
+  "ExecSession.stdin waits for a program that does not read, and continues when it does",
   async () => {
     await using host = await FakeHost.start();
     const client = await host.connect();

@@ -17,7 +17,7 @@ const options = { skip: nativeAgentProblem };
 const isBun = "Bun" in globalThis;
 const url = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href);
 
-/** Begins with a handle of a program that was started detached and goes on for ten minutes. */
+/** Begins with a handle of a program that was started detached and runs for ten minutes. */
 const PRELUDE = (path: string) => `
   import { AgentClient } from ${url("agent/client.ts")};
   import { ExecHandle } from ${url("sandbox/exec/exec_handle.ts")};

@@ -1,6 +1,6 @@
 /**
  * Started by writer_test.ts with SIGXFSZ ignored: writes a log, meets a limit on the size of files, which fails writes
- * as a full disk does (in the middle of a record, too), and goes on when the limit is lifted.
+ * as a full disk does (in the middle of a record, too), and continues when the limit is lifted.
  */
 import { spawnSync } from "node:child_process";
 import { openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";

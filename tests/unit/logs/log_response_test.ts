@@ -88,7 +88,7 @@ test("logResponse() sends NDJSON to those who accept it", async () => {
   assert.equal(rest.trimEnd(), JSON.stringify(lines[1]));
 });
 
-test("logResponse() tells a client that comes back too late what it has missed, and goes on with the rest", async () => {
+test("logResponse() reports what a client that reconnects too late has missed, and continues with the rest", async () => {
   using logs = testLogs();
   using writer = logs.writer({ maxFileBytes: 1024, rotatedFilesMax: 1 });
   appendMany(writer, "old ", 1);

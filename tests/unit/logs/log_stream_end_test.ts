@@ -18,7 +18,7 @@ test("LogStream ends when the sandbox is terminal and everything is read", async
   assert.equal((await reading).length, 4);
 });
 
-test("LogStream goes on and can be closed while isTerminal() does not answer", async () => {
+test("LogStream continues and can be closed while isTerminal() does not answer", async () => {
   using logs = testLogs();
   using writer = logs.writer();
   let calls = 0;
@@ -63,7 +63,7 @@ test("LogStream asks isTerminal() by the clock, however many entries come one by
 test("LogStream fails with the error of isTerminal()", async () => {
   using logs = testLogs();
   logs.writer().close();
-  const isTerminal = () => Promise.reject(new RangeError("nobody knows"));
+  const isTerminal = () => Promise.reject(new RangeError("unknown"));
   const stream = await openLogStream({ ...logs, isTerminal }, { follow: true });
   await assert.rejects(stream.recv(), RangeError);
 });

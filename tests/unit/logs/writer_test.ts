@@ -192,7 +192,7 @@ test("openExecLogWriter() refuses limits that are out of range", () => {
   assert.throws(() => logs.writer({ rotatedFilesMax: 10 }), InvalidConfigError);
 });
 
-test("append() goes on without a log directory, and writes down the loss once there is one", async () => {
+test("append() continues without a log directory, and writes down the loss once there is one", async () => {
   using logs = testLogs();
   writeFileSync(logs.directory, "a file is in the way");
   using writer = logs.writer();
@@ -207,7 +207,7 @@ test("append() goes on without a log directory, and writes down the loss once th
 });
 
 test(
-  "append() goes on when the disk is full, counts the loss, and writes it down when there is room",
+  "append() continues when the disk is full, counts the loss, and writes it down when there is room",
   async () => {
     using logs = testLogs();
     const fixture = new URL("./full_disk_fixture.ts", import.meta.url).pathname;

@@ -273,7 +273,7 @@ test("SandboxBuilder collects exactly what the options say", async () => {
   assert.deepEqual(wrongFields(expected), []);
 });
 
-test("SandboxBuilder ends in what Sandbox does with the options, whoever made it", async () => {
+test("SandboxBuilder ends in what Sandbox does with the options, however it was constructed", async () => {
   for (const make of [(name: string) => new SandboxBuilder(name), Sandbox.builder]) {
     for (const end of ["create", "createDetached", "connectOrCreate"] as const)
       await assert.rejects(make("no name")[end](), { code: "invalidConfig", message: /^name: / }, end);

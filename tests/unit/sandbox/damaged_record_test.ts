@@ -22,7 +22,7 @@ function damagedHome(damage: string): StateHome {
 }
 
 for (const damage of ["config = '{\"cpus\":'", "config = '[]'", "config = ''"]) {
-  test(`Sandbox.list() goes on past a record with ${damage}, which can be removed but not used`, async () => {
+  test(`Sandbox.list() continues past a record with ${damage}, which can be removed but not used`, async () => {
     using home = damagedHome(damage);
     const { sandboxes } = await Sandbox.list();
     assert.deepEqual(
@@ -69,7 +69,7 @@ test("Sandbox.get() shows a status that no release writes as crashed, with what 
   assert.equal(home.state.find("damaged"), undefined);
 });
 
-test("Sandbox.events() goes on past an event whose attributes are damaged", async () => {
+test("Sandbox.events() continues past an event whose attributes are damaged", async () => {
   using home = new StateHome();
   home.state.transition(home.create("x"), "stopped", { reason: "requested" });
   using database = new DatabaseSync(homePaths(home.path).state);

@@ -25,7 +25,7 @@ test("destroy() is content if somebody else destroys the sandbox first", async (
   await assert.rejects(destroy(core), { code: "sandboxNotFound" }, "it was gone from the start");
 });
 
-test("destroy() leaves a sandbox alone that has the name by now", async () => {
+test("destroy() leaves alone another sandbox that has taken the name", async () => {
   using home = new StateHome();
   let next = "";
   const core = stopped(home, async (other) => {

@@ -30,7 +30,7 @@ async function take(reader: EventReader, count: number): Promise<SandboxEvent[]>
   const events: SandboxEvent[] = [];
   while (events.length < count) {
     const { value } = await reader.read();
-    assert.ok(value !== undefined, "the stream goes on");
+    assert.ok(value !== undefined, "the stream continues");
     events.push(value);
   }
   return events;
@@ -107,7 +107,7 @@ test("Sandbox.events() with follow yields what another connection writes after t
   for (const reader of readers) await reader.cancel();
 });
 
-test("Sandbox.events() tells a slow reader how many events it missed, and goes on behind them", async () => {
+test("Sandbox.events() reports to a slow reader how many events it missed, and continues behind them", async () => {
   using home = new StateHome();
   const key = home.create("busy");
   const reader = Sandbox.events({ since: 0, follow: true }).getReader();
@@ -142,7 +142,7 @@ test("Sandbox.events() of one sandbox misses nothing when others' events are dro
   await reader.cancel();
 });
 
-test("Sandbox.events() with follow tells of a crash that nobody wrote down", async () => {
+test("Sandbox.events() with follow reports a crash that no process recorded", async () => {
   using home = new StateHome();
   const reader = Sandbox.events({ follow: true }).getReader();
   const key = home.create("victim", { host: NO_PROCESS });

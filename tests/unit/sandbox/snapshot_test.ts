@@ -40,7 +40,7 @@ async function changeByte(path: string): Promise<void> {
   await disk.write(buffer, 0, 1, at);
 }
 
-test("SnapshotBuilder takes a snapshot, whoever made it", async () => {
+test("SnapshotBuilder takes a snapshot, however it was constructed", async () => {
   using _ = await homeWithBox();
   const own = await new SnapshotBuilder("own").fromSandbox("box").label("a", "b").create();
   assert.deepEqual(own.labels, { a: "b" });

@@ -88,7 +88,7 @@ test(
     const events: ExecEvent[] = [];
     for await (const event of handle) {
       events.push(event);
-      // Channels are ordered among themselves only by what the one waits for before it goes on with the other.
+      // Channels are ordered among themselves only by what the one waits for before it continues with the other.
       if (event.kind === "stdout" || event.kind === "stderr") go(handle);
     }
     assert.deepEqual(summary(events), ["started", "stdout a\n", "stderr b\n", "stdout c\n", "exited 7"]);

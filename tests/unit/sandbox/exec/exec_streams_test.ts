@@ -44,7 +44,7 @@ test(
     const handle = await run(host, execStart(["cat"], { stdin: true }));
     const sink = await handle.takeStdin();
     assert.equal(await handle.takeStdin(), null);
-    sink!.write("a".repeat(300_000)); // nobody waits for it
+    sink!.write("a".repeat(300_000)); // not awaited
     await sink!.close();
     assert.equal((await handle.collect()).stdout().length, 300_000);
     assert.equal(await (await run(host, script("true"))).takeStdin(), null);

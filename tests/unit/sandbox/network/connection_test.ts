@@ -95,7 +95,7 @@ test(
 );
 
 test(
-  "connect() rejects where nobody listens, for ports that are none, and after an abort",
+  "connect() rejects if no program listens, for invalid ports, and after an abort",
   async () => {
     const server = await serve(() => {});
     await server[Symbol.asyncDispose]();

@@ -200,7 +200,7 @@ test(
 const isConnectError = (error: unknown) => MicrosandboxError.is(error) && error.code === "connectFailed";
 
 test(
-  "fetch() rejects where nobody listens, and says so",
+  "fetch() rejects if no program listens at the port, and says so",
   async () => {
     const server = await serve(() => {});
     await server[Symbol.asyncDispose]();

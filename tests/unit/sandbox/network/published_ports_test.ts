@@ -6,7 +6,7 @@ import { SandboxNetwork } from "../../../../src/sandbox/network/published_ports.
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 
-/** A sandbox to which nobody can connect. */
+/** A sandbox that refuses every connection. */
 class UnreachableCore extends BootableSandbox {
   attempts = 0;
   /** What happens to it while somebody tries. */
@@ -19,13 +19,13 @@ class UnreachableCore extends BootableSandbox {
   }
 }
 
-test("SandboxNetwork.info() tells no ports of a sandbox that boots, or that ends meanwhile", async () => {
+test("SandboxNetwork.info() returns no ports for a sandbox that is booting, or that ends during the call", async () => {
   using home = new StateHome();
   const key = home.create("web");
   const core = new UnreachableCore(home.state, { id: key.id, name: "web" });
   const network = new SandboxNetwork(core);
   assert.deepEqual((await network.info()).ports, []);
-  assert.equal(core.attempts, 0, "who boots greets nobody");
+  assert.equal(core.attempts, 0, "a booting sandbox is not connected to");
 
   home.state.transition(key, "ready");
   await assert.rejects(network.info(), SandboxNotRunningError, "it should answer");

@@ -164,7 +164,7 @@ test("WarmPool.claim() refuses a signal that has fired and a timeout that is non
   await pool.close();
 });
 
-/** A pool of one member, whose state of health nobody learns before the test says. */
+/** A pool of one member, whose health check does not answer before the test lets it. */
 function hangingPool() {
   const check = Promise.withResolvers<boolean>();
   const discarded: number[] = [];
@@ -200,7 +200,7 @@ test("WarmPool.claim() leaves in time while a member is looked at, and keeps tha
   const closed = other.pool.close();
   other.check.resolve(true);
   await closed;
-  assert.deepEqual(other.discarded, [1], "nobody has it");
+  assert.deepEqual(other.discarded, [1], "no claim has it");
 });
 
 test("WarmPool listens to nothing for each look at its members", async () => {
