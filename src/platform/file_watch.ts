@@ -35,7 +35,6 @@ class SharedWatcher {
   constructor(directory: string) {
     try {
       this.#watcher = watch(directory, () => this.#notified());
-      this.#watcher.unref(); // each wait has a timer, which keeps the process alive; a watcher alone is no reason
       this.#watcher.on("error", () => this.close()); // e.g. the directory is gone: from now on we poll
     } catch {
       // out of watchers, or no such directory: waits poll instead
