@@ -7,15 +7,29 @@
  *
  * @module
  */
-import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decodeUtf8, MiB } from "../base/bytes.ts";
 import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
 import { ancestors, packagedFile } from "../platform/asset.ts";
+import { openRegularSync } from "../platform/regular_file.ts";
 import { checkTrusted, UntrustedPathError } from "../platform/trust.ts";
 import { namesFunction } from "./elf_exports.ts";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError } from "./errors.ts";
 import { findInLoaderCache } from "./loader_cache.ts";
+
+/** How much of a manifest is read: far more than one has. */
+const MANIFEST_BYTES_MAX = 1 * MiB;
 
 /** A library that was found, and how. */
 export interface LibraryLocation {
@@ -253,11 +267,31 @@ function dependencyDirectories(root: string): string[] {
 /** Whether a directory names members of a workspace, as npm, Bun and Deno have it, or pnpm. */
 function isWorkspaceRoot(directory: string): boolean {
   if (existsSync(join(directory, "pnpm-workspace.yaml"))) return true;
-  return ["deno.json", "deno.jsonc", "package.json"].some((name) => {
-    const path = join(directory, name);
-    // Not parsed, since such a file may have comments. A wrong guess only adds a place, which must be trusted like the others.
-    return existsSync(path) && /"workspaces?"\s*:/.test(readFileSync(path, "utf8"));
-  });
+  // Not parsed, since such a file may have comments. A wrong guess only adds a place, which must be trusted like the others.
+  return ["deno.json", "deno.jsonc", "package.json"].some((name) =>
+    /"workspaces?"\s*:/.test(manifestText(join(directory, name))),
+  );
+}
+
+/**
+ * The beginning of a manifest; `""` for anything else. Another user may have put the file there: it is neither waited for,
+ * as a FIFO would be, nor read without limit, and one that cannot be read is no workspace's.
+ */
+function manifestText(path: string): string {
+  let file: number;
+  try {
+    file = openRegularSync(path, constants.O_RDONLY);
+  } catch {
+    return "";
+  }
+  try {
+    const bytes = new Uint8Array(MANIFEST_BYTES_MAX);
+    return decodeUtf8(bytes.subarray(0, readSync(file, bytes)));
+  } catch {
+    return "";
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The library at `place`, which is the file itself or a directory that holds it. Links are left as they are. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LibkrunfwNotFoundError, LibkrunNotFoundError } from "../../../src/ffi/errors.ts";
@@ -145,6 +146,20 @@ for (const [file, text] of [
     assert.equal(find(), files.at(library));
     chmodSync(files.at("p"), 0o777); // as another user could have written that file
     assert.throws(find, { code: "untrustedPath" });
+  });
+}
+
+for (const [what, plant] of Object.entries({
+  "a FIFO": (path: string) => execFileSync("mkfifo", [path]),
+  "a directory": (path: string) => mkdirSync(path),
+  "a link to itself": (path: string) => symlinkSync(path, path),
+  "an endless device": (path: string) => symlinkSync("/dev/zero", path),
+})) {
+  test(`findLibkrunfw() is neither held up nor broken by ${what} in the place of a manifest above the package`, () => {
+    using files = directoryWith("p/package.json", "p/src/ffi/here");
+    for (const name of ["deno.json", "deno.jsonc"]) plant(files.at(name));
+    const find = () => findLibkrunfw({ ...NOWHERE, moduleDirectory: files.at("p/src/ffi") });
+    assert.throws(find, { code: "libkrunfwNotFound" });
   });
 }
 
