@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { AbortedError, errnoOf } from "../../base/errors.ts";
+import { identifyProcess, signalProcess } from "../../platform/process_identity.ts";
 import { ImageAuthError } from "./errors.ts";
 
 /** Longest time that a credential helper may take. */
@@ -88,16 +89,21 @@ export function askCredentialHelper(request: HelperRequest): Promise<string | un
   });
 }
 
-/** Ends a process by SIGTERM, and by SIGKILL after the grace period; `onEnded` is called in either case. */
+/**
+ * Ends a process by SIGTERM, and by SIGKILL after the grace period; `onEnded` is called in either case. The signals go by
+ * process id, since Deno's `ChildProcess.kill()` sends only one signal in its life.
+ */
 function end(child: ChildProcess, graceMs: number, onEnded: () => void): void {
   child.stdout?.removeAllListeners("data").destroy(); // a process that the helper started may keep it open
+  const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
+  const send = (name: "SIGTERM" | "SIGKILL") => process !== undefined && signalProcess(process, name);
   const kill = setTimeout(() => {
-    child.kill("SIGKILL");
+    send("SIGKILL");
     onEnded();
   }, graceMs);
   child.once("exit", () => {
     clearTimeout(kill);
     onEnded();
   });
-  child.kill("SIGTERM");
+  send("SIGTERM");
 }

@@ -79,16 +79,20 @@ esac
   await assert.rejects(findCredentials("known.test", environment), hasCode("imageAuth"));
 });
 
-// Each of these helpers would answer in the end: a client that waits for it is seen by its success.
+/** A helper that writes its pid to `path`, and never ends unless it is killed. */
+const stubborn = (path: string) => `trap '' TERM; echo $$ > '${path}'; while :; do sleep 0.1; done`;
+// This one would answer in the end: a client that waits for it is seen by its success.
 const LATE_ANSWER = `sleep 3; echo '{"Username":"u","Secret":"s"}'`;
 
 test("findCredentials() kills a helper that ignores SIGTERM, after a grace period", async () => {
   using home = temporaryDirectory();
   const pidPath = join(home.path, "pid");
-  const environment = withHelper(home.path, `trap '' TERM; echo $$ > '${pidPath}'; ${LATE_ANSWER}`);
-  const limits = { timeoutMs: 200, graceMs: 50 };
-  await assert.rejects(findCredentials("r.test", environment, undefined, limits), hasCode("imageAuth"));
-  if (existsSync(pidPath)) assert.ok(await hasExited(await readPid(pidPath)));
+  const limits = { timeoutMs: 1_000, graceMs: 50 };
+  const finding = findCredentials("r.test", withHelper(home.path, stubborn(pidPath)), undefined, limits);
+  finding.catch(() => {}); // asserted below
+  const pid = await readPid(pidPath);
+  await assert.rejects(finding, hasCode("imageAuth"));
+  assert.ok(await hasExited(pid));
 });
 
 test("findCredentials() does not wait for a process that a helper left with its output open", async () => {
@@ -101,9 +105,9 @@ test("findCredentials() does not wait for a process that a helper left with its 
 test("findCredentials() ends when the signal fires, and its helper with it", async () => {
   using home = temporaryDirectory();
   const pidPath = join(home.path, "pid");
-  const environment = withHelper(home.path, `trap '' TERM; echo $$ > '${pidPath}'; ${LATE_ANSWER}`);
   const abort = new AbortController();
-  const finding = findCredentials("r.test", environment, abort.signal, { graceMs: 50 });
+  const helper = withHelper(home.path, stubborn(pidPath));
+  const finding = findCredentials("r.test", helper, abort.signal, { graceMs: 50 });
   finding.catch(() => {}); // asserted below
   const pid = await readPid(pidPath);
   abort.abort();
