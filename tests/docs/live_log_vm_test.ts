@@ -35,7 +35,8 @@ for (const runtime of ["bun", "deno"] as const) {
               ];
         const env = { ...process.env, MSB_HOME: home, PORT: `${port}`, ROOTFS: join(cwd, "rootfs") };
         // In the checkout, as `deno serve` looks for deno.json where it is started.
-        const child = spawn(runtime, args, { cwd: ROOT, env, stdio: "ignore" });
+        // A group of its own: `deno` may be a wrapper, which takes no other process with it when it is killed.
+        const child = spawn(runtime, args, { cwd: ROOT, env, stdio: "ignore", detached: true });
         try {
           const at = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
           await eventually(
@@ -46,7 +47,7 @@ for (const runtime of ["bun", "deno"] as const) {
           assert.ok(body !== null);
           assert.match(await firstEvent(body), /^data: \{.*"s":"stdout".*"d":".*\\n"/m);
         } finally {
-          child.kill("SIGKILL");
+          if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
         }
       }),
     { missing: imageProblem },
