@@ -134,7 +134,7 @@ struct stream_kind {
     void (*open)(struct sessions *sessions, const struct frame *frame);
     /* A frame of one of `types`. NULL without types. */
     void (*handle)(struct sessions *sessions, struct session *session, const struct frame *frame);
-    /* The client wants no more of it; with `is_gone` there is none left to be told. May release the session. */
+    /* The client wants no more output; with `is_gone` the client itself has left. May release the session. */
     void (*close)(struct sessions *sessions, struct session *session, bool is_gone);
     /* Ends what runs behind it, by force. NULL: nothing does. */
     void (*stop)(const struct session *session);

@@ -33,7 +33,7 @@ export function pack(directory: string): string {
   }
 }
 
-/** What the package says of itself differs from what the repository says: it needs no tools to develop with. */
+/** Writes the published manifests: the repository's, without what only development needs. */
 function writePackagedManifests(unpacked: string): void {
   const {
     devDependencies: _development,

@@ -33,7 +33,7 @@ export class ConnectFailedError extends MicrosandboxError {
   readonly host: string;
   /** The TCP port in the sandbox. */
   readonly port: number;
-  /** The guest's error number, e.g. 111 (ECONNREFUSED) if no program listens; 0 if there is none. */
+  /** The guest's error number, e.g. 111 (ECONNREFUSED) if no program listens; 0 if the guest reported no error number. */
   readonly errno: number;
 
   /** @param reason The cause, as it follows a colon in the message. */
@@ -77,7 +77,7 @@ export class ExecFailedError extends MicrosandboxError {
   readonly command: string;
   /** The cause, e.g. `"notFound"`. */
   readonly kind: ExecFailureKind;
-  /** The guest's error number, e.g. 2 (ENOENT); 0 if there is none. */
+  /** The guest's error number, e.g. 2 (ENOENT); 0 if the guest reported no error number. */
   readonly errno: number;
 
   /** @param reason The cause, as it follows a colon in the message. */

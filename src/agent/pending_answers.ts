@@ -13,7 +13,7 @@ export class Answers<T> {
    * The answer to question `number`.
    *
    * @param action What takes the time, as a gerund for the error's message.
-   * @throws {TimeoutError} if there is none within `timeoutMs`.
+   * @throws {TimeoutError} if the guest does not answer within `timeoutMs`.
    */
   async wait(number: number, action: string, timeoutMs: number): Promise<T> {
     const answer = Promise.withResolvers<T>();

@@ -49,7 +49,7 @@ type DockerConfig = z.output<typeof configSchema>;
 const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
 
 /**
- * Returns Docker's credentials for `registry`, or anonymous if there are none.
+ * Returns the credentials that Docker would use for `registry`; anonymous ones if Docker has none stored.
  *
  * @param environment Provides `DOCKER_CONFIG`, `HOME` and `PATH`.
  * @throws {ImageAuthError} The configuration cannot be read, or a helper fails.
