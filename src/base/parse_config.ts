@@ -57,6 +57,26 @@ export function checkConfig<T extends z.ZodType>(
   return { data: undefined, issues };
 }
 
+/** @throws {InvalidConfigError} if `value` is not an object, or an array. */
+export function checkObject(value: unknown, whole: string): asserts value is object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  const problem = value === undefined ? "must be given" : `must be an object${currentValue([], value)}`;
+  throw new InvalidConfigError([{ field: whole, problem }]);
+}
+
+/**
+ * Checks that `value` is an object with no fields but `known`, for options whose values need no schema.
+ *
+ * @param known Its keys are the fields; `satisfies Record<keyof Options, true>` keeps it complete.
+ * @throws {InvalidConfigError}
+ */
+export function checkFields(value: unknown, known: Readonly<Record<string, true>>, whole: string): void {
+  checkObject(value, whole);
+  const names = Object.keys(known);
+  const unknown = Object.keys(value).filter((key) => !Object.hasOwn(known, key));
+  if (unknown.length > 0) throw new InvalidConfigError(unknownFields([], whole, unknown, names));
+}
+
 /** The fields that the schema of an object names. */
 function fieldsOf(schema: z.core.$ZodRawIssue["inst"]): readonly string[] {
   const def: object = schema?._zod.def ?? {};

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   rmi: "`msb image rm REFERENCE`",
   search: "msb pulls by reference: `msb pull alpine`",
   stats: "`msb exec NAME -- top -b -n 1` shows what programs use",
+  system: "`du -sh` of the home (`MSB_HOME`) shows what is used; `msb image prune` frees images",
   tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
   top: "`msb exec NAME -- top`",
   volume: "there are no volumes: a sandbox keeps its disk until `msb rm`; `msb snapshot create` copies it",

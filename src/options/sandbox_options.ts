@@ -342,21 +342,12 @@ const storedSchema = z.object({
 /** Reads a config back from the state database. @throws {DatabaseError} if the record is damaged. */
 export function parseStoredConfig(json: string): SandboxConfig {
   try {
-    return parseConfig(storedSchema, parseJson(json), "options");
+    return parseConfig(storedSchema, JSON.parse(json), "options");
   } catch (cause) {
     throw new DatabaseError(`A sandbox's record is damaged: ${messageOf(cause)}`, {
       cause,
       hint: "the sandbox cannot be started or used, only removed; its disk and its logs are in the home",
     });
-  }
-}
-
-/** `undefined` for what is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

@@ -6,6 +6,7 @@
 
 import type { BackendSandbox, BootCallOptions, SandboxRecord, SandboxStatus } from "../backend/backend.ts";
 import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
+import { checkCallOptions, checkConnectOptions, checkRestartOptions } from "./call_options.ts";
 import {
   type ConnectOrStartOptions,
   connectOrStart,
@@ -87,17 +88,20 @@ export class SandboxHandle extends SandboxCalls {
    * do the same at the same time.
    */
   async connectOrStart(options: ConnectOrStartOptions = {}): Promise<Sandbox> {
+    checkConnectOptions(options);
     const obtained = await connectOrStart(this.#sandbox, options);
     return obtained.kind === "booted" ? Sandbox.fromBoot(obtained.boot) : Sandbox.connect(this.#sandbox);
   }
 
   /** Boots the sandbox; it ends with this process. @throws {SandboxStillRunningError} */
   async start(call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: false }));
   }
 
   /** Boots the sandbox; it outlives this process. */
   async startDetached(call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: true }));
   }
 
@@ -117,6 +121,7 @@ export class SandboxHandle extends SandboxCalls {
 
   /** Stops the sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
+    checkRestartOptions(options);
     return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }
 

@@ -23,7 +23,7 @@ import {
 } from "../backend/backend.ts";
 import { type WaitOptions, waitFor, waitForStatus } from "../backend/wait_for.ts";
 import { InvalidConfigError, MicrosandboxError } from "../base/errors.ts";
-import { parseConfig } from "../base/parse_config.ts";
+import { checkObject, parseConfig } from "../base/parse_config.ts";
 import { checkSandboxName, type SandboxOptions } from "../options/sandbox_options.ts";
 
 export { type WaitableStatus, type WaitOptions, waitForStatus } from "../backend/wait_for.ts";
@@ -181,6 +181,7 @@ export async function connectOrCreate(
   options: SandboxOptions,
   call: BootCallOptions = {},
 ): Promise<Obtained> {
+  checkObject(options, "options");
   checkSandboxName(options.name);
   if (options.replace !== undefined && options.replace !== false)
     throw new InvalidConfigError([{ field: "replace", problem: "must not be set for connectOrCreate()" }]);

@@ -20,6 +20,7 @@ import {
   type SandboxOptions,
 } from "../options/sandbox_options.ts";
 import { SandboxBuilder } from "./builder.ts";
+import { checkCallOptions, checkRestartOptions } from "./call_options.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { ExecHandle } from "./exec/exec_handle.ts";
 import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec/exec_options.ts";
@@ -86,6 +87,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {BootStartError} if the VM does not come up; with the end of its console.
    */
   static async create(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return Sandbox.fromBoot(await defaultBackend().create(options, call));
   }
 
@@ -97,6 +99,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {InvalidConfigError} if `replace` is set, which would be the opposite.
    */
   static async connectOrCreate(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return Sandbox.#fromObtained(await connectOrCreate(defaultBackend(), options, call));
   }
 
@@ -108,11 +111,13 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
    * @throws {BootStartError}
    */
   static async start(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return await Sandbox.#start(name, { ...call, detached: false });
   }
 
   /** Like {@linkcode start}; the sandbox outlives this process. */
   static async startDetached(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
+    checkCallOptions(call);
     return await Sandbox.#start(name, { ...call, detached: true });
   }
 
@@ -278,6 +283,7 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
 
   /** Stops the sandbox, if it runs, and boots it again; its disk is as it was left. */
   async restart(options: RestartOptions = {}): Promise<Sandbox> {
+    checkRestartOptions(options);
     return Sandbox.fromBoot(await restart(this.#sandbox, options));
   }
 

@@ -6,6 +6,7 @@
 
 import { type BackendSandbox, STOP_GRACE_MS } from "../backend/backend.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import { checkEndOptions } from "./call_options.ts";
 import {
   type DestroyOptions,
   destroy,
@@ -147,6 +148,7 @@ export abstract class SandboxCalls {
 
   /** Stops the sandbox, if it runs, and removes it with its disk and logs. */
   async destroy(options: DestroyOptions = {}): Promise<void> {
+    checkEndOptions(options);
     await destroy(this.#sandbox, options);
   }
 

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { z } from "zod";
 import { type Backend, type BackendSandbox, getSandbox, type SnapshotRecord } from "../backend/backend.ts";
 import { defaultBackend } from "../backend/default_backend.ts";
-import { parseConfig } from "../base/parse_config.ts";
+import { withoutUndefined } from "../base/defined.ts";
+import { checkFields, parseConfig } from "../base/parse_config.ts";
 import { hasLabels, wantedLabelsSchema } from "../options/labels.ts";
 import { checkSandboxName } from "../options/sandbox_options.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
@@ -50,6 +52,19 @@ export interface SnapshotListOptions {
   /** Only those that have all of these. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
+
+const listSchema = z.strictObject({ labels: wantedLabelsSchema.optional() });
+const FIELDS = {
+  create: {
+    name: true,
+    from: true,
+    labels: true,
+    force: true,
+    signal: true,
+    onProgress: true,
+  } satisfies Record<keyof SnapshotCreateOptions, true>,
+  save: { plainTar: true, signal: true, onProgress: true } satisfies Record<keyof SnapshotSaveOptions, true>,
+} as const;
 
 /** Answer of `verify()`. */
 export interface SnapshotVerifyReport {
@@ -141,7 +156,9 @@ export class Snapshot {
    * @throws {SandboxBusyError} if it was started and stopped all the time.
    * @throws {TimeoutError | AbortedError | IoError}
    */
-  static async create({ from, ...options }: SnapshotCreateOptions): Promise<Snapshot> {
+  static async create(given: SnapshotCreateOptions): Promise<Snapshot> {
+    checkFields(given, FIELDS.create, "options");
+    const { from, ...options } = given;
     return await Snapshot.take(await sandboxOf(from), options);
   }
 
@@ -170,8 +187,8 @@ export class Snapshot {
   }
 
   /** The snapshots of this home by name. One that is damaged is not among them. @throws {InvalidConfigError} */
-  static async list({ labels = {} }: SnapshotListOptions = {}): Promise<Snapshot[]> {
-    parseConfig(wantedLabelsSchema, labels, "labels");
+  static async list(options: SnapshotListOptions = {}): Promise<Snapshot[]> {
+    const { labels = {} } = parseConfig(listSchema, withoutUndefined(options), "options");
     const backend = defaultBackend();
     return (await backend.snapshots.list())
       .filter(({ descriptor }) => hasLabels(descriptor.labels, labels))
@@ -227,6 +244,7 @@ export class Snapshot {
    * @throws {SnapshotIntegrityError | SnapshotNotFoundError | IoError | AbortedError}
    */
   async save(path: string, options: SnapshotSaveOptions = {}): Promise<void> {
+    checkFields(options, FIELDS.save, "options");
     await this.#backend.snapshots.save(this.name, this.digest, path, options);
   }
 

@@ -50,6 +50,8 @@ const PORT_MAX = 65_535;
  * ```
  */
 export function parseReference(text: string): ImageReference {
+  if (typeof text !== "string")
+    throw new ImageReferenceInvalidError(String(text), "reference", "must be a string");
   if (text === "") throw new ImageReferenceInvalidError(text, "reference", "is empty");
   if (text.length > REFERENCE_CHARACTERS_MAX) {
     const shown = `${text.slice(0, 64)}…`;

@@ -1,5 +1,6 @@
 /** `Image`, the public face of a home's images. @module */
 import { InternalError, InvalidConfigError } from "../../base/errors.ts";
+import { checkFields } from "../../base/parse_config.ts";
 import { openHome } from "../../platform/home.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
 import { hostPlatform, type Platform, parsePlatform } from "../oci/platform.ts";
@@ -162,6 +163,7 @@ export class Image {
    * `"imageDigestMismatch"`, `"imageManifestInvalid"`, `"imagePlatformMissing"`, `"tarInvalid"`, `"aborted"`.
    */
   static async pull(reference: string, options: ImagePullOptions = {}): Promise<ImageHandle> {
+    checkFields(options, FIELDS.pull, "options");
     const parsed = parseReference(reference);
     checkBuildLimits(options);
     checkPullPolicy(options.pullPolicy);
@@ -185,16 +187,19 @@ export class Image {
 
   /** Returns the image with a name or digest. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
   static async get(reference: string, options: ImageOptions = {}): Promise<ImageHandle> {
+    checkFields(options, COMMON, "options");
     return handleOf(getImage(storeOf(options), reference));
   }
 
   /** Returns all images, sorted by name. An image with several names is listed once for each. */
   static async list(options: ImageOptions = {}): Promise<ImageHandle[]> {
+    checkFields(options, COMMON, "options");
     return listImages(storeOf(options)).map(handleOf);
   }
 
   /** Returns an image with its configuration and layers. @throws {ImageNotFoundError | ImageReferenceInvalidError} */
   static async inspect(reference: string, options: ImageOptions = {}): Promise<ImageDetail> {
+    checkFields(options, COMMON, "options");
     const entry = getImage(storeOf(options), reference);
     const { config, configDigest, layers } = entry.image.record;
     return {
@@ -218,6 +223,7 @@ export class Image {
    * @throws {ImageNotFoundError | ImageReferenceInvalidError}
    */
   static async remove(reference: string, options: ImageRemoveOptions = {}): Promise<void> {
+    checkFields(options, FIELDS.remove, "options");
     await removeImage(storeOf(options), usageFor(options), reference, options.force ?? false, options.signal);
   }
 
@@ -236,6 +242,7 @@ export class Image {
    * ```
    */
   static async prune(options: ImagePruneOptions = {}): Promise<ImagePruneReport> {
+    checkFields(options, FIELDS.prune, "options");
     const { all = false, signal } = options;
     return await pruneImages(storeOf(options), usageFor(options), { all, signal });
   }
@@ -245,6 +252,9 @@ export class Image {
    * zstd) or of a directory in the OCI image layout.
    */
   static async load(path: string, options: ImageLoadOptions = {}): Promise<ImageHandle[]> {
+    checkFields(options, FIELDS.load, "options");
+    if (typeof path !== "string")
+      throw new InvalidConfigError([{ field: "path", problem: "must be a string" }]);
     checkBuildLimits(options);
     const { signal, tag, onProgress = () => {} } = options;
     const platform = platformOf(options);
@@ -256,8 +266,9 @@ export class Image {
 
   /** Saves one or more images to an archive that {@linkcode Image.load} and other tools can read. */
   static async save(references: string | readonly string[], options: ImageSaveOptions): Promise<void> {
+    checkFields(options, FIELDS.save, "options");
     const names = typeof references === "string" ? [references] : references;
-    if (names.length === 0) {
+    if (!Array.isArray(names) || names.length === 0) {
       throw new InvalidConfigError([{ field: "references", problem: "must name at least one image" }]);
     }
     const { signal, outputPath, format = "docker" } = options;
@@ -271,6 +282,30 @@ export class Image {
     });
   }
 }
+
+const COMMON = { home: true, signal: true } as const satisfies Record<keyof ImageOptions, true>;
+const FIELDS = {
+  remove: { ...COMMON, force: true } satisfies Record<keyof ImageRemoveOptions, true>,
+  prune: { ...COMMON, all: true } satisfies Record<keyof ImagePruneOptions, true>,
+  save: { ...COMMON, outputPath: true, format: true } satisfies Record<keyof ImageSaveOptions, true>,
+  pull: {
+    ...COMMON,
+    pullPolicy: true,
+    platform: true,
+    registry: true,
+    onProgress: true,
+    parallelDownloads: true,
+    maxUnpackedBytes: true,
+  } satisfies Record<keyof ImagePullOptions, true>,
+  load: {
+    ...COMMON,
+    tag: true,
+    platform: true,
+    onProgress: true,
+    parallelDownloads: true,
+    maxUnpackedBytes: true,
+  } satisfies Record<keyof ImageLoadOptions, true>,
+} as const;
 
 function storeOf(options: ImageOptions): ImageStore {
   return new ImageStore(openHome(options.home));

@@ -134,11 +134,12 @@ export function resolveExec(
   const given = withoutUndefined(options);
   const checked = checkConfig(schema, given, "options");
   // A string is iterable, too: its letters would be the arguments.
-  const argv = [command, ...(typeof args === "string" ? [] : args)];
+  const isList = typeof args === "object" && args !== null && Symbol.iterator in args;
+  const argv = [command, ...(isList ? args : [])];
   const issues = [...checked.issues];
   if (typeof command !== "string" || command === "")
     issues.push({ field: "command", problem: "must be a program's name or path" });
-  if (typeof args === "string" || argv.slice(1).some((word) => typeof word !== "string"))
+  if (!isList || argv.slice(1).some((word) => typeof word !== "string"))
     issues.push({ field: "args", problem: "must be an array of strings" });
   else if (argv.some((word) => String(word).includes("\0")))
     issues.push({ field: "args", problem: "must not contain a NUL byte" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
-import { checkConfig, parseConfig } from "../../../src/base/parse_config.ts";
+import { checkConfig, checkFields, parseConfig } from "../../../src/base/parse_config.ts";
 import { test } from "../../support/harness.ts";
 
 const schema = z.strictObject({
@@ -105,4 +105,20 @@ test("checkConfig() gives either the data or the issues", () => {
   assert.deepEqual(checkConfig(schema, {}, "options"), { data: {}, issues: [] });
   const { data, issues } = checkConfig(schema, { count: 0 }, "options");
   assert.deepEqual([data, issues.length], [undefined, 1]);
+});
+
+test("checkFields() takes known fields, and refuses others and what is not an object", () => {
+  const known = { signal: true, force: true } as const;
+  for (const value of [{}, { force: undefined }, { force: 1, signal: 2 }])
+    checkFields(value, known, "options");
+  const refusals = [
+    [{ singal: 1 }, "singal: is not known: did you mean signal?"],
+    [{ toString: 1 }, "toString: is not known"],
+    [null, "options: must be an object: current value is null"],
+    [undefined, "options: must be given"],
+    [[], "options: must be an object"],
+    [7, "options: must be an object: current value is 7"],
+  ] as const;
+  for (const [value, message] of refusals)
+    assert.throws(() => checkFields(value, known, "options"), { code: "invalidConfig", message });
 });

@@ -225,6 +225,7 @@ test("parseStoredConfig() refuses what is no config", () => {
   for (const json of ["", "{", "null", "{}", '{"version":2}', "[]"]) {
     assert.throws(() => parseStoredConfig(json), { code: "database", hint: /removed/ }, json);
   }
+  assert.throws(() => parseStoredConfig("{"), /JSON/);
 });
 
 test("SandboxBuilder collects exactly what the options say", async () => {

@@ -154,6 +154,7 @@ test("resolveExec() refuses a command line that cannot be", () => {
   assert.deepEqual(fields("a", ["b\0"]), ["args"]);
   // A text is an iterable of texts: its letters would be the arguments.
   assert.deepEqual(fields("echo", "hello"), ["args"]);
+  for (const args of [null, 5, {}]) assert.deepEqual(fields("echo", args), ["args"]);
   assert.deepEqual(fields("echo", [5]), ["args"]);
   assert.deepEqual(fields("echo", [undefined]), ["args"]);
   assert.deepEqual(fields(5, []), ["command"]);
