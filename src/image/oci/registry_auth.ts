@@ -28,6 +28,7 @@ const tokenSchema = z.object({
 
 interface Grant {
   readonly header: string;
+  /** On the monotonic clock. */
   readonly expiresAtMs: number;
 }
 
@@ -53,7 +54,7 @@ export class RegistryAuthorizer {
   /** Returns the header that worked for `scope` before, as long as it is valid. */
   async known(scope: string): Promise<string | undefined> {
     const grant = await this.#grants.get(scope)?.catch(() => undefined); // the caller that asked for it got the error
-    return grant !== undefined && grant.expiresAtMs > Date.now() ? grant.header : undefined;
+    return grant !== undefined && grant.expiresAtMs > performance.now() ? grant.header : undefined;
   }
 
   /**
@@ -170,7 +171,7 @@ export class RegistryAuthorizer {
     const token = answer.token || answer.access_token;
     if (!token || !/^[\x21-\x7e]+$/.test(token)) throw this.#error("its token server gave no token");
     const lifetimeMs = answer.expires_in === undefined ? TOKEN_LIFETIME_DEFAULT_MS : answer.expires_in * 1000;
-    return { header: `Bearer ${token}`, expiresAtMs: Date.now() + lifetimeMs - TOKEN_MARGIN_MS };
+    return { header: `Bearer ${token}`, expiresAtMs: performance.now() + lifetimeMs - TOKEN_MARGIN_MS };
   }
 
   #checkRealm(realm: string | undefined, credentials: Credentials): URL {

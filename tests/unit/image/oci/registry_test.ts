@@ -234,6 +234,26 @@ test("RegistryClient gets one token for many requests and sends the credentials 
   assert.equal(query.get("service"), "s,1");
 });
 
+test("RegistryClient keeps its token when the wall clock is set", async () => {
+  await using registry = await TestRegistry.start();
+  const digest = registry.addBlob(BLOB);
+  registry.routes.set("/token", () => ({ status: 200, body: '{"token":"t0k","expires_in":300}' }));
+  registry.gate = ({ headers }) =>
+    headers.authorization === "Bearer t0k"
+      ? undefined
+      : { status: 401, headers: { "www-authenticate": `Bearer realm="http://${registry.host}/token"` } };
+  const client = clientOf(registry);
+  const now = Date.now;
+  try {
+    await download(client, digest);
+    Date.now = () => now() + 24 * 60 * 60 * 1000;
+    await download(client, digest);
+  } finally {
+    Date.now = now;
+  }
+  assert.equal(registry.count("/token"), 1);
+});
+
 test("RegistryClient gets a new token when the old one is refused, once", async () => {
   await using registry = await TestRegistry.start();
   registry.addManifest({ schemaVersion: 2 }, "v1");
