@@ -15,8 +15,8 @@ export interface ProgressView extends Disposable {
   step(label: string): void;
   /** Takes the events of a pull. */
   readonly pull: PullProgressListener;
-  /** How many bytes of something are done. */
-  bytes(label: string, progress: { readonly doneBytes: number; readonly totalBytes: number }): void;
+  /** How much of a disk is done: as a percentage only, as most of a disk's size is space that it does not use. */
+  disk(label: string, progress: { readonly doneBytes: number; readonly totalBytes: number }): void;
 }
 
 /** Opens a view on `output`. */
@@ -31,7 +31,7 @@ export function showProgress(
 const SILENT: ProgressView = {
   step: () => {},
   pull: () => {},
-  bytes: () => {},
+  disk: () => {},
   [Symbol.dispose]: () => {},
 };
 
@@ -67,12 +67,11 @@ class BarView implements ProgressView {
     this.#show({ label });
   }
 
-  bytes(
+  disk(
     label: string,
     { doneBytes, totalBytes }: { readonly doneBytes: number; readonly totalBytes: number },
   ): void {
-    const progress = { done: doneBytes, total: totalBytes };
-    this.#show({ label, progress, bytes: progress });
+    this.#show({ label, progress: { done: doneBytes, total: totalBytes } });
   }
 
   [Symbol.dispose](): void {
@@ -119,7 +118,7 @@ class LineView implements ProgressView {
 
   step(): void {}
 
-  bytes(
+  disk(
     label: string,
     { doneBytes, totalBytes }: { readonly doneBytes: number; readonly totalBytes: number },
   ): void {
@@ -127,7 +126,7 @@ class LineView implements ProgressView {
     if (percent < 100 && percent < this.#lastPercent + 25) return;
     if (percent === this.#lastPercent) return;
     this.#lastPercent = percent;
-    this.#output.line(`${label}: ${percent}% of ${formatBytes(totalBytes)}`).catch(() => {});
+    this.#output.line(`${label}: ${percent}%`).catch(() => {});
   }
 
   [Symbol.dispose](): void {}

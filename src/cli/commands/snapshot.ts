@@ -151,7 +151,7 @@ async function withProgress<T>(
   ) => Promise<T>,
 ): Promise<T> {
   using progress = showProgress(cli.stderr, { quiet });
-  return await work((bytes) => progress.bytes(label, bytes));
+  return await work((done) => progress.disk(label, done));
 }
 
 function toPairs(snapshot: Snapshot) {

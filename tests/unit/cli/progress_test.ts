@@ -96,16 +96,16 @@ test("showProgress() is silent with --quiet", () => {
   const stream = new MemoryStream({ isTTY: true });
   using progress = showProgress(new Output(stream), { quiet: true });
   for (const event of PULL) progress.pull(event);
-  progress.bytes("Copying", { doneBytes: 1, totalBytes: 2 });
+  progress.disk("Copying", { doneBytes: 1, totalBytes: 2 });
   assert.equal(stream.text, "");
 });
 
-test("showProgress() reports bytes on a pipe at each quarter", () => {
+test("showProgress() reports a disk on a pipe at each quarter", () => {
   const stream = new MemoryStream();
   using progress = showProgress(new Output(stream));
   for (let percent = 0; percent <= 100; percent++)
-    progress.bytes("Saving", { doneBytes: percent * 1e6, totalBytes: 1e8 });
-  assert.equal(stream.text, [25, 50, 75, 100].map((percent) => `Saving: ${percent}% of 100 MB\n`).join(""));
+    progress.disk("Saving", { doneBytes: percent * 1e6, totalBytes: 1e8 });
+  assert.equal(stream.text, [25, 50, 75, 100].map((percent) => `Saving: ${percent}%\n`).join(""));
 });
 
 test("formatStage() fits the terminal", () => {
