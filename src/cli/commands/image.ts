@@ -12,7 +12,9 @@ const COLUMNS: readonly Column<ImageHandle>[] = [
   {
     heading: "REFERENCE",
     value: ({ reference }) => reference,
-    shown: ({ reference }) => shortDigest(reference),
+    // An image of a directory has no name: its path says more than its digest, which has its own column.
+    shown: ({ reference, digest, localPath }) =>
+      reference === digest ? (localPath ?? shortDigest(reference)) : reference,
   },
   { heading: "DIGEST", value: ({ digest }) => digest, shown: ({ digest }) => shortDigest(digest) },
   { heading: "PLATFORM", value: ({ os, architecture }) => `${os}/${architecture}` },
@@ -117,6 +119,7 @@ function toPairs({ handle, config, layers }: ImageDetail) {
   return [
     ["reference", handle.reference],
     ["digest", handle.digest],
+    ["made from", handle.localPath],
     ["manifest", handle.manifestDigest],
     ["platform", `${handle.os}/${handle.architecture}`],
     ["size", formatBytes(handle.sizeBytes)],

@@ -81,6 +81,11 @@ export interface ImageHandle {
   readonly reference: string;
   /** Digest by which the disk is known: the manifest's, or one of the content of a plain directory or tar. */
   readonly digest: string;
+  /**
+   * Path of the plain directory or tar that the image was made from. What is there now may differ. `undefined` for an
+   * image of a registry or archive.
+   */
+  readonly localPath: string | undefined;
   /** Size of the disk, in bytes. */
   readonly sizeBytes: number;
   /** Digest of the manifest; `undefined` for an image made from a plain directory or tar. */
@@ -325,6 +330,7 @@ function handleOf({ reference, image, lastUsedAt }: CatalogEntry): ImageHandle {
   return {
     reference,
     digest: record.digest,
+    localPath: record.localPath,
     sizeBytes: record.sizeBytes,
     manifestDigest: record.manifestDigest,
     architecture: record.architecture || "unknown",

@@ -151,6 +151,7 @@ async function addRootfs(
     store.add(erofsPath, {
       digest,
       origin,
+      localPath: realPath(path),
       os,
       architecture,
       layers: [],

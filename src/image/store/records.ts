@@ -32,6 +32,8 @@ export const imageRecordSchema = z.object({
   /** Size of the disk, in bytes. */
   sizeBytes: z.int().min(0),
   origin: z.enum(["image", "directory", "tar"]),
+  /** Where the directory or tar was when the disk was made. Another path with the same content has the same record. */
+  localPath: optionalText,
   manifestDigest: digest.optional(),
   configDigest: digest.optional(),
   /** Platform as the image states it, empty if it does not; for a directory or tar, the requested platform. */

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { MicrosandboxError } from "../../../../src/base/errors.ts";
@@ -245,4 +253,16 @@ test("Image.get() and Image.inspect() describe an image by name and by digest", 
   assert.deepEqual(config.entrypoint, ["/app"]);
   assert.equal(layers[0]?.diffId, digestOf(buildTar(...BASE)));
   await assert.rejects(Image.get("absent", { home: home.path }), hasCode("imageNotFound"));
+});
+
+test("Image.list() says which path an image without a name was made from", async () => {
+  using home = temporaryDirectory();
+  using source = temporaryDirectory();
+  writeFileSync(join(source.path, "rootfs.tar"), buildTar(...BASE));
+  mkdirSync(join(source.path, "rootfs"));
+  for (const name of ["rootfs", "rootfs.tar"]) {
+    const { digest } = await resolveImage(join(source.path, name), { home: home.path });
+    const listed = (await Image.list({ home: home.path })).find((image) => image.digest === digest);
+    assert.deepEqual([listed?.reference, listed?.localPath], [digest, realpathSync(join(source.path, name))]);
+  }
 });
