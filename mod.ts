@@ -23,6 +23,8 @@ export {
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
+export type { Bytes } from "./src/base/bytes.ts";
+export type { EngineChoice, EngineName } from "./src/base/engine_name.ts";
 export {
   AbortedError,
   type ConfigIssue,
@@ -68,11 +70,14 @@ export {
   ImageReferenceInvalidError,
   ImageRegistryError,
   ImageRegistryError as HttpError,
+  type ReferencePart,
 } from "./src/image/oci/errors.ts";
+export type { ImageConfig } from "./src/image/oci/image_config.ts";
 export type { RegistryOptions } from "./src/image/oci/registry_client.ts";
 export type { PullProgress, PullProgressEvents, PullProgressListener } from "./src/image/progress.ts";
 export {
   InvalidCursorError,
+  type InvalidCursorReason,
   type LogCursor,
   type LogEntry,
   type LogReadOptions,
@@ -94,7 +99,7 @@ export {
   PortInUseError,
 } from "./src/network/errors.ts";
 export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
-export type { PublishedPort } from "./src/network/published_port.ts";
+export type { PortKind, PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
 export type { RlimitOptions } from "./src/options/rlimits.ts";
@@ -127,10 +132,12 @@ export {
   type ImageLayerDetail,
   type ImageLoadOptions,
   type ImageOptions,
+  type ImagePruneOptions,
   type ImagePruneReport,
   type ImagePullOptions,
   type ImageRemoveOptions,
   type ImageSaveOptions,
+  type PullPolicy,
 } from "./src/sandbox/image.ts";
 export type {
   ConnectOrStartOptions,
@@ -139,6 +146,7 @@ export type {
   RestartOptions,
   SandboxStopResult,
   TimeLimitChanges,
+  WaitableStatus,
   WaitOptions,
 } from "./src/sandbox/lifecycle.ts";
 export {
@@ -184,6 +192,7 @@ export {
   type SnapshotSource,
   type SnapshotVerifyReport,
 } from "./src/sandbox/snapshot.ts";
+export type { DiskProgressListener } from "./src/snapshot/disk_content.ts";
 export {
   SnapshotAlreadyExistsError,
   SnapshotIntegrityError,
@@ -198,9 +207,10 @@ export {
   SandboxReplacedError,
   SandboxStillRunningError,
 } from "./src/state/errors.ts";
-export type { SandboxStatus } from "./src/state/status.ts";
+export type { SandboxAction, SandboxNote, SandboxStatus } from "./src/state/status.ts";
 export type { EngineFiles } from "./src/vmm/engine/checks.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
+export type { BootStep } from "./src/vmm/host_protocol.ts";
 export {
   type DoctorProblem,
   type DoctorReport,

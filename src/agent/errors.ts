@@ -37,6 +37,7 @@ export class ConnectFailedError extends MicrosandboxError {
   readonly errno: number;
 
   /** @param reason The cause, as it follows a colon in the message. */
+  /** @internal */
   constructor(host: string, port: number, errno: number, reason: string, state: "refused" | "broken") {
     const place = host === "" ? `port ${port}` : `${host} port ${port}`;
     const what = state === "refused" ? `Cannot connect to ${place}` : `The connection to ${place} broke`;
@@ -81,6 +82,7 @@ export class ExecFailedError extends MicrosandboxError {
   readonly errno: number;
 
   /** @param reason The cause, as it follows a colon in the message. */
+  /** @internal */
   constructor(command: string, kind: ExecFailureKind, errno: number, reason: string) {
     super("execFailed", `Cannot run ${JSON.stringify(command)} in the sandbox: ${reason}`, {
       hint: kind === "notFound" ? commandLineHint(command) : undefined,

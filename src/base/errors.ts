@@ -163,6 +163,7 @@ export class IoError extends MicrosandboxError {
   readonly errno: string | undefined;
 
   /** @param action What failed, as an infinitive: "Cannot open /etc/passwd: …". */
+  /** @internal */
   constructor(action: string, path: string | undefined, cause: unknown) {
     const errno = errnoOf(cause);
     super(errno === "ENOSPC" ? "diskFull" : "io", `Cannot ${action}: ${messageOf(cause)}`, { cause });
@@ -174,6 +175,7 @@ export class IoError extends MicrosandboxError {
 /** The caller's `AbortSignal` fired (`aborted`). `cause` is the signal's reason. */
 export class AbortedError extends MicrosandboxError {
   /** @param action What was going on, as a gerund: "Aborted while reading logs". */
+  /** @internal */
   constructor(action: string, reason?: unknown) {
     super("aborted", `Aborted while ${action}`, { cause: reason });
   }
@@ -185,6 +187,7 @@ export class TimeoutError extends MicrosandboxError {
   readonly timeoutMs: number;
 
   /** @param action What took the time, as a gerund: "Timed out after 5000 ms while waiting for the guest". */
+  /** @internal */
   constructor(action: string, timeoutMs: number, options?: MicrosandboxErrorOptions) {
     super("timeout", `Timed out after ${timeoutMs} ms while ${action}`, options);
     this.timeoutMs = timeoutMs;

@@ -18,6 +18,7 @@ export class LibkrunNotFoundError extends MicrosandboxError {
   /** The file that was found but could not be loaded; `undefined` where none was found. */
   readonly path: string | undefined;
 
+  /** @internal */
   constructor({ searched, path, reason, ...options }: LibraryNotFoundDetails) {
     super("libkrunNotFound", libraryMessage("libkrun", searched, path, reason), options);
     this.searched = searched;
@@ -32,6 +33,7 @@ export class LibkrunfwNotFoundError extends MicrosandboxError {
   /** The file that was found but could not be loaded; `undefined` where none was found. */
   readonly path: string | undefined;
 
+  /** @internal */
   constructor({ searched, path, reason, ...options }: LibraryNotFoundDetails) {
     super("libkrunfwNotFound", libraryMessage("libkrunfw", searched, path, reason), options);
     this.searched = searched;
@@ -55,6 +57,7 @@ export class LibkrunCallError extends RuntimeError {
   /** The errno's name, e.g. `"EINVAL"`; `"E" + number` where this system has no name for it. */
   readonly errnoName: string;
 
+  /** @internal */
   constructor(call: string, returnCode: number, errnoName: string, options?: MicrosandboxErrorOptions) {
     super("libkrunCall", `${call} failed: ${errnoName} (${returnCode})`, options);
     this.call = call;
@@ -65,6 +68,7 @@ export class LibkrunCallError extends RuntimeError {
 
 /** The kernel of libkrunfw, or its copy in the cache, is damaged or of an unknown form. */
 export class KernelInvalidError extends MicrosandboxError {
+  /** @internal */
   constructor(problem: string, options?: MicrosandboxErrorOptions) {
     super("kernelInvalid", `Cannot use the guest kernel: ${problem}`, options);
   }

@@ -18,6 +18,7 @@ export class TarInvalidError extends ImageError {
   /** The problem, without the member's name. */
   readonly problem: string;
 
+  /** @internal */
   constructor(member: ByteString | undefined, problem: string, options?: MicrosandboxErrorOptions) {
     const shown = member === undefined ? undefined : displayName(member);
     super(
@@ -37,6 +38,7 @@ export class TreeInvalidError extends ImageError {
   /** The problem, without the path. */
   readonly problem: string;
 
+  /** @internal */
   constructor(path: ByteString, problem: string, options?: MicrosandboxErrorOptions) {
     const shown = displayName(path);
     super("treeInvalid", `Cannot store "${shown}": ${problem}`, options);

@@ -27,6 +27,7 @@ export class MissedRotationError extends MicrosandboxError {
   readonly cursor: LogCursor;
 
   /** @param filename The log whose files are gone, e.g. `"exec.log"`. */
+  /** @internal */
   constructor(
     filename: string,
     lostGenerations: number,
@@ -71,6 +72,7 @@ export class InvalidCursorError extends MicrosandboxError {
   readonly reason: InvalidCursorReason;
 
   /** @param detail The same for people, as it follows a colon in the message. */
+  /** @internal */
   constructor(reason: InvalidCursorReason, detail: string, options?: MicrosandboxErrorOptions) {
     super("invalidCursor", `Cannot use the log cursor: ${detail}`, options);
     this.reason = reason;
@@ -85,6 +87,7 @@ export class LogsUnavailableError extends MicrosandboxError {
   readonly path: string;
 
   /** @param problem The cause, as it follows a colon in the message. */
+  /** @internal */
   constructor(problem: string, path: string, options?: MicrosandboxErrorOptions) {
     super("logsUnavailable", `Cannot read the logs in ${path}: ${problem}`, options);
     this.path = path;

@@ -26,6 +26,7 @@ export class UntrustedPathError extends MicrosandboxError {
   /** The part of the path that is at fault: `path` itself, or a directory or link that leads to it. */
   readonly culprit: string;
 
+  /** @internal */
   constructor(path: string, culprit: string, problem: string, hint: string) {
     const what = culprit === path ? "it" : culprit;
     super("untrustedPath", `Cannot trust ${path}: ${what} ${problem}`, { hint });

@@ -6,6 +6,7 @@ export class NoDefaultCommandError extends MicrosandboxError {
   /** The name of the sandbox. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string) {
     super("noDefaultCommand", `The image of ${JSON.stringify(sandbox)} has neither ENTRYPOINT nor CMD`, {
       hint: "say what to run with exec(), or set entrypoint() or cmd()",

@@ -11,8 +11,10 @@ export {
   type ImageLayerDetail,
   type ImageLoadOptions,
   type ImageOptions,
+  type ImagePruneOptions,
   type ImagePruneReport,
   type ImagePullOptions,
   type ImageRemoveOptions,
   type ImageSaveOptions,
 } from "../image/store/image.ts";
+export type { PullPolicy } from "../image/store/pull.ts";

@@ -53,6 +53,7 @@ const schema = z.strictObject({
  * ```
  */
 export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<SandboxHandle> {
+  /** The name of the class, for `Object.prototype.toString()`. */
   readonly [Symbol.toStringTag] = "SandboxListing";
   readonly #options: SandboxListOptions;
   #page: Promise<SandboxPage> | undefined;
@@ -81,6 +82,7 @@ export class SandboxListing implements Promise<SandboxPage>, AsyncIterable<Sandb
     return this.#first().finally(settled);
   }
 
+  /** Gives all sandboxes, page after page. */
   async *[Symbol.asyncIterator](): AsyncGenerator<SandboxHandle, void, void> {
     let page = await this.#first();
     for (;;) {

@@ -40,6 +40,7 @@ export class PullProgressCreate implements AsyncIterable<PullProgress> {
     return this.#sandbox;
   }
 
+  /** Gives the events of the pull, until the sandbox is created or its creation fails. */
   [Symbol.asyncIterator](): AsyncIterator<PullProgress> {
     return this.progress[Symbol.asyncIterator]();
   }

@@ -6,6 +6,7 @@ export class SandboxNotFoundError extends MicrosandboxError {
   /** The name (or id) that was asked for. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string) {
     super("sandboxNotFound", `No sandbox is called ${JSON.stringify(sandbox)}`);
     this.sandbox = sandbox;
@@ -17,6 +18,7 @@ export class SandboxAlreadyExistsError extends MicrosandboxError {
   /** The name that is taken. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string) {
     super("sandboxAlreadyExists", `A sandbox called ${JSON.stringify(sandbox)} exists already`, {
       hint: "use replace() to take its place, Sandbox.start() to run it, or Sandbox.remove() to delete it",
@@ -30,6 +32,7 @@ export class SandboxReplacedError extends MicrosandboxError {
   /** The name that another sandbox has now. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string) {
     super(
       "sandboxReplaced",
@@ -47,6 +50,7 @@ export class SandboxStillRunningError extends MicrosandboxError {
   /** The name of the sandbox. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string, action: string) {
     super("sandboxStillRunning", `Cannot ${action} ${JSON.stringify(sandbox)} while it runs`, {
       hint: "stop() or kill() it first",
@@ -62,6 +66,7 @@ export class SandboxNotRunningError extends MicrosandboxError {
   /** Its status. */
   readonly status: string;
 
+  /** @internal */
   constructor(
     sandbox: string,
     status: string,
@@ -85,6 +90,7 @@ export class SandboxBusyError extends MicrosandboxError {
   /** The name of the sandbox. */
   readonly sandbox: string;
 
+  /** @internal */
   constructor(sandbox: string, action: string) {
     super("sandboxBusy", `Cannot ${action} ${JSON.stringify(sandbox)}: it keeps starting and stopping`);
     this.sandbox = sandbox;
@@ -93,6 +99,7 @@ export class SandboxBusyError extends MicrosandboxError {
 
 /** The state database cannot be used. */
 export class DatabaseError extends MicrosandboxError {
+  /** @internal */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("database", message, options);
   }

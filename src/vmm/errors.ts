@@ -16,6 +16,7 @@ export class BootStartError extends RuntimeError {
   /** The last lines of the engine's own messages. */
   readonly diagnosticsTail: string;
 
+  /** @internal */
   constructor(
     sandbox: string,
     step: BootStep,
@@ -42,6 +43,7 @@ export class EngineUnavailableError extends RuntimeError {
   /** What is missing, e.g. `"qemu: qemu-system-x86_64 is not installed"`. */
   readonly problems: readonly string[];
 
+  /** @internal */
   constructor(problems: readonly string[], options?: MicrosandboxErrorOptions) {
     const lines = problems.map((problem) => `\n  ${problem}`);
     super("engineUnavailable", `No engine can run VMs here:${lines.join("")}`, options);

@@ -8,6 +8,7 @@ export class Ext4InvalidError extends MicrosandboxError {
   /** The problem, e.g. `"superblock checksum does not match"`. */
   readonly problem: string;
 
+  /** @internal */
   constructor(path: string, problem: string) {
     super("diskInvalid", `Cannot use "${path}" as an ext4 disk: ${problem}`);
     this.path = path;

@@ -12,6 +12,7 @@ export class ImageReferenceInvalidError extends ImageError {
   /** The part of the reference that is wrong. */
   readonly part: ReferencePart;
 
+  /** @internal */
   constructor(reference: string, part: ReferencePart, problem: string, options?: MicrosandboxErrorOptions) {
     const subject = part === "reference" ? "it" : `the ${part}`;
     super("imageReferenceInvalid", `Bad image reference "${reference}": ${subject} ${problem}`, options);
@@ -31,6 +32,7 @@ export class ImageRegistryError extends ImageError {
   /** Whether a retry cannot help, as for an untrusted certificate. */
   readonly isFinal: boolean;
 
+  /** @internal */
   constructor(
     url: string,
     problem: string,
@@ -53,6 +55,7 @@ export class ImageAuthError extends ImageError {
   /** HTTP status of the refusal; `undefined` if the credentials could not even be read. */
   readonly status: number | undefined;
 
+  /** @internal */
   constructor(
     registry: string,
     problem: string,
@@ -72,6 +75,7 @@ export class ImageDigestMismatchError extends ImageError {
   /** The actual digest or size. */
   readonly actual: string;
 
+  /** @internal */
   constructor(subject: string, expected: string, actual: string) {
     super("imageDigestMismatch", `Bad ${subject}: expected ${expected}, got ${actual}`);
     this.expected = expected;
@@ -87,6 +91,7 @@ export class ImageManifestInvalidError extends ImageError {
   /** The invalid document, e.g. `"manifest sha256:…"`. */
   readonly subject: string;
 
+  /** @internal */
   constructor(subject: string, problem: string, options?: MicrosandboxErrorOptions) {
     super("imageManifestInvalid", `Bad ${subject}: ${problem}`, options);
     this.subject = subject;
@@ -100,6 +105,7 @@ export class ImagePlatformMissingError extends ImageError {
   /** Platforms that the image has. */
   readonly available: readonly string[];
 
+  /** @internal */
   constructor(platform: string, available: readonly string[]) {
     const offer = available.length === 0 ? "no known platform" : available.join(", ");
     super("imagePlatformMissing", `No image for ${platform}: the image has ${offer}`, {
@@ -115,6 +121,7 @@ export class ImageNotFoundError extends MicrosandboxError {
   /** The name or digest that was looked for. */
   readonly reference: string;
 
+  /** @internal */
   constructor(reference: string, where: string, options?: MicrosandboxErrorOptions) {
     super("imageNotFound", `Image "${reference}" not found ${where}`, options);
     this.reference = reference;
@@ -126,6 +133,7 @@ export class ImageInUseError extends MicrosandboxError {
   /** Name or digest of the image. */
   readonly reference: string;
 
+  /** @internal */
   constructor(reference: string) {
     super("imageInUse", `Image "${reference}" is used by a sandbox or snapshot`, {
       hint: "remove those first, or pass `force` to remove the name and keep the disk for as long as it is used",

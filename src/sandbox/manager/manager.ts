@@ -88,6 +88,7 @@ export class SandboxManager implements AsyncDisposable {
   });
 
   /** @throws {InvalidConfigError} */
+  /** @internal */
   constructor(config: SandboxManagerConfig = {}) {
     const { detached, bootsMax } = parseConfig(configSchema, config, "config");
     this.#backend = defaultBackend();
