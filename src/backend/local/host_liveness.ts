@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { isSameProcess, killProcess, signalProcess } from "../../platform/process_identity.ts";
-import type { SandboxRecord } from "../../state/state_store.ts";
+import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isBootAlive } from "../../vmm/run_directory/dead_boot.ts";
 import { isSandboxLocked } from "../../vmm/run_directory/sandbox_lock.ts";
 
@@ -14,25 +14,35 @@ const EXIT_TIMEOUT_MS = 1_000;
 const POLL_MS = 10;
 
 /** What a record says of its VM host process. */
-export type HostRecord = Pick<SandboxRecord, "id" | "runDirectory" | "host">;
+export type HostRecord = Pick<SandboxRecord, "id" | "bootNumber" | "runDirectory" | "host">;
 
 /**
  * Whether the VM host process of a record is alive. A connection proves that it is; a refusal alone does not prove that it
  * is not, as Bun reports a full queue just like a socket without a listener. So the process has to be gone as well.
  */
-export async function isAlive(home: string, record: HostRecord): Promise<boolean> {
+export async function isAlive(state: StateStore, record: HostRecord): Promise<boolean> {
   const deadline = performance.now() + EXIT_TIMEOUT_MS;
   for (;;) {
     if (await isBootAlive(record.runDirectory)) return true;
-    if (!hasHostProcess(record)) return isSandboxLocked(home, record.id); // the kernel gives the lock back before the pid
+    if (!hasHostProcess(record)) return isLocked(state, record); // the kernel gives the lock back before the pid
     if (performance.now() > deadline) return true; // it exists and does not answer: for a person to judge
     await delay(POLL_MS);
   }
 }
 
 /** Whether the process itself exists, in whichever PID namespace. */
-export function hasHost(home: string, record: HostRecord): boolean {
-  return hasHostProcess(record) || isSandboxLocked(home, record.id);
+export function hasHost(state: StateStore, record: HostRecord): boolean {
+  return hasHostProcess(record) || isLocked(state, record);
+}
+
+/**
+ * Whether the VM host process of this very boot may have the sandbox's lock. A later boot can only be claimed by a process
+ * that has the lock, so by then that of this boot is gone. A sandbox that is gone has no later boot.
+ */
+function isLocked(state: StateStore, { id, bootNumber }: HostRecord): boolean {
+  if (!isSandboxLocked(state.home, id)) return false;
+  const now = state.findById(id); // only after the look: in the other sequence, the next boot could come in between
+  return now === undefined || now.bootNumber === bootNumber;
 }
 
 /** Whether the process exists in this PID namespace: cheaper, and enough where nothing is lost by a wrong no. */
@@ -41,8 +51,8 @@ export function hasHostProcess({ host }: Pick<HostRecord, "host">): boolean {
 }
 
 /** Whether the process exists, but cannot be signalled from here. */
-export function isOutOfReach(home: string, record: HostRecord): boolean {
-  return !hasHostProcess(record) && isSandboxLocked(home, record.id);
+export function isOutOfReach(state: StateStore, record: HostRecord): boolean {
+  return !hasHostProcess(record) && isLocked(state, record);
 }
 
 /** Asks for the stop sequence. */
@@ -56,15 +66,19 @@ export function killHost({ host }: Pick<HostRecord, "host">): void {
 }
 
 /** Resolves when the process is gone, or after `timeoutMs`. */
-export async function hasEnded(home: string, record: HostRecord, timeoutMs: number): Promise<void> {
+export async function hasEnded(state: StateStore, record: HostRecord, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  while (hasHost(home, record) && performance.now() < deadline) await delay(POLL_MS);
+  while (hasHost(state, record) && performance.now() < deadline) await delay(POLL_MS);
 }
 
 /** Whether no process serves the boot any more, now or within `timeoutMs`. */
-export async function isDeadWithin(home: string, record: HostRecord, timeoutMs: number): Promise<boolean> {
+export async function isDeadWithin(
+  state: StateStore,
+  record: HostRecord,
+  timeoutMs: number,
+): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  while ((await isBootAlive(record.runDirectory)) || isSandboxLocked(home, record.id)) {
+  while ((await isBootAlive(record.runDirectory)) || isLocked(state, record)) {
     if (performance.now() > deadline) return false;
     await delay(POLL_MS);
   }

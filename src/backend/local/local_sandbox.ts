@@ -176,10 +176,10 @@ export class LocalSandbox {
     if (client === undefined) terminateHost(record);
     const restMs = deadline - performance.now();
     const gone = await settlesWithin(
-      client?.holding(client.closed) ?? hasEnded(this.state.home, record, restMs),
+      client?.holding(client.closed) ?? hasEnded(this.state, record, restMs),
       restMs,
     );
-    if (!gone || (await isAlive(this.state.home, record))) await this.kill();
+    if (!gone || (await isAlive(this.state, record))) await this.kill();
     await this.#seeEnd(record);
   }
 
@@ -203,7 +203,7 @@ export class LocalSandbox {
     const client = record.status === "creating" ? undefined : await this.#connectToEnd(patienceMs);
     let noted: SandboxRecord | undefined;
     const killNow = () => {
-      if (isOutOfReach(this.state.home, record)) throw this.#hostIsOutOfReach();
+      if (isOutOfReach(this.state, record)) throw this.#hostIsOutOfReach();
       noted ??= this.#noteKilled(record);
       killHost(record);
     };
@@ -213,9 +213,9 @@ export class LocalSandbox {
       if (client !== undefined) {
         const restMs = begin + patienceMs - performance.now();
         const gone = await settlesWithin(client.holding(client.closed), restMs);
-        if (!gone || (await isAlive(this.state.home, record))) killNow();
+        if (!gone || (await isAlive(this.state, record))) killNow();
       }
-      if (!(await isDeadWithin(this.state.home, record, timeoutMs - patienceMs)))
+      if (!(await isDeadWithin(this.state, record, timeoutMs - patienceMs)))
         throw this.#hostIsThere(timeoutMs);
       if (noted !== undefined) await followEnd(this.state, noted);
       await this.#seeEnd(record);
@@ -247,7 +247,7 @@ export class LocalSandbox {
   async settle(record: SandboxRecord): Promise<void> {
     if (isLive(record.status)) return;
     const deadline = performance.now() + SETTLE_TIMEOUT_MS;
-    while (hasHost(this.state.home, record)) {
+    while (hasHost(this.state, record)) {
       if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
       await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
     }
@@ -292,8 +292,7 @@ export class LocalSandbox {
     const reason = `the guest's agent gave no sign of life for ${timeoutMs} ms`;
     this.state.transition(record, "crashed", { reason: crashReason(reason, record.runDirectory ?? "") });
     killHost(record);
-    if (!(await isDeadWithin(this.state.home, record, KILL_TIMEOUT_MS)))
-      throw this.#hostIsThere(KILL_TIMEOUT_MS);
+    if (!(await isDeadWithin(this.state, record, KILL_TIMEOUT_MS))) throw this.#hostIsThere(KILL_TIMEOUT_MS);
     await followEnd(this.state, record);
     return false;
   }

@@ -27,7 +27,7 @@ async function reconcileRunning(
   state: StateStore,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
-  if (await isAlive(state.home, record)) return record;
+  if (await isAlive(state, record)) return record;
   const exit = await hostExit(record.runDirectory);
   const now = state.findById(record.id);
   // While we looked, it may have ended by itself, or been started again.
@@ -105,7 +105,7 @@ function isEphemeral({ configJson }: SandboxRecord): boolean {
 export async function reconcileLive(state: StateStore): Promise<void> {
   const live = state.list({ statuses: LIVE_STATUSES });
   // A process that exists is enough here: a caller that uses the sandbox connects, and then sees more.
-  const suspects = live.filter((record) => !hasHost(state.home, record));
+  const suspects = live.filter((record) => !hasHost(state, record));
   await Promise.all(suspects.map((record) => reconcile(state, record)));
 }
 

@@ -3,9 +3,16 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname } from "node:path";
-import { hasEnded, isDeadWithin } from "../../../../src/backend/local/host_liveness.ts";
+import {
+  hasEnded,
+  hasHost,
+  isAlive,
+  isDeadWithin,
+  isOutOfReach,
+} from "../../../../src/backend/local/host_liveness.ts";
 import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
-import { identifyProcess } from "../../../../src/platform/process_identity.ts";
+import { identifyProcess, ownProcess } from "../../../../src/platform/process_identity.ts";
+import { holdSandboxLock } from "../../../../src/vmm/run_directory/sandbox_lock.ts";
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 import { FakeHost } from "../../../support/host/in_process_host.ts";
@@ -48,14 +55,35 @@ test("LocalSandbox.settle() waits for the end of a VM host process though the cl
 test("hasEnded() and isDeadWithin() wait for as long as they are told though the clock is set", async () => {
   await using host = await FakeHost.listen();
   using sleeper = await startSleeper();
-  const runDirectory = dirname(host.path);
+  using home = new StateHome();
+  const boot = { id: "x", bootNumber: 1, runDirectory: dirname(host.path) };
   for (const wait of [
-    () => hasEnded("/no/home", { id: "x", runDirectory, host: identifyProcess(sleeper.pid ?? 0) }, SHORT_MS),
-    () => isDeadWithin("/no/home", { id: "x", runDirectory, host: undefined }, SHORT_MS),
+    () => hasEnded(home.state, { ...boot, host: identifyProcess(sleeper.pid ?? 0) }, SHORT_MS),
+    () => isDeadWithin(home.state, { ...boot, host: undefined }, SHORT_MS),
   ]) {
     using _ = setClock();
     const begin = performance.now();
     await wait();
     assert.ok(performance.now() - begin >= SHORT_MS);
   }
+});
+
+test("LocalSandbox.settle() does not wait for the end of a boot that another process has begun since", async () => {
+  using home = new StateHome();
+  const key = home.create("x", { host: { pid: 2 ** 30, startTime: "1.none" } });
+  home.state.transition(key, "stopped");
+  const record = home.state.get("x");
+  using lock = await holdSandboxLock(home.path, record.id, () => true);
+  assert.ok(lock !== undefined);
+  // A host process has the lock before it claims the next boot: until then it may be that of the last one.
+  assert.ok(hasHost(home.state, record) && isOutOfReach(home.state, record));
+  assert.ok(await isAlive(home.state, record));
+  const settled = new LocalSandbox(home.state, record).settle(record);
+  const next = { runDirectory: `${home.path}/no-run-directory`, host: ownProcess() };
+  assert.ok(home.state.claimStart(record, next) !== undefined);
+  await settled;
+  assert.ok(!hasHost(home.state, record) && !isOutOfReach(home.state, record));
+  assert.ok(!(await isAlive(home.state, record)) && (await isDeadWithin(home.state, record, SHORT_MS)));
+  const present = home.state.get("x");
+  assert.ok(hasHost(home.state, { ...present, host: undefined }), "the lock is that of the present boot");
 });
