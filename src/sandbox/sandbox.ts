@@ -1,5 +1,5 @@
 /**
- * A sandbox that runs: programs, connections into it, and its creation.
+ * A sandbox that runs: its creation, connections into it, and its end.
  *
  * @module
  */
@@ -22,9 +22,6 @@ import {
 import { SandboxBuilder } from "./builder.ts";
 import { checkCallOptions, checkRestartOptions } from "./call_options.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
-import { ExecHandle } from "./exec/exec_handle.ts";
-import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec/exec_options.ts";
-import type { ExecOutput } from "./exec/exec_output.ts";
 import { SandboxHandle } from "./handle.ts";
 import {
   connectOrCreate,
@@ -38,11 +35,9 @@ import {
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
 import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
-import { SandboxCalls } from "./sandbox_calls.ts";
+import { SandboxPrograms } from "./sandbox_programs.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
-
-type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 
 /**
  * A running sandbox: one microVM.
@@ -58,17 +53,15 @@ type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
  * console.log(output.code, output.stdout());
  * ```
  */
-export class Sandbox extends SandboxCalls implements AsyncDisposable {
+export class Sandbox extends SandboxPrograms implements AsyncDisposable {
   readonly #sandbox: BackendSandbox;
-  readonly #config: SandboxConfig;
   /** The boot that ends with this process; `undefined` if it is detached, or another process's. */
   #owned: Boot | undefined;
 
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
   private constructor(sandbox: BackendSandbox, config: SandboxConfig, owned: Boot | undefined) {
-    super(sandbox);
+    super(sandbox, config);
     this.#sandbox = sandbox;
-    this.#config = config;
     this.#owned = owned;
   }
 
@@ -177,69 +170,6 @@ export class Sandbox extends SandboxCalls implements AsyncDisposable {
   /** Whether the sandbox ends with this process: false once it is detached, or has been started again. */
   get ownsLifecycle(): boolean {
     return this.#owned?.isLatest() ?? false;
-  }
-
-  /** What the sandbox was created with. */
-  config(): SandboxConfig {
-    return this.#config;
-  }
-
-  /**
-   * Runs a program and collects what it writes. An exit code other than 0 is a result, not an error.
-   *
-   * @throws {ExecFailedError} if it cannot be started; `kind` says why.
-   * @throws {ExecTimeoutError} after `timeoutMs`.
-   * @throws {ExecOutputLimitError} beyond `outputBytesMax`.
-   * @throws {AbortedError} if `signal` fired; the process group is killed.
-   * @throws {SandboxNotRunningError}
-   */
-  async exec(command: string, args: Iterable<string> = [], options: ExecOptions = {}): Promise<ExecOutput> {
-    const request = resolveExec(this.#config, command, args, options, "null");
-    return await (await ExecHandle.start(this.#sandbox, request)).collect();
-  }
-
-  /** {@linkcode exec} with a builder of options. */
-  async execWith(command: string, configure: Configure): Promise<ExecOutput> {
-    const { args, options } = configure(new ExecOptionsBuilder()).build();
-    return await this.exec(command, args, options);
-  }
-
-  /** Runs a program and hands out its events and streams as they come. */
-  async execStream(
-    command: string,
-    args: Iterable<string> = [],
-    options: ExecOptions = {},
-  ): Promise<ExecHandle> {
-    const request = resolveExec(this.#config, command, args, options, "pipe");
-    return await ExecHandle.start(this.#sandbox, request);
-  }
-
-  /** {@linkcode execStream} with a builder of options. */
-  async execStreamWith(command: string, configure: Configure): Promise<ExecHandle> {
-    const { args, options } = configure(new ExecOptionsBuilder()).build();
-    return await this.execStream(command, args, options);
-  }
-
-  /** Runs the image's ENTRYPOINT and CMD. @throws {NoDefaultCommandError} if it has neither. */
-  async execDefault(options: ExecOptions = {}): Promise<ExecOutput> {
-    const [command, ...args] = defaultCommand(this.#config);
-    return await this.exec(command, args, options);
-  }
-
-  /** {@linkcode execDefault} as a stream. */
-  async execDefaultStream(options: ExecOptions = {}): Promise<ExecHandle> {
-    const [command, ...args] = defaultCommand(this.#config);
-    return await this.execStream(command, args, options);
-  }
-
-  /** Runs a script with the sandbox's shell. */
-  shell(script: string, options: ExecOptions = {}): Promise<ExecOutput> {
-    return this.exec(this.#config.shell, ["-c", script], options);
-  }
-
-  /** {@linkcode shell} as a stream. */
-  shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
-    return this.execStream(this.#config.shell, ["-c", script], options);
   }
 
   /**
