@@ -8,8 +8,6 @@
 
 #include "spawn_child.h"
 
-_Static_assert(sizeof(struct spawn_failure) <= 4096, "PIPE_BUF: a failure is written whole or not at all");
-
 static bool make_nonblocking(int fd) {
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }

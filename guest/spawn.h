@@ -3,14 +3,7 @@
 #include <sys/types.h>
 
 #include "cgroup.h"
-#include "limits.h"
-
-/* What the child writes to its status pipe if it cannot exec; a pipe that just closes means that it could. */
-struct spawn_failure {
-    int32_t kind; /* EXEC_FAILURE_… */
-    int32_t error;
-    char message[FAILURE_TEXT_BYTES];
-};
+#include "spawn_failure.h"
 
 /* The agent's ends, all non-blocking; -1 where there is none. */
 struct spawned {

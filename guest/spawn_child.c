@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "resource_limit.h"
-#include "spawn.h"
+#include "spawn_failure.h"
 #include "user.h"
 
 /* Where the status pipe sits while all else that was inherited is closed. */
