@@ -5,12 +5,17 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "exec_start.h"
 #include "reply.h"
 #include "stream_input.h"
 #include "stream_output.h"
 #include "stream_table.h"
+
+static bool is_exec(const struct session *session) {
+    return session->stage != SESSION_FREE && session->kind == &EXEC;
+}
 
 static bool has_process(const struct session *session) {
     return session->process.pid > 0 && !session->process.has_exited;
@@ -30,7 +35,8 @@ static void exec_stop(const struct session *session) {
 /* ---- abandoning */
 
 static bool is_lingering(const struct session *session) {
-    return session->stage == SESSION_RUNNING && session->is_abandoned && session->process.has_exited;
+    return is_exec(session) && session->stage == SESSION_RUNNING && session->is_abandoned &&
+           session->process.has_exited;
 }
 
 /* Keeps what lingers within its bound: the oldest loses its pipes, and ends like any other. */
@@ -53,7 +59,7 @@ void exec_limit_lingering(struct sessions *sessions) {
 }
 
 static void exec_close(struct sessions *sessions, struct session *session, bool is_gone) {
-    if (session->stage == SESSION_COLLECTING) {
+    if (session->stage == SESSION_OPENING && session->process.pid == 0) {
         if (!is_gone) reply_closed(sessions->queue, session->stream);
         session_release(sessions, session);
         return;
@@ -97,7 +103,7 @@ static void exec_handle(struct sessions *sessions, struct session *session, cons
 void exec_reaped(struct sessions *sessions, pid_t pid, int wait_status) {
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->table[i];
-        if (session->stage == SESSION_FREE || session->process.has_exited || session->process.pid != pid) continue;
+        if (!is_exec(session) || session->process.has_exited || session->process.pid != pid) continue;
         session->process.has_exited = true;
         session->process.wait_status = wait_status;
         output_mark_exit(&session->outputs[0], session->process.is_tty);
@@ -129,7 +135,7 @@ static void step_end(struct sessions *sessions, struct session *session) {
 
 static void exec_step(struct sessions *sessions, struct session *session) {
     struct process *process = &session->process;
-    if (session->stage == SESSION_STARTING) exec_step_start(sessions, session);
+    if (session->process.status_fd >= 0) exec_step_start(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
     if (process->has_exited && !process->is_exit_sent) {
         int status = process->wait_status;
@@ -141,20 +147,29 @@ static void exec_step(struct sessions *sessions, struct session *session) {
     step_end(sessions, session);
 }
 
+static void exec_release(struct sessions *sessions, struct session *session) {
+    exec_forget_start(sessions, session);
+    if (session->process.status_fd >= 0) close(session->process.status_fd);
+}
+
 static void exec_interest(struct session *session, struct interest *interest) {
     static bool ignored;
-    if (session->stage == SESSION_STARTING) interest_add(interest, session->status_fd, POLLIN, &ignored);
+    int status_fd = session->process.status_fd;
+    if (status_fd >= 0) interest_add(interest, status_fd, POLLIN, &ignored);
 }
 
 /* ---- shutdown */
 
 void exec_signal_all(const struct sessions *sessions, int signal) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) signal_group(&sessions->table[i], signal);
+    for (size_t i = 0; i < SESSIONS_MAX; i++)
+        if (is_exec(&sessions->table[i])) signal_group(&sessions->table[i], signal);
 }
 
 void exec_hang_up_all(const struct sessions *sessions) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++)
-        if (sessions->table[i].process.is_tty) signal_group(&sessions->table[i], SIGHUP);
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        const struct session *session = &sessions->table[i];
+        if (is_exec(session) && session->process.is_tty) signal_group(session, SIGHUP);
+    }
 }
 
 const struct stream_kind EXEC = {
@@ -168,5 +183,5 @@ const struct stream_kind EXEC = {
     .step = exec_step,
     .read = outputs_read,
     .interest = exec_interest,
-    .release = exec_forget_start,
+    .release = exec_release,
 };

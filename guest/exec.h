@@ -6,7 +6,7 @@ extern const struct stream_kind EXEC;
 
 /* A child was reaped: a program of a stream, or an orphan. */
 void exec_reaped(struct sessions *sessions, pid_t pid, int wait_status);
-/* Keeps the streams that only something in the background holds open within their bound. */
+/* Keeps the abandoned streams that only something in the background holds open within their bound. */
 void exec_limit_lingering(struct sessions *sessions);
 
 /* ---- shutdown */

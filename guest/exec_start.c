@@ -51,9 +51,8 @@ static void start_process(struct sessions *sessions, struct session *session, co
         session_release(sessions, session);
         return;
     }
-    session->stage = SESSION_STARTING;
     session->process.pid = spawned.pid;
-    session->status_fd = spawned.status_fd;
+    session->process.status_fd = spawned.status_fd;
     session->process.is_tty = start->flags & EXEC_FLAG_TTY;
     session->process.is_detached = start->flags & EXEC_FLAG_DETACHED;
     input_open(&session->input, spawned.stdin_fd,
@@ -96,7 +95,8 @@ static void collect(struct sessions *sessions, struct session *session, struct t
 void exec_open(struct sessions *sessions, const struct frame *frame) {
     struct session *session = session_find(sessions, frame->stream);
     bool is_first = session == NULL;
-    if (!is_first && (session->kind != &EXEC || session->stage != SESSION_COLLECTING)) {
+    bool is_collecting = !is_first && session->kind == &EXEC && session->process.pid == 0;
+    if (!is_first && !is_collecting) {
         reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
         return;
     }
@@ -114,6 +114,7 @@ void exec_open(struct sessions *sessions, const struct frame *frame) {
         refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
         return;
     }
+    if (is_first) session->process.status_fd = -1;
     bool is_last = !(frame->flags & FRAME_FLAG_MORE);
     struct text payload = frame->payload;
     if (!is_first || !is_last)
@@ -125,7 +126,7 @@ void exec_open(struct sessions *sessions, const struct frame *frame) {
 
 void exec_step_start(struct sessions *sessions, struct session *session) {
     struct spawn_failure failure;
-    ssize_t size = read(session->status_fd, &failure, sizeof failure);
+    ssize_t size = read(session->process.status_fd, &failure, sizeof failure);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size == (ssize_t)sizeof failure) { /* the child is reaped as an orphan */
         refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
@@ -134,8 +135,8 @@ void exec_step_start(struct sessions *sessions, struct session *session) {
     }
     /* The pipe closed by itself: on the exec, or because the child was killed just before, which `exited` will say.
      */
-    close(session->status_fd);
-    session->status_fd = -1;
+    close(session->process.status_fd);
+    session->process.status_fd = -1;
     session->stage = SESSION_RUNNING;
     reply_exec_started(sessions->queue, session->stream, session_flags(session), (uint32_t)session->process.pid);
 }

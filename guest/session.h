@@ -1,11 +1,11 @@
 /*
  * Streams: what travels under one stream number of the wire.
  *
- *   execStart ─▶ COLLECTING ─▶ STARTING ─▶ RUNNING ─▶ closed      a program (exec.c)
- *                 (more parts)   (exec?)     exited, settled, end of each channel: each when it is true
- *   tcpConnect ──────────────▶ CONNECTING ─▶ RUNNING ─▶ closed      a connection (tcp.c)
- *   udpOpen ───────────────────────────────▶ RUNNING ─▶ closed      a flow of datagrams (udp.c)
+ *   execStart ──▶ OPENING ─▶ RUNNING ─▶ closed    a program (exec.c); opening: its parts come, then its exec is due
+ *   tcpConnect ─▶ OPENING ─▶ RUNNING ─▶ closed    a connection (tcp.c); opening: the attempt is going on
+ *   udpOpen ───────────────▶ RUNNING ─▶ closed    a flow of datagrams (udp.c)
  *
+ * What a program's stream sends while it runs (exited, settled, the end of each channel) goes out as each becomes true.
  * A stream whose client is gone or has closed it is `abandoned`: its output goes on, marked for the log only.
  */
 #pragma once
@@ -15,7 +15,11 @@
 #include "frame.h"
 #include "pause.h"
 
-enum session_stage { SESSION_FREE, SESSION_COLLECTING, SESSION_STARTING, SESSION_CONNECTING, SESSION_RUNNING };
+enum session_stage {
+    SESSION_FREE,
+    SESSION_OPENING, /* its kind works on it; its channels are not read or written yet */
+    SESSION_RUNNING,
+};
 
 /* stdout, stderr, or the pseudo-terminal. */
 struct output {
@@ -40,6 +44,7 @@ enum input_end {
 /* stdin. Bytes that the reader does not take yet wait in a ring of the window's size. */
 struct input {
     int fd; /* -1: /dev/null, or closed */
+    bool is_absent; /* the stream has none, or none yet: nothing may be sent to it */
     enum input_end end;
     bool is_ready;
     bool is_end_due;   /* close, or ^D, once the ring is empty */
@@ -55,6 +60,7 @@ struct input {
 
 /* The part of a TCP stream. */
 struct connection {
+    int socket_fd; /* while OPENING; -1 after it */
     uint16_t port;
     bool may_try_ipv6; /* of the loopback interface */
     bool is_ready;     /* the attempt is over, poll() said */
@@ -69,14 +75,15 @@ struct flow {
 
 /* The part of an exec session. */
 struct process {
-    pid_t pid;
+    pid_t pid;     /* 0 while OPENING's parts come */
+    int status_fd; /* while OPENING waits for the exec; -1 before and after it */
     bool is_tty;
     bool is_detached;
     bool has_exited;
     bool is_exit_sent;
     bool is_settled_sent;
     int wait_status;
-    uint8_t *start_bytes; /* while COLLECTING */
+    uint8_t *start_bytes; /* the parts, while they come */
     uint32_t start_size;
     bool is_start_refused; /* told already; what is left of its parts is dropped */
 };
@@ -86,14 +93,15 @@ struct session {
     const struct stream_kind *kind;
     enum session_stage stage;
     uint32_t stream;
-    int status_fd; /* while STARTING; the socket while CONNECTING */
     bool is_abandoned;
     uint64_t abandoned_order; /* smaller is older */
     struct input input;
     struct output outputs[2]; /* a pseudo-terminal, TCP and UDP use the first only */
-    struct process process;
-    struct connection tcp;
-    struct flow udp;
+    union { /* what only its kind looks at; all zero when the place is claimed */
+        struct process process;
+        struct connection tcp;
+        struct flow udp;
+    };
 };
 
 struct sessions {
@@ -118,7 +126,7 @@ struct interest {
  * struct session:
  *
  *   1. Add its messages to src/agent/protocol.ts and generate protocol.h.
- *   2. `open` claims a place (stream_table.h), sets `kind` and `stage`, and opens input and outputs on descriptors.
+ *   2. `open` claims a place (stream_table.h), fills its part, opens input and outputs on descriptors, sets `stage`.
  *   3. `step` sends what is due, calls input_step(), and ends with reply_closed() and session_release().
  *   4. `read` moves output into frames; outputs_read() does for byte streams.
  *   5. `close` is the client's wish that it end; `stop` is what a client that breaks the rules, or a shutdown, gets.

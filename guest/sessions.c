@@ -29,8 +29,9 @@ bool sessions_know(uint8_t type) {
 
 static void handle_stdin(struct sessions *sessions, struct session *session, const struct frame *frame) {
     bool is_end = frame->flags & FRAME_FLAG_END;
-    if (session->stage == SESSION_CONNECTING) {
-        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "not connected yet");
+    if (session->input.is_absent) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type,
+                    "the stream takes no input now");
         return;
     }
     if (input_receive(&session->input, frame->payload, is_end)) return;
@@ -68,7 +69,8 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
         case MSG_CREDIT: handle_credit(sessions, session, frame); break;
         case MSG_CLOSE: session->kind->close(sessions, session, false); break;
         default:
-            if (takes(session->kind, frame->type)) session->kind->handle(sessions, session, frame);
+            if (takes(session->kind, frame->type))
+                session->kind->handle(sessions, session, frame);
     }
 }
 
@@ -140,7 +142,6 @@ int sessions_timeout_ms(const struct sessions *sessions) {
 void sessions_abandon(struct sessions *sessions) {
     for (size_t i = 0; i < SESSIONS_MAX; i++)
         if (sessions->table[i].stage != SESSION_FREE) session_abandon(sessions, &sessions->table[i]);
-    exec_limit_lingering(sessions);
 }
 
 bool sessions_empty(const struct sessions *sessions) {

@@ -69,6 +69,7 @@ bool shutdown_step(struct agent *agent) {
                 flush(agent);
             } else if (is_over) {
                 sessions_abandon(&agent->sessions);
+                exec_limit_lingering(&agent->sessions);
                 enter(agent, PHASE_LOG_DRAINING, LOG_DRAIN_WAIT_MS);
             }
             break;

@@ -2,7 +2,6 @@
 #include "stream_table.h"
 
 #include <assert.h>
-#include <unistd.h>
 
 #include "stream_input.h"
 #include "stream_output.h"
@@ -19,9 +18,8 @@ struct session *session_claim(struct sessions *sessions, const struct stream_kin
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->table[i];
         if (session->stage != SESSION_FREE) continue;
-        *session = (struct session){.kind = kind, .stage = SESSION_COLLECTING, .stream = stream, .status_fd = -1};
-        session->process.pid = -1;
-        input_open(&session->input, -1, INPUT_END_CLOSE);
+        *session = (struct session){.kind = kind, .stage = SESSION_OPENING, .stream = stream};
+        session->input = (struct input){.fd = -1, .is_absent = true, .is_broken = true};
         output_open(&session->outputs[0], -1, MSG_STDOUT);
         output_open(&session->outputs[1], -1, MSG_STDERR);
         return session;
@@ -34,7 +32,6 @@ void session_release(struct sessions *sessions, struct session *session) {
     input_close(&session->input);
     output_close(&session->outputs[0]);
     output_close(&session->outputs[1]);
-    if (session->status_fd >= 0) close(session->status_fd);
     *session = (struct session){.stage = SESSION_FREE};
 }
 

@@ -8,7 +8,7 @@ static inline uint8_t session_flags(const struct session *session) {
 }
 
 struct session *session_find(struct sessions *sessions, uint32_t stream);
-/* Claims a free place for a stream, in stage COLLECTING, without channels yet; NULL if all places are taken. */
+/* Claims a free place for a stream, OPENING and without channels; NULL if all places are taken. */
 struct session *session_claim(struct sessions *sessions, const struct stream_kind *kind, uint32_t stream);
 /* Frees the place; the stream's last frame has been queued. */
 void session_release(struct sessions *sessions, struct session *session);

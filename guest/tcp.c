@@ -58,7 +58,7 @@ static int begin(struct session *session, const char *host) {
         close(fd);
         return error;
     }
-    session->status_fd = fd;
+    session->tcp.socket_fd = fd;
     return 0;
 }
 
@@ -91,10 +91,12 @@ static void tcp_open(struct sessions *sessions, const struct frame *frame) {
         reply_closed(sessions->queue, frame->stream);
         return;
     }
-    session->stage = SESSION_CONNECTING;
-    session->tcp.port = message.port;
-    session->tcp.may_try_ipv6 = message.host.size == 0;
-    session->tcp.deadline_ms = clock_monotonic_ms() + message.timeout_ms;
+    session->tcp = (struct connection){
+        .socket_fd = -1,
+        .port = message.port,
+        .may_try_ipv6 = message.host.size == 0,
+        .deadline_ms = clock_monotonic_ms() + message.timeout_ms,
+    };
     int error = EINVAL;
     if (text_to_string(message.host, host, sizeof host)) error = begin(session, *host == '\0' ? "127.0.0.1" : host);
     if (error != 0 && !try_ipv6_loopback(session)) fail(sessions, session, error);
@@ -106,14 +108,14 @@ static int connection_state(const struct session *session) {
         return clock_monotonic_ms() >= session->tcp.deadline_ms ? ETIMEDOUT : EINPROGRESS;
     int error = 0;
     socklen_t size = sizeof error;
-    return getsockopt(session->status_fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+    return getsockopt(session->tcp.socket_fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
 static void step_connecting(struct sessions *sessions, struct session *session) {
     int error = connection_state(session);
     if (error == EINPROGRESS) return;
-    int fd = session->status_fd;
-    session->status_fd = -1;
+    int fd = session->tcp.socket_fd;
+    session->tcp.socket_fd = -1;
     /* Two descriptors, so that each direction can be closed as if it were a pipe. */
     int read_fd = error == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
     if (read_fd < 0) {
@@ -130,7 +132,7 @@ static void step_connecting(struct sessions *sessions, struct session *session) 
 
 /* Nobody wants it any more. The peer gets a reset: what it has received may not be all. */
 static void cut(struct sessions *sessions, struct session *session) {
-    int fds[] = {session->status_fd, session->input.fd, session->outputs[0].fd};
+    int fds[] = {session->tcp.socket_fd, session->input.fd, session->outputs[0].fd};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         if (fds[i] >= 0) setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
@@ -144,7 +146,7 @@ static void tcp_step(struct sessions *sessions, struct session *session) {
         cut(sessions, session);
         return;
     }
-    if (session->stage == SESSION_CONNECTING) step_connecting(sessions, session);
+    if (session->stage == SESSION_OPENING) step_connecting(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
     if (session->outputs[0].error != 0) {
         fail(sessions, session, session->outputs[0].error);
@@ -166,13 +168,18 @@ static void tcp_close(struct sessions *sessions, struct session *session, bool i
     session_abandon(sessions, session);
 }
 
+static void tcp_release(struct sessions *sessions, struct session *session) {
+    (void)sessions;
+    if (session->tcp.socket_fd >= 0) close(session->tcp.socket_fd);
+}
+
 static void tcp_interest(struct session *session, struct interest *interest) {
-    if (session->stage == SESSION_CONNECTING)
-        interest_add(interest, session->status_fd, POLLOUT, &session->tcp.is_ready);
+    if (session->stage == SESSION_OPENING)
+        interest_add(interest, session->tcp.socket_fd, POLLOUT, &session->tcp.is_ready);
 }
 
 static int tcp_timeout_ms(const struct session *session) {
-    if (session->stage != SESSION_CONNECTING) return -1;
+    if (session->stage != SESSION_OPENING) return -1;
     uint64_t now = clock_monotonic_ms();
     uint64_t left = session->tcp.deadline_ms > now ? session->tcp.deadline_ms - now : 0;
     return left > TCP_WAIT_MS_MAX ? TCP_WAIT_MS_MAX : (int)left;
@@ -188,4 +195,5 @@ const struct stream_kind TCP = {
     .read = outputs_read,
     .interest = tcp_interest,
     .timeout_ms = tcp_timeout_ms,
+    .release = tcp_release,
 };
