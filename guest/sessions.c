@@ -71,6 +71,9 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
         default:
             if (takes(session->kind, frame->type))
                 session->kind->handle(sessions, session, frame);
+            else
+                reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type,
+                            "not for a stream of this kind");
     }
 }
 

@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { FrameFlag, MESSAGES, SESSIONS_MAX, STREAM_WINDOW_BYTES } from "../../../src/agent/protocol.ts";
+import { encodeFrame } from "../../../src/agent/frame.ts";
+import {
+  FrameFlag,
+  MESSAGES,
+  SESSIONS_MAX,
+  STREAM_WINDOW_BYTES,
+  WireError,
+} from "../../../src/agent/protocol.ts";
 import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -218,6 +225,32 @@ test(
       const error = await broken.promise;
       assert.equal(error instanceof Error && "code" in error ? error.code : error, "ECONNRESET");
     }
+  },
+  options,
+);
+
+test(
+  "A TCP stream refuses the messages of other kinds, well formed or not, and goes on",
+  async () => {
+    await using server = await TestServer.start((socket) => socket.pipe(socket));
+    await using agent = await NativeAgent.start();
+    connect(agent, server.port);
+    await agent.expect("tcpConnected", STREAM);
+    for (const name of ["signal", "resize", "datagram"] as const) {
+      for (const payload of [[], [1], [15, 0], [0, 0, 0, 0]]) {
+        const frame = {
+          stream: STREAM,
+          type: MESSAGES[name].type,
+          flags: 0,
+          payload: new Uint8Array(payload),
+        };
+        agent.sendBytes(encodeFrame(frame));
+        const { fields } = await agent.expect("error", STREAM);
+        assert.deepEqual([fields.code, fields.offendingType], [WireError.badStream, frame.type]);
+      }
+    }
+    agent.stdin(STREAM, "still here", FrameFlag.end);
+    assert.equal((await agent.collect(STREAM)).stdout, "still here");
   },
   options,
 );

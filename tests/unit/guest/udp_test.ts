@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { MESSAGES } from "../../../src/agent/protocol.ts";
+import { MESSAGES, WireError } from "../../../src/agent/protocol.ts";
 import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -61,6 +61,22 @@ test(
     }
     agent.send("close", STREAM, {});
     await agent.expect("closed", STREAM);
+  },
+  options,
+);
+
+test(
+  "A UDP flow has no input, and refuses the messages of other kinds",
+  async () => {
+    using server = await serve(echo);
+    await using agent = await NativeAgent.start();
+    agent.send("udpOpen", STREAM, { port: server.port });
+    agent.stdin(STREAM, "not a datagram");
+    assert.equal((await agent.expect("error", STREAM)).fields.code, WireError.badStream);
+    agent.send("signal", STREAM, { signal: 15, scope: 0 });
+    assert.equal((await agent.expect("error", STREAM)).fields.code, WireError.badStream);
+    agent.send("datagram", STREAM, { data: new TextEncoder().encode("one") });
+    assert.equal(new TextDecoder().decode(await received(agent)), "one");
   },
   options,
 );
