@@ -98,6 +98,7 @@ enum {
     MSG_RESIZE = 44,
     MSG_CLOSE = 45,
     MSG_CLOSED = 46,
+    MSG_FILES_OPEN = 48,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -622,6 +623,21 @@ static inline void msg_resize_encode(struct writer *writer, const struct msg_res
 /* close: client to agent: no more frames wanted. Kills the group if the process still runs and is not detached. No fields. */
 
 /* closed: agent to client: last frame of the stream. No fields. */
+
+/* filesOpen: client to agent: opens the stream. Relative paths begin at cwd, or at the user's home if it is empty. */
+struct msg_files_open {
+    struct text user;
+    struct text cwd;
+};
+static inline bool msg_files_open_decode(struct reader *reader, struct msg_files_open *message) {
+    message->user = read_text(reader);
+    message->cwd = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_files_open_encode(struct writer *writer, const struct msg_files_open *message) {
+    write_text(writer, message->user);
+    write_text(writer, message->cwd);
+}
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */
 struct msg_netif {

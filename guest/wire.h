@@ -80,6 +80,9 @@ static inline uint32_t read_u32(struct reader *reader) {
 static inline uint64_t read_u64(struct reader *reader) {
     return read_unsigned(reader, 8);
 }
+static inline int64_t read_i64(struct reader *reader) {
+    return (int64_t)read_unsigned(reader, 8);
+}
 static inline int32_t read_i32(struct reader *reader) {
     return (int32_t)read_u32(reader);
 }
@@ -88,6 +91,11 @@ static inline struct text read_text(struct reader *reader) {
     uint32_t size = read_u32(reader);
     const uint8_t *bytes = reader_take(reader, size);
     return bytes == NULL ? text_of("") : (struct text){.bytes = (const char *)bytes, .size = size};
+}
+
+/* A text that need not be UTF-8. */
+static inline struct text read_blob(struct reader *reader) {
+    return read_text(reader);
 }
 
 static inline struct texts read_texts(struct reader *reader) {
@@ -156,6 +164,9 @@ static inline void write_u64(struct writer *writer, uint64_t value) {
 static inline void write_i32(struct writer *writer, int32_t value) {
     write_u32(writer, (uint32_t)value);
 }
+static inline void write_i64(struct writer *writer, int64_t value) {
+    write_u64(writer, (uint64_t)value);
+}
 static inline void write_bytes(struct writer *writer, struct text value) {
     write_raw(writer, value.bytes, value.size);
 }
@@ -163,6 +174,10 @@ static inline void write_bytes(struct writer *writer, struct text value) {
 static inline void write_text(struct writer *writer, struct text value) {
     write_u32(writer, value.size);
     write_bytes(writer, value);
+}
+
+static inline void write_blob(struct writer *writer, struct text value) {
+    write_text(writer, value);
 }
 
 static inline void write_texts(struct writer *writer, struct texts value) {

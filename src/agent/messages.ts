@@ -5,10 +5,11 @@
  */
 
 /**
- * How a field is written: `u8` … `u64` and `i32` are fixed; `u64` must be a safe integer; `text` is a u32 size and UTF-8;
- * `texts` is a u32 count and that many `text`s; `bytes` is the rest of the payload and stands last.
+ * How a field is written: `u8` … `u64`, `i32` and `i64` are fixed; `u64` must be a safe integer, `i64` is a bigint; `text` is
+ * a u32 size and UTF-8; `blob` is a u32 size and any bytes; `texts` is a u32 count and that many `text`s; `bytes` is the rest
+ * of the payload and stands last.
  */
-export type FieldType = "u8" | "u16" | "u32" | "u64" | "i32" | "text" | "texts" | "bytes";
+export type FieldType = "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "text" | "blob" | "texts" | "bytes";
 
 export interface MessageDefinition {
   /** Number of the message in the frame header. */
@@ -205,6 +206,15 @@ export const MESSAGES = {
   },
   closed: { type: 0x2e, about: "agent to client: last frame of the stream", fields: {} },
 
+  // ---- file sessions, any stream but 0: a child of the agent that answers requests (file_messages.ts). It is started and ends
+  // as a program does: execStarted or execFailed, stdin and stdout with credit, stdinError, close, exited, settled, closed
+  filesOpen: {
+    type: 0x30,
+    about:
+      "client to agent: opens the stream. Relative paths begin at cwd, or at the user's home if it is empty",
+    fields: { user: "text", cwd: "text" },
+  },
+
   netif: {
     type: 0x54,
     about: "host to agent: gives the network interface its address and its gateway; answered by netifDone",
@@ -272,16 +282,19 @@ type FieldValue<T extends FieldType> = T extends "text"
   ? string
   : T extends "texts"
     ? readonly string[]
-    : T extends "bytes"
+    : T extends "bytes" | "blob"
       ? Uint8Array
-      : number;
+      : T extends "i64"
+        ? bigint
+        : number;
+
+/** The values of the fields of a definition. */
+export type MessageFieldsOf<F extends MessageDefinition["fields"]> = {
+  readonly [K in keyof F]: FieldValue<F[K]>;
+};
 
 /** The fields of one message as JavaScript values. */
-export type MessageFields<N extends MessageName> = {
-  readonly [K in keyof (typeof MESSAGES)[N]["fields"]]: (typeof MESSAGES)[N]["fields"][K] extends FieldType
-    ? FieldValue<(typeof MESSAGES)[N]["fields"][K]>
-    : never;
-};
+export type MessageFields<N extends MessageName> = MessageFieldsOf<(typeof MESSAGES)[N]["fields"]>;
 
 /** What `paused` and `frozen` say: whether programs or writes are held now; `errno` if that is not what was asked for. */
 export interface HoldState {

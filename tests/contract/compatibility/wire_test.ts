@@ -14,13 +14,15 @@ import { test } from "../../support/harness.ts";
 import { sample } from "./samples.ts";
 
 /** A value of each type, at its edge where it has one. */
-const VALUES: Readonly<Record<FieldType, number | string | readonly string[] | Uint8Array>> = {
+const VALUES: Readonly<Record<FieldType, number | bigint | string | readonly string[] | Uint8Array>> = {
   u8: 0xfe,
   u16: 0xfffe,
   u32: 0xffff_fffe,
   u64: Number.MAX_SAFE_INTEGER,
   i32: -2,
+  i64: -2n,
   text: "grüß",
+  blob: Uint8Array.of(0xff, 0, 0x2f),
   texts: ["a=b", ""],
   bytes: Uint8Array.of(0, 1, 255),
 };

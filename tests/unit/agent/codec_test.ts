@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { protocolHeader } from "../../../scripts/generate_protocol_header.ts";
+import { fileProtocolHeader, protocolHeader } from "../../../scripts/generate_protocol_header.ts";
 import { decodeMessage, encodeMessage, encodePayload } from "../../../src/agent/codec.ts";
 import { ProtocolError } from "../../../src/agent/errors.ts";
 import { FrameDecoder } from "../../../src/agent/frame.ts";
@@ -89,4 +89,9 @@ test("MESSAGES gives every message a number of its own", () => {
 test("guest/protocol.h is what the table generates", () => {
   const onDisk = readFileSync(new URL("../../../guest/protocol.h", import.meta.url), "utf8");
   assert.equal(onDisk, protocolHeader());
+});
+
+test("guest/file_protocol.h is what the table generates", () => {
+  const onDisk = readFileSync(new URL("../../../guest/file_protocol.h", import.meta.url), "utf8");
+  assert.equal(onDisk, fileProtocolHeader());
 });
