@@ -24,7 +24,7 @@ export {
 } from "./src/agent/errors.ts";
 export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
 export type { Bytes } from "./src/base/bytes.ts";
-export type { EngineChoice, EngineName } from "./src/base/engine_name.ts";
+export { ENGINE_NAMES, type EngineChoice, type EngineName } from "./src/base/engine_name.ts";
 export {
   AbortedError,
   type ConfigIssue,
@@ -208,10 +208,14 @@ export {
   SandboxStillRunningError,
 } from "./src/state/errors.ts";
 export type { SandboxAction, SandboxNote, SandboxStatus } from "./src/state/status.ts";
-export type { EngineFiles } from "./src/vmm/engine/checks.ts";
+export type { CommonFindings, KernelFiles } from "./src/vmm/engine/checks.ts";
+export type { EngineFiles, EngineFindings, EngineProblem } from "./src/vmm/engine/engines.ts";
+export type { KrunFiles, KrunFindings, KrunProblem } from "./src/vmm/engine/krun/checks.ts";
+export type { QemuFiles, QemuFindings, QemuProblem } from "./src/vmm/engine/qemu/checks.ts";
 export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
 export type { BootStep } from "./src/vmm/host_protocol.ts";
 export {
+  type DoctorCheck,
   type DoctorProblem,
   type DoctorReport,
   doctor,

@@ -1,7 +1,7 @@
 /** What can run a VM. @module */
 
 /** The engines, in the order in which `"auto"` tries them. */
-export const ENGINE_NAMES = ["krun", "qemu"] as const;
+export const ENGINE_NAMES: readonly ["krun", "qemu"] = ["krun", "qemu"];
 
 /** A program or library that runs VMs. */
 export type EngineName = (typeof ENGINE_NAMES)[number];

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { type Command, Option } from "@commander-js/extra-typings";
-import type { SandboxOptions } from "../../mod.ts";
+import { ENGINE_NAMES, type SandboxOptions } from "../../mod.ts";
 import {
   collect,
   parseCount,
@@ -61,7 +61,9 @@ export function withSandboxFlags(command: Command) {
         "never",
       ] as const),
     )
-    .addOption(new Option("--engine <engine>", "what runs the VM").choices(["auto", "krun", "qemu"] as const))
+    .addOption(
+      new Option("--engine <engine>", "what runs the VM").choices(["auto", ...ENGINE_NAMES] as const),
+    )
     .option("-q, --quiet", "no progress, no warnings");
 }
 

@@ -41,7 +41,7 @@ export interface BootRequest {
   readonly memoryMiB: number;
   /** In the order in which the guest sees them: the boot disk first. */
   readonly disks: readonly DiskConfig[];
-  /** Whether /dev/kvm can run guests: the qemu engine emulates otherwise. */
+  /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;
   readonly guest: GuestConfig;
   readonly logDirectory: string;
@@ -58,9 +58,9 @@ export interface BootRequest {
   readonly ports: readonly PublishedPort[];
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
-  /** Paths of libraries and programs, where they are not to be searched for. */
-  readonly libkrunfwPath?: string | undefined;
-  readonly qemuPath?: string | undefined;
+  /** The engine's library or program. */
+  readonly enginePath: string;
+  readonly libkrunfwPath: string;
 }
 
 export interface DiskConfig {

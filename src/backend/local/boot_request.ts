@@ -10,7 +10,7 @@ import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import type { BootRequest } from "../../vmm/host_protocol.ts";
-import type { ChosenEngine } from "./choose_engine.ts";
+import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
 
 /** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
@@ -20,7 +20,7 @@ const OWN_STOP_GRACE_MS = 10_000;
 export interface BootSources {
   readonly state: StateStore;
   readonly config: SandboxConfig;
-  readonly engine: ChosenEngine;
+  readonly engine: SelectedEngine;
   /** Paths of disks that sandboxes share. */
   readonly bootDisk: string;
   readonly imagePath: string;
@@ -65,7 +65,7 @@ export function bootRequest(
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(state.home, name), to: removalPath(state.home, id) }
       : undefined,
-    libkrunfwPath: engine.libkrunfw,
-    qemuPath: engine.qemu,
+    enginePath: engine.enginePath,
+    libkrunfwPath: engine.libkrunfwPath,
   };
 }

@@ -3,24 +3,19 @@
  *
  * @module
  */
-import type { EngineChoice, EngineName } from "../../base/engine_name.ts";
-import { InternalError } from "../../base/errors.ts";
-import { type DoctorReport, selectEngine } from "../../vmm/launch/doctor.ts";
-
-/** An engine that can be used here. */
-export type ChosenEngine = DoctorReport & { readonly engine: EngineName };
+import type { EngineChoice } from "../../base/engine_name.ts";
+import { type SelectedEngine, selectEngine } from "../../vmm/launch/doctor.ts";
 
 let isSlownessTold = false;
 
 /** @throws {EngineUnavailableError} if it, or any, cannot run VMs here. */
-export async function chooseEngine(wanted: EngineChoice | undefined): Promise<ChosenEngine> {
-  const report = await selectEngine({ engine: wanted });
-  if (report.engine === "qemu" && !report.kvm && !isSlownessTold) {
+export async function chooseEngine(wanted: EngineChoice | undefined): Promise<SelectedEngine> {
+  const selected = await selectEngine({ engine: wanted });
+  if (!selected.kvm && !isSlownessTold) {
     isSlownessTold = true;
     process.emitWarning("sandboxes run by emulation, which is slow: doctor() says why", {
       code: "MSB_EMULATION",
     });
   }
-  if (report.libkrunfw === undefined) throw new InternalError("an engine was chosen without a kernel");
-  return report;
+  return selected;
 }

@@ -256,7 +256,7 @@ function launch(
   return launchVm({
     name: config.name,
     claim: { home: state.home, sandbox, engine: engine.engine, detached },
-    libraries: { libkrunPath: engine.libkrun, libkrunfwPath: engine.libkrunfw },
+    engineStart: engine,
     bootTimeoutMs: config.bootTimeoutMs,
     prepare: async (key) => {
       await placeDisks(key);

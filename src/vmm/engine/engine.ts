@@ -13,7 +13,14 @@ export type NetworkDevice =
   /** A TAP device that the engine makes, and that disappears with it. No device has that name yet. */
   | { readonly kind: "tap"; readonly tapName: string; readonly mac: string };
 
-export interface VmConfig {
+/** The files of an engine, as they were found. */
+export interface EngineStart {
+  /** Its library or program. */
+  readonly enginePath: string;
+  readonly libkrunfwPath: string;
+}
+
+export interface VmConfig extends EngineStart {
   readonly home: string;
   /** Holds the files of `RunFile`. This process listens at `RunFile.agent` already. */
   readonly runDirectory: string;
@@ -24,8 +31,6 @@ export interface VmConfig {
   readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
   readonly kvm: boolean;
-  readonly libkrunfwPath?: string | undefined;
-  readonly qemuPath?: string | undefined;
   /** Called when the VM is about to run. */
   readonly onStarting: () => void;
 }

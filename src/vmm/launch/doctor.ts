@@ -8,8 +8,15 @@ import { ENGINE_NAMES, type EngineChoice, type EngineName } from "../../base/eng
 import { InternalError, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../../ffi/kvm_probe.ts";
 import { findLibkrunfw } from "../../ffi/library_search.ts";
-import type { EngineChecks, EngineFiles } from "../engine/checks.ts";
-import { ENGINE_CHECKS } from "../engine/engines.ts";
+import type { CommonFindings } from "../engine/checks.ts";
+import type { EngineStart } from "../engine/engine.ts";
+import {
+  type AnyEngineChecks,
+  ENGINE_CHECKS,
+  type EngineFiles,
+  type EngineFindings,
+  type EngineProblem,
+} from "../engine/engines.ts";
 import { EngineUnavailableError } from "../errors.ts";
 
 /** Which engine to use, and where its files are. */
@@ -28,31 +35,34 @@ export interface DoctorProblem {
     | "kvmPermission"
     | "noVirtualization"
     | "kvmTrialFailed"
-    | "libkrunMissing"
     | "libkrunfwMissing"
-    | "qemuMissing";
+    | EngineProblem;
   /** What is wrong, for people. */
   readonly message: string;
   /** What to do about it. */
   readonly hint: string;
 }
 
+/** One thing that an engine needs, and whether it is there. */
+export interface DoctorCheck {
+  /** `"KVM"`, or the name of a library or program. */
+  readonly name: string;
+  /** Its file, or what it can do; `undefined` if it is missing or cannot be used. */
+  readonly found: string | undefined;
+  /** What is wrong; `undefined` if it was found. */
+  readonly problem: DoctorProblem | undefined;
+}
+
 /** What {@linkcode doctor} found. */
-export interface DoctorReport {
+export interface DoctorReport extends CommonFindings, EngineFindings {
   /** The engine that would be used; `undefined` if none can. */
   readonly engine: EngineName | undefined;
   /** One sentence: why that one. */
   readonly reason: string;
-  /** Whether KVM runs guests here. Without it, QEMU emulates the processor. */
-  readonly kvm: boolean;
-  /** File of libkrun, if there is one that can be used. */
-  readonly libkrun: string | undefined;
-  /** File of libkrunfw, if there is one that can be used. */
-  readonly libkrunfw: string | undefined;
-  /** QEMU's program, if there is one that can be used. */
-  readonly qemu: string | undefined;
-  /** Everything that keeps an engine from running; empty if both run. */
+  /** Everything that keeps an engine from running; empty if all run. */
   readonly problems: readonly DoctorProblem[];
+  /** Everything that was looked for, in the order in which people want to know. */
+  readonly checks: readonly DoctorCheck[];
 }
 
 /**
@@ -89,10 +99,7 @@ export async function doctor(
       return undefined;
     }
   };
-  const files: { libkrun: string | undefined; qemu: string | undefined } = {
-    libkrun: undefined,
-    qemu: undefined,
-  };
+  const files: Partial<Record<keyof EngineFindings, string | undefined>> = {};
   for (const { name, file } of ENGINE_CHECKS)
     files[file.field] = locate(file.missing, [name], () => file.find(options));
   const libkrunfw = locate(
@@ -104,17 +111,46 @@ export async function doctor(
   if (!probe.usable)
     for (const { name } of ENGINE_CHECKS.filter(({ needsKvm }) => needsKvm))
       problems.push(kvmProblem(name, probe));
-  const found = { kvm: probe.usable, ...files, libkrunfw, problems };
-  return { ...found, ...chooseEngine(wanted, found) };
+  const found = { kvm: probe.usable, ...(files as EngineFindings), libkrunfw }; // a field for each row
+  return {
+    ...found,
+    problems,
+    checks: checksOf(found, problems),
+    ...chooseEngine(wanted, { ...found, problems }),
+  };
+}
+
+function checksOf(found: CommonFindings & EngineFindings, problems: readonly DoctorProblem[]): DoctorCheck[] {
+  const check = (name: string, path: string | undefined, isAbout: (problem: DoctorProblem) => boolean) => {
+    return { name, found: path, problem: path === undefined ? problems.find(isAbout) : undefined };
+  };
+  const kvmKinds: ReadonlySet<string> = new Set(Object.values(KVM_PROBLEMS));
+  return [
+    check("KVM", found.kvm ? "runs guests" : undefined, ({ kind }) => kvmKinds.has(kind)),
+    check("libkrunfw", found.libkrunfw, ({ kind }) => kind === "libkrunfwMissing"),
+    ...ENGINE_CHECKS.map(({ file }) =>
+      check(file.field, found[file.field], ({ kind }) => kind === file.missing),
+    ),
+  ];
+}
+
+/** An engine that can be used here, with its files. */
+export interface SelectedEngine extends EngineStart {
+  readonly engine: EngineName;
+  readonly kvm: boolean;
 }
 
 /** The engine to use. @throws {EngineUnavailableError} if the one asked for, or any, cannot run VMs here. */
-export async function selectEngine(
-  options: EngineOptions = {},
-): Promise<DoctorReport & { readonly engine: EngineName }> {
+export async function selectEngine(options: EngineOptions = {}): Promise<SelectedEngine> {
   const report = await doctor({ ...options, trial: false });
-  const { engine } = report;
-  if (engine !== undefined) return { ...report, engine };
+  const chosen = ENGINE_CHECKS.find(({ name }) => name === report.engine);
+  if (chosen !== undefined) {
+    const { libkrunfw, kvm } = report;
+    const enginePath = report[chosen.file.field];
+    if (enginePath === undefined || libkrunfw === undefined)
+      throw new InternalError("an engine was chosen without its files");
+    return { engine: chosen.name, kvm, enginePath, libkrunfwPath: libkrunfw };
+  }
   const wanted = wantedEngine(options);
   const relevant = report.problems.filter((problem) => wanted === "auto" || problem.engine === wanted);
   const hints = new Set(relevant.map(({ hint }) => hint).filter((hint) => hint !== ""));
@@ -128,7 +164,7 @@ function problemLines(problems: readonly DoctorProblem[]): string[] {
   return [...engines].map(([message, names]) => `${names.join(", ")}: ${message}`);
 }
 
-type Found = Omit<DoctorReport, "engine" | "reason">;
+type Found = CommonFindings & EngineFindings & Pick<DoctorReport, "problems">;
 
 /** Decides by what was found: the engine that was asked for, or the first that works. */
 export function chooseEngine(wanted: EngineChoice, found: Found): Pick<DoctorReport, "engine" | "reason"> {
@@ -152,7 +188,7 @@ export function chooseEngine(wanted: EngineChoice, found: Found): Pick<DoctorRep
 }
 
 function reasonFor(
-  { name, describe }: EngineChecks,
+  { name, describe }: AnyEngineChecks,
   found: Found,
   wanted: EngineChoice,
   skipped: readonly string[],
@@ -172,15 +208,16 @@ function wantedEngine(options: EngineOptions): EngineChoice {
   ]);
 }
 
+const KVM_PROBLEMS = {
+  missing: "kvmMissing",
+  permission: "kvmPermission",
+  noVirtualization: "noVirtualization",
+  trialFailed: "kvmTrialFailed",
+} as const;
+
 function kvmProblem(engine: EngineName, probe: KvmProbe & { usable: false }): DoctorProblem {
-  const kinds = {
-    missing: "kvmMissing",
-    permission: "kvmPermission",
-    noVirtualization: "noVirtualization",
-    trialFailed: "kvmTrialFailed",
-  } as const;
   const { kind, message, hint } = probe.problem;
-  return { engine, kind: kinds[kind], message, hint };
+  return { engine, kind: KVM_PROBLEMS[kind], message, hint };
 }
 
 /** An error of ours that says what is missing; anything else is thrown on. */

@@ -15,13 +15,13 @@ import {
   TimeoutError,
 } from "../../base/errors.ts";
 import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
-import type { LibkrunOptions } from "../../ffi/libkrun.ts";
 import { PortInUseError } from "../../network/errors.ts";
 import { packagedFile } from "../../platform/asset.ts";
 import { LineChild } from "../../platform/child.ts";
 import { runtimeCommand, runtimeEnvironment } from "../../platform/runtime.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../../state/errors.ts";
 import type { BootKey } from "../../state/state_store.ts";
+import type { EngineStart } from "../engine/engine.ts";
 import { BootStartError } from "../errors.ts";
 import {
   type BootRequest,
@@ -45,8 +45,8 @@ export interface LaunchOptions {
   /** For messages. */
   readonly name: string;
   readonly claim: Omit<ClaimRequest, "type" | "runDirectory">;
-  /** What krun loads, while the name is being claimed. */
-  readonly libraries: LibkrunOptions;
+  /** What the engine may load while the name is being claimed. */
+  readonly engineStart: EngineStart;
   /** As in the request to boot. A host process that is silent for a little longer than this counts as hanging. */
   readonly bootTimeoutMs: number;
   /** Called once the name is ours: puts the disks in place and returns what to boot. */
@@ -87,17 +87,16 @@ export async function launchVm(options: LaunchOptions): Promise<LaunchedVm> {
   }
 }
 
-async function spawnHost(runDirectory: string, { claim, libraries }: LaunchOptions): Promise<LineChild> {
+async function spawnHost(runDirectory: string, { claim, engineStart }: LaunchOptions): Promise<LineChild> {
   const start = packagedFile(new URL("../host/start.ts", import.meta.url), "src/vmm/host/start.ts");
   const { file, args } = runtimeCommand(start);
-  const { libkrunPath = "", libkrunfwPath = "" } = libraries;
   const path = join(runDirectory, RunFile.diagnostics);
   const stderr = openDiagnostics(path);
   try {
     // A new directory of ours: Bun runs what the bunfig.toml of the working directory preloads.
     return await LineChild.spawn({
       file,
-      args: [...args, claim.engine, libkrunPath, libkrunfwPath],
+      args: [...args, claim.engine, engineStart.enginePath, engineStart.libkrunfwPath],
       env: runtimeEnvironment(),
       cwd: runDirectory,
       stderr,

@@ -2,8 +2,23 @@
 import { findLibkrun } from "../../../ffi/library_search.ts";
 import type { EngineChecks } from "../checks.ts";
 
+/** Where krun's library is. */
+export interface KrunFiles {
+  /** File or directory of libkrun. @default {process.env.MSB_LIBKRUN} */
+  readonly libkrunPath?: string | undefined;
+}
+
+/** What of krun is on this machine. */
+export interface KrunFindings {
+  /** File of libkrun, if there is one that can be used. */
+  readonly libkrun: string | undefined;
+}
+
+/** What krun alone can miss. */
+export type KrunProblem = "libkrunMissing";
+
 /** See the module comment. */
-export const krunChecks: EngineChecks = {
+export const krunChecks: EngineChecks<KrunFiles, KrunFindings, KrunProblem> = {
   name: "krun",
   file: {
     field: "libkrun",

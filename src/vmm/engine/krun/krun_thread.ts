@@ -5,7 +5,7 @@
  * @module
  */
 import { InternalError } from "../../../base/errors.ts";
-import type { LibkrunOptions } from "../../../ffi/libkrun.ts";
+import type { EngineStart } from "../engine.ts";
 import type { KrunWorkerRequest } from "./krun_messages.ts";
 
 /** A running thread; see `krun_worker.ts` for what it does. */
@@ -18,7 +18,7 @@ export interface KrunThread {
 let thread: KrunThread | undefined;
 
 /** Starts the thread, once: libkrun runs one VM in a process. */
-export function startKrunThread(libraries: LibkrunOptions): void {
+export function startKrunThread({ enginePath, libkrunfwPath }: EngineStart): void {
   const worker = new Worker(new URL("./krun_worker.ts", import.meta.url).href, { type: "module" });
   const failed = new Promise<Error>((resolve) => {
     worker.onerror = (event) => {
@@ -26,6 +26,7 @@ export function startKrunThread(libraries: LibkrunOptions): void {
       resolve(new Error(`The engine's Worker failed: ${event.message}`));
     };
   });
+  const libraries = { libkrunPath: enginePath, libkrunfwPath };
   worker.postMessage({ type: "load", libraries } satisfies KrunWorkerRequest);
   thread = { worker, failed };
 }

@@ -7,8 +7,23 @@ import { checkTrusted } from "../../../platform/trust.ts";
 import type { EngineChecks } from "../checks.ts";
 import { QEMU_PROGRAM } from "./qemu_command.ts";
 
+/** Where QEMU is. */
+export interface QemuFiles {
+  /** QEMU's program. @default {process.env.MSB_QEMU} */
+  readonly qemuPath?: string | undefined;
+}
+
+/** What of QEMU is on this machine. */
+export interface QemuFindings {
+  /** QEMU's program, if there is one that can be used. */
+  readonly qemu: string | undefined;
+}
+
+/** What QEMU alone can miss. */
+export type QemuProblem = "qemuMissing";
+
 /** See the module comment. */
-export const qemuChecks: EngineChecks = {
+export const qemuChecks: EngineChecks<QemuFiles, QemuFindings, QemuProblem> = {
   name: "qemu",
   file: {
     field: "qemu",

@@ -6,26 +6,18 @@
 import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { UnsupportedError } from "../../../base/errors.ts";
 import { extractKernel } from "../../../ffi/kernel_extract.ts";
 import { TscMeasurement } from "../../../ffi/tsc.ts";
 import { spawnBound } from "../../../platform/bound_child.ts";
-import { findProgram } from "../../../platform/find_program.ts";
 import { identifyProcess } from "../../../platform/process_identity.ts";
 import { RunFile, recordMachine } from "../../run_directory/run_directory.ts";
 import type { Engine, RunningVm, VmConfig } from "../engine.ts";
 import { privilegeArguments } from "./confine_qemu.ts";
-import { QEMU_PROGRAM, qemuArguments } from "./qemu_command.ts";
+import { qemuArguments } from "./qemu_command.ts";
 
 export const qemuEngine: Engine = {
   name: "qemu",
   async launch(config: VmConfig): Promise<RunningVm> {
-    const program = config.qemuPath ?? findProgram(QEMU_PROGRAM);
-    if (program === undefined) {
-      throw new UnsupportedError(`${QEMU_PROGRAM} is not installed`, {
-        hint: "apt-get install qemu-system-x86",
-      });
-    }
     const measurement = config.kvm ? undefined : await TscMeasurement.begin();
     const kernel = await extractKernel({
       home: config.home,
@@ -35,7 +27,7 @@ export const qemuEngine: Engine = {
     config.onStarting();
     const privileges = privilegeArguments(config.networkDevice?.kind === "tap");
     const args = qemuArguments(config, kernel.path, counterKHz);
-    return await runQemu(program, args, privileges, config.runDirectory);
+    return await runQemu(config.enginePath, args, privileges, config.runDirectory);
   },
 };
 

@@ -11,7 +11,7 @@ import {
 } from "../../../../src/vmm/launch/doctor.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 
-type Found = Omit<DoctorReport, "engine" | "reason">;
+type Found = Omit<DoctorReport, "engine" | "reason" | "checks">;
 
 const ALL: Found = {
   kvm: true,
@@ -100,6 +100,19 @@ test("doctor() names what is missing, each with a way to mend it", async () => {
     assert.ok(kinds.includes(expected), kinds.join());
   for (const { hint, message } of report.problems)
     assert.ok(hint.length > 0 && !message.includes("\n"), message);
+});
+
+test("doctor() lists every thing that it looked for, with what is wrong with it", async () => {
+  using directory = temporaryDirectory();
+  const at = (name: string) => join(directory.path, name);
+  writeFileSync(at("qemu"), "", { mode: 0o755 });
+  const { checks } = await doctor({ libkrunPath: at("none"), qemuPath: at("qemu"), trial: false });
+  assert.deepEqual(new Set(checks.map(({ name }) => name)), new Set(["KVM", "libkrunfw", "libkrun", "qemu"]));
+  const of = (wanted: string) => checks.find(({ name }) => name === wanted);
+  assert.deepEqual(of("qemu"), { name: "qemu", found: at("qemu"), problem: undefined });
+  assert.equal(of("libkrun")?.found, undefined);
+  assert.equal(of("libkrun")?.problem?.kind, "libkrunMissing");
+  for (const { found, problem } of checks) assert.equal(found === undefined, problem !== undefined);
 });
 
 test("doctor() takes a program for QEMU, and no directory", async () => {

@@ -17,6 +17,8 @@ const REQUEST: Omit<BootRequest, "type"> = {
   memoryMiB: 64,
   disks: [],
   kvm: false,
+  enginePath: "/bin/qemu",
+  libkrunfwPath: "/lib/libkrunfw.so",
   guest: { imageDevice: "", imageType: "", upperDevice: "", hostname: "", hosts: "", resolvConf: "" },
   logDirectory: "/nonexistent",
   bootTimeoutMs: 1,
@@ -49,7 +51,7 @@ async function launchHanging(home: StateHome, { bootTimeoutMs, onHang, signal }:
   };
   const claim = { home: home.path, sandbox, engine: "qemu", detached: false } as const;
   try {
-    return await launchVm({ name: "x", claim, libraries: {}, bootTimeoutMs, prepare, signal });
+    return await launchVm({ name: "x", claim, engineStart: REQUEST, bootTimeoutMs, prepare, signal });
   } finally {
     home.state.abandonCreate(
       { id, bootNumber: 1 },

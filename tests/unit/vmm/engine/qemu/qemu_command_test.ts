@@ -13,6 +13,8 @@ const CONFIG: VmConfig = {
     { id: "upper", path: "/upper.ext4", readOnly: false },
   ],
   kvm: false,
+  enginePath: "/bin/qemu",
+  libkrunfwPath: "/lib/libkrunfw.so",
   onStarting: () => {},
 };
 
