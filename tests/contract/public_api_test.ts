@@ -203,6 +203,7 @@ const TYPES: readonly string[] = [
   "SandboxStopResult",
   "SandboxSummary",
   "SandboxTouchResult",
+  "SignalName",
   "SnapshotCreateOptions",
   "SnapshotListOptions",
   "SnapshotSaveOptions",

@@ -17,11 +17,16 @@ homeTest("exec() returns exit codes as they are, and signals as 128 + number", a
   const sandbox = await create();
   for (const code of [0, 1, 7, 255]) {
     const { status } = await sandbox.shell(`exit ${code}`);
-    assert.deepEqual(status, { code, success: code === 0, signal: undefined });
+    assert.deepEqual(status, { code, success: code === 0, signal: undefined, signalName: undefined });
   }
-  for (const signal of [1, 9, 15]) {
+  for (const [signal, signalName] of [
+    [1, "SIGHUP"],
+    [9, "SIGKILL"],
+    [15, "SIGTERM"],
+    [40, undefined],
+  ] as const) {
     const { status } = await sandbox.shell(`kill -${signal} $$`);
-    assert.deepEqual(status, { code: 128 + signal, success: false, signal });
+    assert.deepEqual(status, { code: 128 + signal, success: false, signal, signalName });
   }
 });
 

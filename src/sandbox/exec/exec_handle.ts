@@ -7,6 +7,7 @@ import type { OutputChannel } from "../../agent/channels.ts";
 import type { Connector } from "../../agent/client.ts";
 import { ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
+import { GUEST_SIGNALS, type SignalName, signalName, signalNumber } from "../../agent/guest_signal.ts";
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import { InternalError, TimeoutError } from "../../base/errors.ts";
 import { CallLimit, settlesWithin } from "../../base/wait.ts";
@@ -14,7 +15,6 @@ import { type ExecInput, ExecSink, feed, inputStream } from "./exec_input.ts";
 import type { ExecRequest } from "./exec_options.ts";
 import { type ExecEvent, ExecOutput, type ExitStatus, statusOf } from "./exec_output.ts";
 
-const SIGKILL = 9;
 /** How long a program that was killed may take to be gone. */
 const GONE_TIMEOUT_MS = 10_000;
 
@@ -165,14 +165,19 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     }
   }
 
-  /** Sends a signal, by its number, to the whole process group. Does nothing once the process has exited. */
-  async signal(signal: number): Promise<void> {
-    this.#session.signal(signal);
+  /**
+   * Sends a signal, by its name (`"SIGTERM"`) or its number (15), to the whole process group. Does nothing once the process
+   * has exited.
+   *
+   * @throws {InvalidConfigError} if there is no such signal.
+   */
+  async signal(signal: SignalName | number): Promise<void> {
+    this.#session.signal(signalNumber(signal));
   }
 
   /** Kills the whole process group. Does nothing once the process has exited. */
   async kill(): Promise<void> {
-    this.#session.signal(SIGKILL);
+    this.#session.signal(GUEST_SIGNALS.SIGKILL);
   }
 
   /** Sets the size of the terminal, in characters. Does nothing if the program has no terminal. */
@@ -233,7 +238,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     if (isDue && data !== undefined)
       return { kind: first.channel.name === "stderr" ? "stderr" : "stdout", data };
     if (ending?.kind === "cutOff") throw ending.error;
-    return ending === undefined ? undefined : { kind: "exited", ...ending.exit };
+    if (ending === undefined) return undefined;
+    const { code, signal } = ending.exit;
+    return { kind: "exited", code, signal, signalName: signalName(signal) };
   }
 
   #stream(channel: OutputChannel | undefined): ReadableStream<Bytes> {
@@ -270,7 +277,7 @@ function limitOf({ start, timeoutMs, signal }: ExecRequest): CallLimit {
 
 /** Ends a program, or the start of one, for a reason that every reader gets. */
 function killSession(session: ExecSession, { start }: ExecRequest, error: Error): void {
-  if (start.detached === true) session.signal(SIGKILL); // closing kills only the others
+  if (start.detached === true) session.signal(GUEST_SIGNALS.SIGKILL); // closing kills only the others
   session.close(error);
 }
 

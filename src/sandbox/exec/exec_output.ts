@@ -4,6 +4,7 @@
  * @module
  */
 import type { ExecExit } from "../../agent/exec_session.ts";
+import { type SignalName, signalName } from "../../agent/guest_signal.ts";
 import { type Bytes, decodeUtf8 } from "../../base/bytes.ts";
 
 /** How a program ended. */
@@ -14,6 +15,8 @@ export interface ExitStatus {
   readonly success: boolean;
   /** The number of the signal that ended the program, e.g. 9 for SIGKILL; `undefined` if it exited. */
   readonly signal: number | undefined;
+  /** The name of that signal, e.g. `"SIGKILL"`; `undefined` if it exited, and for a real-time signal, which has none. */
+  readonly signalName: SignalName | undefined;
 }
 
 /**
@@ -49,6 +52,16 @@ export class ExecOutput {
     return this.status.success;
   }
 
+  /** The number of the signal that ended the program; `undefined` if it exited. Same as `status.signal`. */
+  get signal(): number | undefined {
+    return this.status.signal;
+  }
+
+  /** The name of that signal. Same as `status.signalName`. */
+  get signalName(): SignalName | undefined {
+    return this.status.signalName;
+  }
+
   /** Standard output decoded as UTF-8; invalid bytes become U+FFFD. All output, if the program had a terminal. */
   stdout(): string {
     return decodeUtf8(this.#stdout);
@@ -78,9 +91,14 @@ export type ExecEvent =
   | { readonly kind: "started"; readonly pid: number }
   | { readonly kind: "stdout"; readonly data: Bytes }
   | { readonly kind: "stderr"; readonly data: Bytes }
-  | { readonly kind: "exited"; readonly code: number; readonly signal: number | undefined };
+  | {
+      readonly kind: "exited";
+      readonly code: number;
+      readonly signal: number | undefined;
+      readonly signalName: SignalName | undefined;
+    };
 
 /** The public form of how a session ended. */
 export function statusOf({ code, signal }: ExecExit): ExitStatus {
-  return { code, success: code === 0, signal };
+  return { code, success: code === 0, signal, signalName: signalName(signal) };
 }

@@ -11,6 +11,7 @@ import { eventually } from "../../../support/processes.ts";
 
 const options = { skip: nativeAgentProblem };
 const MiB = 1024 * 1024;
+const UNSIGNALLED = { signal: undefined, signalName: undefined };
 /** A limit that a test lets come to its end: see {@linkcode HeldTimer}. */
 const LIMIT_MS = 12_345;
 
@@ -102,7 +103,7 @@ test(
   async () => {
     await using host = await FakeHost.start();
     const handle = await run(host, script(`head -c ${MiB} /dev/zero; exit 2`));
-    assert.deepEqual(await handle.wait(), { code: 2, success: false, signal: undefined });
+    assert.deepEqual(await handle.wait(), { code: 2, success: false, ...UNSIGNALLED });
     let size = 0;
     let last: ExecEvent | null = null;
     for (let event = await handle.recv(); event !== null; event = await handle.recv()) {

@@ -107,7 +107,7 @@ test(
     await using host = await FakeHost.start();
     const handle = await run(host, script("sleep 600 & wait"));
     await handle.kill();
-    assert.deepEqual(await handle.wait(), { code: 137, success: false, signal: 9 });
+    assert.deepEqual(await handle.wait(), { code: 137, success: false, signal: 9, signalName: "SIGKILL" });
     await handle.kill();
   },
   options,
