@@ -116,11 +116,13 @@ export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./sr
 export { ExecHandle } from "./src/sandbox/exec/exec_handle.ts";
 export { ExecSink } from "./src/sandbox/exec/exec_input.ts";
 export {
+  type ExecArgument,
   type ExecOptions,
-  ExecOptionsBuilder,
+  type ExecProgram,
   Stdin,
   type StdinMode,
 } from "./src/sandbox/exec/exec_options.ts";
+export { ExecOptionsBuilder } from "./src/sandbox/exec/exec_options_builder.ts";
 export { type ExecEvent, ExecOutput, type ExitStatus } from "./src/sandbox/exec/exec_output.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {

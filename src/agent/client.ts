@@ -17,7 +17,7 @@ import {
   ExecFailedError,
   ProtocolError,
 } from "./errors.ts";
-import { ExecSession, type ExecStart } from "./exec_session.ts";
+import { ExecSession, type ExecStart, programOf } from "./exec_session.ts";
 import { FrameDecoder } from "./frame.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { logSessionId } from "./log_session.ts";
@@ -178,7 +178,7 @@ export class AgentClient {
   /** Starts a program. @throws {ExecFailedError} if this connection has no stream numbers left. */
   startExec(start: ExecStart): ExecSession {
     if (this.#nextStream > this.#welcome.lastStream) {
-      throw new ExecFailedError(start.argv[0] ?? "", "tooManySessions", 0, "this connection is used up");
+      throw new ExecFailedError(programOf(start), "tooManySessions", 0, "this connection is used up");
     }
     const stream = this.#nextStream++;
     const sessionId = logSessionId(this.#welcome.bootNumber, stream);

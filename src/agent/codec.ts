@@ -6,7 +6,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { decodeFields, encodeFields } from "./fields.ts";
 import { encodeFrame, type Frame } from "./frame.ts";
-import { MESSAGES, type Message, type MessageFields, type MessageName } from "./protocol.ts";
+import { MESSAGES, type Message, type MessageFields, type MessageName, type SentFields } from "./protocol.ts";
 
 const NAMES_BY_TYPE: ReadonlyMap<number, MessageName> = new Map(
   Object.entries(MESSAGES).map(([name, { type }]) => [type, name as MessageName]),
@@ -19,11 +19,16 @@ export function encodeMessage<N extends MessageName>(
   fields: MessageFields<N>,
   flags = 0,
 ): Bytes {
-  return encodeFrame({ stream, type: MESSAGES[name].type, flags, payload: encodePayload(name, fields) });
+  return encodeFrame({
+    stream,
+    type: MESSAGES[name].type,
+    flags,
+    payload: encodeFields(name, MESSAGES[name], fields),
+  });
 }
 
 /** The payload of one message, which for a large `execStart` is more than one frame holds. */
-export function encodePayload<N extends MessageName>(name: N, fields: MessageFields<N>): Bytes {
+export function encodePayload<N extends MessageName>(name: N, fields: SentFields<N>): Bytes {
   return encodeFields(name, MESSAGES[name], fields);
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
 import { Arrivals, InputChannel, OutputChannel, type OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
@@ -17,11 +17,13 @@ import {
   FrameFlag,
   MESSAGES,
   type Message,
+  type SentText,
 } from "./protocol.ts";
 
 /** What to run. */
 export interface ExecStart {
-  readonly argv: readonly string[];
+  /** The program and its arguments. */
+  readonly argv: readonly SentText[];
   /** `NAME=value`. */
   readonly env: readonly string[];
   /** `""`: the user's home directory. */
@@ -238,7 +240,7 @@ export class ExecSession {
   }
 
   #fail(kind: ExecFailureKind, errno: number, reason: string): void {
-    this.#finish(new ExecFailedError(this.#start.argv[0] ?? "", kind, errno, reason));
+    this.#finish(new ExecFailedError(programOf(this.#start), kind, errno, reason));
   }
 
   #finish(error: Error): void {
@@ -253,6 +255,11 @@ export class ExecSession {
     this.#finished.resolve();
     this.#released.resolve();
   }
+}
+
+/** What errors call the program: its name or path, as it was given. */
+export function programOf({ argv: [program = ""] }: ExecStart): string {
+  return typeof program === "string" ? program : decodeUtf8(program);
 }
 
 function failureKind(kind: number): ExecFailureKind {

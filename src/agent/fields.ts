@@ -5,10 +5,10 @@
  */
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import { ProtocolError } from "./errors.ts";
-import type { FieldType, MessageDefinition } from "./messages.ts";
+import type { FieldType, MessageDefinition, SentText } from "./messages.ts";
 
 export type FieldValues = Readonly<Record<string, Value>>;
-type Value = number | bigint | string | readonly string[] | Uint8Array;
+type Value = number | bigint | string | readonly SentText[] | Uint8Array;
 
 const encoder = new TextEncoder();
 // What a guest sends may be anything: text that is not UTF-8 is shown with U+FFFD rather than refused.
@@ -74,7 +74,7 @@ function partOf(name: string, field: string, type: FieldType, value: Value | und
   if (type === "blob" && value instanceof Uint8Array) return sized(type, value);
   if (type === "bytes" && value instanceof Uint8Array) return { type, value, size: value.length };
   if (type === "texts" && Array.isArray(value)) {
-    const texts = value.flatMap((text) => sizedText(encoder.encode(text)));
+    const texts = value.flatMap((text) => sizedText(typeof text === "string" ? encoder.encode(text) : text));
     const bytes = concatBytes([u32(value.length), ...texts]);
     return { type, value: bytes, size: bytes.length };
   }

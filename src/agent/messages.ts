@@ -296,6 +296,16 @@ export type MessageFieldsOf<F extends MessageDefinition["fields"]> = {
 /** The fields of one message as JavaScript values. */
 export type MessageFields<N extends MessageName> = MessageFieldsOf<(typeof MESSAGES)[N]["fields"]>;
 
+/** A text as it is sent: a string, or the bytes of one that is not UTF-8, such as a file's name. */
+export type SentText = string | Uint8Array;
+
+/** The fields of one message as they are given to be sent. */
+export type SentFields<N extends MessageName> = {
+  readonly [K in keyof MessageFields<N>]: MessageFields<N>[K] extends readonly string[]
+    ? readonly SentText[]
+    : MessageFields<N>[K];
+};
+
 /** What `paused` and `frozen` say: whether programs or writes are held now; `errno` if that is not what was asked for. */
 export interface HoldState {
   readonly on: boolean;

@@ -4,6 +4,7 @@
 const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
   args: ["cmd"],
   command: ["cmd"],
+  cmd: ["command"],
   cpu: ["cpus"],
   cwd: ["workdir"],
   directory: ["cwd", "workdir"],

@@ -7,7 +7,15 @@
 import type { BackendSandbox } from "../backend/backend.ts";
 import type { SandboxConfig } from "../options/sandbox_options.ts";
 import { ExecHandle } from "./exec/exec_handle.ts";
-import { defaultCommand, type ExecOptions, ExecOptionsBuilder, resolveExec } from "./exec/exec_options.ts";
+import {
+  defaultCommand,
+  type ExecArgument,
+  type ExecOptions,
+  type ExecProgram,
+  programOfCall,
+  resolveExec,
+} from "./exec/exec_options.ts";
+import { ExecOptionsBuilder } from "./exec/exec_options_builder.ts";
 import type { ExecOutput } from "./exec/exec_output.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
@@ -30,17 +38,31 @@ export abstract class SandboxPrograms extends SandboxCalls {
   }
 
   /**
-   * Runs a program and collects what it writes. An exit code other than 0 is a result, not an error.
+   * Runs a program and collects what it writes. An exit code other than 0 is a result, not an error. The program, its
+   * arguments and its options may also be given as one object.
    *
    * @throws {ExecFailedError} if it cannot be started; `kind` says why.
    * @throws {ExecTimeoutError} after `timeoutMs`.
    * @throws {ExecOutputLimitError} beyond `outputBytesMax`.
    * @throws {AbortedError} if `signal` fired; the process group is killed.
+   * @throws {InvalidConfigError}
    * @throws {SandboxNotRunningError}
+   *
+   * @example
+   * ```ts
+   * console.log((await sandbox.exec("ls", ["-l", "/etc"], { timeoutMs: 5000 })).stdout());
+   * console.log((await sandbox.exec({ command: "pwd", cwd: "/tmp" })).stdout());
+   * ```
    */
-  async exec(command: string, args: Iterable<string> = [], options: ExecOptions = {}): Promise<ExecOutput> {
-    const request = resolveExec(this.#config, command, args, options, "null");
-    return await (await ExecHandle.start(this.#sandbox, request)).collect();
+  exec(command: string, args?: Iterable<ExecArgument>, options?: ExecOptions): Promise<ExecOutput>;
+  /** Runs a program that is given as one object, and collects what it writes. */
+  exec(program: ExecProgram): Promise<ExecOutput>;
+  async exec(
+    first: string | ExecProgram,
+    args?: Iterable<ExecArgument>,
+    options?: ExecOptions,
+  ): Promise<ExecOutput> {
+    return await (await this.#start("null", first, args, options)).collect();
   }
 
   /** {@linkcode exec} with a builder of options. */
@@ -49,14 +71,16 @@ export abstract class SandboxPrograms extends SandboxCalls {
     return await this.exec(command, args, options);
   }
 
-  /** Runs a program and hands out its events and streams as they come. */
+  /** Runs a program and hands out its events and streams as they come. Takes what {@linkcode exec} takes. */
+  execStream(command: string, args?: Iterable<ExecArgument>, options?: ExecOptions): Promise<ExecHandle>;
+  /** Runs a program that is given as one object, and hands out its events and streams. */
+  execStream(program: ExecProgram): Promise<ExecHandle>;
   async execStream(
-    command: string,
-    args: Iterable<string> = [],
-    options: ExecOptions = {},
+    first: string | ExecProgram,
+    args?: Iterable<ExecArgument>,
+    options?: ExecOptions,
   ): Promise<ExecHandle> {
-    const request = resolveExec(this.#config, command, args, options, "pipe");
-    return await ExecHandle.start(this.#sandbox, request);
+    return await this.#start("pipe", first, args, options);
   }
 
   /** {@linkcode execStream} with a builder of options. */
@@ -71,10 +95,28 @@ export abstract class SandboxPrograms extends SandboxCalls {
     return await this.exec(command, args, options);
   }
 
+  /**
+   * {@linkcode execDefault} with a builder of options. Arguments take the place of CMD, as in `docker run IMAGE ARGUMENTS`.
+   *
+   * @throws {NoDefaultCommandError} if there is neither ENTRYPOINT nor CMD nor an argument.
+   */
+  async execDefaultWith(configure: Configure): Promise<ExecOutput> {
+    const { args, options } = configure(new ExecOptionsBuilder()).build();
+    const [command, ...rest] = defaultCommand(this.#config, args);
+    return await this.exec(command, rest, options);
+  }
+
   /** {@linkcode execDefault} as a stream. */
   async execDefaultStream(options: ExecOptions = {}): Promise<ExecHandle> {
     const [command, ...args] = defaultCommand(this.#config);
     return await this.execStream(command, args, options);
+  }
+
+  /** {@linkcode execDefaultWith} as a stream. */
+  async execDefaultStreamWith(configure: Configure): Promise<ExecHandle> {
+    const { args, options } = configure(new ExecOptionsBuilder()).build();
+    const [command, ...rest] = defaultCommand(this.#config, args);
+    return await this.execStream(command, rest, options);
   }
 
   /** Runs a script with the sandbox's shell. */
@@ -85,5 +127,10 @@ export abstract class SandboxPrograms extends SandboxCalls {
   /** {@linkcode shell} as a stream. */
   shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
     return this.execStream(this.#config.shell, ["-c", script], options);
+  }
+
+  async #start(stdin: "null" | "pipe", ...call: Parameters<typeof programOfCall>): Promise<ExecHandle> {
+    const { command, args, options } = programOfCall(...call);
+    return await ExecHandle.start(this.#sandbox, resolveExec(this.#config, command, args, options, stdin));
   }
 }

@@ -107,7 +107,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
    * `execStream()`. Errors with `IoError` (`io`, errno `EPIPE`) when the program reads no more.
    */
   get stdin(): WritableStream<Uint8Array> {
-    this.#stdin ??= inputStream(this.#session, this.#command);
+    this.#stdin ??= inputStream(this.#session, this.#request.label);
     return this.#stdin;
   }
 
@@ -145,7 +145,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
         if (event.kind === "stdout" || event.kind === "stderr") {
           size += event.data.length;
           if (size > this.#request.outputBytesMax) {
-            this.#stop(new ExecOutputLimitError(this.#command, this.#request.outputBytesMax));
+            this.#stop(new ExecOutputLimitError(this.#request.label, this.#request.outputBytesMax));
           }
           parts[event.kind].push(event.data);
         } else if (event.kind === "exited") {
@@ -157,7 +157,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
       if (!(error instanceof ExecTimeoutError)) throw error;
       const { timeoutMs } = error;
       throw new ExecTimeoutError(
-        this.#command,
+        this.#request.label,
         timeoutMs,
         concatBytes(parts.stdout),
         concatBytes(parts.stderr),
@@ -209,7 +209,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     if (this.#request.start.detached === true) return;
     const gone = this.#session.exited.catch(() => {}); // it also rejects when there is nothing left to wait for
     if (!(await settlesWithin(gone, GONE_TIMEOUT_MS)))
-      throw new TimeoutError(`waiting for ${this.#command} to exit after a kill`, GONE_TIMEOUT_MS);
+      throw new TimeoutError(`waiting for ${this.#request.label} to exit after a kill`, GONE_TIMEOUT_MS);
   }
 
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
@@ -258,20 +258,15 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#end.reject(this.#stopped);
     killSession(this.#session, this.#request, this.#stopped);
   }
-
-  get #command(): string {
-    return this.#request.start.argv[0] ?? "";
-  }
 }
 
-function limitOf({ start, timeoutMs, signal }: ExecRequest): CallLimit {
-  const command = start.argv[0] ?? "";
+function limitOf({ label, timeoutMs, signal }: ExecRequest): CallLimit {
   const none = new Uint8Array(0);
   return new CallLimit({
-    action: `running ${JSON.stringify(command)}`,
+    action: `running ${JSON.stringify(label)}`,
     timeoutMs,
     signal,
-    late: (limitMs) => new ExecTimeoutError(command, limitMs, none, none),
+    late: (limitMs) => new ExecTimeoutError(label, limitMs, none, none),
   });
 }
 

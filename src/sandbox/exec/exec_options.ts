@@ -1,5 +1,5 @@
 /**
- * How one program is run: its options, the defaults that image and sandbox add, and the builder of the known SDK.
+ * How one program is run: its options, and the defaults that image and sandbox add.
  *
  * @module
  */
@@ -48,6 +48,9 @@ export const Stdin: {
   bytes: (data) => ({ bytes: typeof data === "string" ? encodeUtf8(data) : data }),
 };
 
+/** One argument of a program. Bytes are for what is not UTF-8, such as some file names. */
+export type ExecArgument = string | Uint8Array;
+
 /** Options of one program. */
 export interface ExecOptions {
   /** Environment variables, added to those of the sandbox and the image; the same name replaces. */
@@ -84,9 +87,39 @@ export interface ExecOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A program with its arguments and options in one object, for `exec()` and `execStream()`. */
+export interface ExecProgram extends ExecOptions {
+  /** The program's name, or its path. */
+  readonly command: string;
+  /** Its arguments. @default none */
+  readonly args?: Iterable<ExecArgument> | undefined;
+}
+
+/** A program, its arguments and its options, whichever way they were given. @throws {InvalidConfigError} */
+export function programOfCall(
+  first: string | ExecProgram,
+  args: Iterable<ExecArgument> | undefined,
+  options: ExecOptions | undefined,
+): { readonly command: string; readonly args: Iterable<ExecArgument>; readonly options: ExecOptions } {
+  if (typeof first !== "object" || first === null)
+    return {
+      command: first,
+      args: args === undefined ? [] : args,
+      options: options === undefined ? {} : options,
+    };
+  if (args !== undefined || options !== undefined) {
+    const problem = "must be fields of the object that is the first argument";
+    throw new InvalidConfigError([{ field: args === undefined ? "options" : "args", problem }]);
+  }
+  const { command, args: words = [], ...rest } = first;
+  return { command, args: words, options: rest };
+}
+
 /** A program as it is sent to the guest, and how the client handles it. */
 export interface ExecRequest {
   readonly start: ExecStart;
+  /** What errors call the program. */
+  readonly label: string;
   readonly input: ExecInput | undefined;
   readonly timeoutMs: number | undefined;
   readonly outputBytesMax: number;
@@ -127,7 +160,7 @@ function isInput(value: unknown): value is ExecInput {
 export function resolveExec(
   config: SandboxConfig,
   command: string,
-  args: Iterable<string>,
+  args: Iterable<ExecArgument>,
   options: ExecOptions,
   defaultStdin: "null" | "pipe",
 ): ExecRequest {
@@ -139,10 +172,10 @@ export function resolveExec(
   const issues = [...checked.issues];
   if (typeof command !== "string" || command === "")
     issues.push({ field: "command", problem: "must be a program's name or path" });
-  if (!isList || argv.slice(1).some((word) => typeof word !== "string"))
-    issues.push({ field: "args", problem: "must be an array of strings" });
-  else if (argv.some((word) => String(word).includes("\0")))
-    issues.push({ field: "args", problem: "must not contain a NUL byte" });
+  if (!isList) issues.push({ field: "args", problem: "must be an array of strings" });
+  const words = typeof command === "string" ? argv : argv.slice(1);
+  const problem = words.map(argumentProblem).find((found) => found !== undefined);
+  if (problem !== undefined) issues.push({ field: "args", problem });
   if (checked.data?.detached && checked.data.timeoutMs !== undefined)
     issues.push({ field: "timeoutMs", problem: "cannot be combined with detached" });
   if (checked.data === undefined || issues.length > 0) throw new InvalidConfigError(issues);
@@ -158,6 +191,7 @@ export function resolveExec(
       stdin: stdin !== "null",
       detached,
     },
+    label: command,
     input: inputOf(stdin),
     timeoutMs,
     outputBytesMax: checked.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
@@ -165,19 +199,37 @@ export function resolveExec(
   };
 }
 
+/** The rule that a word of a command line breaks; `undefined` if it may be sent. */
+function argumentProblem(word: unknown): string | undefined {
+  if (typeof word !== "string" && !(word instanceof Uint8Array)) return "must be an array of strings";
+  if (word instanceof Uint8Array ? word.includes(0) : word.includes("\0"))
+    return "must not contain a NUL byte";
+  // Encoded as UTF-8 it would be another text.
+  if (typeof word === "string" && !word.isWellFormed()) return "must not contain half of a surrogate pair";
+  return undefined;
+}
+
 function inputOf(stdin: StdinMode): ExecInput | undefined {
   if (typeof stdin === "string") return undefined;
   return isInput(stdin) ? stdin : stdin.bytes;
 }
 
-/** The main command of the sandbox and its image: ENTRYPOINT followed by CMD. @throws {NoDefaultCommandError} */
-export function defaultCommand(config: SandboxConfig): readonly [string, ...string[]] {
+/**
+ * The main command of the sandbox and its image: ENTRYPOINT followed by CMD.
+ *
+ * @param args Stand in place of CMD, unless there are none.
+ * @throws {NoDefaultCommandError}
+ */
+export function defaultCommand(
+  config: SandboxConfig,
+  args: readonly string[] = [],
+): readonly [string, ...string[]] {
   const entrypoint = config.entrypoint ?? config.imageConfig.entrypoint ?? [];
   // As with containers: CMD are arguments of the image's own ENTRYPOINT, and mean nothing to another.
   const cmd = config.cmd ?? (config.entrypoint === undefined ? config.imageConfig.cmd : undefined) ?? [];
-  const [program, ...args] = [...entrypoint, ...cmd];
+  const [program, ...rest] = [...entrypoint, ...(args.length === 0 ? cmd : args)];
   if (program === undefined) throw new NoDefaultCommandError(config.name);
-  return [program, ...args];
+  return [program, ...rest];
 }
 
 function mergeEnv(config: SandboxConfig, env: Readonly<Record<string, string>>): string[] {
@@ -196,99 +248,4 @@ function mergeRlimits(config: SandboxConfig, rlimits: z.output<typeof rlimitsSch
   const merged = new Map(config.rlimits.map((entry) => [entry.slice(0, entry.indexOf("=")), entry]));
   for (const [name, limit] of Object.entries(rlimits)) merged.set(name, formatRlimit(name, limit));
   return [...merged.values()];
-}
-
-/**
- * Arguments and {@linkcode ExecOptions} in fluent form, for `execWith()` and `execStreamWith()`.
- *
- * @example
- * ```ts
- * const output = await sandbox.execWith("ls", (exec) => exec.arg("-l").cwd("/etc").env("LANG", "C").timeout(60_000));
- * ```
- */
-export class ExecOptionsBuilder {
-  readonly #args: string[] = [];
-  #options: ExecOptions = {};
-
-  /** Adds one argument. */
-  arg(arg: string): this {
-    this.#args.push(arg);
-    return this;
-  }
-
-  /** Adds arguments. */
-  args(args: Iterable<string>): this {
-    this.#args.push(...args);
-    return this;
-  }
-
-  /** Sets the working directory, an absolute path. */
-  cwd(cwd: string): this {
-    return this.#set({ cwd });
-  }
-
-  /** Sets the user: `name`, `uid`, `name:group` or `uid:gid`. */
-  user(user: string): this {
-    return this.#set({ user });
-  }
-
-  /** Adds an environment variable. */
-  env(name: string, value: string): this {
-    return this.envs({ [name]: value });
-  }
-
-  /** Adds environment variables. */
-  envs(env: Readonly<Record<string, string>>): this {
-    return this.#set({ env: { ...this.#options.env, ...env } });
-  }
-
-  /** Sets the time limit, in milliseconds. */
-  timeout(timeoutMs: number): this {
-    return this.#set({ timeoutMs });
-  }
-
-  /** Gives the program no input. */
-  stdinNull(): this {
-    return this.#set({ stdin: "null" });
-  }
-
-  /** Gives the program a pipe as its input: see `ExecHandle.stdin`. */
-  stdinPipe(): this {
-    return this.#set({ stdin: "pipe" });
-  }
-
-  /** Gives the program this text (as UTF-8) or these bytes as its input. */
-  stdinBytes(data: Uint8Array | string): this {
-    return this.#set({ stdin: Stdin.bytes(data) });
-  }
-
-  /** Runs the program on a pseudo-terminal. */
-  tty(tty = true): this {
-    return this.#set({ tty });
-  }
-
-  /** Sets the soft and the hard limit of a resource, e.g. `rlimit("nofile", 1024)`. */
-  rlimit(resource: string, limit: number): this {
-    return this.rlimitRange(resource, limit, limit);
-  }
-
-  /** Sets the soft and the hard limit of a resource apart. */
-  rlimitRange(resource: string, soft: number, hard: number): this {
-    return this.#set({ rlimits: { ...this.#options.rlimits, [resource]: { soft, hard } } });
-  }
-
-  /** Sets the signal that kills the program. */
-  signal(signal: AbortSignal): this {
-    return this.#set({ signal });
-  }
-
-  /** Returns the arguments and options set so far. */
-  build(): { readonly args: readonly string[]; readonly options: ExecOptions } {
-    return { args: this.#args, options: this.#options };
-  }
-
-  #set(options: ExecOptions): this {
-    this.#options = { ...this.#options, ...options };
-    return this;
-  }
 }

@@ -5,7 +5,7 @@
  */
 import type { OutputChannel } from "../../../src/agent/channels.ts";
 import type { Connector } from "../../../src/agent/client.ts";
-import type { ExecSession, ExecStart } from "../../../src/agent/exec_session.ts";
+import { type ExecSession, type ExecStart, programOf } from "../../../src/agent/exec_session.ts";
 import { ExecHandle } from "../../../src/sandbox/exec/exec_handle.ts";
 import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec/exec_options.ts";
 
@@ -34,6 +34,7 @@ export async function countBytes(channel: OutputChannel): Promise<number> {
 export function request(start: ExecStart, more: Partial<ExecRequest> = {}): ExecRequest {
   return {
     start,
+    label: programOf(start),
     input: undefined,
     timeoutMs: undefined,
     outputBytesMax: OUTPUT_BYTES_MAX,

@@ -1,25 +1,9 @@
 /** Faces over a backend that has nothing to do with this machine's. @module */
 import assert from "node:assert/strict";
 import { Sandbox, SandboxManager } from "../../../mod.ts";
-import { useBackend } from "../../../src/backend/default_backend.ts";
-import { MemoryBackend } from "../../support/backend/memory_backend.ts";
+import { overMemory } from "../../support/backend/over_memory.ts";
 import { nativeAgentProblem } from "../../support/guest/native_agent.ts";
-import { temporaryDirectory, test } from "../../support/harness.ts";
-
-/** Runs `body` with faces on a backend in memory. The home is a file, so that whatever reaches for it fails. */
-async function overMemory(body: (backend: MemoryBackend) => Promise<void>): Promise<void> {
-  using directory = temporaryDirectory();
-  const before = process.env["MSB_HOME"];
-  process.env["MSB_HOME"] = `${directory.path}/none/such`;
-  try {
-    await using backend = new MemoryBackend();
-    using _used = useBackend(backend);
-    await body(backend);
-  } finally {
-    if (before === undefined) delete process.env["MSB_HOME"];
-    else process.env["MSB_HOME"] = before;
-  }
-}
+import { test } from "../../support/harness.ts";
 
 const image = "none";
 const memoryMiB = 128;

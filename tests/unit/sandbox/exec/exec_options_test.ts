@@ -8,12 +8,12 @@ import {
 import {
   defaultCommand,
   type ExecOptions,
-  ExecOptionsBuilder,
   type ExecRequest,
   OUTPUT_BYTES_MAX,
   resolveExec,
   Stdin,
 } from "../../../../src/sandbox/exec/exec_options.ts";
+import { ExecOptionsBuilder } from "../../../../src/sandbox/exec/exec_options_builder.ts";
 import { test } from "../../../support/harness.ts";
 
 function configOf(
@@ -92,6 +92,7 @@ test("resolveExec() has defaults", () => {
   const { start, ...rest } = resolve();
   assert.deepEqual(start.argv, ["cmd", "arg"]);
   assert.deepEqual(rest, {
+    label: "cmd",
     input: undefined,
     timeoutMs: undefined,
     outputBytesMax: OUTPUT_BYTES_MAX,
