@@ -14,7 +14,7 @@
 #include "stream_table.h"
 
 static bool is_exec(const struct session *session) {
-    return session->stage != SESSION_FREE && session->kind == &EXEC;
+    return session->stage != SESSION_FREE && session->kind->is_process;
 }
 
 static bool has_process(const struct session *session) {
@@ -28,7 +28,7 @@ static void signal_group(const struct session *session, int number) {
     if (kill(-session->process.pid, number) != 0 && errno == ESRCH) kill(session->process.pid, number);
 }
 
-static void exec_stop(const struct session *session) {
+void exec_stop(const struct session *session) {
     signal_group(session, SIGKILL);
 }
 
@@ -133,7 +133,7 @@ static void step_end(struct sessions *sessions, struct session *session) {
     session_release(sessions, session);
 }
 
-static void exec_step(struct sessions *sessions, struct session *session) {
+void exec_step(struct sessions *sessions, struct session *session) {
     struct process *process = &session->process;
     if (session->process.status_fd >= 0) exec_step_start(sessions, session);
     if (session->stage != SESSION_RUNNING) return;
@@ -147,12 +147,12 @@ static void exec_step(struct sessions *sessions, struct session *session) {
     step_end(sessions, session);
 }
 
-static void exec_release(struct sessions *sessions, struct session *session) {
+void exec_release(struct sessions *sessions, struct session *session) {
     exec_forget_start(sessions, session);
     if (session->process.status_fd >= 0) close(session->process.status_fd);
 }
 
-static void exec_interest(struct session *session, struct interest *interest) {
+void exec_interest(struct session *session, struct interest *interest) {
     static bool ignored;
     int status_fd = session->process.status_fd;
     if (status_fd >= 0) interest_add(interest, status_fd, POLLIN, &ignored);
@@ -175,6 +175,7 @@ void exec_hang_up_all(const struct sessions *sessions) {
 const struct stream_kind EXEC = {
     .open_type = MSG_EXEC_START,
     .types = (const uint8_t[]){MSG_SIGNAL, MSG_RESIZE, 0},
+    .is_process = true,
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
     .open = exec_open,
     .handle = exec_handle,

@@ -9,6 +9,13 @@ void exec_reaped(struct sessions *sessions, pid_t pid, int wait_status);
 /* Keeps the abandoned streams that only something in the background holds open within their bound. */
 void exec_limit_lingering(struct sessions *sessions);
 
+/* ---- operations that other kinds of streams with a process share */
+
+void exec_stop(const struct session *session);
+void exec_step(struct sessions *sessions, struct session *session);
+void exec_interest(struct session *session, struct interest *interest);
+void exec_release(struct sessions *sessions, struct session *session);
+
 /* ---- shutdown */
 
 /* Sends `signal` to the group of each program that still runs. */

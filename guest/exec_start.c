@@ -43,10 +43,11 @@ static const char *append_part(struct sessions *sessions, struct session *sessio
     return NULL;
 }
 
-static void start_process(struct sessions *sessions, struct session *session, const struct msg_exec_start *start) {
+void exec_begin(struct sessions *sessions, struct session *session, const struct msg_exec_start *start,
+                child_main *run) {
     struct spawned spawned;
     struct spawn_failure failure;
-    if (!spawn(start, &sessions->pausing->cgroup, &spawned, &failure)) {
+    if (!spawn(start, run, &sessions->pausing->cgroup, &spawned, &failure)) {
         refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
         session_release(sessions, session);
         return;
@@ -64,7 +65,7 @@ static void start_process(struct sessions *sessions, struct session *session, co
 static void decode_and_start(struct sessions *sessions, struct session *session, struct reader reader) {
     struct msg_exec_start start;
     if (msg_exec_start_decode(&reader, &start)) {
-        start_process(sessions, session, &start);
+        exec_begin(sessions, session, &start, child_run);
         exec_forget_start(sessions, session);
         return;
     }

@@ -2,6 +2,7 @@
  * Streams: what travels under one stream number of the wire.
  *
  *   execStart ──▶ OPENING ─▶ RUNNING ─▶ closed    a program (exec.c); opening: its parts come, then its exec is due
+ *   filesOpen ──▶ OPENING ─▶ RUNNING ─▶ closed    a child that serves files (file_session.c)
  *   tcpConnect ─▶ OPENING ─▶ RUNNING ─▶ closed    a connection (tcp.c); opening: the attempt is going on
  *   udpOpen ───────────────▶ RUNNING ─▶ closed    a flow of datagrams (udp.c)
  *
@@ -136,6 +137,8 @@ struct stream_kind {
     /* The type of frame that opens a stream, and the types (up to a 0) that only open streams of this kind take. */
     uint8_t open_type;
     const uint8_t *types;
+    /* Whether its part of the session is `process`. */
+    bool is_process;
     /* Least room in the send queue that its output is read into. */
     size_t frame_bytes_min;
     /* May refuse; replies either way. */

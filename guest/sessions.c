@@ -2,6 +2,7 @@
 #include "sessions.h"
 
 #include "exec.h"
+#include "file_session.h"
 #include "reply.h"
 #include "stream_input.h"
 #include "stream_output.h"
@@ -9,7 +10,7 @@
 #include "tcp.h"
 #include "udp.h"
 
-static const struct stream_kind *const KINDS[] = {&EXEC, &TCP, &UDP};
+static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &TCP, &UDP};
 enum { KINDS_COUNT = sizeof KINDS / sizeof *KINDS };
 
 static bool takes(const struct stream_kind *kind, uint8_t type) {

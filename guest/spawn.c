@@ -6,8 +6,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "spawn_child.h"
-
 static bool make_nonblocking(int fd) {
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
@@ -61,7 +59,7 @@ static struct spawn_failure failure_of(int error, bool is_tty, const char *messa
     return failure;
 }
 
-bool spawn(const struct msg_exec_start *start, struct cgroup *cgroup, struct spawned *spawned,
+bool spawn(const struct msg_exec_start *start, child_main *run, struct cgroup *cgroup, struct spawned *spawned,
            struct spawn_failure *failure) {
     bool is_tty = start->flags & EXEC_FLAG_TTY;
     struct spawned ours = {.pid = -1, .status_fd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
@@ -73,7 +71,7 @@ bool spawn(const struct msg_exec_start *start, struct cgroup *cgroup, struct spa
         step = "cannot fork";
         is_tty = false;
         ours.pid = cgroup_fork(cgroup);
-        if (ours.pid == 0) child_run(start, &theirs);
+        if (ours.pid == 0) run(start, &theirs);
     }
     int error = errno;
 

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include "cgroup.h"
+#include "spawn_child.h"
 #include "spawn_failure.h"
 
 /* The agent's ends, all non-blocking; -1 where there is none. */
@@ -14,6 +15,6 @@ struct spawned {
     int stderr_fd;
 };
 
-/* Forks. Everything that can take long or depends on the guest's files happens in the child. */
-bool spawn(const struct msg_exec_start *start, struct cgroup *cgroup, struct spawned *spawned,
+/* Forks, and has the child go on with `run`. What can take long or depends on the guest's files happens there. */
+bool spawn(const struct msg_exec_start *start, child_main *run, struct cgroup *cgroup, struct spawned *spawned,
            struct spawn_failure *failure);

@@ -36,7 +36,7 @@ __attribute__((format(printf, 3, 4))) static noreturn void fail(int kind, int er
 
 /* ---- arguments */
 
-static char *to_string(struct text text, const char *what) {
+char *child_string(struct text text, const char *what) {
     if (memchr(text.bytes, '\0', text.size) != NULL)
         fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "%s holds a zero byte", what);
     char *string = strndup(text.bytes, text.size);
@@ -49,7 +49,7 @@ static char **to_strings(struct texts texts, size_t spare, const char *what) {
     char **strings = calloc((size_t)texts.count + spare + 1, sizeof *strings);
     if (strings == NULL) fail(EXEC_FAILURE_OUT_OF_MEMORY, ENOMEM, "no memory for %s", what);
     struct text text;
-    for (size_t i = 0; texts_next(&texts, &text); i++) strings[i] = to_string(text, what);
+    for (size_t i = 0; texts_next(&texts, &text); i++) strings[i] = child_string(text, what);
     return strings;
 }
 
@@ -116,7 +116,7 @@ static void reset_oom_score(void) {
 static void set_limits(struct texts limits) {
     struct text text;
     while (texts_next(&limits, &text)) {
-        const char *limit = to_string(text, "a resource limit");
+        const char *limit = child_string(text, "a resource limit");
         switch (resource_limit_set(limit)) {
             case RESOURCE_LIMIT_SET: break;
             case RESOURCE_LIMIT_MALFORMED:
@@ -236,7 +236,7 @@ static noreturn void fail_to_execute(const char *name, int error) {
     fail(failure_kind(error), error, "cannot execute \"%.100s\": %s", name, strerror(error));
 }
 
-noreturn void child_run(const struct msg_exec_start *start, const struct child_files *files) {
+void child_prepare(const struct msg_exec_start *start, const struct child_files *files, struct identity *identity) {
     bool is_tty = start->flags & EXEC_FLAG_TTY;
     setsid();
     install_files(files);
@@ -246,14 +246,20 @@ noreturn void child_run(const struct msg_exec_start *start, const struct child_f
     reset_oom_score();
     open_files_restore();
     umask(022);
+    set_limits(start->rlimits);
+    become(child_string(start->user, "the user"), is_tty, identity);
+}
 
+void child_started(void) {
+    close(STATUS_FD);
+}
+
+noreturn void child_run(const struct msg_exec_start *start, const struct child_files *files) {
     static struct identity identity;
-    const char *user = to_string(start->user, "the user");
-    const char *directory = to_string(start->cwd, "the working directory");
+    child_prepare(start, files, &identity);
+    const char *directory = child_string(start->cwd, "the working directory");
     char **arguments = to_strings(start->argv, 0, "an argument");
     if (arguments[0] == NULL || *arguments[0] == '\0') fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "no program given");
-    set_limits(start->rlimits);
-    become(user, is_tty, &identity);
     enter_directory(directory, &identity);
     char **environment = make_environment(start, &identity);
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { GUEST_DIRECTORY } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
-const PREBUILT_BYTES_MAX = 120 * 1024;
+const PREBUILT_BYTES_MAX = 160 * 1024;
 
 function has(command: string): boolean {
   return spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
@@ -80,7 +80,7 @@ function programHeaderTypes(elf: Uint8Array): number[] {
 
 test("every C file is a room of its own: each header says what it is for, and no file exceeds 400 lines", () => {
   for (const name of readdirSync(GUEST_DIRECTORY).filter((file) => /\.[ch]$/.test(file))) {
-    if (name === "protocol.h") continue; // generated
+    if (name.endsWith("protocol.h")) continue; // generated
     const text = readFileSync(join(GUEST_DIRECTORY, name), "utf8");
     assert.ok(text.split("\n").length <= 400, `${name} is too long`);
     if (name.endsWith(".h")) assert.match(text, /^\/\*/, `${name} does not say what it is for`);
