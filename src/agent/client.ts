@@ -10,14 +10,16 @@ import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import { acceptWelcome, type ConnectOptions, connectLimit } from "./connecting.ts";
 import { EndReason, type ExplainEnd } from "./end_reason.ts";
+import { AgentDisconnectedError, AgentHandshakeError, ConnectFailedError, ProtocolError } from "./errors.ts";
 import {
-  AgentDisconnectedError,
-  AgentHandshakeError,
-  ConnectFailedError,
-  ExecFailedError,
-  ProtocolError,
-} from "./errors.ts";
-import { ExecSession, type ExecStart, programOf } from "./exec_session.ts";
+  type ExecOpening,
+  type ExecStart,
+  execOpening,
+  type FilesOpen,
+  filesOpening,
+} from "./exec_opening.ts";
+import { ExecSession } from "./exec_session.ts";
+import { FileSession } from "./file_session.ts";
 import { FrameDecoder } from "./frame.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { logSessionId } from "./log_session.ts";
@@ -177,18 +179,19 @@ export class AgentClient {
 
   /** Starts a program. @throws {ExecFailedError} if this connection has no stream numbers left. */
   startExec(start: ExecStart): ExecSession {
-    if (this.#nextStream > this.#welcome.lastStream) {
-      throw new ExecFailedError(programOf(start), "tooManySessions", 0, "this connection is used up");
-    }
-    const stream = this.#nextStream++;
-    const sessionId = logSessionId(this.#welcome.bootNumber, stream);
-    const holding = <T>(promise: Promise<T>) => this.holding(promise);
-    const session = new ExecSession(stream, sessionId, start, this.#connection, holding);
+    const session = this.#startProcess(execOpening(start));
     if (start.detached === true) {
       const leave = () => this.#keepAlive.leaveUnattended(session.released);
       session.started.then(leave).catch(() => {}); // a program that never started is released as any other
     }
-    return this.#begin(stream, session);
+    return session;
+  }
+
+  /** Opens a file session. @throws {FileSessionFailedError} if this connection has no stream numbers left. */
+  openFiles(open: FilesOpen): FileSession {
+    const session = this.#startProcess(filesOpening(open));
+    this.#keepAlive.leaveUnattended(session.released);
+    return new FileSession(session);
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */
@@ -297,6 +300,15 @@ export class AgentClient {
     setTimeout(() => {
       if (this.#keepAlive.isIdle) this.close();
     });
+  }
+
+  #startProcess(opening: ExecOpening): ExecSession {
+    if (this.#nextStream > this.#welcome.lastStream)
+      throw opening.failure("tooManySessions", 0, "this connection is used up");
+    const stream = this.#nextStream++;
+    const sessionId = logSessionId(this.#welcome.bootNumber, stream);
+    const holding = <T>(promise: Promise<T>) => this.holding(promise);
+    return this.#begin(stream, new ExecSession(stream, sessionId, opening, this.#connection, holding));
   }
 
   #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {

@@ -136,3 +136,37 @@ export class ExecOutputLimitError extends MicrosandboxError {
     this.outputBytesMax = outputBytesMax;
   }
 }
+
+/**
+ * There is no file session, or no more: the process that was to answer could not be started, was stopped by a pause, or died.
+ * What users see of it is made of this where a path and an operation are known.
+ */
+export class FileSessionFailedError extends Error {
+  /** The cause, as for a program. */
+  readonly kind: ExecFailureKind;
+  /** The guest's error number; 0 if the guest reported none. */
+  readonly errno: number;
+
+  /** @param reason The cause, as it follows a colon in a message. */
+  constructor(kind: ExecFailureKind, errno: number, reason: string) {
+    super(reason);
+    this.name = new.target.name;
+    this.kind = kind;
+    this.errno = errno;
+  }
+}
+
+/** The guest's answer to a request of a file session: it failed. Like {@linkcode FileSessionFailedError}, not for users. */
+export class FileAnswerError extends Error {
+  /** The guest's error number. */
+  readonly errno: number;
+  /** Where it failed, if that is not what the request named; empty otherwise. */
+  readonly path: Uint8Array;
+
+  constructor(errno: number, path: Uint8Array) {
+    super(`errno ${errno}`);
+    this.name = new.target.name;
+    this.errno = errno;
+    this.path = path;
+  }
+}

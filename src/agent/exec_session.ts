@@ -3,42 +3,15 @@
  *
  * @module
  */
-import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
 import { Arrivals, InputChannel, OutputChannel, type OutputName } from "./channels.ts";
-import { encodeMessage, encodePayload } from "./codec.ts";
-import { ExecFailedError, type ExecFailureKind, ProtocolError } from "./errors.ts";
-import { encodeFrame } from "./frame.ts";
-import {
-  EXEC_START_BYTES_MAX,
-  ExecFailure,
-  ExecFlag,
-  FRAME_PAYLOAD_BYTES_MAX,
-  FrameFlag,
-  MESSAGES,
-  type Message,
-  type SentText,
-} from "./protocol.ts";
+import { encodeMessage } from "./codec.ts";
+import { type ExecFailureKind, ProtocolError } from "./errors.ts";
+import type { ExecOpening } from "./exec_opening.ts";
+import { ExecFailure, FrameFlag, type Message, type MessageFields } from "./protocol.ts";
 
-/** What to run. */
-export interface ExecStart {
-  /** The program and its arguments. */
-  readonly argv: readonly SentText[];
-  /** `NAME=value`. */
-  readonly env: readonly string[];
-  /** `""`: the user's home directory. */
-  readonly cwd: string;
-  /** `""`: root. `name`, `uid`, `name:group` or `uid:gid`, resolved in the guest. */
-  readonly user: string;
-  /** `name=soft:hard`, e.g. `nofile=1024:4096`. */
-  readonly rlimits: readonly string[];
-  /** Size of the pseudo-terminal to run on; none without. */
-  readonly terminal?: { readonly rows: number; readonly columns: number } | undefined;
-  /** Whether stdin is a pipe; otherwise it is /dev/null. */
-  readonly stdin: boolean;
-  /** Whether it outlives the connection. */
-  readonly detached?: boolean;
-}
+export type { ExecStart } from "./exec_opening.ts";
 
 /** How a program ended: by `code`, or by `signal`. */
 export interface ExecExit {
@@ -58,9 +31,9 @@ export type ExecEnding =
 /** Keeps this process alive until a promise settles, and returns it. */
 type KeepAlive = <T>(promise: Promise<T>) => Promise<T>;
 
-/** One exec stream. Made by `AgentClient.startExec`. */
+/** One stream with a process: a program of `AgentClient.startExec`, or what answers a file session. */
 export class ExecSession {
-  /** The process id in the guest. Rejects with {@linkcode ExecFailedError} if nothing was started. */
+  /** The process id in the guest. Rejects with the opening's failure if nothing was started. */
   readonly started: Promise<number>;
   /** Settles the moment the process is gone, whatever its output does. */
   readonly exited: Promise<ExecExit>;
@@ -75,7 +48,7 @@ export class ExecSession {
   readonly stdin: InputChannel;
   readonly outputs: ReadonlyMap<OutputName, OutputChannel>;
   readonly #stream: number;
-  readonly #start: ExecStart;
+  readonly #opening: ExecOpening;
   readonly #connection: ByteConnection;
   readonly #keepAlive: KeepAlive;
   readonly #started = Promise.withResolvers<number>();
@@ -91,13 +64,13 @@ export class ExecSession {
   constructor(
     stream: number,
     logSessionId: number,
-    start: ExecStart,
+    opening: ExecOpening,
     connection: ByteConnection,
     keepAlive: KeepAlive,
   ) {
     this.#stream = stream;
     this.logSessionId = logSessionId;
-    this.#start = start;
+    this.#opening = opening;
     this.#connection = connection;
     this.#keepAlive = keepAlive;
     this.started = this.#started.promise;
@@ -109,9 +82,8 @@ export class ExecSession {
     for (const promise of [this.started, this.exited, this.settled]) promise.catch(() => {});
     const send = (frame: Bytes) => connection.send(frame);
     this.stdin = new InputChannel(stream, send, () => connection.drained());
-    const names: readonly OutputName[] = start.terminal === undefined ? ["stdout", "stderr"] : ["output"];
     this.outputs = new Map(
-      names.map((name) => [name, new OutputChannel(name, stream, send, this.#arrivals)]),
+      opening.outputs.map((name) => [name, new OutputChannel(name, stream, send, this.#arrivals)]),
     );
   }
 
@@ -120,7 +92,7 @@ export class ExecSession {
    * waited for here.
    */
   holding<T>(promise: Promise<T>): Promise<T> {
-    return this.#start.detached === true ? this.#keepAlive(promise) : promise;
+    return this.#opening.isUnattended ? this.#keepAlive(promise) : promise;
   }
 
   /** How it ended, once it has: what {@linkcode settled} settles with, for a reader that must not wait. */
@@ -133,32 +105,12 @@ export class ExecSession {
     return this.#arrivals.changes.next;
   }
 
-  /** Sends `execStart`, in as many frames as it needs. */
+  /** Sends what opens the stream. */
   begin(): void {
-    const { argv, env, cwd, user, rlimits, terminal } = this.#start;
-    const flags =
-      (terminal === undefined ? 0 : ExecFlag.tty) |
-      (this.#start.stdin ? ExecFlag.stdinPipe : 0) |
-      (this.#start.detached === true ? ExecFlag.detached : 0);
-    const { rows, columns } = terminal ?? { rows: 0, columns: 0 };
-    const payload = encodePayload("execStart", { flags, rows, columns, cwd, user, argv, env, rlimits });
-    if (payload.length > EXEC_START_BYTES_MAX) {
-      return this.#fail(
-        "badArguments",
-        0,
-        `argv and environment need ${payload.length} of ${EXEC_START_BYTES_MAX} bytes`,
-      );
-    }
-    for (let offset = 0; offset < payload.length; offset += FRAME_PAYLOAD_BYTES_MAX) {
-      const end = offset + FRAME_PAYLOAD_BYTES_MAX;
-      this.#connection.send(
-        encodeFrame({
-          stream: this.#stream,
-          type: MESSAGES.execStart.type,
-          flags: end < payload.length ? FrameFlag.more : 0,
-          payload: payload.subarray(offset, end),
-        }),
-      );
+    try {
+      for (const frame of this.#opening.frames(this.#stream)) this.#connection.send(frame);
+    } catch (error) {
+      this.#finish(error as Error);
     }
   }
 
@@ -195,7 +147,7 @@ export class ExecSession {
       case "execStarted":
         return this.#started.resolve(message.fields.pid);
       case "execFailed":
-        return this.#fail(failureKind(message.fields.kind), message.fields.errno, message.fields.message);
+        return this.#finish(this.#failure(message.fields));
       case "stdout":
       case "stderr":
       case "output":
@@ -239,8 +191,8 @@ export class ExecSession {
     this.#arrivals.changes.notify();
   }
 
-  #fail(kind: ExecFailureKind, errno: number, reason: string): void {
-    this.#finish(new ExecFailedError(programOf(this.#start), kind, errno, reason));
+  #failure({ kind, errno, message }: MessageFields<"execFailed">): Error {
+    return this.#opening.failure(failureKind(kind), errno, message);
   }
 
   #finish(error: Error): void {
@@ -255,11 +207,6 @@ export class ExecSession {
     this.#finished.resolve();
     this.#released.resolve();
   }
-}
-
-/** What errors call the program: its name or path, as it was given. */
-export function programOf({ argv: [program = ""] }: ExecStart): string {
-  return typeof program === "string" ? program : decodeUtf8(program);
 }
 
 function failureKind(kind: number): ExecFailureKind {

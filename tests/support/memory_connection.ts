@@ -27,6 +27,11 @@ export class MemoryConnection implements UnixConnection {
     return ends;
   }
 
+  /** The other end, until one of them is destroyed. */
+  get peer(): MemoryConnection | undefined {
+    return this.#other;
+  }
+
   onData(handle: (chunk: Uint8Array) => void): void {
     this.#handle = handle;
     this.resume();

@@ -5,7 +5,8 @@
  */
 import type { OutputChannel } from "../../../src/agent/channels.ts";
 import type { Connector } from "../../../src/agent/client.ts";
-import { type ExecSession, type ExecStart, programOf } from "../../../src/agent/exec_session.ts";
+import { type ExecStart, programOf } from "../../../src/agent/exec_opening.ts";
+import type { ExecSession } from "../../../src/agent/exec_session.ts";
 import { ExecHandle } from "../../../src/sandbox/exec/exec_handle.ts";
 import { type ExecRequest, OUTPUT_BYTES_MAX } from "../../../src/sandbox/exec/exec_options.ts";
 

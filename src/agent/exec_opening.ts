@@ -1,0 +1,117 @@
+/**
+ * What opens a stream on which a process runs: a program's `execStart`, or the `filesOpen` of a file session.
+ *
+ * @module
+ */
+import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
+import type { OutputName } from "./channels.ts";
+import { encodeMessage, encodePayload } from "./codec.ts";
+import { ExecFailedError, type ExecFailureKind, FileSessionFailedError } from "./errors.ts";
+import { encodeFrame } from "./frame.ts";
+import {
+  EXEC_START_BYTES_MAX,
+  ExecFlag,
+  FRAME_PAYLOAD_BYTES_MAX,
+  FrameFlag,
+  MESSAGES,
+  type SentText,
+} from "./protocol.ts";
+
+/** What to run. */
+export interface ExecStart {
+  /** The program and its arguments. */
+  readonly argv: readonly SentText[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  /** `""`: the user's home directory. */
+  readonly cwd: string;
+  /** `""`: root. `name`, `uid`, `name:group` or `uid:gid`, resolved in the guest. */
+  readonly user: string;
+  /** `name=soft:hard`, e.g. `nofile=1024:4096`. */
+  readonly rlimits: readonly string[];
+  /** Size of the pseudo-terminal to run on; none without. */
+  readonly terminal?: { readonly rows: number; readonly columns: number } | undefined;
+  /** Whether stdin is a pipe; otherwise it is /dev/null. */
+  readonly stdin: boolean;
+  /** Whether it outlives the connection. */
+  readonly detached?: boolean;
+}
+
+/** Whose files, and where relative paths begin. */
+export interface FilesOpen {
+  /** `""`: root. `name`, `uid`, `name:group` or `uid:gid`, resolved in the guest. */
+  readonly user: string;
+  /** `""`: the user's home directory. */
+  readonly cwd: string;
+}
+
+/** How a stream with a process begins. */
+export interface ExecOpening {
+  /** The channels that it writes to. */
+  readonly outputs: readonly OutputName[];
+  /** Whether a caller of this process need not wait for it: it does not keep this process alive by itself. */
+  readonly isUnattended: boolean;
+  /** The frames that open it. @throws the error of {@linkcode failure} if it cannot be sent. */
+  frames(stream: number): readonly Bytes[];
+  /** What to tell if no process was started. */
+  failure(kind: ExecFailureKind, errno: number, reason: string): Error;
+}
+
+/** Opens a stream for a program, with `execStart` in as many frames as it needs. */
+export function execOpening(start: ExecStart): ExecOpening {
+  const failure = (kind: ExecFailureKind, errno: number, reason: string) =>
+    new ExecFailedError(programOf(start), kind, errno, reason);
+  return {
+    outputs: start.terminal === undefined ? ["stdout", "stderr"] : ["output"],
+    isUnattended: start.detached === true,
+    failure,
+    frames(stream) {
+      const payload = execStartPayload(start);
+      if (payload.length > EXEC_START_BYTES_MAX) {
+        const reason = `argv and environment need ${payload.length} of ${EXEC_START_BYTES_MAX} bytes`;
+        throw failure("badArguments", 0, reason);
+      }
+      return cut(payload, stream);
+    },
+  };
+}
+
+/** Opens a file session. It keeps this process alive by its calls, not by being there. */
+export function filesOpening(open: FilesOpen): ExecOpening {
+  return {
+    outputs: ["stdout"],
+    isUnattended: true,
+    failure: (kind, errno, reason) => new FileSessionFailedError(kind, errno, reason),
+    frames: (stream) => [encodeMessage("filesOpen", stream, open)],
+  };
+}
+
+/** What errors call the program: its name or path, as it was given. */
+export function programOf({ argv: [program = ""] }: ExecStart): string {
+  return typeof program === "string" ? program : decodeUtf8(program);
+}
+
+function execStartPayload({ argv, env, cwd, user, rlimits, terminal, stdin, detached }: ExecStart): Bytes {
+  const flags =
+    (terminal === undefined ? 0 : ExecFlag.tty) |
+    (stdin ? ExecFlag.stdinPipe : 0) |
+    (detached === true ? ExecFlag.detached : 0);
+  const { rows, columns } = terminal ?? { rows: 0, columns: 0 };
+  return encodePayload("execStart", { flags, rows, columns, cwd, user, argv, env, rlimits });
+}
+
+function cut(payload: Bytes, stream: number): readonly Bytes[] {
+  const frames: Bytes[] = [];
+  for (let offset = 0; offset < payload.length; offset += FRAME_PAYLOAD_BYTES_MAX) {
+    const end = offset + FRAME_PAYLOAD_BYTES_MAX;
+    frames.push(
+      encodeFrame({
+        stream,
+        type: MESSAGES.execStart.type,
+        flags: end < payload.length ? FrameFlag.more : 0,
+        payload: payload.subarray(offset, end),
+      }),
+    );
+  }
+  return frames;
+}
