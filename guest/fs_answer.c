@@ -56,7 +56,9 @@ void answer_done(void) {
 
 void answer_failed(int error, const char *where) {
     struct writer writer = fields_begin();
-    struct file_failed failed = {.error_number = error, .path = text_of(where == NULL ? "" : where)};
+    struct text path = text_of(where == NULL ? "" : where);
+    if (path.size > FILE_PATH_BYTES_MAX) path.size = FILE_PATH_BYTES_MAX;
+    struct file_failed failed = {.error_number = error, .path = path};
     file_failed_encode(&writer, &failed);
     fields_end(FILE_FAILED, &writer);
 }

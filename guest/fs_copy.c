@@ -14,7 +14,6 @@
 
 enum { COPY_BYTES = 64 * 1024, OPEN_SOURCE = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
 
-static struct descent descent;
 /* The directories that are written, beside those of the descent. */
 static int targets[DEPTH_MAX];
 
@@ -121,7 +120,7 @@ static int enter(const char *name, const struct stat *status, const struct stat 
     if (status->st_dev == root->st_dev && status->st_ino == root->st_ino) return EINVAL;
     int target = target_enter(targets[descent.depth - 1], name, false);
     if (target < 0) return errno;
-    int error = descent_enter(&descent, name);
+    int error = descent_enter(name);
     if (error == 0)
         targets[descent.depth - 1] = target;
     else
@@ -133,15 +132,15 @@ static int enter(const char *name, const struct stat *status, const struct stat 
 static int leave(void) {
     struct stat status;
     int target = targets[descent.depth - 1];
-    int error = fstat(descent_fd(&descent), &status) == 0 ? copy_attributes(target, &status) : errno;
+    int error = fstat(descent_fd(), &status) == 0 ? copy_attributes(target, &status) : errno;
     close(target);
-    descent_leave(&descent);
+    descent_leave();
     return error;
 }
 
 static int copy_entry(const char *name, const struct stat *root, bool exclusive) {
     struct stat status;
-    int from = descent_fd(&descent), to = targets[descent.depth - 1];
+    int from = descent_fd(), to = targets[descent.depth - 1];
     if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : errno;
     switch (status.st_mode & S_IFMT) {
         case S_IFDIR: return enter(name, &status, root);
@@ -163,14 +162,14 @@ static int copy_tree(const struct path *from, const struct path *to, bool exclus
         close(fd);
         return error;
     }
-    int error = descent_begin(&descent, fd); /* closes fd if it fails */
+    int error = descent_begin(fd); /* closes fd if it fails */
     if (error != 0) {
         close(target);
         return error;
     }
     targets[0] = target;
     while (descent.depth > 0 && error == 0) {
-        const char *name = descent_next(&descent, &error);
+        const char *name = descent_next(&error);
         if (name != NULL)
             error = copy_entry(name, &root, exclusive);
         else if (error == 0)
@@ -178,7 +177,7 @@ static int copy_tree(const struct path *from, const struct path *to, bool exclus
     }
     while (descent.depth > 0) {
         close(targets[descent.depth - 1]);
-        descent_leave(&descent);
+        descent_leave();
     }
     return error;
 }
@@ -191,7 +190,7 @@ void fs_copy(struct reader *reader) {
     uint32_t flags = request.flags;
     bool is_exclusive = flags & FILE_FLAG_EXCLUSIVE;
     int error = flags_check(flags, FILE_FLAG_PARENTS | FILE_FLAG_RECURSIVE | FILE_FLAG_EXCLUSIVE);
-    descent.path.bytes[0] = '\0';
+    descent.path[0] = '\0';
     if (error == 0) error = path_take(request.from, &from);
     if (error == 0) error = path_take(request.to, &to);
     if (error == 0 && stat(from.bytes, &status) != 0) error = errno;
@@ -206,5 +205,5 @@ void fs_copy(struct reader *reader) {
     if (error == 0)
         answer_done();
     else
-        answer_failed(error, descent.path.bytes);
+        answer_failed(error, descent.path);
 }

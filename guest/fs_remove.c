@@ -10,35 +10,31 @@
 #include "fs_descent.h"
 #include "fs_server.h"
 
-static struct descent descent;
-
 /* Leaves the deepest directory, which is empty now, and removes it. The root is left to the caller. */
 static int leave_and_remove(void) {
-    struct path path = descent.path;
-    path.bytes[descent.levels[descent.depth - 1].path_size] = '\0';
-    if (!descent_leave(&descent)) return 0;
+    descent.path[descent.levels[descent.depth - 1].path_size] = '\0'; /* an error is about this directory */
+    if (!descent_leave()) return 0;
     size_t parent = descent.levels[descent.depth - 1].path_size;
-    const char *name = path.bytes + parent + (parent > 0 ? 1 : 0);
-    descent.path = path; /* what an error is about */
-    return unlinkat(descent_fd(&descent), name, AT_REMOVEDIR) == 0 ? 0 : errno;
+    const char *name = descent.path + parent + (parent > 0 ? 1 : 0);
+    return unlinkat(descent_fd(), name, AT_REMOVEDIR) == 0 ? 0 : errno;
 }
 
 /* Empties the directory that the descent stands in. */
 static int remove_below(void) {
     int error = 0;
     while (descent.depth > 0 && error == 0) {
-        const char *name = descent_next(&descent, &error);
+        const char *name = descent_next(&error);
         if (error != 0) return error;
         if (name == NULL) {
             error = leave_and_remove();
             continue;
         }
         struct stat status;
-        if (fstatat(descent_fd(&descent), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        if (fstatat(descent_fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             error = errno;
         else if (S_ISDIR(status.st_mode))
-            error = descent_enter(&descent, name);
-        else if (unlinkat(descent_fd(&descent), name, 0) != 0)
+            error = descent_enter(name);
+        else if (unlinkat(descent_fd(), name, 0) != 0)
             error = errno;
         if (error == ENOENT) error = 0; /* somebody else was quicker */
     }
@@ -48,9 +44,9 @@ static int remove_below(void) {
 static int remove_tree(const struct path *path) {
     int fd = open(path->bytes, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return errno;
-    int error = descent_begin(&descent, fd);
+    int error = descent_begin(fd);
     if (error == 0) error = remove_below();
-    descent_end(&descent);
+    descent_end();
     if (error == 0 && rmdir(path->bytes) != 0) error = errno;
     return error;
 }
@@ -73,7 +69,7 @@ void fs_remove(struct reader *reader) {
     bool is_directory = error == 0 && S_ISDIR(status.st_mode);
     if (error == 0 && !is_directory && flags & FILE_FLAG_DIRECTORY) error = ENOTDIR;
     if (error == 0 && is_directory && flags & FILE_FLAG_NOT_DIRECTORY) error = EISDIR;
-    descent.path.bytes[0] = '\0';
+    descent.path[0] = '\0';
     if (error == 0 && is_directory && flags & FILE_FLAG_RECURSIVE) {
         error = remove_tree(&path);
     } else if (error == 0) {
@@ -83,5 +79,5 @@ void fs_remove(struct reader *reader) {
     if (error == 0)
         answer_done();
     else
-        answer_failed(error, descent.path.bytes);
+        answer_failed(error, descent.path);
 }

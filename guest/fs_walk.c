@@ -11,8 +11,6 @@
 #include "fs_descent.h"
 #include "fs_server.h"
 
-static struct descent descent;
-
 /* Where the link `name` of the directory `fd` leads; "" if it is none, or none any more. */
 static const char *link_target(int fd, const char *name, const struct file_attributes *attributes) {
     static struct path target;
@@ -29,22 +27,22 @@ void fs_list(struct reader *reader) {
     if (!file_list_decode(reader, &request)) server_refuse();
     int error = path_take(request.path, &path);
     int fd = error == 0 ? open(path.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK) : -1;
-    if (error == 0) error = fd < 0 ? errno : descent_begin(&descent, fd);
+    if (error == 0) error = fd < 0 ? errno : descent_begin(fd);
     if (error != 0) {
         answer_failed(error, NULL);
         return;
     }
-    for (const char *name; (name = descent_next(&descent, &error)) != NULL;) {
+    for (const char *name; (name = descent_next(&error)) != NULL;) {
         struct file_attributes attributes;
-        int problem = attributes_read(descent_fd(&descent), name, false, &attributes);
+        int problem = attributes_read(descent_fd(), name, false, &attributes);
         if (problem == ENOENT) continue; /* gone meanwhile */
         if (problem != 0) {
             error = problem;
             break;
         }
-        answer_entry(name, link_target(descent_fd(&descent), name, &attributes), &attributes);
+        answer_entry(name, link_target(descent_fd(), name, &attributes), &attributes);
     }
-    descent_end(&descent);
+    descent_end();
     answer_result(error);
 }
 
@@ -67,7 +65,7 @@ static void send_file(int directory, const char *name, bool follow, bool with_co
         if (fd >= 0 && (error = attributes_read(fd, "", true, &attributes)) == 0 && attributes.kind != FILE_KIND_FILE)
             error = ESTALE;
     }
-    answer_entry(descent.path.bytes, link_target(directory, name, &attributes), &attributes);
+    answer_entry(descent.path, link_target(directory, name, &attributes), &attributes);
     if (error == 0 && fd >= 0) {
         /* Files of /proc have no size and hold something all the same. */
         uint64_t length = attributes.size > 0 ? attributes.size : INT64_MAX;
@@ -81,23 +79,27 @@ static void send_file(int directory, const char *name, bool follow, bool with_co
 static void walk_below(bool with_content, uint32_t depth_max) {
     do {
         int error;
-        const char *name = descent_next(&descent, &error);
+        const char *name = descent_next(&error);
         if (name == NULL && error != 0) answer_unread(error);
         if (name == NULL) {
-            if (!descent_leave(&descent)) return;
+            if (!descent_leave()) return;
+            continue;
+        }
+        if (strlen(descent.path) > FILE_PATH_BYTES_MAX) { /* no request could name it */
+            answer_unread(ENAMETOOLONG);
             continue;
         }
         struct file_attributes attributes;
-        int directory = descent_fd(&descent);
+        int directory = descent_fd();
         bool is_directory = attributes_read(directory, name, false, &attributes) == 0 &&
                             attributes.kind == FILE_KIND_DIRECTORY;
         if (!is_directory) {
             send_file(directory, name, false, with_content);
             continue;
         }
-        answer_entry(descent.path.bytes, "", &attributes);
+        answer_entry(descent.path, "", &attributes);
         if (depth_max != 0 && descent.depth >= depth_max) continue;
-        error = descent_enter(&descent, name);
+        error = descent_enter(name);
         if (error != 0) answer_unread(error);
     } while (descent.depth > 0);
 }
@@ -116,14 +118,14 @@ void fs_walk(struct reader *reader) {
         answer_failed(error, NULL);
         return;
     }
-    descent.path.bytes[0] = '\0';
+    descent.path[0] = '\0';
     if (attributes.kind != FILE_KIND_DIRECTORY) {
         send_file(AT_FDCWD, path.bytes, is_followed, with_content);
         answer_done();
         return;
     }
     int fd = open(path.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (is_followed ? 0 : O_NOFOLLOW));
-    error = fd < 0 ? errno : descent_begin(&descent, fd);
+    error = fd < 0 ? errno : descent_begin(fd);
     if (error != 0) {
         answer_failed(error, NULL);
         return;

@@ -35,7 +35,6 @@ static size_t table_size;
 static int watch_fd;
 static bool is_recursive;
 static struct path root;
-static struct descent descent;
 
 /* ---- the table */
 
@@ -98,29 +97,29 @@ static int watch_directory(int fd, const char *path) {
 /* Goes down into `name` and watches it; what has gone or cannot be read meanwhile is passed over. */
 static int enter_and_watch(const char *prefix, const char *name) {
     struct path path;
-    if (descent_enter(&descent, name) != 0) return 0;
-    if (!join(prefix, descent.path.bytes, &path)) return 0;
-    return watch_directory(descent_fd(&descent), path.bytes);
+    if (descent_enter(name) != 0) return 0;
+    if (!join(prefix, descent.path, &path)) return 0;
+    return watch_directory(descent_fd(), path.bytes);
 }
 
 /* Watches the directories below `path`, which is open as `fd` and watched. What is there is told as new if it is. */
 static int watch_below(int fd, const char *prefix, bool is_new) {
-    int error = descent_begin(&descent, fd);
+    int error = descent_begin(fd);
     while (error == 0 && descent.depth > 0) {
-        const char *name = descent_next(&descent, &error);
+        const char *name = descent_next(&error);
         if (name == NULL) {
             error = 0; /* a directory that cannot be read further is watched all the same */
-            descent_leave(&descent);
+            descent_leave();
             continue;
         }
         struct stat status;
         struct path path;
-        if (fstatat(descent_fd(&descent), name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        if (is_new && join(prefix, descent.path.bytes, &path))
+        if (fstatat(descent_fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (is_new && join(prefix, descent.path, &path))
             answer_change(FILE_CHANGE_KIND_CREATED, S_ISDIR(status.st_mode), 0, path.bytes);
         if (S_ISDIR(status.st_mode)) error = enter_and_watch(prefix, name);
     }
-    descent_end(&descent);
+    descent_end();
     return error;
 }
 
