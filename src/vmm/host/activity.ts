@@ -31,6 +31,8 @@ export class Activity {
   isDraining = false;
   /** Streams whose `execStart` has come in part, or in whole. */
   readonly #sessions = new Map<number, "arriving" | "running">();
+  /** Streams of file sessions. They do not keep a sandbox busy, since clients keep them open for later. */
+  readonly #fileSessions = new Set<number>();
   readonly #listener: ActivityListener;
   #running = 0;
   #sequence = 0;
@@ -62,8 +64,10 @@ export class Activity {
 
   /** Sees each frame that goes to the guest. */
   toAgent(frame: Frame): void {
-    if (frame.type === MESSAGES.credit.type) return; // says that somebody reads, not that anybody does something
+    // Of a program, credit says that somebody reads, not that anybody does something. Of a file it is a long download.
+    if (frame.type === MESSAGES.credit.type && !this.#fileSessions.has(frame.stream)) return;
     this.touch();
+    if (frame.type === MESSAGES.filesOpen.type) this.#fileSessions.add(frame.stream);
     if (frame.type !== MESSAGES.execStart.type || this.#sessions.get(frame.stream) === "running") return;
     const isWhole = (frame.flags & FrameFlag.more) === 0;
     this.#sessions.set(frame.stream, isWhole ? "running" : "arriving");
@@ -74,11 +78,12 @@ export class Activity {
   fromAgent(frame: Frame): void {
     if (frame.type === MESSAGES.exited.type) {
       const message = decodeMessage(frame);
-      if (message?.name !== "exited") return;
+      if (message?.name !== "exited" || !this.#sessions.has(frame.stream)) return; // a file session's child
       const { code, signal } = message.fields;
       this.#lastExit = signal === 0 ? { code, signal: undefined } : { code: 128 + signal, signal };
       this.#ended(frame.stream);
     } else if (frame.type === MESSAGES.closed.type || frame.type === MESSAGES.execFailed.type) {
+      this.#fileSessions.delete(frame.stream);
       this.#ended(frame.stream);
     }
   }
@@ -89,6 +94,8 @@ export class Activity {
       if (state === "arriving" && stream >= firstStream && stream <= lastStream)
         this.#sessions.delete(stream);
     }
+    for (const stream of this.#fileSessions)
+      if (stream >= firstStream && stream <= lastStream) this.#fileSessions.delete(stream);
   }
 
   #ended(stream: number): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { FrameFlag } from "../../../../src/agent/protocol.ts";
+import { FrameFlag, MESSAGES } from "../../../../src/agent/protocol.ts";
 import { Activity, type ProgramExit } from "../../../../src/vmm/host/activity.ts";
 import {
   type ActivityEvent,
@@ -166,4 +166,28 @@ test("ActivityEvents.flush() tries once more, and for the last time", () => {
   state.isWritable = true;
   events.flush();
   assert.deepEqual(writes, [["running {}"]]);
+});
+
+test("Activity counts what a file session does, downloads too, and is not busy because of one", () => {
+  const recorder = new Recorder();
+  const { activity, seen } = recorder;
+  const credit = { channel: MESSAGES.stdout.type, bytes: 1 };
+  activity.toAgent(frame("filesOpen", 1, { user: "", cwd: "" }));
+  activity.toAgent(frame("stdin", 1, { data: Uint8Array.of(1) }));
+  activity.toAgent(frame("credit", 1, credit));
+  assert.equal(recorder.active, 3);
+  activity.toAgent(frame("credit", 2, credit)); // of a program
+  assert.equal(recorder.active, 3);
+  activity.fromAgent(exited(1, 0, 9));
+  activity.fromAgent(closed(1));
+  activity.toAgent(frame("credit", 1, credit));
+  assert.equal(recorder.active, 3);
+  activity.toAgent(start(3));
+  activity.fromAgent(frame("execFailed", 3, { kind: 1, errno: 2, message: "" }));
+  assert.deepEqual(seen, ["busy", "idle", undefined], "the end of a file session is no program's");
+  activity.toAgent(frame("filesOpen", 4, { user: "", cwd: "" }));
+  activity.clientGone(4, 9);
+  const before = recorder.active;
+  activity.toAgent(frame("credit", 4, credit));
+  assert.equal(recorder.active, before);
 });
