@@ -9,9 +9,9 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Bytes } from "../base/bytes.ts";
 import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
 import { stagingPath } from "../platform/staging.ts";
@@ -77,7 +77,7 @@ export async function extractKernel(options: KernelExtractOptions): Promise<Extr
   if (cached !== undefined) return cached;
 
   const { bytes, version } = await buildKernelFile(library);
-  const sha256 = sha256Of(bytes);
+  const sha256 = await sha256Of(bytes);
   const kernel: ExtractedKernel = {
     path: kernelPath(cacheDirectory, sha256),
     sha256,
@@ -97,7 +97,7 @@ export async function extractKernel(options: KernelExtractOptions): Promise<Extr
 /** Whether another process has written it in the meantime: to replace that would make its index wrong. */
 async function isWhole({ path, sha256 }: ExtractedKernel): Promise<boolean> {
   const bytes = await readIfPresent(path);
-  return bytes !== undefined && sha256Of(bytes) === sha256;
+  return bytes !== undefined && (await sha256Of(bytes)) === sha256;
 }
 
 async function indexOf({ path, sha256, sizeBytes, version }: ExtractedKernel): Promise<KernelIndex> {
@@ -108,7 +108,8 @@ async function indexOf({ path, sha256, sizeBytes, version }: ExtractedKernel): P
 /** Names one library file as it is now; another size or time of change is another library. */
 async function libraryKey(path: string): Promise<string> {
   const { size, mtimeNs } = await stat(path, { bigint: true });
-  return sha256Of(`${FORMAT_VERSION}\0${process.arch}\0${path}\0${size}\0${mtimeNs}`).slice(0, 32);
+  const facts = `${FORMAT_VERSION}\0${process.arch}\0${path}\0${size}\0${mtimeNs}`;
+  return (await sha256Of(Buffer.from(facts))).slice(0, 32);
 }
 
 /** What the cache has; `undefined` for anything absent, damaged or changed, which is then written again. */
@@ -137,7 +138,7 @@ function parseIndex(bytes: Uint8Array | undefined): KernelIndex | undefined {
   return { sha256, sizeBytes, modifiedNs, version: typeof version === "string" ? version : undefined };
 }
 
-async function readIfPresent(path: string): Promise<Buffer | undefined> {
+async function readIfPresent(path: string): Promise<Buffer<ArrayBuffer> | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
@@ -148,14 +149,14 @@ async function readIfPresent(path: string): Promise<Buffer | undefined> {
 
 async function buildKernelFile(
   library: LibraryLocation,
-): Promise<{ bytes: Uint8Array; version: string | undefined }> {
+): Promise<{ bytes: Bytes; version: string | undefined }> {
   const native = await loadNativeInterface();
   const location = bundledKernel(openLibrary(native, library, LIBKRUNFW_SYMBOLS, LibkrunfwNotFoundError));
   const image = native.readMemory(location.address, location.sizeBytes);
   return { bytes: toBootableFile({ ...location, image }), version: findVersion(image) };
 }
 
-function toBootableFile(kernel: RawKernel): Uint8Array {
+function toBootableFile(kernel: RawKernel & { readonly image: Bytes }): Bytes {
   if (process.arch === "x64") return buildPvhElf(kernel);
   if (process.arch !== "arm64") throw new UnsupportedError(`Cannot boot a guest kernel on ${process.arch}`);
   const magic = Buffer.from(kernel.image.subarray(ARM64_MAGIC_OFFSET, ARM64_MAGIC_OFFSET + 4)).toString(
@@ -192,6 +193,7 @@ function kernelPath(directory: string, sha256: string): string {
   return join(directory, `kernel-${sha256}.${process.arch === "x64" ? "elf" : "image"}`);
 }
 
-function sha256Of(content: Uint8Array | string): string {
-  return createHash("sha256").update(content).digest("hex");
+/** By Web Crypto: `node:crypto` would cost every VM host process of QEMU 0.7 MB. */
+async function sha256Of(content: Bytes): Promise<string> {
+  return Buffer.from(await crypto.subtle.digest("SHA-256", content)).toString("hex");
 }

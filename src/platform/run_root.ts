@@ -6,10 +6,11 @@
 import { createHash } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { errnoOf, IoError, messageOf, UnsupportedError } from "../base/errors.ts";
 import { absoluteDirectory } from "./home.ts";
-import { checkTrusted, isTrusted, ownUid, UntrustedPathError } from "./trust.ts";
+import { isRunRoot } from "./run_root_check.ts";
+import { checkTrusted, ownUid, UntrustedPathError } from "./trust.ts";
 import { SOCKET_PATH_BYTES_MAX } from "./unix_socket.ts";
 
 /** Room for a boot's directory and a socket in it: `/` and 16 digits, `/` and a name of at most 10 bytes. */
@@ -48,17 +49,6 @@ export function existingRunRoots(home: string): string[] {
   return candidates(home).filter(isRunRoot);
 }
 
-/**
- * Whether `path` is a directory of ours in a run root of ours. No other directory is used as a run directory, even if a
- * record names it: the files in it name a process to kill, and it is deleted in the end.
- *
- * The run root may differ from the one this process would choose, because the process that started the VM may have had
- * another `XDG_RUNTIME_DIR`.
- */
-export function isRunDirectory(path: string): boolean {
-  return isRunRoot(dirname(path)) && isOwnDirectory(path);
-}
-
 function candidates(home: string): string[] {
   const digest = createHash("sha256").update(home).digest("hex").slice(0, 12);
   const name = `msb-${ownUid()}-${digest}`;
@@ -85,15 +75,4 @@ function makeRunRoot(directory: string): void {
   if (found.uid !== ownUid()) {
     throw new UntrustedPathError(directory, directory, `belongs to user ${found.uid}`, "use another");
   }
-}
-
-/** Whether a directory has one of the names from {@linkcode candidates}, for any home, and is ours. */
-function isRunRoot(directory: string): boolean {
-  const [, uid] = /^msb-(\d+)-[0-9a-f]{12}(?:-\d)?$/.exec(basename(directory)) ?? [];
-  return uid === String(ownUid()) && isOwnDirectory(directory) && isTrusted(directory);
-}
-
-function isOwnDirectory(path: string): boolean {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  return found?.isDirectory() === true && found.uid === ownUid();
 }

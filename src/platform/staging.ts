@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { randomInt } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, IoError } from "../base/errors.ts";
@@ -15,11 +14,15 @@ import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_ident
 /** Prefix of the names that {@linkcode removalPath} gives; no {@linkcode stagingName} has it. */
 const REMOVED = "removed-";
 
-/** Names are counted from a random number: each Worker of a process has its own copy of this module. */
-const COUNT_BEGIN_MAX = 2 ** 47;
-
 const own = ownProcess();
-let count = randomInt(COUNT_BEGIN_MAX);
+/** Counted from a random number, as each Worker of a process has its own copy of this module. */
+let count = randomCount();
+
+/** At most 2 ** 47, so that counting on stays exact. */
+function randomCount(): number {
+  const [random = 0n] = crypto.getRandomValues(new BigUint64Array(1));
+  return Number(random >> 17n);
+}
 
 /** A new path in the staging directory of `home`. Creates nothing at it. */
 export function stagingPath(home: string): string {

@@ -20,8 +20,9 @@ import {
 import type { EventRecord } from "../../state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
-import { crashReason, relayPath } from "../../vmm/run_directory/dead_boot.ts";
+import { relayPath } from "../../vmm/run_directory/dead_boot.ts";
 import { type RecordedEnd, recordEnd } from "../../vmm/run_directory/end_record.ts";
+import { crashReason } from "../../vmm/run_directory/last_words.ts";
 import type { ChangeWatch } from "../backend.ts";
 import { settleNetwork } from "./address_lease.ts";
 import {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
@@ -18,7 +17,7 @@ const UNKEPT_AGE_MS_MAX = 60_000;
 /** Creates a run directory under a unique name, which appears together with its holder. @throws {IoError} */
 export function createRunDirectory(home: string): string {
   const root = ensureRunRoot(home);
-  const directory = join(root, randomBytes(8).toString("hex"));
+  const directory = join(root, Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString("hex"));
   const coming = join(root, stagingName());
   try {
     mkdirSync(coming, { mode: 0o700 });

@@ -8,12 +8,10 @@ import { join } from "node:path";
 import { noteEnd } from "../../logs/end_of_boot.ts";
 import type { EndOfBoot } from "../../logs/markers.ts";
 import { openTextLogWriter } from "../../logs/text_log_writer.ts";
-import { isRunDirectory } from "../../platform/run_root.ts";
+import { isRunDirectory } from "../../platform/run_root_check.ts";
 import { isListening } from "../../platform/unix_socket.ts";
 import { RunFile, removeRunDirectory } from "./run_directory.ts";
-import { spoolRest, spoolTail } from "./spool.ts";
-
-export { sweepRunDirectories } from "./create_and_sweep.ts";
+import { spoolRest } from "./spool.ts";
 
 /** The socket at which a boot serves its clients. */
 export function relayPath(runDirectory: string): string {
@@ -23,18 +21,6 @@ export function relayPath(runDirectory: string): string {
 /** Whether the VM host process of a boot is alive. Only a connection proves it: a pid may have been reused. */
 export function isBootAlive(runDirectory: string | undefined): Promise<boolean> {
   return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
-}
-
-/** Characters of each file's last messages that are kept: a long one must not push out the other. */
-const LAST_WORDS_MAX = 1_000;
-
-/** Why a VM crashed, for people: `reason`, with the last lines of its kernel console and its engine. */
-export function crashReason(reason: string, runDirectory: string): string {
-  const tails = [RunFile.console, RunFile.diagnostics].map((name) =>
-    spoolTail(join(runDirectory, name)).slice(-LAST_WORDS_MAX),
-  );
-  const words = tails.filter((text) => text !== "").join("\n");
-  return words === "" ? reason : `${reason}; last seen:\n${words}`;
 }
 
 /**

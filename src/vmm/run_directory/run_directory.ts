@@ -8,7 +8,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, IoError } from "../../base/errors.ts";
 import { killProcess, ownProcess, type ProcessIdentity } from "../../platform/process_identity.ts";
-import { isRunDirectory } from "../../platform/run_root.ts";
+import { isRunDirectory } from "../../platform/run_root_check.ts";
 import { stagingName } from "../../platform/staging.ts";
 
 /** Names inside a run directory. */

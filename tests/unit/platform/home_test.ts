@@ -12,7 +12,8 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { homeDirectory, homePaths, openHome } from "../../../src/platform/home.ts";
-import { ensureRunRoot, existingRunRoots, isRunDirectory } from "../../../src/platform/run_root.ts";
+import { ensureRunRoot, existingRunRoots } from "../../../src/platform/run_root.ts";
+import { isRunDirectory } from "../../../src/platform/run_root_check.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../src/platform/unix_socket.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
