@@ -21,6 +21,8 @@
 enum {
     EVENTS = IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF,
     EVENT_BYTES = 64 * 1024,
+    /* For the second half of a move, which follows the first at once. */
+    MOVE_WAIT_MS = 20,
     /* Directories of one watch. The kernel has a bound of its own, for each user. */
     WATCHED_MAX = 1 << 20,
 };
@@ -66,15 +68,11 @@ static void table_forget(int watch) {
     table[watch].path = NULL;
 }
 
-/* Ends the watches of `path` and of all below it: they were moved away, and their paths are no longer true. */
-static void forget_below(const char *path) {
+/* What follows `path` in `known`, if that is the same or below it; NULL otherwise. */
+static const char *rest_below(const char *known, const char *path) {
     size_t size = strlen(path);
-    for (size_t watch = 0; watch < table_size; watch++) {
-        const char *known = table[watch].path;
-        if (known == NULL || strncmp(known, path, size) != 0 || (known[size] != '\0' && known[size] != '/')) continue;
-        inotify_rm_watch(watch_fd, (int)watch);
-        table_forget((int)watch);
-    }
+    if (known == NULL || strncmp(known, path, size) != 0) return NULL;
+    return known[size] == '\0' || known[size] == '/' ? known + size : NULL;
 }
 
 /* ---- paths */
@@ -82,6 +80,56 @@ static void forget_below(const char *path) {
 static bool join(const char *directory, const char *name, struct path *path) {
     const char *slash = *directory == '\0' || *name == '\0' ? "" : "/";
     return snprintf(path->bytes, sizeof path->bytes, "%s%s%s", directory, slash, name) < (int)sizeof path->bytes;
+}
+
+/* ---- directories that move */
+
+/* One that has left its place. Where it has gone to comes next, or it has left what is watched. */
+static struct {
+    bool is_there;
+    bool is_old; /* was there before the last events were read */
+    uint32_t cookie;
+    struct path path;
+} moving;
+
+/* Ends the watches of what has left and of all below it. */
+static void forget_moved(void) {
+    for (size_t watch = 0; moving.is_there && watch < table_size; watch++) {
+        if (rest_below(table[watch].path, moving.path.bytes) == NULL) continue;
+        inotify_rm_watch(watch_fd, (int)watch);
+        table_forget((int)watch);
+    }
+    moving.is_there = false;
+}
+
+/* `rest` are the `size` bytes of events that were read after this one. */
+static void begin_move(uint32_t cookie, const struct path *path, const char *rest, size_t size) {
+    forget_moved();
+    moving.is_there = true;
+    moving.is_old = false;
+    moving.cookie = cookie;
+    moving.path = *path;
+    if (size == 0) return; /* the next read tells */
+    for (size_t offset = 0; offset < size;) {
+        const struct inotify_event *event = (const struct inotify_event *)(rest + offset);
+        if (event->mask & IN_MOVED_TO && event->cookie == cookie) return;
+        offset += sizeof *event + event->len;
+    }
+    forget_moved();
+}
+
+/* Watches go on, as they are of the directories themselves; only the paths change. False if it has come from elsewhere. */
+static bool end_move(uint32_t cookie, const struct path *to) {
+    if (!moving.is_there || moving.cookie != cookie) return false;
+    moving.is_there = false;
+    for (size_t watch = 0; watch < table_size; watch++) {
+        const char *rest = rest_below(table[watch].path, moving.path.bytes);
+        struct path path;
+        if (rest == NULL) continue;
+        bool fits = snprintf(path.bytes, sizeof path.bytes, "%s%s", to->bytes, rest) < (int)sizeof path.bytes;
+        if (!fits || table_set((int)watch, path.bytes) != 0) table_forget((int)watch);
+    }
+    return true;
 }
 
 /* ---- watching */
@@ -158,7 +206,7 @@ static void handle_own(const struct inotify_event *event, const char *directory)
     if (event->mask & IN_IGNORED) table_forget(event->wd);
 }
 
-static void handle(const struct inotify_event *event) {
+static void handle(const struct inotify_event *event, size_t rest_size) {
     if (event->mask & IN_Q_OVERFLOW) {
         answer_change(FILE_CHANGE_KIND_OVERFLOW, false, 0, "");
         return;
@@ -178,8 +226,10 @@ static void handle(const struct inotify_event *event) {
     if (event->mask & IN_DELETE) tell(FILE_CHANGE_KIND_REMOVED, event, path.bytes);
     if (event->mask & IN_MOVED_FROM) tell(FILE_CHANGE_KIND_MOVED_FROM, event, path.bytes);
     if (event->mask & IN_MOVED_TO) tell(FILE_CHANGE_KIND_MOVED_TO, event, path.bytes);
-    if (is_tree && event->mask & IN_MOVED_FROM) forget_below(path.bytes);
-    if (is_tree && event->mask & (IN_CREATE | IN_MOVED_TO)) watch_arrival(path.bytes, event->mask & IN_CREATE);
+    if (!is_tree) return;
+    if (event->mask & IN_MOVED_FROM) begin_move(event->cookie, &path, event->name + event->len, rest_size);
+    if (event->mask & IN_MOVED_TO && !end_move(event->cookie, &path)) watch_arrival(path.bytes, false);
+    if (event->mask & IN_CREATE) watch_arrival(path.bytes, true);
 }
 
 static void read_events(void) {
@@ -189,8 +239,8 @@ static void read_events(void) {
     if (size <= 0) server_refuse();
     for (ssize_t offset = 0; offset < size;) {
         const struct inotify_event *event = (const struct inotify_event *)(bytes + offset);
-        handle(event);
         offset += (ssize_t)sizeof *event + event->len;
+        handle(event, (size_t)(size - offset));
     }
 }
 
@@ -231,8 +281,12 @@ void fs_watch(struct reader *reader) {
     for (;;) {
         answers_flush();
         struct pollfd entries[2] = {{.fd = watch_fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = 0}};
-        if (poll(entries, 2, -1) < 0 && errno != EINTR) server_refuse();
+        int found = poll(entries, 2, moving.is_there ? MOVE_WAIT_MS : -1);
+        if (found < 0 && errno != EINTR) server_refuse();
         if (entries[1].revents & (POLLHUP | POLLERR)) _exit(0);
+        bool was_moving = moving.is_there && (found == 0 || moving.is_old);
+        moving.is_old = true;
         if (entries[0].revents != 0) read_events();
+        if (was_moving && moving.is_old) forget_moved(); /* the other half would have come by now */
     }
 }

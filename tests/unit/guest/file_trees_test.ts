@@ -90,7 +90,7 @@ test(
     const files = await FileRequests.open(agent, 1);
     files.send("watch", { path: pathOf(root), flags: FileFlag.recursive });
     assert.equal((await files.next())?.name, "opened");
-    const script = `echo 1 > a; echo 2 > sub/b; mkdir -p new/deep; echo 3 > new/deep/c; mv a sub/a; mv sub moved; echo 4 > moved/d; rm moved/b; rm -r ../root`;
+    const script = `echo 1 > a; echo 2 > sub/b; mkdir -p new/deep; echo 3 > new/deep/c; mv a sub/a; mv sub moved; echo 4 > moved/d; rm moved/b; mkdir out; mv out ../out; echo 5 > ../out/e; rm -r ../root`;
     assert.equal(spawnSync("sh", ["-c", script], { cwd: root }).status, 0);
     const kinds = Object.fromEntries(Object.entries(FileChange).map(([name, kind]) => [kind, name]));
     const seen: string[] = [];
@@ -112,10 +112,13 @@ test(
       "movedTo sub/a",
       "movedFrom sub",
       "movedTo moved",
+      "created moved/d",
       "removed moved/b",
+      "movedFrom out",
       "gone ",
     ])
       assert.ok(seen.includes(expected), `${expected} is missing of:\n${seen.join("\n")}`);
+    assert.ok(!seen.some((change) => change.endsWith("/e")), seen.join("\n"));
     await processEnd(files.pid);
   },
   { skip },
