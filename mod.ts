@@ -44,7 +44,6 @@ export {
 export {
   CloudHttpError,
   MetricsDisabledError,
-  MetricsUnavailableError,
   PatchFailedError,
   SandboxFsOpsError,
   TerminalError,
@@ -111,7 +110,7 @@ export type {
 } from "./src/options/sandbox_options.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
-export { NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export { MetricsUnavailableError, NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { ExecHandle } from "./src/sandbox/exec/exec_handle.ts";
 export { ExecSink } from "./src/sandbox/exec/exec_input.ts";
@@ -174,6 +173,8 @@ export type {
   SandboxSpec,
   SandboxSummary,
 } from "./src/sandbox/manager/types.ts";
+export { allSandboxMetrics, type SandboxMetrics } from "./src/sandbox/metrics/metrics.ts";
+export { MetricsStream, type MetricsStreamOptions } from "./src/sandbox/metrics/metrics_stream.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
 export {

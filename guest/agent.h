@@ -6,6 +6,7 @@
 #include "freeze.h"
 #include "pause.h"
 #include "sessions.h"
+#include "usage.h"
 
 enum phase {
     PHASE_BOOTING, /* hello sent, waiting for boot */
@@ -34,6 +35,7 @@ struct agent {
     struct boot_handles handles;
     struct pausing pausing;
     struct freezing freezing;
+    struct usage_files usage_files;
     struct receiver receiver;
     struct send_queue queue;
     struct sessions sessions;

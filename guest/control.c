@@ -21,6 +21,7 @@ static void handle_boot(struct agent *agent, const struct msg_boot *boot) {
         cgroup_prepare(&agent->pausing.cgroup);
         agent->freezing.upper_fd = agent->handles.upper_fd;
     }
+    usage_open(&agent->usage_files, agent->handles.proc_fd, agent->handles.upper_fd);
     agent->phase = PHASE_SERVING;
     reply_ready(&agent->queue, agent->start_micros, received_micros, clock_boot_micros());
 }
@@ -46,6 +47,7 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
     struct msg_client_gone client;
     struct msg_pause pause;
     struct msg_freeze freeze;
+    struct msg_metrics metrics;
     switch (frame->type) {
         case MSG_BOOT:
             if (!msg_boot_decode(&reader, &boot)) return false;
@@ -86,6 +88,13 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
             else
                 reply_frozen(&agent->queue, freeze.token, false, EBUSY);
             return true;
+        case MSG_METRICS:
+            if (!msg_metrics_decode(&reader, &metrics)) return false;
+            if (agent->phase == PHASE_BOOTING)
+                refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
+            else
+                usage_answer(&agent->usage_files, &agent->queue, metrics.token);
+            return true;
         case MSG_GO:
             if (!reader_finished(&reader)) return false;
             agent->phase = PHASE_ENDING;
@@ -114,6 +123,7 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
         case MSG_CLIENT_GONE:
         case MSG_PAUSE:
         case MSG_FREEZE:
+        case MSG_METRICS:
         case MSG_GO:
             if (frame->stream != 0)
                 refuse(agent, frame, WIRE_ERROR_BAD_STREAM, "belongs on stream 0");

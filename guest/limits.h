@@ -37,6 +37,8 @@ enum {
     /* /etc/passwd, /etc/group and mountinfo are read up to this size. */
     DATABASE_BYTES_MAX = 1024 * 1024,
     SUPPLEMENTARY_GROUPS_MAX = 1024,
+    /* /proc/meminfo, diskstats and net/dev are read up to this size: what matters stands near the beginning. */
+    PROC_TEXT_BYTES_MAX = 16 * 1024,
     /* First bytes of a file without a known format, to tell a script from a binary. */
     SCRIPT_PROBE_BYTES = 256,
     /* Longest wait for a connection attempt in one poll(). */

@@ -11,8 +11,7 @@
 
 #include "files.h"
 
-/* Of the one virtio-net device. */
-static const char NAME[] = "eth0";
+static const char NAME[] = NETIF_NAME;
 
 static bool parse(struct text text, struct sockaddr *address) {
     char string[INET_ADDRSTRLEN];

@@ -2,5 +2,8 @@
 #pragma once
 #include "limits.h"
 
+/* Of the one virtio-net device. */
+#define NETIF_NAME "eth0"
+
 /* 0, or errno with `*step` saying at what. */
 int netif_configure(const struct msg_netif *message, const char **step);

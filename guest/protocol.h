@@ -110,6 +110,9 @@ enum {
     MSG_PAUSED = 97,
     MSG_FREEZE = 98,
     MSG_FROZEN = 99,
+    MSG_METRICS = 100,
+    MSG_MEASURED = 101,
+    MSG_USAGE = 102,
 };
 
 /* hello: agent to host, first frame. */
@@ -801,4 +804,124 @@ static inline void msg_frozen_encode(struct writer *writer, const struct msg_fro
     write_u32(writer, message->token);
     write_u8(writer, message->on);
     write_i32(writer, message->error_number);
+}
+
+/* metrics: how much is used; answered by measured (VM host process) or usage (agent). */
+struct msg_metrics {
+    uint32_t token;
+};
+static inline bool msg_metrics_decode(struct reader *reader, struct msg_metrics *message) {
+    message->token = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_metrics_encode(struct writer *writer, const struct msg_metrics *message) {
+    write_u32(writer, message->token);
+}
+
+/* measured: host to client: answer to metrics. known: see Measured. errno is 0, or why there are no numbers, which message says. */
+struct msg_measured {
+    uint32_t token;
+    int32_t error_number;
+    struct text message;
+    uint8_t known;
+    uint8_t cpus;
+    uint64_t vcpu_micros;
+    uint64_t uptime_micros;
+    uint64_t timestamp_ms;
+    uint64_t memory_bytes;
+    uint64_t memory_available_bytes;
+    uint64_t memory_host_resident_bytes;
+    uint64_t memory_limit_bytes;
+    uint64_t disk_read_bytes;
+    uint64_t disk_write_bytes;
+    uint64_t net_rx_bytes;
+    uint64_t net_tx_bytes;
+    uint64_t upper_used_bytes;
+    uint64_t upper_free_bytes;
+    uint64_t upper_host_allocated_bytes;
+};
+static inline bool msg_measured_decode(struct reader *reader, struct msg_measured *message) {
+    message->token = read_u32(reader);
+    message->error_number = read_i32(reader);
+    message->message = read_text(reader);
+    message->known = read_u8(reader);
+    message->cpus = read_u8(reader);
+    message->vcpu_micros = read_u64(reader);
+    message->uptime_micros = read_u64(reader);
+    message->timestamp_ms = read_u64(reader);
+    message->memory_bytes = read_u64(reader);
+    message->memory_available_bytes = read_u64(reader);
+    message->memory_host_resident_bytes = read_u64(reader);
+    message->memory_limit_bytes = read_u64(reader);
+    message->disk_read_bytes = read_u64(reader);
+    message->disk_write_bytes = read_u64(reader);
+    message->net_rx_bytes = read_u64(reader);
+    message->net_tx_bytes = read_u64(reader);
+    message->upper_used_bytes = read_u64(reader);
+    message->upper_free_bytes = read_u64(reader);
+    message->upper_host_allocated_bytes = read_u64(reader);
+    return reader_finished(reader);
+}
+static inline void msg_measured_encode(struct writer *writer, const struct msg_measured *message) {
+    write_u32(writer, message->token);
+    write_i32(writer, message->error_number);
+    write_text(writer, message->message);
+    write_u8(writer, message->known);
+    write_u8(writer, message->cpus);
+    write_u64(writer, message->vcpu_micros);
+    write_u64(writer, message->uptime_micros);
+    write_u64(writer, message->timestamp_ms);
+    write_u64(writer, message->memory_bytes);
+    write_u64(writer, message->memory_available_bytes);
+    write_u64(writer, message->memory_host_resident_bytes);
+    write_u64(writer, message->memory_limit_bytes);
+    write_u64(writer, message->disk_read_bytes);
+    write_u64(writer, message->disk_write_bytes);
+    write_u64(writer, message->net_rx_bytes);
+    write_u64(writer, message->net_tx_bytes);
+    write_u64(writer, message->upper_used_bytes);
+    write_u64(writer, message->upper_free_bytes);
+    write_u64(writer, message->upper_host_allocated_bytes);
+}
+
+/* usage: agent to host: answer to metrics. errno is 0, or why there are no numbers. upper is 1 if there is an upper file system on a disk. */
+struct msg_usage {
+    uint32_t token;
+    int32_t error_number;
+    uint8_t upper;
+    uint64_t memory_total_bytes;
+    uint64_t memory_available_bytes;
+    uint64_t disk_read_bytes;
+    uint64_t disk_write_bytes;
+    uint64_t net_rx_bytes;
+    uint64_t net_tx_bytes;
+    uint64_t upper_used_bytes;
+    uint64_t upper_free_bytes;
+};
+static inline bool msg_usage_decode(struct reader *reader, struct msg_usage *message) {
+    message->token = read_u32(reader);
+    message->error_number = read_i32(reader);
+    message->upper = read_u8(reader);
+    message->memory_total_bytes = read_u64(reader);
+    message->memory_available_bytes = read_u64(reader);
+    message->disk_read_bytes = read_u64(reader);
+    message->disk_write_bytes = read_u64(reader);
+    message->net_rx_bytes = read_u64(reader);
+    message->net_tx_bytes = read_u64(reader);
+    message->upper_used_bytes = read_u64(reader);
+    message->upper_free_bytes = read_u64(reader);
+    return reader_finished(reader);
+}
+static inline void msg_usage_encode(struct writer *writer, const struct msg_usage *message) {
+    write_u32(writer, message->token);
+    write_i32(writer, message->error_number);
+    write_u8(writer, message->upper);
+    write_u64(writer, message->memory_total_bytes);
+    write_u64(writer, message->memory_available_bytes);
+    write_u64(writer, message->disk_read_bytes);
+    write_u64(writer, message->disk_write_bytes);
+    write_u64(writer, message->net_rx_bytes);
+    write_u64(writer, message->net_tx_bytes);
+    write_u64(writer, message->upper_used_bytes);
+    write_u64(writer, message->upper_free_bytes);
 }

@@ -75,6 +75,12 @@ void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error) 
     send_message(queue, MSG_FROZEN, 0, 0, &payload);
 }
 
+void reply_usage(struct send_queue *queue, const struct msg_usage *usage) {
+    PAYLOAD_WRITER(payload);
+    msg_usage_encode(&payload, usage);
+    send_message(queue, MSG_USAGE, 0, 0, &payload);
+}
+
 void reply_flushed(struct send_queue *queue, bool clean) {
     PAYLOAD_WRITER(payload);
     msg_flushed_encode(&payload, &(struct msg_flushed){.clean = clean});

@@ -11,6 +11,7 @@ void reply_boot_failed(struct send_queue *queue, uint8_t stage, int error, const
 void reply_pong(struct send_queue *queue, uint32_t stream, uint32_t token);
 void reply_paused(struct send_queue *queue, uint32_t token, bool on, int error);
 void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error);
+void reply_usage(struct send_queue *queue, const struct msg_usage *usage);
 void reply_flushed(struct send_queue *queue, bool clean);
 void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8_t type, const char *message);
 

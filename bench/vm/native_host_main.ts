@@ -47,6 +47,7 @@ async function main(directory: string, agentCommand: readonly string[], logs: bo
     left() {},
     pause: noVm,
     holdWrites: noVm,
+    measure: noVm,
   };
   const activity = new Activity({ active() {}, busy() {}, idle() {} });
   const relay = await Relay.listen(join(directory, "relay.sock"));

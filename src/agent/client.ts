@@ -63,6 +63,7 @@ export class AgentClient {
   /** By the token of the question. */
   readonly #standstills = new Answers<HoldState>();
   readonly #portAnswers = new Answers<MessageFields<"published">>();
+  readonly #measurements = new Answers<MessageFields<"measured">>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
   #notesAsked = 0;
@@ -278,6 +279,14 @@ export class AgentClient {
     return await this.#answered(answer, encodeMessage("ports", 0, { ...change, token }));
   }
 
+  /** Asks the host process what the sandbox uses now. Does not count as activity. */
+  measure(): Promise<MessageFields<"measured">> {
+    const token = this.#nextToken++;
+    const action = "waiting for the VM host process to answer";
+    const answer = this.#measurements.wait(token, action, ANSWER_TIMEOUT_MS);
+    return this.#answered(answer, encodeMessage("metrics", 0, { token }));
+  }
+
   /** Keeps the process alive until `promise` settles. */
   async holding<T>(promise: Promise<T>): Promise<T> {
     this.#keepAlive.hold();
@@ -355,6 +364,8 @@ export class AgentClient {
       this.#standstills.resolve(token, { on: on !== 0, errno });
     } else if (message.name === "published") {
       this.#portAnswers.resolve(message.fields.token, message.fields);
+    } else if (message.name === "measured") {
+      this.#measurements.resolve(message.fields.token, message.fields);
     } else if (message.name === "stopped") {
       this.#endReason.stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error" && message.fields.code === WireError.crashed) {
@@ -374,7 +385,13 @@ export class AgentClient {
     const reason = this.#endReason.text;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
-    for (const answers of [this.#pongs, this.#standstills, this.#portAnswers, this.#notes])
+    for (const answers of [
+      this.#pongs,
+      this.#standstills,
+      this.#portAnswers,
+      this.#measurements,
+      this.#notes,
+    ])
       answers.rejectAll(new AgentDisconnectedError(reason));
   }
 }

@@ -274,6 +274,57 @@ export const MESSAGES = {
       "answer to freeze: whether writes are held back now. To a release errno says whether they were until then (0), or not (ETIMEDOUT)",
     fields: { token: "u32", on: "u8", errno: "i32" },
   },
+
+  // ---- metrics, stream 0: a client asks the VM host process, which asks the agent
+  metrics: {
+    type: 0x64,
+    about: "how much is used; answered by measured (VM host process) or usage (agent)",
+    fields: { token: "u32" },
+  },
+  measured: {
+    type: 0x65,
+    about:
+      "host to client: answer to metrics. known: see Measured. errno is 0, or why there are no numbers, which message says",
+    fields: {
+      token: "u32",
+      errno: "i32",
+      message: "text",
+      known: "u8",
+      cpus: "u8",
+      vcpuMicros: "u64",
+      uptimeMicros: "u64",
+      timestampMs: "u64",
+      memoryBytes: "u64",
+      memoryAvailableBytes: "u64",
+      memoryHostResidentBytes: "u64",
+      memoryLimitBytes: "u64",
+      diskReadBytes: "u64",
+      diskWriteBytes: "u64",
+      netRxBytes: "u64",
+      netTxBytes: "u64",
+      upperUsedBytes: "u64",
+      upperFreeBytes: "u64",
+      upperHostAllocatedBytes: "u64",
+    },
+  },
+  usage: {
+    type: 0x66,
+    about:
+      "agent to host: answer to metrics. errno is 0, or why there are no numbers. upper is 1 if there is an upper file system on a disk",
+    fields: {
+      token: "u32",
+      errno: "i32",
+      upper: "u8",
+      memoryTotalBytes: "u64",
+      memoryAvailableBytes: "u64",
+      diskReadBytes: "u64",
+      diskWriteBytes: "u64",
+      netRxBytes: "u64",
+      netTxBytes: "u64",
+      upperUsedBytes: "u64",
+      upperFreeBytes: "u64",
+    },
+  },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;
 
 export type MessageName = keyof typeof MESSAGES;

@@ -93,6 +93,13 @@ export const BootStage = {
   files: 7,
 } as const;
 
+/** Bits of `measured.known`: which of the numbers that not every sandbox has are there. */
+export const Measured = {
+  hostResident: 1,
+  upper: 2,
+  upperHostAllocated: 4,
+} as const;
+
 /** `error.code`. */
 export const WireError = {
   unknownType: 1,

@@ -54,18 +54,10 @@ export class PatchFailedError extends MicrosandboxError {
   }
 }
 
-/** About measurements of a guest. Never thrown. */
+/** About a sampler that is off. Never thrown: here nothing samples, and each call measures. */
 export class MetricsDisabledError extends MicrosandboxError {
   /** Creates the error with this message. */
   constructor(message: string, options?: MicrosandboxErrorOptions) {
     super("metricsDisabled", message, options);
-  }
-}
-
-/** About measurements of a guest. Never thrown. */
-export class MetricsUnavailableError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("metricsUnavailable", message, options);
   }
 }

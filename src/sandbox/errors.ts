@@ -14,3 +14,18 @@ export class NoDefaultCommandError extends MicrosandboxError {
     this.sandbox = sandbox;
   }
 }
+
+/** The sandbox runs, and what it uses cannot be told (`metricsUnavailable`). */
+export class MetricsUnavailableError extends MicrosandboxError {
+  /** The name of the sandbox. */
+  readonly sandbox: string;
+  /** Linux's number of what went wrong: 110 (`ETIMEDOUT`) if the guest did not answer. */
+  readonly errno: number;
+
+  /** @internal */
+  constructor(sandbox: string, reason: string, errno: number) {
+    super("metricsUnavailable", `Cannot measure the sandbox ${JSON.stringify(sandbox)}: ${reason}`);
+    this.sandbox = sandbox;
+    this.errno = errno;
+  }
+}

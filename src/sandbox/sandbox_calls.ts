@@ -20,6 +20,12 @@ import {
   type WaitOptions,
   waitUntilStopped,
 } from "./lifecycle.ts";
+import { measureOnce, type SandboxMetrics } from "./metrics/metrics.ts";
+import {
+  type MetricsStream,
+  type MetricsStreamOptions,
+  openMetricsStream,
+} from "./metrics/metrics_stream.ts";
 import { SandboxNetwork } from "./network/published_ports.ts";
 import { setPaused } from "./pause.ts";
 import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
@@ -74,6 +80,33 @@ export abstract class SandboxCalls {
    */
   checkHealth(timeoutMs: number = HEALTH_TIMEOUT_MS): Promise<boolean> {
     return this.#sandbox.checkHealth(timeoutMs);
+  }
+
+  /**
+   * Measures what the sandbox uses; takes 100 ms, for which it looks at the processors. Does not count as activity, and works
+   * while the sandbox is paused.
+   *
+   * @throws {SandboxNotRunningError}
+   * @throws {MetricsUnavailableError} if the guest does not answer.
+   *
+   * @example
+   * ```ts
+   * const { cpuPercent, memoryBytes, memoryLimitBytes } = await sandbox.metrics();
+   * console.log(`${cpuPercent.toFixed(1)} %, ${memoryBytes} of ${memoryLimitBytes} bytes`);
+   * ```
+   */
+  metrics(): Promise<SandboxMetrics> {
+    return measureOnce(this.#sandbox);
+  }
+
+  /**
+   * Measures again each time that the stream is read, at most once in `intervalMs` (100 or more). Does not count as
+   * activity.
+   *
+   * @throws {InvalidConfigError} if the interval is too short or too long.
+   */
+  metricsStream(intervalMs = 1000, options: MetricsStreamOptions = {}): MetricsStream {
+    return openMetricsStream(this.#sandbox, intervalMs, options);
   }
 
   /**

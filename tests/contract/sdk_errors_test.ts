@@ -21,6 +21,7 @@ const SDK: Readonly<Record<string, { readonly code: string; readonly ours: reado
   SandboxStillRunningError: { code: "sandboxStillRunning", ours: ["SandboxStillRunningError"] },
   SandboxNotRunningError: { code: "sandboxNotRunning", ours: ["SandboxNotRunningError"] },
   ProtocolError: { code: "protocol", ours: ["ProtocolError"] },
+  MetricsUnavailableError: { code: "metricsUnavailable", ours: ["MetricsUnavailableError"] },
   ExecTimeoutError: { code: "execTimeout", ours: ["ExecTimeoutError"] },
   ImageNotFoundError: { code: "imageNotFound", ours: ["ImageNotFoundError"] },
   ImageInUseError: { code: "imageInUse", ours: ["ImageInUseError"] },
@@ -42,7 +43,6 @@ const SDK: Readonly<Record<string, { readonly code: string; readonly ours: reado
   VolumeAlreadyExistsError: { code: "volumeAlreadyExists", ours: ["VolumeAlreadyExistsError"] },
   PatchFailedError: { code: "patchFailed", ours: ["PatchFailedError"] },
   MetricsDisabledError: { code: "metricsDisabled", ours: ["MetricsDisabledError"] },
-  MetricsUnavailableError: { code: "metricsUnavailable", ours: ["MetricsUnavailableError"] },
 };
 
 const EXPORTS: Readonly<Record<string, unknown>> = api;

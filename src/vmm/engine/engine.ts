@@ -39,6 +39,10 @@ export interface VmConfig extends EngineStart {
 export interface RunningVm {
   /** Resolves when the VM has ended by itself, with a reason for people; never rejects. */
   readonly exited: Promise<string>;
+  /** The process whose memory and threads are the VM's; `undefined` if there is none that can be looked at. */
+  readonly pid: number | undefined;
+  /** What the engine calls the threads of that process that are the VM's processors. */
+  readonly cpuThreadName: RegExp;
   /** Ends the VM at once. With krun this ends the whole process and does not return. */
   kill(): void;
 }

@@ -26,6 +26,9 @@ import type { GuestConfig } from "../host_protocol.ts";
 /** How long the guest may take to pause its programs, or to flush a disk's worth of writes. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
+/** How long the guest may take to say what it uses: as long as its agent, which needs next to nothing to answer. */
+const USAGE_TIMEOUT_MS = 10_000;
+
 /** Token of the pings of this process's own: clients' have others. */
 export const WATCH_PING = 0xffff_ffff;
 
@@ -55,8 +58,9 @@ export class AgentLink {
   readonly #decoder = new FrameDecoder();
   /** Messages that come once, and are waited for. */
   readonly #expected = new Map<Message["name"], PromiseWithResolvers<Message>>();
-  /** `paused` and `frozen`, by the token of the question. */
+  /** `paused` and `frozen`, and `usage`, by the token of the question. */
   readonly #answers = new Answers<HoldState>();
+  readonly #usages = new Answers<MessageFields<"usage">>();
   #nextToken = 1;
   /** Why no message will come any more. */
   #failure: Error | undefined;
@@ -115,12 +119,19 @@ export class AgentLink {
 
   /** Pauses all programs, or resumes them. Rejects if there is no answer in time. */
   pause(on: boolean): Promise<HoldState> {
-    return this.#ask((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
+    return this.#hold((token) => encodeMessage("pause", 0, { token, on: on ? 1 : 0 }));
   }
 
   /** Flushes all writes to the upper disk and holds new ones for `leaseMs`; or lets them continue. */
   holdWrites(on: boolean, leaseMs: number): Promise<HoldState> {
-    return this.#ask((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+    return this.#hold((token) => encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }));
+  }
+
+  /** Asks what the guest uses. The answer is the guest's word. Rejects if there is none in time. */
+  usage(): Promise<MessageFields<"usage">> {
+    return this.#ask(this.#usages, "waiting for the guest to say what it uses", USAGE_TIMEOUT_MS, (token) =>
+      encodeMessage("metrics", 0, { token }),
+    );
   }
 
   /** See `WatchedAgent`. */
@@ -161,11 +172,20 @@ export class AgentLink {
     return this.#connection.drained();
   }
 
-  async #ask(question: (token: number) => Uint8Array): Promise<HoldState> {
+  #hold(question: (token: number) => Bytes): Promise<HoldState> {
+    return this.#ask(this.#answers, "waiting for the guest to pause or resume", ANSWER_TIMEOUT_MS, question);
+  }
+
+  async #ask<T>(
+    answers: Answers<T>,
+    action: string,
+    timeoutMs: number,
+    question: (token: number) => Bytes,
+  ): Promise<T> {
     const token = this.#nextToken;
     this.#nextToken = (token % 0xffff_ffff) + 1;
     if (this.#failure !== undefined) throw this.#failure;
-    const answer = this.#answers.wait(token, "waiting for the guest to pause or resume", ANSWER_TIMEOUT_MS);
+    const answer = answers.wait(token, action, timeoutMs);
     this.#connection.send(question(token));
     return await answer;
   }
@@ -182,7 +202,7 @@ export class AgentLink {
     this.#failure ??= failure;
     for (const { reject } of this.#expected.values()) reject(this.#failure);
     this.#expected.clear();
-    this.#answers.rejectAll(this.#failure);
+    for (const answers of [this.#answers, this.#usages]) answers.rejectAll(this.#failure);
   }
 
   #receive(chunk: Uint8Array): void {
@@ -207,6 +227,7 @@ export class AgentLink {
       const { token, on, errno } = message.fields;
       return this.#answers.resolve(token, { on: on !== 0, errno });
     }
+    if (message.name === "usage") return this.#usages.resolve(message.fields.token, message.fields);
     const expected = this.#expected.get(message.name);
     if (expected === undefined) return this.onFrame(frame);
     this.#expected.delete(message.name);

@@ -26,6 +26,7 @@ import { Boot } from "./boot.ts";
 import { Pause } from "./guest_pause.ts";
 import { WriteHolds } from "./hold_writes.ts";
 import { LogTap } from "./log_tap.ts";
+import { Metrics } from "./metrics.ts";
 import { ParentProcess } from "./parent_process.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
 import { type Session, StopSequence } from "./stop_sequence.ts";
@@ -67,7 +68,11 @@ async function main(): Promise<void> {
     const { link, ready } = await boot.greet(launched, request, network, limit);
     const supervision = new Supervision(state, key, stop, request.limits, request.stopGraceMs);
     const { activity } = supervision;
-    const handlers = handleRequests(stop, supervision, new Pause(state, key, link), new WriteHolds(link));
+    const handlers = handleRequests(stop, supervision, {
+      pause: new Pause(state, key, link),
+      holds: new WriteHolds(link),
+      metrics: new Metrics({ vm: launched.vm, request, usage: () => link.usage() }),
+    });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const service = { link, activity, tap, handlers, network: ports };
     relay.serve({ ...service, sandboxId: key.id, bootNumber: key.bootNumber });
@@ -130,8 +135,7 @@ async function watchParent(
 function handleRequests(
   stop: StopSequence,
   supervision: Supervision,
-  pause: Pause,
-  holds: WriteHolds,
+  { pause, holds, metrics }: { readonly pause: Pause; readonly holds: WriteHolds; readonly metrics: Metrics },
 ): RelayHandlers {
   return {
     stop: (graceMs) => stop.begin("requested", graceMs),
@@ -143,6 +147,7 @@ function handleRequests(
     },
     pause: (on) => pause.set(on),
     holdWrites: (client, on, leaseMs) => (on ? holds.hold(client, leaseMs) : holds.release(client)),
+    measure: () => metrics.measure(),
     left: (client) => holds.left(client),
   };
 }

@@ -27,6 +27,7 @@ import { listenUnix } from "../../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { LogTap } from "./log_tap.ts";
+import { type Measurement, unmeasured } from "./metrics.ts";
 import { RelayClient } from "./relay_client.ts";
 
 /** A client that sends something to the guest waits while this much does. */
@@ -43,6 +44,8 @@ export interface RelayHandlers {
   pause(on: boolean): Promise<HoldState>;
   /** Holds writes to the disk on behalf of a client, or lets them continue. */
   holdWrites(client: object, on: boolean, leaseMs: number): Promise<HoldState>;
+  /** Says what the sandbox uses. */
+  measure(): Promise<Measurement>;
   /** A client's connection has ended. */
   left(client: object): void;
 }
@@ -218,6 +221,15 @@ export class Relay {
       case "freeze": {
         const { token, on, leaseMs } = message.fields;
         answerHold(client, "frozen", token, () => handlers.holdWrites(client, on === 1, leaseMs));
+        break;
+      }
+      case "metrics": {
+        const { token } = message.fields;
+        const encode = (fields: Measurement) => encodeMessage("measured", 0, { token, ...fields });
+        client.answerLater(
+          async () => encode(await handlers.measure()),
+          () => encode(unmeasured(GuestErrno.EBUSY, "too many questions at a time")),
+        );
         break;
       }
       default:

@@ -45,7 +45,7 @@ export interface Session {
   readonly key: BootKey;
   readonly link: AgentLink;
   readonly relay: Relay;
-  readonly vm: RunningVm;
+  readonly vm: Pick<RunningVm, "exited" | "kill">;
   readonly logs: SandboxLogs;
   /** Called before the end is made known, and after. */
   readonly onEnding: () => void;

@@ -5,9 +5,11 @@
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { AgentClient, type ConnectOptions } from "../../../src/agent/client.ts";
 import type { ExecStart } from "../../../src/agent/exec_session.ts";
+import { MiB } from "../../../src/base/bytes.ts";
 import { Libc } from "../../../src/ffi/libc.ts";
 import type { UnixConnection } from "../../../src/platform/unix_connection.ts";
 import { listenUnix } from "../../../src/platform/unix_socket.ts";
@@ -15,6 +17,7 @@ import { Activity } from "../../../src/vmm/host/activity.ts";
 import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
 import { WriteHolds } from "../../../src/vmm/host/hold_writes.ts";
 import { LogTap, type TappedSource } from "../../../src/vmm/host/log_tap.ts";
+import { Metrics } from "../../../src/vmm/host/metrics.ts";
 import { Relay, type RelayHandlers, type RelayNetwork } from "../../../src/vmm/host/relay.ts";
 import { nativeAgentPath } from "../guest/native_agent.ts";
 import { temporaryDirectory } from "../harness.ts";
@@ -105,13 +108,20 @@ export class FakeHost implements AsyncDisposable {
       link,
       activity: new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
       tap: new LogTap(target, 1),
-      handlers: this.#handlers(new WriteHolds(link)),
+      handlers: this.#handlers(new WriteHolds(link), this.#metrics(link)),
       sandboxId: "test",
       bootNumber: 1,
     });
   }
 
-  #handlers(holds: WriteHolds): RelayHandlers {
+  /** Of this machine, where the guest is an ordinary process. */
+  #metrics(link: AgentLink): Metrics {
+    const vm = { pid: this.#agent?.pid, cpuThreadName: /^agent/ };
+    const request = { cpus: 1, memoryMiB: totalmem() / MiB, disks: [], network: undefined };
+    return new Metrics({ vm, request, usage: () => link.usage() });
+  }
+
+  #handlers(holds: WriteHolds, metrics: Metrics): RelayHandlers {
     const called = (call: HostCall) => {
       this.calls.push(call);
       this.#wake();
@@ -126,6 +136,7 @@ export class FakeHost implements AsyncDisposable {
         return { on, errno: 0 };
       },
       holdWrites: (client, on, leaseMs) => (on ? holds.hold(client, leaseMs) : holds.release(client)),
+      measure: () => metrics.measure(),
       left: (client) => holds.left(client),
     };
   }

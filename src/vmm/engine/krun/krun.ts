@@ -27,7 +27,12 @@ export const krunEngine: Engine = {
         if (data.type === "failed")
           return fail(new MicrosandboxError("libkrunCall", data.message, { hint: data.hint }));
         config.onStarting();
-        resolve({ exited: exited.promise, kill: () => process.kill(process.pid, "SIGKILL") });
+        resolve({
+          exited: exited.promise,
+          pid: process.pid,
+          cpuThreadName: /^fc_vcpu \d+$/,
+          kill: () => process.kill(process.pid, "SIGKILL"),
+        });
       };
       const request: KrunWorkerRequest = {
         type: "boot",

@@ -49,5 +49,10 @@ async function runQemu(
   const exited = new Promise<string>((resolve) =>
     child.once("exit", (code, signal) => resolve(`QEMU ended with ${signal ?? `status ${code}`}`)),
   );
-  return { exited, kill: () => child.kill("SIGKILL") };
+  return {
+    exited,
+    pid: child.pid,
+    cpuThreadName: /^CPU \d+\//, // by `debug-threads=on`
+    kill: () => child.kill("SIGKILL"),
+  };
 }

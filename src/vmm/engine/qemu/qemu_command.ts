@@ -33,6 +33,7 @@ export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?:
     ...(config.kvm ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"]),
     ...["-m", String(config.memoryMiB), "-smp", String(config.cpus)],
     ...SANDBOX_ARGUMENTS,
+    ...["-name", "sandbox,debug-threads=on"],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", kernelPath, "-append", words.join(" ")],
     ...config.disks.flatMap(({ id, path, readOnly }) => [
