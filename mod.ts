@@ -110,7 +110,7 @@ export type {
 } from "./src/options/sandbox_options.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
-export { MetricsUnavailableError, NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export { ExecExitError, MetricsUnavailableError, NoDefaultCommandError } from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { ExecHandle } from "./src/sandbox/exec/exec_handle.ts";
 export { ExecSink } from "./src/sandbox/exec/exec_input.ts";
@@ -123,6 +123,8 @@ export {
 } from "./src/sandbox/exec/exec_options.ts";
 export { ExecOptionsBuilder } from "./src/sandbox/exec/exec_options_builder.ts";
 export { type ExecEvent, ExecOutput, type ExitStatus } from "./src/sandbox/exec/exec_output.ts";
+export { ShellCommand, type ShellTag } from "./src/sandbox/exec/shell_command.ts";
+export type { ShellValue, ShellWord } from "./src/sandbox/exec/shell_template.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {
   Image,

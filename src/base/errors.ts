@@ -24,6 +24,7 @@ export type ErrorCode =
   | "execFailed"
   | "execTimeout"
   | "execOutputLimit"
+  | "execExit"
   | "agentDisconnected"
   | "agentHandshake"
   | "protocol"

@@ -17,12 +17,26 @@ import {
 } from "./exec/exec_options.ts";
 import { ExecOptionsBuilder } from "./exec/exec_options_builder.ts";
 import type { ExecOutput } from "./exec/exec_output.ts";
+import { type ShellTag, shellTag } from "./exec/shell_command.ts";
+import type { ShellScript } from "./exec/shell_template.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
 
 /** Programs run with the defaults that the sandbox and its image set: user, directory, environment, limits. */
 export abstract class SandboxPrograms extends SandboxCalls {
+  /**
+   * Runs a line of shell with values that are quoted for it, and rejects if it fails: see {@linkcode ShellTag} and
+   * `ShellCommand`.
+   *
+   * @example
+   * ```ts
+   * const [archive, directory] = ["/tmp/my files.tar", "/srv/app"];
+   * await sandbox.$`mkdir -p ${directory} && tar cf ${archive} /etc/hostname && tar xf ${archive} -C ${directory}`;
+   * console.log(await sandbox.$`ls ${directory}`.text());
+   * ```
+   */
+  readonly $: ShellTag;
   readonly #sandbox: BackendSandbox;
   readonly #config: SandboxConfig;
 
@@ -30,6 +44,7 @@ export abstract class SandboxPrograms extends SandboxCalls {
     super(sandbox);
     this.#sandbox = sandbox;
     this.#config = config;
+    this.$ = shellTag((script, options) => this.#startScript(script, options));
   }
 
   /** What the sandbox was created with. */
@@ -127,6 +142,13 @@ export abstract class SandboxPrograms extends SandboxCalls {
   /** {@linkcode shell} as a stream. */
   shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
     return this.execStream(this.#config.shell, ["-c", script], options);
+  }
+
+  /** Values are arguments of the shell; `$0` is its name, as it is without them. */
+  async #startScript({ text, words, label }: ShellScript, options: ExecOptions): Promise<ExecHandle> {
+    const { shell } = this.#config;
+    const request = resolveExec(this.#config, shell, ["-c", text, shell, ...words], options, "null");
+    return await ExecHandle.start(this.#sandbox, { ...request, label });
   }
 
   async #start(stdin: "null" | "pipe", ...call: Parameters<typeof programOfCall>): Promise<ExecHandle> {

@@ -12,6 +12,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   execFailed: "ExecFailedError",
   execTimeout: "ExecTimeoutError",
   execOutputLimit: "ExecOutputLimitError",
+  execExit: "ExecExitError",
   connectFailed: "ConnectFailedError",
   network: "NetworkError",
   networkExhausted: "NetworkExhaustedError",

@@ -199,14 +199,17 @@ export function resolveExec(
   };
 }
 
-/** The rule that a word of a command line breaks; `undefined` if it may be sent. */
 function argumentProblem(word: unknown): string | undefined {
   if (typeof word !== "string" && !(word instanceof Uint8Array)) return "must be an array of strings";
-  if (word instanceof Uint8Array ? word.includes(0) : word.includes("\0"))
-    return "must not contain a NUL byte";
+  return wordProblem(word);
+}
+
+/** The rule that a word of a command line breaks; `undefined` if it may be sent. */
+export function wordProblem(word: ExecArgument): string | undefined {
+  if (typeof word !== "string") return word.includes(0) ? "must not contain a NUL byte" : undefined;
+  if (word.includes("\0")) return "must not contain a NUL byte";
   // Encoded as UTF-8 it would be another text.
-  if (typeof word === "string" && !word.isWellFormed()) return "must not contain half of a surrogate pair";
-  return undefined;
+  return word.isWellFormed() ? undefined : "must not contain half of a surrogate pair";
 }
 
 function inputOf(stdin: StdinMode): ExecInput | undefined {

@@ -5,7 +5,7 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { AgentClient } from "../../../src/agent/client.ts";
+import type { AgentClient } from "../../../src/agent/client.ts";
 import type {
   Backend,
   BackendSandbox,
@@ -43,6 +43,7 @@ class MemorySandbox implements BackendSandbox {
   readonly name: string;
   current: SandboxRecord;
   #host: FakeHost | undefined;
+  #client: Promise<AgentClient> | undefined;
 
   constructor(backend: MemoryBackend, options: SandboxOptions, id: string) {
     const config = { ...parseSandboxOptions(options).config, imageConfig: NO_DEFAULTS };
@@ -79,7 +80,8 @@ class MemorySandbox implements BackendSandbox {
 
   async connect(): Promise<AgentClient> {
     if (this.#host === undefined) throw new SandboxNotRunningError(this.name, this.current.status);
-    return await AgentClient.connect(this.#host.path);
+    this.#client ??= this.#host.connect();
+    return await this.#client;
   }
 
   async start(): Promise<Boot> {
@@ -100,6 +102,7 @@ class MemorySandbox implements BackendSandbox {
   async stop(): Promise<void> {
     const host = this.#host;
     this.#host = undefined;
+    this.#client = undefined;
     if (host === undefined) return;
     await host[Symbol.asyncDispose]();
     this.to("stopped", "stopped", { reason: "requested" });

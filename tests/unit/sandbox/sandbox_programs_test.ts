@@ -1,34 +1,12 @@
 /** The calls of a sandbox that run programs, over a backend with the real agent and no VM. @module */
 import assert from "node:assert/strict";
-import { type ExecProgram, InvalidConfigError, NoDefaultCommandError, Sandbox } from "../../../mod.ts";
-import type { SandboxOptions } from "../../../src/options/sandbox_options.ts";
-import { overMemory } from "../../support/backend/over_memory.ts";
+import { type ExecProgram, NoDefaultCommandError } from "../../../mod.ts";
+import { fieldsOf, withSandbox } from "../../support/backend/over_memory.ts";
 import { nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
 
 const options = { skip: nativeAgentProblem };
 const SHOW = 'printf "[%s]" "$0" "$@"';
-
-/** Runs `body` with a sandbox whose programs find this machine's. */
-function withSandbox(body: (sandbox: Sandbox) => Promise<void>, more: Partial<SandboxOptions> = {}) {
-  return overMemory(async () => {
-    const env = { PATH: "/usr/bin:/bin" };
-    await body(
-      await Sandbox.create({ name: "box", image: "none", memoryMiB: 128, workdir: "/", env, ...more }),
-    );
-  });
-}
-
-function fieldsOf(issue: string) {
-  return (error: unknown) => {
-    assert.ok(error instanceof InvalidConfigError, String(error));
-    assert.deepEqual(
-      error.issues.map(({ field }) => field),
-      [issue],
-    );
-    return true;
-  };
-}
 
 test(
   "Sandbox.exec() and execStream() take a program as one object, as they take it apart",
