@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec_adopt.h"
 #include "exec_start.h"
 #include "reply.h"
 #include "stream_input.h"
@@ -178,6 +179,8 @@ const struct stream_kind EXEC = {
     .is_process = true,
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
     .open = exec_open,
+    .adopt_type = MSG_EXEC_ADOPT,
+    .adopt = exec_adopt,
     .handle = exec_handle,
     .close = exec_close,
     .stop = exec_stop,

@@ -58,6 +58,7 @@ void exec_begin(struct sessions *sessions, struct session *session, const struct
     session->process.is_detached = start->flags & EXEC_FLAG_DETACHED;
     input_open(&session->input, spawned.stdin_fd,
                session->process.is_tty ? INPUT_END_EOT : INPUT_END_CLOSE);
+    session->input.is_kept = start->flags & EXEC_FLAG_KEEP_INPUT;
     output_open(&session->outputs[0], spawned.stdout_fd, session->process.is_tty ? MSG_OUTPUT : MSG_STDOUT);
     output_open(&session->outputs[1], spawned.stderr_fd, MSG_STDERR);
 }

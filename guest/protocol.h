@@ -21,6 +21,12 @@ enum {
     EXEC_FLAG_TTY = 1,
     EXEC_FLAG_STDIN_PIPE = 2,
     EXEC_FLAG_DETACHED = 4,
+    EXEC_FLAG_KEEP_INPUT = 8,
+};
+
+enum {
+    ADOPT_FLAG_TTY = 1,
+    ADOPT_FLAG_INPUT = 2,
 };
 
 enum {
@@ -99,6 +105,14 @@ enum {
     MSG_CLOSE = 45,
     MSG_CLOSED = 46,
     MSG_FILES_OPEN = 48,
+    MSG_JOB_START = 64,
+    MSG_JOB_SIGNAL = 65,
+    MSG_JOB_ANSWER = 66,
+    MSG_JOB_ATTACH = 67,
+    MSG_JOB_ATTACHED = 68,
+    MSG_EXEC_ADOPT = 72,
+    MSG_ADOPTED = 73,
+    MSG_HANDED_OVER = 74,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -641,6 +655,134 @@ static inline void msg_files_open_encode(struct writer *writer, const struct msg
     write_text(writer, message->user);
     write_text(writer, message->cwd);
 }
+
+/* jobStart: client to host, stream 0: the program that execStart is about to start on stream target is a job; answered by jobAnswer. */
+struct msg_job_start {
+    uint32_t token;
+    uint32_t target;
+    uint8_t flags;
+    struct text name;
+    struct texts command;
+};
+static inline bool msg_job_start_decode(struct reader *reader, struct msg_job_start *message) {
+    message->token = read_u32(reader);
+    message->target = read_u32(reader);
+    message->flags = read_u8(reader);
+    message->name = read_text(reader);
+    message->command = read_texts(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_start_encode(struct writer *writer, const struct msg_job_start *message) {
+    write_u32(writer, message->token);
+    write_u32(writer, message->target);
+    write_u8(writer, message->flags);
+    write_text(writer, message->name);
+    write_texts(writer, message->command);
+}
+
+/* jobSignal: client to host, stream 0: what signal does, to a job wherever it is; answered by jobAnswer. */
+struct msg_job_signal {
+    uint32_t token;
+    struct text job;
+    uint8_t signal;
+    uint8_t scope;
+};
+static inline bool msg_job_signal_decode(struct reader *reader, struct msg_job_signal *message) {
+    message->token = read_u32(reader);
+    message->job = read_text(reader);
+    message->signal = read_u8(reader);
+    message->scope = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_signal_encode(struct writer *writer, const struct msg_job_signal *message) {
+    write_u32(writer, message->token);
+    write_text(writer, message->job);
+    write_u8(writer, message->signal);
+    write_u8(writer, message->scope);
+}
+
+/* jobAnswer: host to client, stream 0: see JobFailure. job is the id of the job, or of the one that has the name. */
+struct msg_job_answer {
+    uint32_t token;
+    uint8_t failure;
+    struct text job;
+    struct text message;
+};
+static inline bool msg_job_answer_decode(struct reader *reader, struct msg_job_answer *message) {
+    message->token = read_u32(reader);
+    message->failure = read_u8(reader);
+    message->job = read_text(reader);
+    message->message = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_answer_encode(struct writer *writer, const struct msg_job_answer *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->failure);
+    write_text(writer, message->job);
+    write_text(writer, message->message);
+}
+
+/* jobAttach: client to host, stream 0: hands a running job over to stream target of this client. There come jobAttached and adopted, or execFailed and closed. */
+struct msg_job_attach {
+    uint32_t target;
+    struct text job;
+};
+static inline bool msg_job_attach_decode(struct reader *reader, struct msg_job_attach *message) {
+    message->target = read_u32(reader);
+    message->job = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_attach_encode(struct writer *writer, const struct msg_job_attach *message) {
+    write_u32(writer, message->target);
+    write_text(writer, message->job);
+}
+
+/* jobAttached: host to client, before adopted: where exec.log was then; what the job wrote before is in it. Generation 0: it cannot be written. */
+struct msg_job_attached {
+    uint32_t generation;
+    uint64_t offset_bytes;
+};
+static inline bool msg_job_attached_decode(struct reader *reader, struct msg_job_attached *message) {
+    message->generation = read_u32(reader);
+    message->offset_bytes = read_u64(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_attached_encode(struct writer *writer, const struct msg_job_attached *message) {
+    write_u32(writer, message->generation);
+    write_u64(writer, message->offset_bytes);
+}
+
+/* execAdopt: host to agent: the detached program of stream source goes on under this number. Answered by adopted, or by execFailed and closed. */
+struct msg_exec_adopt {
+    uint32_t source;
+};
+static inline bool msg_exec_adopt_decode(struct reader *reader, struct msg_exec_adopt *message) {
+    message->source = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_exec_adopt_encode(struct writer *writer, const struct msg_exec_adopt *message) {
+    write_u32(writer, message->source);
+}
+
+/* adopted: agent to client: output flows with whole windows. See AdoptFlag; inputWindow is what may be sent to stdin at once. */
+struct msg_adopted {
+    uint32_t pid;
+    uint8_t flags;
+    uint32_t input_window;
+};
+static inline bool msg_adopted_decode(struct reader *reader, struct msg_adopted *message) {
+    message->pid = read_u32(reader);
+    message->flags = read_u8(reader);
+    message->input_window = read_u32(reader);
+    return reader_finished(reader);
+}
+static inline void msg_adopted_encode(struct writer *writer, const struct msg_adopted *message) {
+    write_u32(writer, message->pid);
+    write_u8(writer, message->flags);
+    write_u32(writer, message->input_window);
+}
+
+/* handedOver: agent to client: another client has adopted the program; closed follows. No fields. */
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */
 struct msg_netif {

@@ -137,6 +137,16 @@ void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_SETTLED, .flags = flags});
 }
 
+void reply_adopted(struct send_queue *queue, uint32_t stream, const struct msg_adopted *adopted) {
+    PAYLOAD_WRITER(payload);
+    msg_adopted_encode(&payload, adopted);
+    send_message(queue, MSG_ADOPTED, stream, 0, &payload);
+}
+
+void reply_handed_over(struct send_queue *queue, uint32_t stream) {
+    queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_HANDED_OVER});
+}
+
 void reply_netif_done(struct send_queue *queue, int error, const char *message) {
     PAYLOAD_WRITER(payload);
     msg_netif_done_encode(&payload, &(struct msg_netif_done){.error_number = error, .message = clipped(message)});

@@ -25,6 +25,8 @@ void reply_credit(struct send_queue *queue, uint32_t stream, uint8_t channel, ui
 void reply_output_end(struct send_queue *queue, uint32_t stream, uint8_t flags, uint8_t channel);
 void reply_exited(struct send_queue *queue, uint32_t stream, uint8_t flags, int code, int signal);
 void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags);
+void reply_adopted(struct send_queue *queue, uint32_t stream, const struct msg_adopted *adopted);
+void reply_handed_over(struct send_queue *queue, uint32_t stream);
 void reply_netif_done(struct send_queue *queue, int error, const char *message);
 void reply_tcp_connected(struct send_queue *queue, uint32_t stream);
 void reply_tcp_failed(struct send_queue *queue, uint32_t stream, int error, const char *message);

@@ -7,7 +7,8 @@
  *   udpOpen ───────────────▶ RUNNING ─▶ closed    a flow of datagrams (udp.c)
  *
  * What a program's stream sends while it runs (exited, settled, the end of each channel) goes out as each becomes true.
- * A stream whose client is gone or has closed it is `abandoned`: its output goes on, marked for the log only.
+ * A stream whose client is gone or has closed it is `abandoned`: its output goes on, marked for the log only. A client
+ * may adopt a detached program (exec_adopt.c), which then goes on under another number.
  */
 #pragma once
 #include <poll.h>
@@ -47,6 +48,7 @@ struct input {
     int fd; /* -1: /dev/null, or closed */
     bool is_absent; /* the stream has none, or none yet: nothing may be sent to it */
     enum input_end end;
+    bool is_kept; /* stays open when the client goes */
     bool is_ready;
     bool is_end_due;   /* close, or ^D, once the ring is empty */
     bool is_broken;    /* nobody reads any more: drop, but give credit, so that no writer hangs */
@@ -143,6 +145,9 @@ struct stream_kind {
     size_t frame_bytes_min;
     /* May refuse; replies either way. */
     void (*open)(struct sessions *sessions, const struct frame *frame);
+    /* The type of frame that lets a stream go on under another number; replies either way. 0, NULL: none does. */
+    uint8_t adopt_type;
+    void (*adopt)(struct sessions *sessions, const struct frame *frame);
     /* A frame of one of `types`. NULL without types. */
     void (*handle)(struct sessions *sessions, struct session *session, const struct frame *frame);
     /* The client wants no more output; with `is_gone` the client itself has left. May release the session. */

@@ -19,10 +19,14 @@ static bool takes(const struct stream_kind *kind, uint8_t type) {
     return false;
 }
 
+static bool adopts(const struct stream_kind *kind, uint8_t type) {
+    return kind->adopt != NULL && kind->adopt_type == type;
+}
+
 bool sessions_know(uint8_t type) {
     if (type == MSG_STDIN || type == MSG_CREDIT || type == MSG_CLOSE) return true;
     for (size_t i = 0; i < KINDS_COUNT; i++)
-        if (KINDS[i]->open_type == type || takes(KINDS[i], type)) return true;
+        if (KINDS[i]->open_type == type || adopts(KINDS[i], type) || takes(KINDS[i], type)) return true;
     return false;
 }
 
@@ -59,8 +63,13 @@ static void handle_credit(struct sessions *sessions, struct session *session, co
 
 void sessions_handle(struct sessions *sessions, const struct frame *frame) {
     for (size_t i = 0; i < KINDS_COUNT; i++) {
-        if (KINDS[i]->open_type != frame->type) continue;
-        KINDS[i]->open(sessions, frame);
+        const struct stream_kind *kind = KINDS[i];
+        bool is_adoption = adopts(kind, frame->type);
+        if (!is_adoption && kind->open_type != frame->type) continue;
+        if (is_adoption)
+            kind->adopt(sessions, frame);
+        else
+            kind->open(sessions, frame);
         return;
     }
     struct session *session = session_find(sessions, frame->stream);

@@ -39,7 +39,8 @@ void session_abandon(struct sessions *sessions, struct session *session) {
     if (session->is_abandoned) return;
     session->is_abandoned = true;
     session->abandoned_order = sessions->abandoned_count++;
-    if (session->input.end != INPUT_END_EOT) session->input.is_end_due = true; /* ^D might end a shell */
+    struct input *input = &session->input;
+    if (input->end != INPUT_END_EOT && !input->is_kept) input->is_end_due = true; /* ^D might end a shell */
 }
 
 void interest_add(struct interest *interest, int fd, short events, bool *ready) {

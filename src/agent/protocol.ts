@@ -62,6 +62,35 @@ export const ExecFlag = {
   stdinPipe: 2,
   /** Outlives the client that started it. */
   detached: 4,
+  /** Its stdin stays open when its client goes: another one may adopt it. */
+  keepInput: 8,
+} as const;
+
+/** Bits of `adopted.flags`. */
+export const AdoptFlag = {
+  /** It runs on a pseudo-terminal. */
+  tty: 1,
+  /** Its stdin is open. */
+  input: 2,
+} as const;
+
+/** Bits of `jobStart.flags`. */
+export const JobFlag = {
+  /** It runs on a pseudo-terminal. */
+  tty: 1,
+} as const;
+
+/** `jobAnswer.failure`. */
+export const JobFailure = {
+  none: 0,
+  other: 1,
+  /** A job that runs has the name. */
+  nameTaken: 2,
+  tooMany: 3,
+  /** No job of that id runs. */
+  notRunning: 4,
+  /** The state database cannot be written. */
+  notRecorded: 5,
 } as const;
 
 /** `execFailed.kind`: at which step a program could not be started. */
