@@ -97,4 +97,33 @@ export const MIGRATIONS: readonly string[] = [
        WHERE sandbox_id IN (OLD.sandbox_id, '');
      DELETE FROM event_tally WHERE sandbox_id = OLD.sandbox_id AND kept = 0;
    END;`,
+  // The programs of a sandbox that outlive their clients. What a boot did not see the end of is lost with it: by a trigger,
+  // as the process that notes the end of a boot may be of the release before.
+  `CREATE TABLE job (
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     sandbox_id TEXT NOT NULL REFERENCES sandbox (id) ON DELETE CASCADE,
+     boot_number INTEGER NOT NULL,
+     session_id INTEGER NOT NULL,
+     name TEXT,
+     command TEXT NOT NULL,
+     is_tty INTEGER NOT NULL,
+     status TEXT NOT NULL,
+     pid INTEGER,
+     started_at INTEGER NOT NULL,
+     ended_at INTEGER,
+     exit_code INTEGER,
+     exit_signal INTEGER,
+     failure TEXT,
+     is_output_over INTEGER NOT NULL,
+     log_start_generation INTEGER,
+     log_start_offset INTEGER,
+     log_end_generation INTEGER,
+     log_end_offset INTEGER
+   ) STRICT;
+   CREATE INDEX job_by_sandbox ON job (sandbox_id, sequence);
+   CREATE TRIGGER job_lost AFTER UPDATE OF status ON sandbox WHEN NEW.status IN ('stopped', 'crashed') BEGIN
+     UPDATE job SET status = 'lost', ended_at = NEW.updated_at
+       WHERE sandbox_id = NEW.id AND status IN ('starting', 'running');
+   END;`,
 ];

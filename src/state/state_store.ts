@@ -14,6 +14,7 @@ import { ChangeNotice } from "./change_notice.ts";
 import type { Database, Parameter, Row, TransactionOptions } from "./database.ts";
 import { SandboxAlreadyExistsError, SandboxNotFoundError } from "./errors.ts";
 import { EventLog, type NewEvent } from "./event_log.ts";
+import { Jobs } from "./jobs.ts";
 import { Leases } from "./leases.ts";
 import { openDatabase } from "./open_database.ts";
 import { number, text } from "./row_fields.ts";
@@ -65,6 +66,8 @@ export class StateStore {
   readonly eventLog: EventLog;
   /** Which sandbox has which address. */
   readonly leases: Leases;
+  /** The programs that outlive their clients. */
+  readonly jobs: Jobs;
   readonly #database: Database;
   readonly #notice: ChangeNotice;
 
@@ -75,6 +78,7 @@ export class StateStore {
     this.#notice = new ChangeNotice(home);
     this.eventLog = new EventLog(this.#database, () => this.#notice.post());
     this.leases = new Leases(this.#database);
+    this.jobs = new Jobs(this.#database, () => this.#notice.post());
   }
 
   close(): void {
@@ -82,7 +86,7 @@ export class StateStore {
     this.#notice[Symbol.dispose]();
   }
 
-  /** Notifies of each event, whichever process writes it. VM host processes of earlier releases give no notice. */
+  /** Notifies of each event and each change of a job, whichever process writes it. VM host processes of earlier releases give no notice. */
   watch(): DirectoryWatch {
     return this.#notice.watch();
   }

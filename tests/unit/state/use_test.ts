@@ -96,9 +96,9 @@ test("StateStore finds in the events of an older state how its sandboxes are use
 /** Makes of a state database what it was in version 2 of its schema. */
 function makeOlder(home: string): void {
   const raw = new DatabaseSync(homePaths(home).state);
-  for (const trigger of ["event_of_use", "event_appended", "event_dropped"])
+  for (const trigger of ["event_of_use", "event_appended", "event_dropped", "job_lost"])
     raw.exec(`DROP TRIGGER ${trigger}`);
-  raw.exec("DROP TABLE event_tally");
+  for (const table of ["event_tally", "job"]) raw.exec(`DROP TABLE ${table}`);
   for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
     raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);
   raw.exec("ALTER TABLE image_claim DROP COLUMN uses");
