@@ -15,7 +15,7 @@ import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { InvalidCursorError } from "./errors.ts";
 import { CURSOR_CHARS_MAX } from "./limits.ts";
-import { LOG_FILES } from "./log_files.ts";
+import { EXEC_LOG, LOG_FILES } from "./log_files.ts";
 import type { LogCursor } from "./types.ts";
 
 /** A place between two lines of one log. */
@@ -50,6 +50,11 @@ export function encodeCursor(sandboxId: string, positions: LogPositions): LogCur
   }
   const end = bytes.writeUInt32LE(crc32(bytes.subarray(0, at)), at);
   return bytes.toString("base64url", 0, end);
+}
+
+/** The cursor for a position in what programs wrote, with nothing read of the other logs. */
+export function execLogCursor(sandboxId: string, position: LogPosition): LogCursor {
+  return encodeCursor(sandboxId, new Map([[EXEC_LOG.id, position]]));
 }
 
 /**

@@ -91,7 +91,7 @@ export class EntryFeed {
   /** Whether there is a new batch; otherwise this is the end. */
   async #fill(): Promise<boolean> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#reader.isOver) {
       const seenVersion = this.#watch?.version ?? 0;
       const step = await this.#reader.step();
       if (signal.aborted) break;

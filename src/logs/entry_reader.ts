@@ -26,10 +26,12 @@ export class EntryReader {
   readonly #files: FileReader[] = [];
   /** Kept up to date after each step, for all logs, whether they are read or not. */
   readonly #positions: Map<number, LogPosition>;
+  readonly #endsWithJob: boolean;
   #turn = 0;
 
-  private constructor(logs: LogDirectory, start: LogPositions) {
+  private constructor(logs: LogDirectory, start: LogPositions, endsWithJob: boolean) {
     this.#logs = logs;
+    this.#endsWithJob = endsWithJob;
     this.#positions = new Map(start);
   }
 
@@ -40,7 +42,7 @@ export class EntryReader {
   static async open(logs: LogDirectory, config: ReadConfig): Promise<EntryReader> {
     const start =
       config.fromCursor === undefined ? undefined : decodeCursor(config.fromCursor, logs.sandboxId);
-    const opened = new EntryReader(logs, start ?? new Map());
+    const opened = new EntryReader(logs, start ?? new Map(), config.endsWithJob);
     try {
       for (const spec of config.files) await opened.#openFile(spec, config, start);
       return opened;
@@ -55,6 +57,11 @@ export class EntryReader {
     for (const { reader } of this.#files) await reader.stopAtEnd();
   }
 
+  /** This reading ends at `positions`: it hands out nothing that comes after them. */
+  stopAt(positions: LogPositions): void {
+    for (const { spec, reader } of this.#files) reader.stopAt(positions.get(spec.id));
+  }
+
   get positions(): LogPositions {
     return this.#positions;
   }
@@ -62,6 +69,11 @@ export class EntryReader {
   /** The last record so far said that the sandbox has come to its end. */
   get sawStop(): boolean {
     return this.#files.some(({ parser }) => parser.sawStop);
+  }
+
+  /** The reading has come to its end: to that of the one job that it is of. */
+  get isOver(): boolean {
+    return this.#endsWithJob && this.#files.some(({ parser }) => parser.isOver);
   }
 
   /** Another sandbox writes these logs now. */
@@ -101,6 +113,7 @@ export class EntryReader {
   async #read({ spec, reader, parser }: FileReader, entries: StoredEntry[]): Promise<ReadStep> {
     let origin: EntryOrigin | undefined;
     const found = await reader.step((bytes, start, end, nextOffset) => {
+      if (this.isOver) return; // of what the job has left running
       origin ??= this.#originOf(spec, reader.generation);
       const entry = parser.parse(bytes, start, end, nextOffset, origin);
       if (entry !== undefined) entries.push(entry);

@@ -6,6 +6,7 @@
  * @module
  */
 import { concatBytes } from "../base/bytes.ts";
+import type { LogPosition } from "./cursor.ts";
 import { PENDING_SESSIONS_MAX, RECORD_DATA_BYTES_MAX } from "./limits.ts";
 import { EXEC_LOG } from "./log_files.ts";
 import { encodeRecord, recordBytesMax } from "./record.ts";
@@ -15,6 +16,8 @@ import { incompleteUtf8Tail } from "./utf8_tail.ts";
 
 /** What a program's output can be tagged with. */
 export type OutputSource = Exclude<LogSource, "system">;
+
+const OUTPUT_SOURCES = ["stdout", "stderr", "output"] as const satisfies readonly OutputSource[];
 
 export { SANDBOX_STARTED_TEXT, SANDBOX_STOPPED_TEXT } from "./markers.ts";
 
@@ -30,8 +33,12 @@ export interface ExecLogWriter extends Disposable {
   endOfStream(source: OutputSource, sessionId: number): void;
   /** The same for all sources. */
   endOfStreams(): void;
-  /** A line about the sandbox itself, up to 64 KiB. */
-  system(text: string): void;
+  /** A line about the sandbox itself, or about one of its sessions, up to 64 KiB. */
+  system(text: string, sessionId?: number): void;
+  /** Writes what is held back of a session: all that was captured of it is in the log then. */
+  flush(sessionId: number): void;
+  /** Where the next record begins; `undefined` while no file can be opened. */
+  readonly position: LogPosition | undefined;
   /** Waits until the disk has everything. */
   sync(): void;
   /** Writes what is held back and closes the file. */
@@ -88,9 +95,17 @@ class Writer implements ExecLogWriter {
     for (const { source, sessionId } of [...this.#pending.values()]) this.endOfStream(source, sessionId);
   }
 
-  system(text: string): void {
+  system(text: string, sessionId?: number): void {
     const line = Buffer.from(text.endsWith("\n") ? text : `${text}\n`);
-    this.#record("system", null, line.subarray(0, RECORD_DATA_BYTES_MAX));
+    this.#record("system", sessionId ?? null, line.subarray(0, RECORD_DATA_BYTES_MAX));
+  }
+
+  flush(sessionId: number): void {
+    for (const source of OUTPUT_SOURCES) this.endOfStream(source, sessionId);
+  }
+
+  get position(): LogPosition | undefined {
+    return this.#file.position;
   }
 
   sync(): void {

@@ -116,9 +116,15 @@ export class GenerationReader {
   async stopAtEnd(): Promise<LogPosition | undefined> {
     using generations = await openGenerations(this.#logs, this.#spec);
     const newest = generations.files.at(-1);
-    if (newest === undefined) this.#limit = { generation: 0, offsetBytes: 0 };
-    else this.#limit = { generation: newest.generation, offsetBytes: await lastLineEnd(newest) };
-    return newest === undefined ? undefined : this.#limit;
+    const end =
+      newest && ({ generation: newest.generation, offsetBytes: await lastLineEnd(newest) } as const);
+    this.stopAt(end);
+    return end;
+  }
+
+  /** From now on, nothing is handed out that comes after `position`: nothing at all without one. */
+  stopAt(position: LogPosition | undefined): void {
+    this.#limit = position ?? { generation: 0, offsetBytes: 0 };
   }
 
   /** Reads some, and hands out the lines that end in it: none, if a line is longer than one read. */

@@ -2,12 +2,13 @@
 import { type EntryOrigin, StoredEntry } from "./entry.ts";
 import { parseHeaderLine } from "./header.ts";
 import type { LogFileSpec } from "./log_files.ts";
-import { END_MARKS } from "./markers.ts";
+import { END_MARKS, JOB_OUTPUT_OVER_TEXT } from "./markers.ts";
 import { newRecordFields, scanRecord } from "./record.ts";
 import { scanTextLine, type TextFields } from "./text_line.ts";
 import type { LogSource } from "./types.ts";
 
 const END_MARK_BYTES = END_MARKS.map((mark) => Buffer.from(mark));
+const OUTPUT_OVER_BYTES = Buffer.from(JOB_OUTPUT_OVER_TEXT);
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -18,11 +19,15 @@ export interface EntryFilter {
   readonly sinceMs: number;
   /** Exclusive. */
   readonly untilMs: number;
+  /** Only entries of this session; all without. */
+  readonly sessionId?: number | undefined;
 }
 
 export interface LineParser {
   /** The last record so far said that the sandbox has come to its end. */
   readonly sawStop: boolean;
+  /** There was the record that the output of the one session that is read is complete. */
+  readonly isOver: boolean;
   /** The entry in `bytes[start, end)`; `undefined` if there is none, or it is not wanted. */
   parse(
     bytes: Uint8Array,
@@ -38,14 +43,19 @@ export function newLineParser(spec: LogFileSpec, filter: EntryFilter, undatedMs:
   return spec.format === "record" ? recordParser(filter) : textParser(filter, undatedMs);
 }
 
-function recordParser({ sources, sinceMs, untilMs }: EntryFilter): Mutable<LineParser> {
+function recordParser({ sources, sinceMs, untilMs, sessionId: wanted }: EntryFilter): Mutable<LineParser> {
   const fields = newRecordFields();
   return {
     sawStop: false,
+    isOver: false,
     parse(bytes, start, end, nextOffset, origin) {
       if (!scanRecord(bytes, start, end, fields)) return undefined;
       const { timeMs, source, sessionId, decoded } = fields;
       this.sawStop = source === "system" && isEndMark(bytes, fields.dataStart);
+      if (wanted !== undefined) {
+        if (sessionId !== wanted) return undefined;
+        this.isOver ||= source === "system" && startsWith(bytes, fields.dataStart, OUTPUT_OVER_BYTES);
+      }
       if (timeMs < sinceMs || timeMs >= untilMs || !sources.has(source)) return undefined;
       if (decoded !== undefined)
         return unusualEntry(timeMs, source, sessionId, decoded, fields.encoding, origin, nextOffset);
@@ -73,7 +83,11 @@ export function isEndOfBoot(line: Uint8Array): boolean {
 }
 
 function isEndMark(bytes: Uint8Array, start: number): boolean {
-  return END_MARK_BYTES.some((mark) => mark.every((byte, index) => bytes[start + index] === byte));
+  return END_MARK_BYTES.some((mark) => startsWith(bytes, start, mark));
+}
+
+function startsWith(bytes: Uint8Array, start: number, mark: Uint8Array): boolean {
+  return mark.every((byte, index) => bytes[start + index] === byte);
 }
 
 /** The data was decoded with the rest of the line; it is put back into the form that entries keep. */
@@ -95,6 +109,7 @@ function textParser({ sources, sinceMs, untilMs }: EntryFilter, undatedMs: numbe
   let lastMs = undatedMs;
   return {
     sawStop: false,
+    isOver: false,
     parse(bytes, start, end, nextOffset, origin) {
       const isFirst = nextOffset === end - start + 1;
       if (isFirst && parseHeaderLine("text", bytes.subarray(start, end)) !== undefined) return undefined;

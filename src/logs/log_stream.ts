@@ -5,9 +5,11 @@
  */
 import type { ReadableStreamAsyncIterator } from "node:stream/web";
 import { AbortedError } from "../base/errors.ts";
+import type { LogPosition } from "./cursor.ts";
 import type { StoredEntry } from "./entry.ts";
 import { closeOnAbort, EntryFeed } from "./entry_feed.ts";
 import { EntryReader } from "./entry_reader.ts";
+import { EXEC_LOG } from "./log_files.ts";
 import { type LogDirectory, requireDirectory } from "./log_source.ts";
 import { parseStreamOptions } from "./options.ts";
 import type { LogEntry, LogStreamOptions } from "./types.ts";
@@ -19,6 +21,16 @@ export interface LogStreamSource extends LogDirectory {
    * Called about once a second, and not again before it has answered.
    */
   readonly isTerminal: () => Promise<boolean>;
+  /** What is known of the end of one session's output. @default nothing: it ends with the sandbox */
+  readonly sessionEnd?: (sessionId: number) => SessionEnd;
+}
+
+/** How far the output of one session goes. */
+export interface SessionEnd {
+  /** Nothing more of it will be written. */
+  readonly isOver: boolean;
+  /** Where it ends, if that is known. */
+  readonly position?: LogPosition | undefined;
 }
 
 /** What a stream calls. Written out, since the runtimes' types do not agree on a name for it. */
@@ -199,15 +211,21 @@ export async function openLogStream(
   };
   throwIfAborted();
   await requireDirectory(source.directory);
+  const { sessionId } = config;
+  const endOf = (id: number): SessionEnd => source.sessionEnd?.(id) ?? { isOver: false };
+  const end = sessionId === undefined ? undefined : endOf(sessionId); // first: what is over is in the files that are opened next
+  const follows = config.follow && end?.isOver !== true;
   const reader = await EntryReader.open(source, config);
   try {
-    if (!config.follow) await reader.stopAtEnd();
+    if (end?.position !== undefined) reader.stopAt(new Map([[EXEC_LOG.id, end.position]]));
+    else if (!follows) await reader.stopAtEnd();
     throwIfAborted();
   } catch (error) {
     reader.close();
     throw error;
   }
-  const { directory, isTerminal } = source;
-  const follow = config.follow ? { directory, untilMs: config.untilMs, isTerminal } : undefined;
+  const isTerminal = async () =>
+    (sessionId !== undefined && endOf(sessionId).isOver) || (await source.isTerminal());
+  const follow = follows ? { directory: source.directory, untilMs: config.untilMs, isTerminal } : undefined;
   return new LogStream(new EntryFeed(reader, follow), signal);
 }

@@ -1,4 +1,4 @@
-/** The system records that frame each boot of a sandbox. Known to readers. @module */
+/** The system records that frame each boot of a sandbox, and each job in it. Known to readers. @module */
 
 /** The first system record of a boot. */
 export const SANDBOX_STARTED_TEXT = "--- sandbox started ---";
@@ -24,3 +24,33 @@ export function endOfBootText(end: EndOfBoot, reason: string): string {
 
 /** After one of these nothing is written: readers take it as the end when the logs are removed under them. */
 export const END_MARKS: readonly string[] = [SANDBOX_STOPPED_TEXT, SANDBOX_CRASHED_PREFIX];
+
+/** How a job ended. */
+export interface LoggedExit {
+  /** The exit code; 128 + signal if a signal ended it. */
+  readonly code: number;
+  readonly signal: number | undefined;
+}
+
+/**
+ * The record of a job's exit, of its session, from the moment when the process is gone. No program can write one: what
+ * programs write has other sources.
+ */
+export function jobExitText({ code, signal }: LoggedExit): string {
+  return signal === undefined
+    ? `--- job exited with code ${code} ---`
+    : `--- job ended by signal ${signal} ---`;
+}
+
+/** The record that all is written which the job itself wrote. */
+export const JOB_OUTPUT_OVER_TEXT = "--- job output complete ---";
+
+const JOB_EXIT_PATTERN =
+  /^--- job (?:exited with code (?<code>\d{1,10})|ended by signal (?<signal>\d{1,3})) ---$/;
+
+/** What a system record of a session says of a job's exit; `undefined` if it is another. */
+export function parseJobExit(text: string): LoggedExit | undefined {
+  const { code, signal } = JOB_EXIT_PATTERN.exec(text.trimEnd())?.groups ?? {};
+  if (signal !== undefined) return { code: 128 + Number(signal), signal: Number(signal) };
+  return code === undefined ? undefined : { code: Number(code), signal: undefined };
+}

@@ -18,6 +18,8 @@ export interface ReadConfig extends EntryFilter {
   readonly tail: number;
   readonly fromCursor: string | undefined;
   readonly follow: boolean;
+  /** Whether the record that a job's output is complete ends the reading, if it is of that job alone. */
+  readonly endsWithJob: boolean;
 }
 
 const READ_OPTIONS: readonly string[] = [
@@ -25,9 +27,11 @@ const READ_OPTIONS: readonly string[] = [
   "since",
   "until",
   "sources",
+  "sessionId",
 ] satisfies (keyof LogReadOptions)[];
 const STREAM_OPTIONS: readonly string[] = [
   "sources",
+  "sessionId",
   "since",
   "fromCursor",
   "until",
@@ -37,12 +41,12 @@ const STREAM_OPTIONS: readonly string[] = [
 
 /** @throws InvalidConfigError naming each option that cannot be used */
 export function parseReadOptions(options: LogReadOptions): ReadConfig {
-  return parse({ ...options }, READ_OPTIONS);
+  return { ...parse({ ...options }, READ_OPTIONS), endsWithJob: false };
 }
 
 /** @throws InvalidConfigError naming each option that cannot be used */
 export function parseStreamOptions(options: LogStreamOptions): ReadConfig {
-  return parse({ ...options }, STREAM_OPTIONS);
+  return { ...parse({ ...options }, STREAM_OPTIONS), endsWithJob: true };
 }
 
 function problemOfUnknown(field: string, known: readonly string[]): string {
@@ -50,7 +54,7 @@ function problemOfUnknown(field: string, known: readonly string[]): string {
   return `is not known${meant === undefined ? "" : `: did you mean ${meant}?`}`;
 }
 
-function parse(options: Record<string, unknown>, known: readonly string[]): ReadConfig {
+function parse(options: Record<string, unknown>, known: readonly string[]): Omit<ReadConfig, "endsWithJob"> {
   const issues: ConfigIssue[] = [];
   const check = <T>(field: string, valid: boolean, problem: string, value: T): T => {
     if (!valid) issues.push({ field, problem: `${problem}: current value is ${String(options[field])}` });
@@ -63,6 +67,7 @@ function parse(options: Record<string, unknown>, known: readonly string[]): Read
     since,
     until,
     sources,
+    sessionId,
     fromCursor,
     follow = false,
     signal,
@@ -73,7 +78,14 @@ function parse(options: Record<string, unknown>, known: readonly string[]): Read
   const wanted = parseSources(sources);
   check("sources", wanted !== undefined, `must be an array of ${LOG_SOURCES.join(", ")} or all`, wanted);
   check("signal", signal === undefined || signal instanceof AbortSignal, "must be an AbortSignal", signal);
+  const isSession = sessionId === undefined || (Number.isSafeInteger(sessionId) && Number(sessionId) >= 0);
   const config = {
+    sessionId: check(
+      "sessionId",
+      isSession,
+      "must be an integer of at least 0",
+      sessionId as number | undefined,
+    ),
     sources: wanted ?? new Set<LogSource>(),
     sinceMs: check("since", !Number.isNaN(sinceMs), "must be a time", sinceMs),
     untilMs: check("until", !Number.isNaN(untilMs), "must be a time", untilMs),
@@ -88,7 +100,11 @@ function parse(options: Record<string, unknown>, known: readonly string[]): Read
     fromCursor,
   );
   if (issues.length > 0) throw new InvalidConfigError(issues);
-  const files = LOG_FILES.filter((file) => file.sources.some((source) => config.sources.has(source)));
+  const files = LOG_FILES.filter(
+    (file) =>
+      file.sources.some((source) => config.sources.has(source)) &&
+      (sessionId === undefined || file.format === "record"), // other lines belong to no session
+  );
   return { ...config, files };
 }
 

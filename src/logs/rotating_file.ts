@@ -26,6 +26,7 @@ import {
 import { join } from "node:path";
 import { errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
 import { NotRegularError, openRegularSync } from "../platform/regular_file.ts";
+import type { LogPosition } from "./cursor.ts";
 import { foreignGeneration, formatHeader, lastLineTime, parseHeader } from "./header.ts";
 import {
   CLOCK_BACK_HOLD_MS,
@@ -90,6 +91,12 @@ export class RotatingFile {
     this.#sandboxId = options.sandboxId;
     this.#clock = options.clock ?? Date.now;
     this.#ready();
+  }
+
+  /** Where the next line begins, if the file is not rotated before it; `undefined` if there is none to write to. */
+  get position(): LogPosition | undefined {
+    if (!this.#ready()) return undefined;
+    return { generation: this.#generation, offsetBytes: this.#sizeBytes };
   }
 
   /** The time for the next line: the clock's, but never before that of the line before. */

@@ -24,7 +24,10 @@ export interface LogEntry {
   readonly timestamp: Date;
   /** Where it came from. */
   readonly source: LogSource;
-  /** `ExecHandle.sessionId` of the program that wrote it, unique across boots of the sandbox; `null` for `system`. */
+  /**
+   * `ExecHandle.sessionId` of the program that wrote it, unique across boots of the sandbox. Of `system`, that of the job
+   * which the entry is about; else `null`.
+   */
   readonly sessionId: number | null;
   /** The bytes, as the program wrote them. */
   readonly data: Uint8Array;
@@ -44,6 +47,8 @@ export interface LogReadOptions {
   until?: Date | string | number | undefined;
   /** Sources to read; `"all"` stands for every one. @default {["stdout", "stderr", "output"]} */
   sources?: readonly (LogSource | "all")[] | undefined;
+  /** Only what the program with this `ExecHandle.sessionId` wrote. @default every program */
+  sessionId?: number | undefined;
 }
 
 /** Options of `logStream()`. */
@@ -56,6 +61,11 @@ export interface LogStreamOptions {
   fromCursor?: LogCursor | undefined;
   /** Latest time, exclusive. A followed stream ends when this time has come. @default the end */
   until?: Date | string | number | undefined;
+  /**
+   * Only what the program with this `ExecHandle.sessionId` wrote. If it is a job, a followed stream ends when all that it
+   * wrote is read. @default every program
+   */
+  sessionId?: number | undefined;
   /** Waits for new entries at the end, until the sandbox has stopped and everything is read. @default {false} */
   follow?: boolean | undefined;
   /** Ends the stream with `AbortedError` (`aborted`) when it fires. */
