@@ -20,6 +20,9 @@ export {
   type ExecFailureKind,
   ExecOutputLimitError,
   ExecTimeoutError,
+  JobAttachedElsewhereError,
+  JobEndedError,
+  JobNameTakenError,
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { SignalName } from "./src/agent/guest_signal.ts";

@@ -16,6 +16,7 @@ import { Activity } from "../../src/vmm/host/activity.ts";
 import { AgentLink } from "../../src/vmm/host/agent_link.ts";
 import { LogTap, type TapTarget } from "../../src/vmm/host/log_tap.ts";
 import { Relay } from "../../src/vmm/host/relay.ts";
+import { noJobs } from "../../tests/support/host/memory_jobs.ts";
 
 const SANDBOX_ID = "bench";
 const NO_LOG: TapTarget = { append() {}, endOfStream() {} };
@@ -55,7 +56,7 @@ async function main(directory: string, agentCommand: readonly string[], logs: bo
   mkdirSync(logDirectory);
   const target = logs ? openExecLogWriter({ directory: logDirectory, sandboxId: SANDBOX_ID }) : NO_LOG;
   const tap = new LogTap(target, 1);
-  relay.serve({ link, activity, tap, handlers, sandboxId: SANDBOX_ID, bootNumber: 1 });
+  relay.serve({ link, activity, tap, jobs: noJobs(), handlers, sandboxId: SANDBOX_ID, bootNumber: 1 });
   process.stdout.write("ready\n");
   const cpu = process.cpuUsage();
   process.stdin.on("end", () => {

@@ -179,6 +179,12 @@ export class InputChannel {
     this.#changes.notify();
   }
 
+  /** What may be sent at once of a stream that others have written to before. */
+  setCredit(bytes: number): void {
+    this.#credit = Math.min(bytes, STREAM_WINDOW_BYTES);
+    this.#changes.notify();
+  }
+
   /** The program reads no more. */
   broken(errno: number): void {
     this.#errno = errno;

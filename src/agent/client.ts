@@ -21,25 +21,13 @@ import {
 import { ExecSession } from "./exec_session.ts";
 import { FileSession } from "./file_session.ts";
 import { FrameDecoder } from "./frame.ts";
+import { HostQuestions } from "./host_questions.ts";
+import { AgentJobs } from "./jobs.ts";
 import { KeepAlive } from "./keep_alive.ts";
 import { logSessionId } from "./log_session.ts";
 import { Answers } from "./pending_answers.ts";
-import {
-  type HoldState,
-  type Message,
-  type MessageFields,
-  SESSIONS_MAX,
-  TimeLimit,
-  WireError,
-} from "./protocol.ts";
+import { type Message, type MessageFields, SESSIONS_MAX, WireError } from "./protocol.ts";
 import { TcpSession, type TcpTarget } from "./tcp_session.ts";
-
-/** How long the VM host process may take for an answer that it gives alone. */
-const ANSWER_TIMEOUT_MS = 30_000;
-/** It gives the guest a minute to stop its programs; others may have asked before. */
-const PAUSE_TIMEOUT_MS = 120_000;
-/** Others may be copying the disk, one after the other. */
-const FREEZE_TIMEOUT_MS = 600_000;
 
 export type { ConnectOptions } from "./connecting.ts";
 
@@ -51,23 +39,17 @@ export interface Connector {
 /**
  * One connection, many exec sessions. It keeps the process alive only while something is under way on it.
  */
-export class AgentClient {
+export class AgentClient extends HostQuestions {
   /** Resolves when the connection has ended: the VM host process is gone, or {@linkcode close} was called. */
   readonly closed: Promise<void>;
+  /** What concerns programs that outlive their clients. */
+  readonly jobs: AgentJobs;
   readonly #connection: ByteConnection;
   readonly #welcome: MessageFields<"welcome">;
   readonly #sessions = new Map<number, ExecSession | TcpSession>();
   /** One ping is under way at a time, and its answer is for all who wait. */
   readonly #pongs = new Answers<void>();
   #isPinging = false;
-  /** By the token of the question. */
-  readonly #standstills = new Answers<HoldState>();
-  readonly #portAnswers = new Answers<MessageFields<"published">>();
-  readonly #measurements = new Answers<MessageFields<"measured">>();
-  /** These have no token: the answers come in the order of the questions. */
-  readonly #notes = new Answers<number>();
-  #notesAsked = 0;
-  #notesAnswered = 0;
   #nextStream: number;
   #nextToken = 1;
   readonly #endReason: EndReason;
@@ -145,6 +127,7 @@ export class AgentClient {
     welcome: MessageFields<"welcome">,
     explainEnd: ExplainEnd | undefined,
   ) {
+    super();
     this.#connection = connection;
     this.#keepAlive = new KeepAlive(connection, () => {
       if (this.#isLeaving) this.closeWhenIdle();
@@ -152,6 +135,12 @@ export class AgentClient {
     this.#endReason = new EndReason(explainEnd);
     this.#welcome = welcome;
     this.#nextStream = welcome.firstStream;
+    this.jobs = new AgentJobs({
+      takeStream: (opening) => this.#takeStream(opening),
+      open: (opening, stream, sessionId) => this.#startProcess(opening, stream, sessionId),
+      ask: (answer, question) => this.answered(answer, question),
+      send: (frame) => connection.send(frame),
+    });
     connection.setReferenced(false);
     this.closed = connection.closed.then(() => this.#end());
   }
@@ -180,19 +169,12 @@ export class AgentClient {
 
   /** Starts a program. @throws {ExecFailedError} if this connection has no stream numbers left. */
   startExec(start: ExecStart): ExecSession {
-    const session = this.#startProcess(execOpening(start));
-    if (start.detached === true) {
-      const leave = () => this.#keepAlive.leaveUnattended(session.released);
-      session.started.then(leave).catch(() => {}); // a program that never started is released as any other
-    }
-    return session;
+    return this.#startProcess(execOpening(start));
   }
 
   /** Opens a file session. @throws {FileSessionFailedError} if this connection has no stream numbers left. */
   openFiles(open: FilesOpen): FileSession {
-    const session = this.#startProcess(filesOpening(open));
-    this.#keepAlive.leaveUnattended(session.released);
-    return new FileSession(session);
+    return new FileSession(this.#startProcess(filesOpening(open)));
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */
@@ -214,7 +196,7 @@ export class AgentClient {
     if (this.#isPinging) await this.holding(answer);
     else {
       this.#isPinging = true;
-      await this.#answered(answer, encodeMessage("ping", 0, { token }));
+      await this.answered(answer, encodeMessage("ping", 0, { token }));
     }
     return performance.now() - begin;
   }
@@ -227,64 +209,6 @@ export class AgentClient {
   /** Asks for the VM to be killed. */
   requestKill(): void {
     this.#connection.send(encodeMessage("kill", 0, {}));
-  }
-
-  /** Counts as activity of the sandbox; resolves with how many activities there have been. */
-  touch(): Promise<number> {
-    return this.#noted(encodeMessage("touch", 0, {}));
-  }
-
-  /** Sets the time limits that are given, in milliseconds from now on; 0 is none. */
-  async setLimits(limits: {
-    readonly maxDurationMs?: number | undefined;
-    readonly idleTimeoutMs?: number | undefined;
-  }): Promise<void> {
-    const which =
-      (limits.maxDurationMs === undefined ? 0 : TimeLimit.maxDuration) |
-      (limits.idleTimeoutMs === undefined ? 0 : TimeLimit.idleTimeout);
-    const { maxDurationMs = 0, idleTimeoutMs = 0 } = limits;
-    await this.#noted(encodeMessage("limits", 0, { which, maxDurationMs, idleTimeoutMs }));
-  }
-
-  /** Has the sandbox refuse new programs, and stop once none runs any more. Resolves when that is in force. */
-  async drain(): Promise<void> {
-    await this.#noted(encodeMessage("drain", 0, {}));
-  }
-
-  /** Stops all programs of the sandbox where they are, or lets them go on. */
-  pause(on: boolean): Promise<HoldState> {
-    return this.#standstill(PAUSE_TIMEOUT_MS, (token) =>
-      encodeMessage("pause", 0, { token, on: on ? 1 : 0 }),
-    );
-  }
-
-  /**
-   * Has everything written to the sandbox's disk and new writes held back, for `leaseMs` unless asked again, or lets them
-   * go on. Of two connections that ask, one waits for the other.
-   */
-  freeze(on: boolean, leaseMs: number): Promise<HoldState> {
-    return this.#standstill(FREEZE_TIMEOUT_MS, (token) =>
-      encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }),
-    );
-  }
-
-  /** Has the host process list, add or remove published ports. */
-  async changePorts(change: Omit<MessageFields<"ports">, "token">): Promise<MessageFields<"published">> {
-    const token = this.#nextToken++;
-    const answer = this.#portAnswers.wait(
-      token,
-      "waiting for the VM host process to answer",
-      ANSWER_TIMEOUT_MS,
-    );
-    return await this.#answered(answer, encodeMessage("ports", 0, { ...change, token }));
-  }
-
-  /** Asks the host process what the sandbox uses now. Does not count as activity. */
-  measure(): Promise<MessageFields<"measured">> {
-    const token = this.#nextToken++;
-    const action = "waiting for the VM host process to answer";
-    const answer = this.#measurements.wait(token, action, ANSWER_TIMEOUT_MS);
-    return this.#answered(answer, encodeMessage("metrics", 0, { token }));
   }
 
   /** Keeps the process alive until `promise` settles. */
@@ -311,13 +235,22 @@ export class AgentClient {
     });
   }
 
-  #startProcess(opening: ExecOpening): ExecSession {
-    if (this.#nextStream > this.#welcome.lastStream)
-      throw opening.failure("tooManySessions", 0, "this connection is used up");
-    const stream = this.#nextStream++;
-    const sessionId = logSessionId(this.#welcome.bootNumber, stream);
+  #takeStream(opening: ExecOpening): number {
+    if (this.#nextStream <= this.#welcome.lastStream) return this.#nextStream++;
+    throw opening.failure("tooManySessions", 0, "this connection is used up");
+  }
+
+  #startProcess(
+    opening: ExecOpening,
+    stream: number = this.#takeStream(opening),
+    sessionId: number = logSessionId(this.#welcome.bootNumber, stream),
+  ): ExecSession {
     const holding = <T>(promise: Promise<T>) => this.holding(promise);
-    return this.#begin(stream, new ExecSession(stream, sessionId, opening, this.#connection, holding));
+    const session = new ExecSession(stream, sessionId, opening, this.#connection, holding);
+    const leave = () => this.#keepAlive.leaveUnattended(session.released);
+    // One that never started is released as any other.
+    if (opening.isUnattended) session.started.then(leave).catch(() => {});
+    return this.#begin(stream, session);
   }
 
   #begin<T extends ExecSession | TcpSession>(stream: number, session: T): T {
@@ -330,21 +263,7 @@ export class AgentClient {
     return session;
   }
 
-  /** Sends what the host answers with `noted`. */
-  #noted(request: Bytes): Promise<number> {
-    const number = this.#notesAsked++;
-    const answer = this.#notes.wait(number, "waiting for the VM host process to answer", ANSWER_TIMEOUT_MS);
-    return this.#answered(answer, request);
-  }
-
-  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<HoldState> {
-    const token = this.#nextToken++;
-    const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
-    return this.#answered(answer, question(token));
-  }
-
-  /** Sends a question whose `answer` is waited for already. */
-  #answered<T>(answer: Promise<T>, question: Bytes): Promise<T> {
+  protected override answered<T>(answer: Promise<T>, question: Bytes): Promise<T> {
     this.#connection.send(question);
     if (this.#isClosed) this.#disconnected();
     return this.holding(answer);
@@ -357,21 +276,16 @@ export class AgentClient {
     } else if (message.name === "pong") {
       this.#isPinging = false;
       this.#pongs.resolveAll();
-    } else if (message.name === "noted") {
-      this.#notes.resolve(this.#notesAnswered++, message.fields.activity);
-    } else if (message.name === "paused" || message.name === "frozen") {
-      const { token, on, errno } = message.fields;
-      this.#standstills.resolve(token, { on: on !== 0, errno });
-    } else if (message.name === "published") {
-      this.#portAnswers.resolve(message.fields.token, message.fields);
-    } else if (message.name === "measured") {
-      this.#measurements.resolve(message.fields.token, message.fields);
+    } else if (message.name === "jobAnswer") {
+      this.jobs.receive(message.fields);
     } else if (message.name === "stopped") {
       this.#endReason.stopped = { clean: message.fields.clean === 1 };
     } else if (message.name === "error" && message.fields.code === WireError.crashed) {
       this.#endReason.crashReason = message.fields.message;
     } else if (message.name === "error") {
       throw new ProtocolError(`The VM host process refused a frame: ${message.fields.message}`);
+    } else {
+      this.receiveAnswer(message);
     }
   }
 
@@ -385,13 +299,8 @@ export class AgentClient {
     const reason = this.#endReason.text;
     for (const session of [...this.#sessions.values()])
       session.disconnect(new AgentDisconnectedError(reason));
-    for (const answers of [
-      this.#pongs,
-      this.#standstills,
-      this.#portAnswers,
-      this.#measurements,
-      this.#notes,
-    ])
-      answers.rejectAll(new AgentDisconnectedError(reason));
+    this.#pongs.rejectAll(new AgentDisconnectedError(reason));
+    this.rejectAnswers(new AgentDisconnectedError(reason));
+    this.jobs.disconnect(new AgentDisconnectedError(reason));
   }
 }

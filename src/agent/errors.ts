@@ -170,3 +170,42 @@ export class FileAnswerError extends Error {
     this.path = path;
   }
 }
+
+/** A job of the sandbox that runs has this name (`jobNameTaken`). */
+export class JobNameTakenError extends MicrosandboxError {
+  /** The name that was asked for. */
+  readonly jobName: string;
+  /** The id of the job that has it. */
+  readonly jobId: string;
+
+  /** @internal */
+  constructor(jobName: string, jobId: string) {
+    super("jobNameTaken", `A job called ${JSON.stringify(jobName)} runs already: ${jobId}`, {
+      hint: "wait for it or kill() it: the name is free once that job has ended",
+    });
+    this.jobName = jobName;
+    this.jobId = jobId;
+  }
+}
+
+/** The job has ended, and what was asked for needs it to run (`jobEnded`). */
+export class JobEndedError extends MicrosandboxError {
+  /** The job's program, as it was given. */
+  readonly command: string;
+
+  /** @internal */
+  constructor(command: string) {
+    super("jobEnded", `The job ${JSON.stringify(command)} has ended`);
+    this.command = command;
+  }
+}
+
+/** Another client has attached to the job, and has its input and output now (`jobAttachedElsewhere`). */
+export class JobAttachedElsewhereError extends MicrosandboxError {
+  /** @internal */
+  constructor() {
+    super("jobAttachedElsewhere", "Another client has attached to this job", {
+      hint: "the job runs on: attach again to take it back, or read its output()",
+    });
+  }
+}

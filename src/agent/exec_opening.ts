@@ -1,12 +1,13 @@
 /**
- * What opens a stream on which a process runs: a program's `execStart`, or the `filesOpen` of a file session.
+ * What opens a stream on which a process runs: a program's `execStart`, the `jobAttach` of one that runs already, or the
+ * `filesOpen` of a file session.
  *
  * @module
  */
 import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
 import type { OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
-import { ExecFailedError, type ExecFailureKind, FileSessionFailedError } from "./errors.ts";
+import { ExecFailedError, type ExecFailureKind, FileSessionFailedError, JobEndedError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import {
   EXEC_START_BYTES_MAX,
@@ -35,6 +36,19 @@ export interface ExecStart {
   readonly stdin: boolean;
   /** Whether it outlives the connection. */
   readonly detached?: boolean;
+  /** Whether its stdin stays open then, for who adopts it. */
+  readonly keepInput?: boolean;
+}
+
+/** A job that runs already, and goes on under a session of this client. */
+export interface Adoption {
+  /** The job's id. */
+  readonly job: string;
+  /** Its number in the log, which stays. */
+  readonly logSessionId: number;
+  /** What errors call it. */
+  readonly command: string;
+  readonly isTty: boolean;
 }
 
 /** Whose files, and where relative paths begin. */
@@ -62,7 +76,7 @@ export function execOpening(start: ExecStart): ExecOpening {
   const failure = (kind: ExecFailureKind, errno: number, reason: string) =>
     new ExecFailedError(programOf(start), kind, errno, reason);
   return {
-    outputs: start.terminal === undefined ? ["stdout", "stderr"] : ["output"],
+    outputs: outputsOf(start.terminal !== undefined),
     isUnattended: start.detached === true,
     failure,
     frames(stream) {
@@ -74,6 +88,21 @@ export function execOpening(start: ExecStart): ExecOpening {
       return cut(payload, stream);
     },
   };
+}
+
+/** Takes a job over. */
+export function adoptionOpening({ job, command, isTty }: Adoption): ExecOpening {
+  return {
+    outputs: outputsOf(isTty),
+    isUnattended: true,
+    failure: (kind, errno, reason) =>
+      kind === "notFound" ? new JobEndedError(command) : new ExecFailedError(command, kind, errno, reason),
+    frames: (stream) => [encodeMessage("jobAttach", 0, { target: stream, job })],
+  };
+}
+
+function outputsOf(isTty: boolean): readonly OutputName[] {
+  return isTty ? ["output"] : ["stdout", "stderr"];
 }
 
 /** Opens a file session. It keeps this process alive by its calls, not by being there. */
@@ -91,11 +120,12 @@ export function programOf({ argv: [program = ""] }: ExecStart): string {
   return typeof program === "string" ? program : decodeUtf8(program);
 }
 
-function execStartPayload({ argv, env, cwd, user, rlimits, terminal, stdin, detached }: ExecStart): Bytes {
+function execStartPayload({ argv, env, cwd, user, rlimits, terminal, ...start }: ExecStart): Bytes {
   const flags =
     (terminal === undefined ? 0 : ExecFlag.tty) |
-    (stdin ? ExecFlag.stdinPipe : 0) |
-    (detached === true ? ExecFlag.detached : 0);
+    (start.stdin ? ExecFlag.stdinPipe : 0) |
+    (start.detached === true ? ExecFlag.detached : 0) |
+    (start.keepInput === true ? ExecFlag.keepInput : 0);
   const { rows, columns } = terminal ?? { rows: 0, columns: 0 };
   return encodePayload("execStart", { flags, rows, columns, cwd, user, argv, env, rlimits });
 }

@@ -7,9 +7,10 @@ import type { Bytes } from "../base/bytes.ts";
 import type { ByteConnection } from "../platform/byte_connection.ts";
 import { Arrivals, InputChannel, OutputChannel, type OutputName } from "./channels.ts";
 import { encodeMessage } from "./codec.ts";
-import { type ExecFailureKind, ProtocolError } from "./errors.ts";
+import { type ExecFailureKind, JobAttachedElsewhereError, ProtocolError } from "./errors.ts";
 import type { ExecOpening } from "./exec_opening.ts";
-import { ExecFailure, FrameFlag, type Message, type MessageFields } from "./protocol.ts";
+import { GuestErrno } from "./guest_errno.ts";
+import { AdoptFlag, ExecFailure, FrameFlag, type Message, type MessageFields } from "./protocol.ts";
 
 export type { ExecStart } from "./exec_opening.ts";
 
@@ -28,10 +29,18 @@ export type ExecEnding =
   /** The connection, the guest or the program's start failed: there is no exit to tell. */
   | { readonly kind: "cutOff"; readonly error: Error };
 
+/** What is known of a job once it was taken over. */
+export interface Adopted {
+  /** Whether its stdin is open. */
+  readonly hasInput: boolean;
+  /** Where the log was then: what the job wrote before is in it, and all that follows comes here. */
+  readonly logPosition: { readonly generation: number; readonly offsetBytes: number } | undefined;
+}
+
 /** Keeps this process alive until a promise settles, and returns it. */
 type KeepAlive = <T>(promise: Promise<T>) => Promise<T>;
 
-/** One stream with a process: a program of `AgentClient.startExec`, or what answers a file session. */
+/** One stream with a process: a program of `AgentClient.startExec`, a job taken over, or what answers a file session. */
 export class ExecSession {
   /** The process id in the guest. Rejects with the opening's failure if nothing was started. */
   readonly started: Promise<number>;
@@ -60,6 +69,7 @@ export class ExecSession {
   #exit: ExecExit | undefined;
   #ending: ExecEnding | undefined;
   #closing = false;
+  #adopted: Adopted | undefined;
 
   constructor(
     stream: number,
@@ -95,6 +105,11 @@ export class ExecSession {
     return this.#opening.isUnattended ? this.#keepAlive(promise) : promise;
   }
 
+  /** What is known of a job that was taken over, once {@linkcode started} has resolved. */
+  get adopted(): Adopted | undefined {
+    return this.#adopted;
+  }
+
   /** How it ended, once it has: what {@linkcode settled} settles with, for a reader that must not wait. */
   get ending(): ExecEnding | undefined {
     return this.#ending;
@@ -110,6 +125,7 @@ export class ExecSession {
     try {
       for (const frame of this.#opening.frames(this.#stream)) this.#connection.send(frame);
     } catch (error) {
+      this.#connection.send(encodeMessage("close", this.#stream, {})); // of a job, the host knows already
       this.#finish(error as Error);
     }
   }
@@ -148,6 +164,16 @@ export class ExecSession {
         return this.#started.resolve(message.fields.pid);
       case "execFailed":
         return this.#finish(this.#failure(message.fields));
+      case "jobAttached":
+        this.#adopted = {
+          hasInput: false,
+          logPosition: message.fields.generation === 0 ? undefined : message.fields,
+        };
+        return;
+      case "adopted":
+        return this.#adopt(message.fields);
+      case "handedOver":
+        return this.#finish(new JobAttachedElsewhereError());
       case "stdout":
       case "stderr":
       case "output":
@@ -175,6 +201,14 @@ export class ExecSession {
   /** Ends everything that is still open with `error`. */
   disconnect(error: Error): void {
     this.#finish(error);
+  }
+
+  #adopt({ pid, flags, inputWindow }: MessageFields<"adopted">): void {
+    const hasInput = (flags & AdoptFlag.input) !== 0;
+    this.#adopted = { logPosition: this.#adopted?.logPosition, hasInput };
+    this.stdin.setCredit(inputWindow);
+    if (!hasInput) this.stdin.broken(GuestErrno.EPIPE);
+    this.#started.resolve(pid);
   }
 
   #setExit(code: number, signal: number): void {

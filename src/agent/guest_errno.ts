@@ -2,6 +2,8 @@
 
 /** The numbers of Linux, which every guest runs, whatever the host is. */
 export const GuestErrno = {
+  /** There is no such process any more. */
+  ESRCH: 3,
   /** Not in a state for that now, or too many ask. */
   EBUSY: 16,
   /** The program or the server reads no more. */

@@ -28,6 +28,9 @@ export type ErrorCode =
   | "agentDisconnected"
   | "agentHandshake"
   | "protocol"
+  | "jobNameTaken"
+  | "jobEnded"
+  | "jobAttachedElsewhere"
   // engines and libraries
   | "libkrunNotFound"
   | "libkrunfwNotFound"

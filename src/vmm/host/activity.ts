@@ -88,6 +88,14 @@ export class Activity {
     }
   }
 
+  /** A program goes on under another number: it is the same activity. */
+  adopted(source: number, target: number): void {
+    const state = this.#sessions.get(source);
+    if (state === undefined) return;
+    this.#sessions.delete(source);
+    this.#sessions.set(target, state);
+  }
+
   /** A client has left. The guest says nothing of an `execStart` that did not arrive in whole. */
   clientGone(firstStream: number, lastStream: number): void {
     for (const [stream, state] of this.#sessions) {

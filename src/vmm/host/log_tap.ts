@@ -24,8 +24,8 @@ const SOURCES: ReadonlyMap<number, TappedSource> = new Map([
 export class LogTap {
   readonly #target: TapTarget;
   readonly #bootNumber: number;
-  /** Streams that carry a program's output; TCP streams use the same messages. */
-  readonly #programs = new Set<number>();
+  /** Streams that carry a program's output, with its number in the log; TCP streams use the same messages. */
+  readonly #programs = new Map<number, number>();
 
   constructor(target: TapTarget, bootNumber: number) {
     this.#target = target;
@@ -35,15 +35,21 @@ export class LogTap {
   /** Sees every frame that goes to the guest on a stream. */
   observeRequest({ type, flags, stream }: Frame): void {
     const isWholeStart = type === MESSAGES.execStart.type && (flags & FrameFlag.more) === 0;
-    if (isWholeStart) this.#programs.add(stream);
+    if (isWholeStart) this.#programs.set(stream, logSessionId(this.#bootNumber, stream));
+  }
+
+  /** The guest was asked to have a program go on under the number `target`. What comes under the old one is its, too. */
+  adopting(source: number, target: number): void {
+    const sessionId = this.#programs.get(source);
+    if (sessionId !== undefined) this.#programs.set(target, sessionId);
   }
 
   /** Sees every frame that the guest sends on a stream. */
   observe(frame: Frame): void {
-    if (!this.#programs.has(frame.stream)) return;
+    const sessionId = this.#programs.get(frame.stream);
+    if (sessionId === undefined) return;
     const source = SOURCES.get(frame.type);
     if (source !== undefined) {
-      const sessionId = logSessionId(this.#bootNumber, frame.stream);
       if (frame.payload.length > 0) this.#target.append(source, sessionId, frame.payload);
       if ((frame.flags & FrameFlag.end) !== 0) this.#target.endOfStream(source, sessionId);
     } else if (frame.type === MESSAGES.closed.type) {

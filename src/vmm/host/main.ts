@@ -25,12 +25,14 @@ import { AgentWatch } from "./agent_watch.ts";
 import { Boot } from "./boot.ts";
 import { Pause } from "./guest_pause.ts";
 import { WriteHolds } from "./hold_writes.ts";
+import { JobRecorder } from "./job_recorder.ts";
+import { Jobs } from "./jobs.ts";
 import { LogTap } from "./log_tap.ts";
 import { Metrics } from "./metrics.ts";
 import { ParentProcess } from "./parent_process.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
 import { type Session, StopSequence } from "./stop_sequence.ts";
-import { Supervision } from "./usage_limits.ts";
+import { RECORD_TIMEOUT_MS, Supervision } from "./usage_limits.ts";
 
 /** What programs get to end in after a SIGTERM. */
 const TERMINATE_GRACE_MS = 10_000;
@@ -74,14 +76,19 @@ async function main(): Promise<void> {
       metrics: new Metrics({ vm: launched.vm, request, usage: () => link.usage() }),
     });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
-    const service = { link, activity, tap, handlers, network: ports };
+    const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
+    const service = { link, activity, tap, jobs, handlers, network: ports };
     relay.serve({ ...service, sandboxId: key.id, bootNumber: key.bootNumber });
     const onEnded = () => {
       network.close();
       if (request.removeAtEnd !== undefined) removeSandbox(state, key, request.removeAtEnd);
     };
     const session = { key, link, relay, vm: launched.vm, logs: launched.logs, onEnded };
-    stop.serve({ ...session, onEnding: () => supervision.flushEvents() });
+    const onEnding = () => {
+      jobs.flush();
+      supervision.flushEvents();
+    };
+    stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watchAgent(session, stop, request.hangTimeoutMs));
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time
@@ -150,6 +157,13 @@ function handleRequests(
     measure: () => metrics.measure(),
     left: (client) => holds.left(client),
   };
+}
+
+/** All clients wait for this, so a process that locks the state database must not make it long. */
+function recordJobs(state: StateStore, key: BootKey): JobRecorder {
+  return new JobRecorder((jobs, isLast) => {
+    state.jobs.save(key, jobs, isLast ? {} : { busyTimeoutMs: RECORD_TIMEOUT_MS });
+  });
 }
 
 /** Watches for an agent that hangs: its sandbox can be neither used nor stopped gracefully. */

@@ -26,9 +26,11 @@ import type { UnixConnection, UnixListener } from "../../platform/unix_connectio
 import { listenUnix } from "../../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
+import type { Jobs } from "./jobs.ts";
 import type { LogTap } from "./log_tap.ts";
 import { type Measurement, unmeasured } from "./metrics.ts";
 import { RelayClient } from "./relay_client.ts";
+import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
 
 /** A client that sends something to the guest waits while this much does. */
 const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
@@ -63,6 +65,7 @@ export interface RelayService {
   /** Sees every frame that goes by. */
   readonly activity: Activity;
   readonly tap: LogTap;
+  readonly jobs: Jobs;
   readonly handlers: RelayHandlers;
   readonly network?: RelayNetwork | undefined;
   readonly sandboxId: string;
@@ -168,15 +171,18 @@ export class Relay {
       client.refuse(WireError.badStream, `stream ${frame.stream} is not this client's`);
     } else if (frame.type === MESSAGES.udpOpen.type) {
       client.refuse(WireError.unknownType, "a UDP flow has no window: it is not for clients");
+    } else if (frame.type === MESSAGES.execAdopt.type) {
+      client.refuse(WireError.unknownType, "a client asks for a job by its id");
     } else if (service.activity.admits(frame)) {
       const room = roomFor(service.link);
       if (room !== undefined) return room;
       client.highestStream = Math.max(client.highestStream, frame.stream);
       service.tap.observeRequest(frame);
+      service.jobs.toAgent(frame);
       service.activity.toAgent(frame);
       service.link.forward(frame);
     } else {
-      this.#refuseProgram(client, frame);
+      this.#refuseProgram(service, client, frame);
     }
     return undefined;
   }
@@ -213,6 +219,15 @@ export class Relay {
         );
         break;
       }
+      case "jobStart":
+        announceJob(service, client, message.fields);
+        break;
+      case "jobSignal":
+        signalJob(service, client, message.fields);
+        break;
+      case "jobAttach":
+        attachJob(service, client, message.fields);
+        break;
       case "pause": {
         const { token, on } = message.fields;
         answerHold(client, "paused", token, () => handlers.pause(on === 1));
@@ -245,8 +260,9 @@ export class Relay {
   }
 
   /** Answers an `execStart` in the guest's place. */
-  #refuseProgram(client: RelayClient, { stream, flags }: Frame): void {
+  #refuseProgram({ jobs }: RelayService, client: RelayClient, { stream, flags }: Frame): void {
     if ((flags & FrameFlag.more) !== 0) return; // it goes on in the next frame
+    jobs.refused(stream);
     const reason = { kind: ExecFailure.shuttingDown, errno: 0, message: "the sandbox takes no new programs" };
     client.answer(encodeMessage("execFailed", stream, reason));
     client.answer(encodeMessage("closed", stream, {}));
@@ -264,12 +280,15 @@ export class Relay {
     return undefined;
   }
 
-  #fromAgent({ network, tap, activity }: RelayService, frame: DecodedFrame): void {
+  #fromAgent(service: RelayService, frame: DecodedFrame): void {
+    const { network, tap, jobs, activity } = service;
     if (frame.stream === 0) return this.#answer(frame);
     if (frame.stream < STREAMS_PER_SLOT) return network?.receive(frame);
-    tap.observe(frame);
-    activity.fromAgent(frame);
     const client = this.#clients.get(Math.floor(frame.stream / STREAMS_PER_SLOT));
+    if (frame.type === MESSAGES.adopted.type) handedOver(service, client, frame.stream);
+    tap.observe(frame);
+    jobs.fromAgent(frame);
+    activity.fromAgent(frame);
     if (client === undefined || frame.stream < client.firstStream || isForLogOnly(frame)) return;
     client.send(frame.bytes.slice());
   }
@@ -286,12 +305,13 @@ export class Relay {
     client.answer(encodeMessage("pong", 0, { token }));
   }
 
-  #leave({ handlers, activity, link }: RelayService, client: RelayClient): void {
+  #leave({ handlers, activity, jobs, link }: RelayService, client: RelayClient): void {
     this.#clients.delete(client.slot);
     for (const number of client.pings.keys()) this.#pings.delete(number);
     handlers.left(client);
     if (client.highestStream === 0) return;
     activity.clientGone(client.firstStream, client.highestStream);
+    jobs.clientGone(client.firstStream, client.highestStream);
     const next = client.highestStream + 1;
     const isUsedUp = next + SESSIONS_MAX > client.lastStream; // too few for the next client
     this.#nextStreams.set(client.slot, isUsedUp ? client.slot * STREAMS_PER_SLOT : next);

@@ -16,8 +16,8 @@ import { noteIfPossible } from "./best_effort.ts";
 import type { StopSequence } from "./stop_sequence.ts";
 import { TimeLimits } from "./time_limits.ts";
 
-/** How long an event may wait for another process's transaction; ours take milliseconds. */
-const RECORD_TIMEOUT_MS = 20;
+/** How long a record may wait for another process's transaction; ours take milliseconds. */
+export const RECORD_TIMEOUT_MS = 20;
 
 export class Supervision {
   readonly activity: Activity;

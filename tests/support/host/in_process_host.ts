@@ -21,6 +21,7 @@ import { Metrics } from "../../../src/vmm/host/metrics.ts";
 import { Relay, type RelayHandlers, type RelayNetwork } from "../../../src/vmm/host/relay.ts";
 import { nativeAgentPath } from "../guest/native_agent.ts";
 import { temporaryDirectory } from "../harness.ts";
+import { MemoryJobs } from "./memory_jobs.ts";
 
 /** What the relay was asked to do, or what was logged, in order. */
 export type HostCall =
@@ -30,9 +31,9 @@ export type HostCall =
   | { readonly name: "drain" }
   | { readonly name: "pause"; readonly on: boolean };
 
-/** One call of the log tap. */
+/** One call of the log tap, or of the jobs' log. */
 export interface LoggedBytes {
-  readonly source: TappedSource;
+  readonly source: TappedSource | "system";
   readonly sessionId: number;
   /** `undefined` is the end of the stream. */
   readonly text: string | undefined;
@@ -56,8 +57,11 @@ export class FakeHost implements AsyncDisposable {
   readonly calls: HostCall[] = [];
   readonly logged: LoggedBytes[] = [];
   readonly relay: Relay;
+  readonly jobs: MemoryJobs;
   /** Set by tests of published ports. */
   network: RelayNetwork | undefined;
+  /** What the relay has seen of programs. */
+  readonly activity = new Activity({ active: () => {}, busy: () => {}, idle: () => this.#wake() });
   readonly #directory: ReturnType<typeof temporaryDirectory>;
   readonly #clients: AgentClient[] = [];
   #agent: ChildProcess | undefined;
@@ -81,6 +85,14 @@ export class FakeHost implements AsyncDisposable {
     this.#directory = directory;
     this.path = join(directory.path, "relay.sock");
     this.relay = relay;
+    const { logged } = this;
+    this.jobs = new MemoryJobs({
+      system: (text, sessionId) => void this.logged.push({ source: "system", sessionId, text }),
+      flush: () => {},
+      get position() {
+        return { generation: 1, offsetBytes: logged.length };
+      },
+    });
   }
 
   async bootGuest(): Promise<void> {
@@ -106,8 +118,9 @@ export class FakeHost implements AsyncDisposable {
         return host.network;
       },
       link,
-      activity: new Activity({ active: () => {}, busy: () => {}, idle: () => {} }),
+      activity: this.activity,
       tap: new LogTap(target, 1),
+      jobs: this.jobs.jobs,
       handlers: this.#handlers(new WriteHolds(link), this.#metrics(link)),
       sandboxId: "test",
       bootNumber: 1,

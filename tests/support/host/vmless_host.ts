@@ -25,6 +25,7 @@ import { createRunDirectory } from "../../../src/vmm/run_directory/create_and_sw
 import { RunFile } from "../../../src/vmm/run_directory/run_directory.ts";
 import { holdSandboxLock } from "../../../src/vmm/run_directory/sandbox_lock.ts";
 import { storedConfig } from "../home/stored_config.ts";
+import { noJobs } from "./memory_jobs.ts";
 
 /** Which sandbox the process is to be. */
 export interface HostOrder {
@@ -73,7 +74,15 @@ async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> 
     left: () => {},
   };
   const tap = new LogTap({ append: () => {}, endOfStream: () => {} }, key.bootNumber);
-  relay.serve({ link, activity, tap, handlers, sandboxId: key.id, bootNumber: key.bootNumber });
+  relay.serve({
+    link,
+    activity,
+    tap,
+    jobs: noJobs(),
+    handlers,
+    sandboxId: key.id,
+    bootNumber: key.bootNumber,
+  });
   const vm = { exited: new Promise<string>(() => {}), kill: () => {} };
   const logs = new SandboxLogs(join(runDirectory, "logs"), id, runDirectory);
   stop.serve({ key, link, relay, vm, logs, onEnding: () => {}, onEnded: () => {} });

@@ -10,11 +10,16 @@ import {
   STREAM_WINDOW_BYTES,
   WireError,
 } from "../../../src/agent/protocol.ts";
-import { type MessageOf, NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
+import {
+  type MessageOf,
+  NativeAgent,
+  type NativeExecOptions,
+  nativeAgentProblem,
+} from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
 
 const skip = nativeAgentProblem;
-const DETACHED = { flags: ExecFlag.detached };
+const DETACHED: NativeExecOptions = { flags: ExecFlag.detached };
 const WITH_INPUT = { flags: ExecFlag.detached | ExecFlag.stdinPipe | ExecFlag.keepInput };
 
 /** Starts a detached program on `stream`; returns its process number. */

@@ -1,0 +1,122 @@
+/**
+ * What a client asks the VM host process, and is answered: the sandbox as a whole, not one of its programs.
+ *
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { encodeMessage } from "./codec.ts";
+import { Answers } from "./pending_answers.ts";
+import { type HoldState, type Message, type MessageFields, TimeLimit } from "./protocol.ts";
+
+/** How long the VM host process may take for an answer that it gives alone. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** It gives the guest a minute to stop its programs; others may have asked before. */
+const PAUSE_TIMEOUT_MS = 120_000;
+/** Others may be copying the disk, one after the other. */
+const FREEZE_TIMEOUT_MS = 600_000;
+
+export abstract class HostQuestions {
+  /** By the token of the question. */
+  readonly #standstills = new Answers<HoldState>();
+  readonly #portAnswers = new Answers<MessageFields<"published">>();
+  readonly #measurements = new Answers<MessageFields<"measured">>();
+  /** These have no token: the answers come in the order of the questions. */
+  readonly #notes = new Answers<number>();
+  #notesAsked = 0;
+  #notesAnswered = 0;
+  #nextToken = 1;
+
+  /** Sends a question whose `answer` is waited for already. */
+  protected abstract answered<T>(answer: Promise<T>, question: Bytes): Promise<T>;
+
+  /** Counts as activity of the sandbox; resolves with how many activities there have been. */
+  touch(): Promise<number> {
+    return this.#noted(encodeMessage("touch", 0, {}));
+  }
+
+  /** Sets the time limits that are given, in milliseconds from now on; 0 is none. */
+  async setLimits(limits: {
+    readonly maxDurationMs?: number | undefined;
+    readonly idleTimeoutMs?: number | undefined;
+  }): Promise<void> {
+    const which =
+      (limits.maxDurationMs === undefined ? 0 : TimeLimit.maxDuration) |
+      (limits.idleTimeoutMs === undefined ? 0 : TimeLimit.idleTimeout);
+    const { maxDurationMs = 0, idleTimeoutMs = 0 } = limits;
+    await this.#noted(encodeMessage("limits", 0, { which, maxDurationMs, idleTimeoutMs }));
+  }
+
+  /** Has the sandbox refuse new programs, and stop once none runs any more. Resolves when that is in force. */
+  async drain(): Promise<void> {
+    await this.#noted(encodeMessage("drain", 0, {}));
+  }
+
+  /** Stops all programs of the sandbox where they are, or lets them go on. */
+  pause(on: boolean): Promise<HoldState> {
+    return this.#standstill(PAUSE_TIMEOUT_MS, (token) =>
+      encodeMessage("pause", 0, { token, on: on ? 1 : 0 }),
+    );
+  }
+
+  /**
+   * Has everything written to the sandbox's disk and new writes held back, for `leaseMs` unless asked again, or lets them
+   * go on. Of two connections that ask, one waits for the other.
+   */
+  freeze(on: boolean, leaseMs: number): Promise<HoldState> {
+    return this.#standstill(FREEZE_TIMEOUT_MS, (token) =>
+      encodeMessage("freeze", 0, { token, on: on ? 1 : 0, leaseMs }),
+    );
+  }
+
+  /** Has the host process list, add or remove published ports. */
+  async changePorts(change: Omit<MessageFields<"ports">, "token">): Promise<MessageFields<"published">> {
+    const token = this.#nextToken++;
+    const answer = this.#portAnswers.wait(
+      token,
+      "waiting for the VM host process to answer",
+      ANSWER_TIMEOUT_MS,
+    );
+    return await this.answered(answer, encodeMessage("ports", 0, { ...change, token }));
+  }
+
+  /** Asks the host process what the sandbox uses now. Does not count as activity. */
+  measure(): Promise<MessageFields<"measured">> {
+    const token = this.#nextToken++;
+    const action = "waiting for the VM host process to answer";
+    const answer = this.#measurements.wait(token, action, ANSWER_TIMEOUT_MS);
+    return this.answered(answer, encodeMessage("metrics", 0, { token }));
+  }
+
+  /** Takes a message of the VM host process, if it is an answer. */
+  protected receiveAnswer(message: Message): void {
+    if (message.name === "noted") {
+      this.#notes.resolve(this.#notesAnswered++, message.fields.activity);
+    } else if (message.name === "paused" || message.name === "frozen") {
+      const { token, on, errno } = message.fields;
+      this.#standstills.resolve(token, { on: on !== 0, errno });
+    } else if (message.name === "published") {
+      this.#portAnswers.resolve(message.fields.token, message.fields);
+    } else if (message.name === "measured") {
+      this.#measurements.resolve(message.fields.token, message.fields);
+    }
+  }
+
+  /** No answer will come any more. */
+  protected rejectAnswers(error: Error): void {
+    for (const answers of [this.#standstills, this.#portAnswers, this.#measurements, this.#notes])
+      answers.rejectAll(error);
+  }
+
+  /** Sends what the host answers with `noted`. */
+  #noted(request: Bytes): Promise<number> {
+    const number = this.#notesAsked++;
+    const answer = this.#notes.wait(number, "waiting for the VM host process to answer", ANSWER_TIMEOUT_MS);
+    return this.answered(answer, request);
+  }
+
+  #standstill(timeoutMs: number, question: (token: number) => Bytes): Promise<HoldState> {
+    const token = this.#nextToken++;
+    const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
+    return this.answered(answer, question(token));
+  }
+}
