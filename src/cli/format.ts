@@ -38,6 +38,18 @@ export function formatAge(time: Date, now: number = Date.now()): string {
   return "just now";
 }
 
+/** `"3d 4h"`, `"5m 10s"`, `"7s"`: the two largest units of a duration. */
+export function formatDuration(durationMs: number): string {
+  let seconds = Math.floor(durationMs / 1000);
+  const parts: string[] = [];
+  for (const [unit, size] of AGE_UNITS) {
+    const count = Math.floor(seconds / size);
+    seconds -= count * size;
+    if (count > 0 || parts.length > 0 || size === 1) parts.push(`${count}${unit[0]}`);
+  }
+  return parts.slice(0, 2).join(" ");
+}
+
 /** `"sha256:0123456789ab"`. */
 export function shortDigest(digest: string): string {
   return digest.replace(/^(\w+:[0-9a-f]{12})[0-9a-f]+$/, "$1");

@@ -15,7 +15,6 @@ const COMMANDS: Readonly<Record<string, string>> = {
   push: "`msb save -o IMAGE.tar REFERENCE`, then `skopeo copy docker-archive:IMAGE.tar docker://…`",
   rmi: "`msb image rm REFERENCE`",
   search: "msb pulls by reference: `msb pull alpine`",
-  stats: "`msb exec NAME -- top -b -n 1` shows what programs use",
   system: "`du -sh` of the home (`MSB_HOME`) shows what is used; `msb image prune` frees images",
   tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
   top: "`msb exec NAME -- top`",

@@ -28,6 +28,7 @@ import { logsCommand } from "./commands/logs.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { runCommand } from "./commands/run.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
+import { statsCommand } from "./commands/stats.ts";
 import { CliContext, type CliStreams } from "./context.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { commandHabit, flagHabit } from "./habits.ts";
@@ -107,6 +108,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
       eventsCommand(cli),
       listCommand(cli),
       statusCommand(cli),
+      statsCommand(cli),
       inspectCommand(cli),
     ],
     { heading: "Inspect and run:" },

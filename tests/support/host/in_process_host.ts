@@ -130,7 +130,7 @@ export class FakeHost implements AsyncDisposable {
   /** Of this machine, where the guest is an ordinary process. */
   #metrics(link: AgentLink): Metrics {
     const vm = { pid: this.#agent?.pid, cpuThreadName: /^agent/ };
-    const request = { cpus: 1, memoryMiB: totalmem() / MiB, disks: [], network: undefined };
+    const request = { cpus: 1, memoryMiB: Math.ceil(totalmem() / MiB), disks: [], network: undefined };
     return new Metrics({ vm, request, usage: () => link.usage() });
   }
 

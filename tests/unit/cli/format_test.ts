@@ -1,6 +1,6 @@
 /** Numbers, times and tables as people see them, and as programs do. @module */
 import assert from "node:assert/strict";
-import { formatAge, formatBytes, formatMiB, shortDigest } from "../../../src/cli/format.ts";
+import { formatAge, formatBytes, formatDuration, formatMiB, shortDigest } from "../../../src/cli/format.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { type Column, formatPairs, formatTable } from "../../../src/cli/table.ts";
 import { MemoryStream } from "../../support/cli/cli.ts";
@@ -102,4 +102,17 @@ test("formatPairs() leaves out what is not known", () => {
   ] as const;
   assert.equal(formatPairs(PIPE, pairs), "name\tweb\ncpus\t2\n");
   assert.equal(formatPairs(PLAIN, pairs), "name   web\ncpus   2\n");
+});
+
+test("formatDuration() gives the two largest units", () => {
+  const cases: readonly (readonly [number, string])[] = [
+    [0, "0s"],
+    [999, "0s"],
+    [7_400, "7s"],
+    [310_000, "5m 10s"],
+    [3_600_000, "1h 0m"],
+    [90_061_000, "1d 1h"],
+    [273_600_000, "3d 4h"],
+  ];
+  for (const [durationMs, text] of cases) assert.equal(formatDuration(durationMs), text);
 });
