@@ -106,6 +106,7 @@ struct target {
     int64_t modified_ns;
     off_t offset; /* of what comes next; -1: where the file stands */
     bool ends_in_hole;
+    bool is_nameless; /* it has no place yet */
 };
 
 int content_write(int fd, const void *bytes, size_t size, off_t offset) {
@@ -134,6 +135,31 @@ static int check_write(uint32_t flags, uint32_t mode, uint64_t offset) {
     return 0;
 }
 
+/*
+ * Opens a new file in the directory of `place`, without a name where the file system can: if this process is killed, nothing of
+ * it is left.
+ */
+static int open_new(struct target *target) {
+    struct path directory = target->place;
+    char *slash = strrchr(directory.bytes, '/');
+    if (slash == NULL)
+        memcpy(directory.bytes, ".", sizeof ".");
+    else
+        slash[slash == directory.bytes] = '\0';
+    target->fd = open(directory.bytes, O_WRONLY | O_TMPFILE | O_CLOEXEC, MODE_NEW);
+    target->is_nameless = target->fd >= 0;
+    if (target->is_nameless) return 0;
+    target->fd = open(target->place.bytes, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, MODE_NEW);
+    return target->fd >= 0 ? 0 : errno;
+}
+
+/* Gives a file without a name one. */
+static int give_name(const struct target *target, const char *name) {
+    char own[64];
+    snprintf(own, sizeof own, "/proc/self/fd/%d", target->fd);
+    return linkat(AT_FDCWD, own, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+}
+
 /* A file that is replaced in one step: what a link leads to is replaced, not the link, and it keeps its mode and owner. */
 static int open_beside(struct target *target) {
     char *real = target->flags & FILE_FLAG_NO_FOLLOW ? NULL : realpath(target->path.bytes, target->place.bytes);
@@ -145,9 +171,8 @@ static int open_beside(struct target *target) {
     if (is_there && !S_ISREG(status.st_mode)) return EINVAL;
     int error = path_beside(&target->path, &target->place);
     if (error != 0) return error;
-    target->fd = open(target->place.bytes, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, MODE_NEW);
-    if (target->fd < 0) return errno;
-    if (!is_there) return 0;
+    error = open_new(target);
+    if (error != 0 || !is_there) return error;
     if (fchown(target->fd, status.st_uid, status.st_gid) != 0 && errno != EPERM) return errno;
     return fchmod(target->fd, status.st_mode & 07777) == 0 ? 0 : errno;
 }
@@ -172,12 +197,13 @@ static void target_discard(struct target *target) {
     if (target->fd < 0) return;
     close(target->fd);
     target->fd = -1;
-    if (target->flags & FILE_FLAG_ATOMIC) unlink(target->place.bytes);
+    if (target->flags & FILE_FLAG_ATOMIC && !target->is_nameless) unlink(target->place.bytes);
 }
 
 static int target_open(struct target *target, struct text path, uint64_t offset) {
     target->fd = -1;
     target->ends_in_hole = false;
+    target->is_nameless = false;
     int error = check_write(target->flags, target->mode, offset);
     if (error == 0) error = path_take(path, &target->path);
     if (error == 0 && target->flags & FILE_FLAG_PARENTS) error = path_make_parents(&target->path);
@@ -213,7 +239,14 @@ static int target_skip(struct target *target, uint64_t size) {
 /* Puts the file where it is meant to be. */
 static int target_place(struct target *target) {
     if (!(target->flags & FILE_FLAG_ATOMIC)) return 0;
-    if (!(target->flags & FILE_FLAG_EXCLUSIVE))
+    bool is_exclusive = target->flags & FILE_FLAG_EXCLUSIVE;
+    if (target->is_nameless) {
+        if (is_exclusive) return give_name(target, target->path.bytes);
+        int error = give_name(target, target->place.bytes);
+        if (error != 0) return error;
+        target->is_nameless = false;
+    }
+    if (!is_exclusive)
         return rename(target->place.bytes, target->path.bytes) == 0 ? 0 : errno;
     if (link(target->place.bytes, target->path.bytes) != 0) return errno; /* refuses what has come meanwhile */
     unlink(target->place.bytes);
@@ -278,6 +311,10 @@ void fs_write_open(uint32_t id, struct reader *reader) {
         answer_opened(&attributes);
     else
         answer_failed(error, NULL);
+}
+
+void content_abandon(void) {
+    target_discard(&stream);
 }
 
 static void write_step(int error) {

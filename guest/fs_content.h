@@ -19,3 +19,5 @@ void fs_write_end(uint32_t id, struct reader *reader);
 int content_send(int fd, uint64_t offset, uint64_t length, bool is_seekable, bool skip_holes);
 /* Writes all of `size` bytes, at `offset` or, if that is -1, where the file stands. 0 or an errno. */
 int content_write(int fd, const void *bytes, size_t size, off_t offset);
+/* Gives up a file that is being written in several messages: no more of them come. */
+void content_abandon(void);

@@ -58,7 +58,10 @@ static void read_message(void) {
         }
         ssize_t size = read(STDIN_FILENO, input + input_end, sizeof input - input_end);
         if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) _exit(0); /* the client is gone: whatever was half done stays so */
+        if (size <= 0) { /* the client is gone */
+            content_abandon();
+            _exit(0);
+        }
         input_end += (size_t)size;
     }
 }
