@@ -48,7 +48,6 @@ export {
   CloudHttpError,
   MetricsDisabledError,
   PatchFailedError,
-  SandboxFsOpsError,
   TerminalError,
   VolumeAlreadyExistsError,
   VolumeNotFoundError,
@@ -128,6 +127,47 @@ export { ExecOptionsBuilder } from "./src/sandbox/exec/exec_options_builder.ts";
 export { type ExecEvent, ExecOutput, type ExitStatus } from "./src/sandbox/exec/exec_output.ts";
 export { ShellCommand, type ShellTag } from "./src/sandbox/exec/shell_command.ts";
 export type { ShellValue, ShellWord } from "./src/sandbox/exec/shell_template.ts";
+export {
+  DirectoryNotEmptyError,
+  FileExistsError,
+  FileLimitError,
+  FileNotFoundError,
+  IsADirectoryError,
+  NoSpaceError,
+  NotADirectoryError,
+  PermissionDeniedError,
+  SandboxFsOpsError,
+} from "./src/sandbox/files/errors.ts";
+export { SandboxFsOps } from "./src/sandbox/files/fs_ops.ts";
+export type { FsWalkEntry } from "./src/sandbox/files/list.ts";
+export type { FsEntry, FsEntryKind, FsFileType, FsMetadata } from "./src/sandbox/files/metadata.ts";
+export type {
+  FsAccessOptions,
+  FsCopyOptions,
+  FsFollowOptions,
+  FsLinkOptions,
+  FsListOptions,
+  FsMakeTempOptions,
+  FsMkdirOptions,
+  FsOptions,
+  FsOwner,
+  FsRange,
+  FsReadOptions,
+  FsReadStreamOptions,
+  FsRemoveDirOptions,
+  FsRemoveOptions,
+  FsRenameOptions,
+  FsTime,
+  FsTimes,
+  FsWalkOptions,
+  FsWatchOptions,
+  FsWriteOptions,
+} from "./src/sandbox/files/options.ts";
+export type { FsPath } from "./src/sandbox/files/path.ts";
+export { FsReadStream } from "./src/sandbox/files/read_stream.ts";
+export { type FsChange, type FsChangeKind, FsWatch } from "./src/sandbox/files/watch.ts";
+export type { FsContent } from "./src/sandbox/files/write.ts";
+export { FsWriteSink } from "./src/sandbox/files/write_stream.ts";
 export { SandboxHandle } from "./src/sandbox/handle.ts";
 export {
   Image,

@@ -21,6 +21,8 @@ import type { FileMessage, FileMessageFields } from "./file_messages.ts";
 const IDS = 2 ** 32;
 /** How long to wait for how the child ended, once it answers no more. */
 const EXIT_TIMEOUT_MS = 2_000;
+/** How long a child that is let go may take to clean up and exit. */
+const LEAVE_TIMEOUT_MS = 1_000;
 
 /** A file session. Made by `AgentClient.openFiles`. Its calls keep this process alive; it does not by itself. */
 export class FileSession {
@@ -80,9 +82,20 @@ export class FileSession {
   }
 
   /** Ends it: the child in the guest is killed, and calls under way reject with `error`. */
-  close(error: Error = new AgentDisconnectedError("The file session was closed")): void {
+  close(error: Error = closedHere()): void {
     this.#process.close(error);
     this.#end(error);
+  }
+
+  /**
+   * {@linkcode close} that lets the child end by itself, as it does when there are no more requests: it removes what is half
+   * done. One that hangs is killed.
+   */
+  async leave(error?: Error): Promise<void> {
+    this.#end(error ?? closedHere());
+    void this.#process.stdin.end(); // may wait for a guest that takes nothing
+    await settlesWithin(this.finished, LEAVE_TIMEOUT_MS);
+    this.#process.close(error ?? closedHere());
   }
 
   /** A child that reads no more will answer no more. */
@@ -140,6 +153,10 @@ export class FileSession {
     for (const call of this.#calls.values()) call.fail(error);
     this.#calls.clear();
   }
+}
+
+function closedHere(): Error {
+  return new AgentDisconnectedError("The file session was closed");
 }
 
 function endedEarly(exit: ExecExit | undefined): Error {

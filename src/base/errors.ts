@@ -31,6 +31,16 @@ export type ErrorCode =
   | "jobNameTaken"
   | "jobEnded"
   | "jobAttachedElsewhere"
+  // files in a sandbox
+  | "sandboxFsOps"
+  | "fileNotFound"
+  | "fileExists"
+  | "permissionDenied"
+  | "notADirectory"
+  | "isADirectory"
+  | "directoryNotEmpty"
+  | "noSpace"
+  | "fileLimit"
   // engines and libraries
   | "libkrunNotFound"
   | "libkrunfwNotFound"
@@ -67,7 +77,6 @@ export type ErrorCode =
   // of the known SDK, about what is not here
   | "cloudHttp"
   | "terminal"
-  | "sandboxFsOps"
   | "volumeNotFound"
   | "volumeAlreadyExists"
   | "patchFailed"

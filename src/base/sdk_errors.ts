@@ -22,14 +22,6 @@ export class TerminalError extends MicrosandboxError {
   }
 }
 
-/** About files of a guest by calls of their own. Never thrown. */
-export class SandboxFsOpsError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("sandboxFsOps", message, options);
-  }
-}
-
 /** About volumes. Never thrown. */
 export class VolumeNotFoundError extends MicrosandboxError {
   /** Creates the error with this message. */

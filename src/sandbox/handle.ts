@@ -58,7 +58,7 @@ export class SandboxHandle extends SandboxCalls {
   }
 
   /** Parses the options that the sandbox was created with. @throws {DatabaseError} `database`, if the record is damaged. */
-  config(): SandboxConfig {
+  override config(): SandboxConfig {
     return parseStoredConfig(this.configJson);
   }
 

@@ -6,7 +6,9 @@
 
 import { type BackendSandbox, STOP_GRACE_MS } from "../backend/backend.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import type { SandboxConfig } from "../options/sandbox_options.ts";
 import { checkEndOptions } from "./call_options.ts";
+import { type SandboxFsOps, sandboxFs } from "./files/fs_ops.ts";
 import {
   type DestroyOptions,
   destroy,
@@ -44,6 +46,17 @@ export abstract class SandboxCalls {
     this.name = sandbox.name;
     this.id = sandbox.id;
     this.network = new SandboxNetwork(sandbox);
+  }
+
+  /** What the sandbox was created with. */
+  abstract config(): SandboxConfig;
+
+  /**
+   * The sandbox's files, for as long as it runs: as its user, and relative paths from its working directory on, as with
+   * `exec()`. Calls reject with `SandboxNotRunningError` while it does not run.
+   */
+  fs(): SandboxFsOps {
+    return sandboxFs(this.#sandbox, this.config());
   }
 
   /** What programs wrote, in the order of time: see `readLogs()`. */

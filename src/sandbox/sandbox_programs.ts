@@ -48,7 +48,7 @@ export abstract class SandboxPrograms extends SandboxCalls {
   }
 
   /** What the sandbox was created with. */
-  config(): SandboxConfig {
+  override config(): SandboxConfig {
     return this.#config;
   }
 

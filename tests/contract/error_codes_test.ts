@@ -63,6 +63,14 @@ const CLASSES: Readonly<Record<string, string>> = {
   cloudHttp: "CloudHttpError",
   terminal: "TerminalError",
   sandboxFsOps: "SandboxFsOpsError",
+  fileNotFound: "FileNotFoundError",
+  fileExists: "FileExistsError",
+  permissionDenied: "PermissionDeniedError",
+  notADirectory: "NotADirectoryError",
+  isADirectory: "IsADirectoryError",
+  directoryNotEmpty: "DirectoryNotEmptyError",
+  noSpace: "NoSpaceError",
+  fileLimit: "FileLimitError",
   volumeNotFound: "VolumeNotFoundError",
   volumeAlreadyExists: "VolumeAlreadyExistsError",
   patchFailed: "PatchFailedError",
@@ -74,7 +82,8 @@ const CLASSES: Readonly<Record<string, string>> = {
 const RESERVED: readonly string[] = [];
 
 const UNION = /export type ErrorCode =(?<codes>[\s\S]*?);/;
-const CLASS = /class (?<name>\w+) extends (?:MicrosandboxError|ImageError|RuntimeError) \{\n[\s\S]*?\n\}/g;
+const CLASS =
+  /class (?<name>\w+) extends (?:MicrosandboxError|ImageError|RuntimeError|SandboxFsOpsError) \{\n[\s\S]*?\n\}/g;
 /** The first argument of `super`, up to the message: a code, or a choice between two. */
 const SUPER = /\bsuper\(\s*(?<argument>[^,]*?)\s*,/;
 

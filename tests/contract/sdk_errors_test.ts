@@ -26,6 +26,10 @@ const SDK: Readonly<Record<string, { readonly code: string; readonly ours: reado
   ImageNotFoundError: { code: "imageNotFound", ours: ["ImageNotFoundError"] },
   ImageInUseError: { code: "imageInUse", ours: ["ImageInUseError"] },
   UnsupportedError: { code: "unsupported", ours: ["UnsupportedError"] },
+  SandboxFsOpsError: {
+    code: "sandboxFsOps",
+    ours: ["SandboxFsOpsError", "FileNotFoundError", "PermissionDeniedError", "FileLimitError"],
+  },
   // Here one class with a code of its own stands for each thing that can be wrong.
   ImageError: { code: "image", ours: ["ImageError"] },
   RuntimeError: { code: "runtime", ours: ["BootStartError", "EngineUnavailableError", "LibkrunCallError"] },
@@ -38,7 +42,6 @@ const SDK: Readonly<Record<string, { readonly code: string; readonly ours: reado
   // Never thrown: what they are about does not exist here.
   CloudHttpError: { code: "cloudHttp", ours: ["CloudHttpError"] },
   TerminalError: { code: "terminal", ours: ["TerminalError"] },
-  SandboxFsOpsError: { code: "sandboxFsOps", ours: ["SandboxFsOpsError"] },
   VolumeNotFoundError: { code: "volumeNotFound", ours: ["VolumeNotFoundError"] },
   VolumeAlreadyExistsError: { code: "volumeAlreadyExists", ours: ["VolumeAlreadyExistsError"] },
   PatchFailedError: { code: "patchFailed", ours: ["PatchFailedError"] },

@@ -173,6 +173,12 @@ export class FakeHost implements AsyncDisposable {
     });
   }
 
+  /** The process id of the guest's agent. */
+  get guestPid(): number {
+    if (this.#agent?.pid === undefined) throw new Error("the guest is not booted");
+    return this.#agent.pid;
+  }
+
   /** Stops the guest where it is: it hangs. */
   stopGuest(): void {
     this.#signalGuest("SIGSTOP");
