@@ -120,6 +120,9 @@ export {
   type ExecArgument,
   type ExecOptions,
   type ExecProgram,
+  type ExecStreamOptions,
+  type ExecStreamProgram,
+  type StartFailure,
   Stdin,
   type StdinMode,
 } from "./src/sandbox/exec/exec_options.ts";

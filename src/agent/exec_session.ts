@@ -37,6 +37,13 @@ export interface Adopted {
   readonly logPosition: { readonly generation: number; readonly offsetBytes: number } | undefined;
 }
 
+/** The process reads no more of its input: what happened in the guest, and when. */
+export interface StdinError {
+  readonly errno: number;
+  /** Its place among the chunks of output that have arrived. */
+  readonly number: number;
+}
+
 /** Keeps this process alive until a promise settles, and returns it. */
 type KeepAlive = <T>(promise: Promise<T>) => Promise<T>;
 
@@ -68,6 +75,7 @@ export class ExecSession {
   readonly #arrivals = new Arrivals();
   #exit: ExecExit | undefined;
   #ending: ExecEnding | undefined;
+  #stdinError: StdinError | undefined;
   #closing = false;
   #adopted: Adopted | undefined;
 
@@ -115,7 +123,12 @@ export class ExecSession {
     return this.#ending;
   }
 
-  /** Resolves at the next change: a chunk, the end of a channel, or {@linkcode ending}. */
+  /** Set once the guest has said so. */
+  get stdinError(): StdinError | undefined {
+    return this.#stdinError;
+  }
+
+  /** Resolves at the next change: a chunk, {@linkcode stdinError}, the end of a channel, or {@linkcode ending}. */
   get changed(): Promise<void> {
     return this.#arrivals.changes.next;
   }
@@ -132,7 +145,7 @@ export class ExecSession {
 
   /** Sends a signal to the process group, or to the process alone. Does nothing once it has exited. */
   signal(signal: number, scope: "group" | "process" = "group"): void {
-    if (this.#exit !== undefined) return;
+    if (this.#exit !== undefined || this.#isCutOff) return;
     this.#connection.send(
       encodeMessage("signal", this.#stream, { signal, scope: scope === "group" ? 0 : 1 }),
     );
@@ -140,6 +153,7 @@ export class ExecSession {
 
   /** Sets the size of the pseudo-terminal. */
   resize(rows: number, columns: number): void {
+    if (this.#isCutOff) return;
     this.#connection.send(encodeMessage("resize", this.#stream, { rows, columns }));
   }
 
@@ -148,7 +162,7 @@ export class ExecSession {
    * arrived, with `error` if that is the reason; the input is dropped then, as the other side may hang.
    */
   close(error?: Error): void {
-    if (this.#closing) return;
+    if (this.#closing || this.#isCutOff) return;
     this.#closing = true;
     this.#connection.send(encodeMessage("close", this.#stream, {}));
     for (const channel of this.outputs.values()) channel.finish(error);
@@ -183,7 +197,7 @@ export class ExecSession {
       case "credit":
         return this.stdin.addCredit(message.fields.bytes);
       case "stdinError":
-        return this.stdin.broken(message.fields.errno);
+        return this.#breakInput(message.fields.errno);
       case "exited":
         return this.#setExit(message.fields.code, message.fields.signal);
       case "settled":
@@ -211,6 +225,12 @@ export class ExecSession {
     this.#started.resolve(pid);
   }
 
+  #breakInput(errno: number): void {
+    this.stdin.broken(errno);
+    this.#stdinError ??= { errno, number: this.#arrivals.number() };
+    this.#arrivals.changes.notify();
+  }
+
   #setExit(code: number, signal: number): void {
     this.#exit = signal === 0 ? { code, signal: undefined } : { code: 128 + signal, signal };
     this.stdin.finish();
@@ -223,6 +243,11 @@ export class ExecSession {
     this.#ending ??= { kind: "settled", exit, arrivals: this.#arrivals.count };
     this.#settled.resolve(exit);
     this.#arrivals.changes.notify();
+  }
+
+  /** There is no stream in the guest any more that a message could be for. */
+  get #isCutOff(): boolean {
+    return this.#ending?.kind === "cutOff";
   }
 
   #failure({ kind, errno, message }: MessageFields<"execFailed">): Error {

@@ -12,8 +12,11 @@ import {
   type ExecArgument,
   type ExecOptions,
   type ExecProgram,
+  type ExecStreamOptions,
+  type ExecStreamProgram,
   programOfCall,
   resolveExec,
+  resolveStream,
 } from "./exec/exec_options.ts";
 import { ExecOptionsBuilder } from "./exec/exec_options_builder.ts";
 import type { ExecOutput } from "./exec/exec_output.ts";
@@ -77,7 +80,9 @@ export abstract class SandboxPrograms extends SandboxCalls {
     args?: Iterable<ExecArgument>,
     options?: ExecOptions,
   ): Promise<ExecOutput> {
-    return await (await this.#start("null", first, args, options)).collect();
+    const program = programOfCall(first, args, options);
+    const request = resolveExec(this.#config, program.command, program.args, program.options, "null");
+    return await (await ExecHandle.start(this.#sandbox, request)).collect();
   }
 
   /** {@linkcode exec} with a builder of options. */
@@ -87,15 +92,21 @@ export abstract class SandboxPrograms extends SandboxCalls {
   }
 
   /** Runs a program and hands out its events and streams as they come. Takes what {@linkcode exec} takes. */
-  execStream(command: string, args?: Iterable<ExecArgument>, options?: ExecOptions): Promise<ExecHandle>;
-  /** Runs a program that is given as one object, and hands out its events and streams. */
-  execStream(program: ExecProgram): Promise<ExecHandle>;
-  async execStream(
-    first: string | ExecProgram,
+  execStream(
+    command: string,
     args?: Iterable<ExecArgument>,
-    options?: ExecOptions,
+    options?: ExecStreamOptions,
+  ): Promise<ExecHandle>;
+  /** Runs a program that is given as one object, and hands out its events and streams. */
+  execStream(program: ExecStreamProgram): Promise<ExecHandle>;
+  async execStream(
+    first: string | ExecStreamProgram,
+    args?: Iterable<ExecArgument>,
+    options?: ExecStreamOptions,
   ): Promise<ExecHandle> {
-    return await this.#start("pipe", first, args, options);
+    const program = programOfCall(first, args, options);
+    const request = resolveStream(this.#config, program.command, program.args, program.options);
+    return await ExecHandle.start(this.#sandbox, request);
   }
 
   /** {@linkcode execStream} with a builder of options. */
@@ -122,7 +133,7 @@ export abstract class SandboxPrograms extends SandboxCalls {
   }
 
   /** {@linkcode execDefault} as a stream. */
-  async execDefaultStream(options: ExecOptions = {}): Promise<ExecHandle> {
+  async execDefaultStream(options: ExecStreamOptions = {}): Promise<ExecHandle> {
     const [command, ...args] = defaultCommand(this.#config);
     return await this.execStream(command, args, options);
   }
@@ -140,7 +151,7 @@ export abstract class SandboxPrograms extends SandboxCalls {
   }
 
   /** {@linkcode shell} as a stream. */
-  shellStream(script: string, options: ExecOptions = {}): Promise<ExecHandle> {
+  shellStream(script: string, options: ExecStreamOptions = {}): Promise<ExecHandle> {
     return this.execStream(this.#config.shell, ["-c", script], options);
   }
 
@@ -149,10 +160,5 @@ export abstract class SandboxPrograms extends SandboxCalls {
     const { shell } = this.#config;
     const request = resolveExec(this.#config, shell, ["-c", text, shell, ...words], options, "null");
     return await ExecHandle.start(this.#sandbox, { ...request, label });
-  }
-
-  async #start(stdin: "null" | "pipe", ...call: Parameters<typeof programOfCall>): Promise<ExecHandle> {
-    const { command, args, options } = programOfCall(...call);
-    return await ExecHandle.start(this.#sandbox, resolveExec(this.#config, command, args, options, stdin));
   }
 }

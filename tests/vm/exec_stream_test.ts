@@ -178,6 +178,24 @@ homeTest("ExecHandle.resize() sets the size and tells the program", async ({ cre
   assert.equal((await run.wait()).code, 0);
 });
 
+homeTest(
+  "ExecHandle yields stdinError if input is left over, and failed if it is asked to",
+  async ({ create }) => {
+    const sandbox = await create();
+    const run = await sandbox.shellStream("exec <&-; sleep 600", { stdin: new Uint8Array(INPUT_BYTES) });
+    const kinds: string[] = [];
+    for await (const event of run) {
+      kinds.push(event.kind);
+      if (event.kind === "stdinError") await run.kill();
+    }
+    assert.deepEqual(kinds, ["started", "stdinError", "exited"]);
+    const failed = await sandbox.execStream("/no/such", [], { startFailure: "event" });
+    assert.deepEqual((await failed.recv())?.kind, "failed");
+    assert.equal(await failed.recv(), null);
+    assert.equal((await sandbox.exec("true")).code, 0);
+  },
+);
+
 /** Reads a stream up to texts that are expected next. */
 function textReader(stream: ReadableStream<Uint8Array>): { text: string; until(end: string): Promise<void> } {
   const reader = stream.getReader();
@@ -210,7 +228,10 @@ function describe(event: ExecEvent): string {
       return `started ${event.pid}`;
     case "exited":
       return `exited ${event.code}`;
-    default:
+    case "stdout":
+    case "stderr":
       return `${event.kind} ${new TextDecoder().decode(event.data)}`;
+    default:
+      return event.kind;
   }
 }

@@ -31,7 +31,7 @@ homeTest("Sandbox boots, runs programs, stops, starts with its writes, and is re
   for await (const ev of await sb.execStream("sh", ["-c", "echo a; echo b >&2; exit 7"])) {
     if (ev.kind === "started") seen.push(`started ${ev.pid > 1}`);
     else if (ev.kind === "exited") seen.push(`exited ${ev.code}`);
-    else seen.push(`${ev.kind} ${new TextDecoder().decode(ev.data)}`);
+    else if ("data" in ev) seen.push(`${ev.kind} ${new TextDecoder().decode(ev.data)}`);
   }
   assert.deepEqual([seen[0], seen.at(-1)], ["started true", "exited 7"]);
   assert.deepEqual(seen.slice(1, -1).toSorted(), ["stderr b\n", "stdout a\n"]);

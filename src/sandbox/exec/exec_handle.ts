@@ -5,7 +5,7 @@
  */
 import type { OutputChannel } from "../../agent/channels.ts";
 import type { Connector } from "../../agent/client.ts";
-import { ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
+import { ExecFailedError, ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
 import { GUEST_SIGNALS, type SignalName, signalName, signalNumber } from "../../agent/guest_signal.ts";
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
@@ -33,11 +33,12 @@ const GONE_TIMEOUT_MS = 10_000;
  * ```
  */
 export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
-  /** The process id in the guest. */
+  /** The process id in the guest; 0 if the program could not be started, with `startFailure: "event"`. */
   readonly pid: number;
   readonly #session: ExecSession;
   readonly #request: ExecRequest;
   readonly #limit: CallLimit;
+  readonly #failure: ExecFailedError | undefined;
   /** The end of the run, whichever comes first: the process exits, the connection fails, or this handle stops it. */
   readonly #end = Promise.withResolvers<ExecExit>();
   /** Why this handle stopped the program, if it did: every reader gets this error. */
@@ -47,11 +48,12 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   #stdin: WritableStream<Uint8Array> | undefined;
   #events: AsyncGenerator<ExecEvent, void, void> | undefined;
   #sinkIsTaken = false;
+  #stdinErrorIsTold = false;
 
   /**
    * Starts a program. Its time limit and its signal count from this call, since a host or guest that hangs answers nothing.
    *
-   * @throws {ExecFailedError} `execFailed`, if the program cannot be started.
+   * @throws {ExecFailedError} `execFailed`, if the program cannot be started, and that is to be no event.
    * @throws {ExecTimeoutError} `execTimeout`, if the time limit is reached first.
    * @throws {AbortedError} `aborted`, if the signal fires first. A program that starts later is killed at once.
    */
@@ -63,6 +65,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
       session = client.startExec(request.start);
       return new ExecHandle(session, request, limit, await limit.race(session.started));
     } catch (error) {
+      const isEvent = request.startFailure === "event" && limit.error === undefined;
+      if (isEvent && session !== undefined && error instanceof ExecFailedError)
+        return new ExecHandle(session, request, limit, 0, error);
       limit[Symbol.dispose]();
       if (limit.error === undefined) throw error;
       if (session !== undefined) killSession(session, request, limit.error);
@@ -70,11 +75,18 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     }
   }
 
-  private constructor(session: ExecSession, request: ExecRequest, limit: CallLimit, pid: number) {
+  private constructor(
+    session: ExecSession,
+    request: ExecRequest,
+    limit: CallLimit,
+    pid: number,
+    failure?: ExecFailedError,
+  ) {
     this.#session = session;
     this.#request = request;
     this.#limit = limit;
     this.pid = pid;
+    this.#failure = failure;
     const lift = () => this.#limit[Symbol.dispose]();
     this.#end.promise.then(lift, lift);
     session.exited.then(this.#end.resolve, this.#end.reject);
@@ -124,6 +136,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
    * @throws {ExecTimeoutError} `execTimeout`, if it was killed by its time limit.
    * @throws {AbortedError} `aborted`, if it was killed by its signal.
    * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
+   * @throws {ExecFailedError} `execFailed`, if it could not be started, and the event `failed` says so.
    */
   async wait(): Promise<ExitStatus> {
     return statusOf(await this.#session.holding(this.#end.promise));
@@ -148,6 +161,8 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
             this.#stop(new ExecOutputLimitError(this.#request.label, this.#request.outputBytesMax));
           }
           parts[event.kind].push(event.data);
+        } else if (event.kind === "failed") {
+          throw this.#failure;
         } else if (event.kind === "exited") {
           return new ExecOutput(statusOf(event), concatBytes(parts.stdout), concatBytes(parts.stderr));
         }
@@ -213,6 +228,11 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   }
 
   async *#eventsInOrder(): AsyncGenerator<ExecEvent, void, void> {
+    if (this.#failure !== undefined) {
+      const { kind: reason, errno, message } = this.#failure;
+      yield { kind: "failed", reason, errno, message };
+      return;
+    }
     try {
       yield { kind: "started", pid: this.pid };
       for (;;) {
@@ -230,10 +250,19 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   /** The event that is due now; `undefined` if there is none yet. Throws what ended the run, if something did. */
   #nextEvent(): ExecEvent | undefined {
     if (this.#stopped !== undefined) throw this.#stopped;
-    const { ending, outputs } = this.#session;
+    const { ending, outputs, stdinError } = this.#session;
+    // What arrives behind all that the process wrote is of its children: `exited` does not wait for it.
+    const end = ending?.kind === "settled" ? ending.arrivals : Number.POSITIVE_INFINITY;
     const first = oldest([...outputs.values()]);
-    // Chunks behind those that the process wrote are its children's: `exited` does not wait for them.
-    const isDue = first !== undefined && (ending?.kind !== "settled" || first.number < ending.arrivals);
+    if (
+      stdinError !== undefined &&
+      !this.#stdinErrorIsTold &&
+      stdinError.number < Math.min(end, first?.number ?? end)
+    ) {
+      this.#stdinErrorIsTold = true;
+      return { kind: "stdinError", errno: stdinError.errno };
+    }
+    const isDue = first !== undefined && first.number < end;
     const data = isDue ? first.channel.take() : undefined;
     if (isDue && data !== undefined)
       return { kind: first.channel.name === "stderr" ? "stderr" : "stdout", data };

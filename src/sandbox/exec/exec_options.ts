@@ -8,7 +8,7 @@ import type { ExecStart } from "../../agent/exec_session.ts";
 import { encodeUtf8, MiB } from "../../base/bytes.ts";
 import { withoutUndefined } from "../../base/defined.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
-import { checkConfig } from "../../base/parse_config.ts";
+import { checkConfig, checkObject, parseConfig } from "../../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema } from "../../options/rlimits.ts";
 import { noNul, type SandboxConfig } from "../../options/sandbox_options.ts";
@@ -87,7 +87,20 @@ export interface ExecOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A program with its arguments and options in one object, for `exec()` and `execStream()`. */
+/** Options of one program that is streamed. */
+export interface ExecStreamOptions extends ExecOptions {
+  /**
+   * What happens if the program cannot be started: the call rejects with `ExecFailedError`, or it gives a handle whose one
+   * event is `failed`, for who passes events on. `wait()`, `collect()` and the streams then have that error.
+   * @default {"reject"}
+   */
+  readonly startFailure?: StartFailure | undefined;
+}
+
+/** How the failure of a start is told: see {@linkcode ExecStreamOptions}. */
+export type StartFailure = "reject" | "event";
+
+/** A program with its arguments and options in one object, for `exec()`. */
 export interface ExecProgram extends ExecOptions {
   /** The program's name, or its path. */
   readonly command: string;
@@ -95,12 +108,15 @@ export interface ExecProgram extends ExecOptions {
   readonly args?: Iterable<ExecArgument> | undefined;
 }
 
+/** The same for `execStream()`. */
+export interface ExecStreamProgram extends ExecProgram, ExecStreamOptions {}
+
 /** A program, its arguments and its options, whichever way they were given. @throws {InvalidConfigError} */
-export function programOfCall(
-  first: string | ExecProgram,
+export function programOfCall<O extends ExecOptions>(
+  first: string | (ExecProgram & O),
   args: Iterable<ExecArgument> | undefined,
-  options: ExecOptions | undefined,
-): { readonly command: string; readonly args: Iterable<ExecArgument>; readonly options: ExecOptions } {
+  options: O | undefined,
+): { readonly command: string; readonly args: Iterable<ExecArgument>; readonly options: O | ExecOptions } {
   if (typeof first !== "object" || first === null)
     return {
       command: first,
@@ -124,6 +140,7 @@ export interface ExecRequest {
   readonly timeoutMs: number | undefined;
   readonly outputBytesMax: number;
   readonly signal: AbortSignal | undefined;
+  readonly startFailure: StartFailure;
 }
 
 export const OUTPUT_BYTES_MAX: number = 64 * MiB;
@@ -144,6 +161,8 @@ const schema = z.strictObject({
   detached: z.boolean().default(false),
   signal: z.instanceof(AbortSignal).optional(),
 });
+
+const startFailureSchema = z.enum(["reject", "event"]).default("reject");
 
 /** By hand: a schema of objects would look at each of a million bytes as at a field. */
 function isStdinMode(value: unknown): boolean {
@@ -196,12 +215,26 @@ export function resolveExec(
     timeoutMs,
     outputBytesMax: checked.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
     signal: checked.data.signal,
+    startFailure: "reject",
   };
 }
 
 function argumentProblem(word: unknown): string | undefined {
   if (typeof word !== "string" && !(word instanceof Uint8Array)) return "must be an array of strings";
   return wordProblem(word);
+}
+
+/** {@linkcode resolveExec} of a program that is streamed. @throws {InvalidConfigError} */
+export function resolveStream(
+  config: SandboxConfig,
+  command: string,
+  args: Iterable<ExecArgument>,
+  options: ExecStreamOptions,
+): ExecRequest {
+  checkObject(options, "options");
+  const { startFailure, ...rest } = options;
+  const request = resolveExec(config, command, args, rest, "pipe");
+  return { ...request, startFailure: parseConfig(startFailureSchema, startFailure, "startFailure") };
 }
 
 /** The rule that a word of a command line breaks; `undefined` if it may be sent. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ExecFailureKind } from "../../agent/errors.ts";
 import type { ExecExit } from "../../agent/exec_session.ts";
 import { type SignalName, signalName } from "../../agent/guest_signal.ts";
 import { type Bytes, decodeUtf8 } from "../../base/bytes.ts";
@@ -85,12 +86,27 @@ export class ExecOutput {
 
 /**
  * One event of a running program, in order of arrival: `started` first, then chunks of output, and `exited` last, after
- * everything that the process itself wrote.
+ * everything that the process itself wrote. Errors that end a run are thrown, and are no events.
+ *
+ * - `stdinError`: the program reads no more, though there was input for it. Told once; the program goes on, and what is
+ *   written from then on is dropped. `errno` is the guest's number, 32 for EPIPE.
+ * - `failed`: the program could not be started. It is the first and last event, and comes only if the program was started
+ *   with `startFailure: "event"`. Otherwise `execStream()` itself rejects with `ExecFailedError`, and there is no handle.
  */
 export type ExecEvent =
   | { readonly kind: "started"; readonly pid: number }
+  | {
+      readonly kind: "failed";
+      /** The cause, as in `ExecFailedError.kind`, e.g. `"notFound"`. */
+      readonly reason: ExecFailureKind;
+      /** The guest's error number, e.g. 2 (ENOENT); 0 if the guest reported no error number. */
+      readonly errno: number;
+      /** The message of the error that `wait()` rejects with. */
+      readonly message: string;
+    }
   | { readonly kind: "stdout"; readonly data: Bytes }
   | { readonly kind: "stderr"; readonly data: Bytes }
+  | { readonly kind: "stdinError"; readonly errno: number }
   | {
       readonly kind: "exited";
       readonly code: number;

@@ -40,6 +40,7 @@ export function request(start: ExecStart, more: Partial<ExecRequest> = {}): Exec
     timeoutMs: undefined,
     outputBytesMax: OUTPUT_BYTES_MAX,
     signal: undefined,
+    startFailure: "reject",
     ...more,
   };
 }

@@ -20,6 +20,8 @@ function summary(events: readonly ExecEvent[]): string[] {
   for (const event of events) {
     if (event.kind === "started") words.push("started");
     else if (event.kind === "exited") words.push(`exited ${event.code}`);
+    else if (event.kind === "stdinError") words.push(`stdinError ${event.errno}`);
+    else if (event.kind === "failed") words.push(`failed ${event.reason}`);
     else words.push(`${event.kind} ${new TextDecoder().decode(event.data)}`);
   }
   return words;

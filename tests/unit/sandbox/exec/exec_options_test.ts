@@ -93,6 +93,7 @@ test("resolveExec() has defaults", () => {
   assert.deepEqual(start.argv, ["cmd", "arg"]);
   assert.deepEqual(rest, {
     label: "cmd",
+    startFailure: "reject",
     input: undefined,
     timeoutMs: undefined,
     outputBytesMax: OUTPUT_BYTES_MAX,
