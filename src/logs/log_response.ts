@@ -7,6 +7,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { type Bytes, encodeUtf8 } from "../base/bytes.ts";
+import { settlesWithin } from "../base/wait.ts";
 import { MissedRotationError } from "./errors.ts";
 import { SSE_KEEP_ALIVE_MS } from "./limits.ts";
 import type { LogStream } from "./log_stream.ts";
@@ -171,15 +172,7 @@ class LogByteStream {
 
 /** What `pending` gives; `undefined` if it takes so long that the client should hear something first. */
 async function unlessQuiet<T>(pending: Promise<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const quiet = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), SSE_KEEP_ALIVE_MS);
-  });
-  try {
-    return await Promise.race([pending, quiet]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return (await settlesWithin(pending, SSE_KEEP_ALIVE_MS)) ? await pending : undefined;
 }
 
 /** Comments: clients pass over them. */

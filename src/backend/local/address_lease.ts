@@ -4,6 +4,7 @@
  * @module
  */
 import { MicrosandboxError } from "../../base/errors.ts";
+import { pollUntil } from "../../base/wait.ts";
 import { NetworkError, NetworkExhaustedError } from "../../network/errors.ts";
 import { formatIpv4, parseIpv4, rangesOverlap } from "../../network/ipv4.ts";
 import {
@@ -108,15 +109,14 @@ export async function settleNetwork(
   state: StateStore,
   { id, host }: { readonly id: string; readonly host: ProcessIdentity | undefined },
 ): Promise<void> {
-  const deadline = performance.now() + DEVICE_TIMEOUT_MS;
-  for (;;) {
+  const isSettled = () => {
     const lease = state.leases.find(id);
-    if (lease === undefined || isOver(lease)) return releaseEnded(state, id);
+    if (lease === undefined || isOver(lease)) return true;
     const { pid, startTime } = lease.holder;
-    if (pid !== host?.pid || startTime !== host.startTime) return; // that of a later boot
-    if (performance.now() > deadline) return; // the next lease of an address looks again
-    await new Promise((resolve) => setTimeout(resolve, DEVICE_POLL_MS));
-  }
+    return pid !== host?.pid || startTime !== host.startTime; // that of a later boot
+  };
+  await pollUntil(isSettled, { everyMs: DEVICE_POLL_MS, timeoutMs: DEVICE_TIMEOUT_MS });
+  releaseEnded(state, id); // if it is still there, the next lease of an address looks again
 }
 
 function takeAddress(

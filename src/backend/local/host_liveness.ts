@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { pollUntil } from "../../base/wait.ts";
 import { isSameProcess, killProcess, signalProcess } from "../../platform/process_identity.ts";
 import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isBootAlive } from "../../vmm/run_directory/dead_boot.ts";
@@ -21,13 +21,15 @@ export type HostRecord = Pick<SandboxRecord, "id" | "bootNumber" | "runDirectory
  * is not, as Bun reports a full queue just like a socket without a listener. So the process has to be gone as well.
  */
 export async function isAlive(state: StateStore, record: HostRecord): Promise<boolean> {
-  const deadline = performance.now() + EXIT_TIMEOUT_MS;
-  for (;;) {
-    if (await isBootAlive(record.runDirectory)) return true;
-    if (!hasHostProcess(record)) return isLocked(state, record); // the kernel gives the lock back before the pid
-    if (performance.now() > deadline) return true; // it exists and does not answer: for a person to judge
-    await delay(POLL_MS);
-  }
+  const seen = await pollUntil(
+    async () => {
+      if (await isBootAlive(record.runDirectory)) return "answers";
+      return !hasHostProcess(record) && "gone";
+    },
+    { everyMs: POLL_MS, timeoutMs: EXIT_TIMEOUT_MS },
+  );
+  // The kernel gives the lock back before the pid. One that exists and does not answer is for a person to judge.
+  return seen === "gone" ? isLocked(state, record) : true;
 }
 
 /** Whether the process itself exists, in whichever PID namespace. */
@@ -67,8 +69,7 @@ export function killHost({ host }: Pick<HostRecord, "host">): void {
 
 /** Resolves when the process is gone, or after `timeoutMs`. */
 export async function hasEnded(state: StateStore, record: HostRecord, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (hasHost(state, record) && performance.now() < deadline) await delay(POLL_MS);
+  await pollUntil(() => !hasHost(state, record), { everyMs: POLL_MS, timeoutMs });
 }
 
 /** Whether no process serves the boot any more, now or within `timeoutMs`. */
@@ -77,10 +78,6 @@ export async function isDeadWithin(
   record: HostRecord,
   timeoutMs: number,
 ): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs;
-  while ((await isBootAlive(record.runDirectory)) || isLocked(state, record)) {
-    if (performance.now() > deadline) return false;
-    await delay(POLL_MS);
-  }
-  return true;
+  const isDead = async () => !(await isBootAlive(record.runDirectory)) && !isLocked(state, record);
+  return (await pollUntil(isDead, { everyMs: POLL_MS, timeoutMs })) === true;
 }

@@ -6,7 +6,7 @@
  */
 import { AgentClient, type ConnectOptions } from "../../agent/client.ts";
 import { MicrosandboxError, TimeoutError, UnsupportedError } from "../../base/errors.ts";
-import { settlesWithin } from "../../base/wait.ts";
+import { pollUntil, settlesWithin } from "../../base/wait.ts";
 import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../../logs/mod.ts";
 import { checkGrace, checkTimeout } from "../../options/sandbox_options.ts";
 import { openHome } from "../../platform/home.ts";
@@ -247,11 +247,9 @@ export class LocalSandbox {
    */
   async settle(record: SandboxRecord): Promise<void> {
     if (isLive(record.status)) return;
-    const deadline = performance.now() + SETTLE_TIMEOUT_MS;
-    while (hasHost(this.state, record)) {
-      if (performance.now() > deadline) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
-      await new Promise((resolve) => setTimeout(resolve, EXIT_POLL_MS));
-    }
+    const limits = { everyMs: EXIT_POLL_MS, timeoutMs: SETTLE_TIMEOUT_MS };
+    const isGone = await pollUntil(() => !hasHost(this.state, record), limits);
+    if (isGone !== true) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
     clearRunDirectory(this.state, record);
     await settleNetwork(this.state, record);
   }

@@ -5,6 +5,11 @@
  * @module
  */
 import { AbortedError, TimeoutError } from "../../base/errors.ts";
+import { waitFor } from "../../base/wait.ts";
+
+/** What a caller was doing that gave up, and what it was waiting for that has waited long enough. */
+const ACTION = "connecting to the sandbox";
+const LATE_ACTION = "waiting for the VM host process to answer";
 
 /** How one caller waits for a connection. */
 export interface ConnectionWait {
@@ -48,12 +53,13 @@ export class SharedConnection<T extends Shareable> {
    * @throws {TimeoutError | AbortedError} for this caller alone.
    */
   async get(wait: ConnectionWait): Promise<T> {
-    if (wait.signal?.aborted) throw new AbortedError("connecting to the sandbox", wait.signal.reason);
+    if (wait.signal?.aborted) throw new AbortedError(ACTION, wait.signal.reason);
+    const limits = { action: ACTION, late: (timeoutMs: number) => new TimeoutError(LATE_ACTION, timeoutMs) };
     const attempt = this.#current() ?? this.#begin();
     if (attempt.open !== undefined) return attempt.open;
     attempt.waiting++;
     try {
-      return await within(attempt.connection, wait);
+      return await waitFor(attempt.connection, { ...limits, ...wait });
     } finally {
       attempt.waiting--;
       if (attempt.waiting === 0 && attempt.open === undefined) this.#giveUp(attempt);
@@ -88,20 +94,5 @@ export class SharedConnection<T extends Shareable> {
     if (this.#attempt !== attempt) return;
     this.#attempt = undefined;
     this.#onIdle();
-  }
-}
-
-/** What `promise` comes to, if it does so in time. */
-async function within<T>(promise: Promise<T>, { timeoutMs, signal }: ConnectionWait): Promise<T> {
-  const left = Promise.withResolvers<never>();
-  const abort = () => left.reject(new AbortedError("connecting to the sandbox", signal?.reason));
-  const late = () => left.reject(new TimeoutError("waiting for the VM host process to answer", timeoutMs));
-  const timer = setTimeout(late, timeoutMs);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, left.promise]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
   }
 }

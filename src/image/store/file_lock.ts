@@ -4,8 +4,8 @@
  * @module
  */
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { AbortedError, TimeoutError } from "../../base/errors.ts";
+import { TimeoutError } from "../../base/errors.ts";
+import { pollUntil } from "../../base/wait.ts";
 import { type FileLock, type LockMode, tryLockFile } from "../../platform/file_lock.ts";
 import { sha256Digest } from "../oci/digest.ts";
 
@@ -36,19 +36,12 @@ export class FileLocks {
    * @throws {AbortedError | TimeoutError | IoError}
    */
   async acquire(kind: LockKind, key: string, mode: LockMode, signal?: AbortSignal): Promise<FileLock> {
-    const deadline = performance.now() + LOCK_WAIT_MS_MAX;
-    for (let pauseMs = POLL_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MS_MAX)) {
-      if (signal?.aborted) throw new AbortedError(`waiting for ${kind} ${key}`, signal.reason);
-      const lock = this.tryAcquire(kind, key, mode);
-      if (lock !== undefined) return lock;
-      if (performance.now() > deadline) {
-        throw new TimeoutError(
-          `waiting for another process to be done with ${kind} ${key}`,
-          LOCK_WAIT_MS_MAX,
-        );
-      }
-      await delay(pauseMs, undefined, signal === undefined ? {} : { signal }).catch(() => {}); // seen above
-    }
+    const lock = await pollUntil(() => this.tryAcquire(kind, key, mode), {
+      ...{ everyMs: POLL_FIRST_MS, everyMsMax: POLL_MS_MAX, timeoutMs: LOCK_WAIT_MS_MAX },
+      ...{ action: `waiting for ${kind} ${key}`, signal },
+    });
+    if (lock !== undefined) return lock;
+    throw new TimeoutError(`waiting for another process to be done with ${kind} ${key}`, LOCK_WAIT_MS_MAX);
   }
 
   /** Returns the lock, or `undefined` if another holder has it. @throws {IoError} */

@@ -14,7 +14,7 @@ import {
   type MicrosandboxErrorOptions,
   TimeoutError,
 } from "../../base/errors.ts";
-import { CallLimit, TIMER_MS_MAX } from "../../base/wait.ts";
+import { CallLimit, settlesWithin, TIMER_MS_MAX } from "../../base/wait.ts";
 import { PortInUseError } from "../../network/errors.ts";
 import { packagedFile } from "../../platform/asset.ts";
 import { LineChild } from "../../platform/child.ts";
@@ -207,15 +207,7 @@ function refusal(name: string, reason: "exists" | "notStartable"): Error {
 /** The host process ends by itself when its input does; if it does not, it is killed. */
 async function endHost(child: LineChild): Promise<void> {
   child.endInput();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      child.kill();
-      resolve();
-    }, EXIT_TIMEOUT_MS);
-  });
-  await Promise.race([child.exited, late]);
-  clearTimeout(timer);
+  if (!(await settlesWithin(child.exited, EXIT_TIMEOUT_MS))) child.kill();
   await child.exited;
 }
 

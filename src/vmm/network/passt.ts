@@ -8,6 +8,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TimeoutError } from "../../base/errors.ts";
+import { pollUntil } from "../../base/wait.ts";
 import { NetworkError } from "../../network/errors.ts";
 import type { UserPlan } from "../../network/network_plan.ts";
 import { findPasst } from "../../network/passt_program.ts";
@@ -45,17 +46,16 @@ export async function startPasst(plan: UserPlan, runDirectory: string): Promise<
   const output = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);
   try {
     const child = await spawnBound(program, passtArguments(plan, socketPath), output);
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (!existsSync(socketPath)) {
-      if (child.exitCode !== null || child.signalCode !== null)
-        throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error", {
-          hint: 'network "user" needs a host with a route to the outside; ports and fetch() work with "none", too',
-        });
-      if (performance.now() > deadline) {
-        child.kill("SIGKILL");
-        throw new TimeoutError("waiting for passt to listen", START_TIMEOUT_MS);
-      }
-      await new Promise((resolve) => setTimeout(resolve, START_POLL_MS));
+    const listens = () => {
+      if (existsSync(socketPath)) return true;
+      if (child.exitCode === null && child.signalCode === null) return false;
+      throw new NetworkError("passt ended at once: what it said is in the diagnosticsTail of this error", {
+        hint: 'network "user" needs a host with a route to the outside; ports and fetch() work with "none", too',
+      });
+    };
+    if ((await pollUntil(listens, { everyMs: START_POLL_MS, timeoutMs: START_TIMEOUT_MS })) !== true) {
+      child.kill("SIGKILL");
+      throw new TimeoutError("waiting for passt to listen", START_TIMEOUT_MS);
     }
     child.unref();
     return socketPath;

@@ -7,8 +7,8 @@
  */
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "../../base/errors.ts";
+import { pollUntil } from "../../base/wait.ts";
 import { type FileLock, isFileLocked, tryLockFile } from "../../platform/file_lock.ts";
 import { homePaths } from "../../platform/home.ts";
 
@@ -30,13 +30,11 @@ export async function holdSandboxLock(
   id: string,
   isClaimable: () => boolean,
 ): Promise<FileLock | undefined> {
-  const deadline = performance.now() + LOCK_WAIT_MS_MAX;
-  for (;;) {
-    const lock = tryLockFile(lockPath(home, id), "exclusive");
-    if (lock !== undefined) return lock;
-    if (!isClaimable() || performance.now() > deadline) return undefined;
-    await delay(LOCK_POLL_MS);
-  }
+  const outcome = await pollUntil(
+    () => tryLockFile(lockPath(home, id), "exclusive") ?? (isClaimable() ? undefined : "refused"),
+    { everyMs: LOCK_POLL_MS, timeoutMs: LOCK_WAIT_MS_MAX },
+  );
+  return outcome === "refused" ? undefined : outcome;
 }
 
 /** Whether a VM host process of the sandbox is alive. Those of earlier releases take no lock. */
