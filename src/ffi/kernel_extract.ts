@@ -12,8 +12,9 @@ import { Buffer } from "node:buffer";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bytes } from "../base/bytes.ts";
-import { errnoOf, IoError, UnsupportedError } from "../base/errors.ts";
+import { IoError, UnsupportedError } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
+import { isAbsence } from "../platform/if_present.ts";
 import { stagingPath } from "../platform/staging.ts";
 import { loadNativeInterface } from "./bind.ts";
 import { KernelInvalidError, LibkrunfwNotFoundError } from "./errors.ts";
@@ -142,7 +143,7 @@ async function readIfPresent(path: string): Promise<Buffer<ArrayBuffer> | undefi
   try {
     return await readFile(path);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    if (isAbsence(error)) return undefined;
     throw new IoError(`read the guest kernel's cache: ${path}`, path, error);
   }
 }

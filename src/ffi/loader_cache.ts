@@ -7,7 +7,8 @@
  */
 import { readFileSync } from "node:fs";
 import { decodeUtf8 } from "../base/bytes.ts";
-import { errnoOf, IoError } from "../base/errors.ts";
+import { IoError } from "../base/errors.ts";
+import { isAbsence } from "../platform/if_present.ts";
 
 export const LOADER_CACHE_PATH = "/etc/ld.so.cache";
 
@@ -30,7 +31,7 @@ export function findInLoaderCache(name: string, path: string = LOADER_CACHE_PATH
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return []; // the standard directories are searched all the same
+    if (isAbsence(error)) return []; // the standard directories are searched all the same
     throw new IoError(`read ${path}`, path, error);
   }
   // Most caches do not name it, and decoding one takes longer than the rest of a search.

@@ -6,7 +6,7 @@
  */
 import { closeSync, constants, fstatSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../base/errors.ts";
+import { ifPresent } from "../platform/if_present.ts";
 import { openRegularSync } from "../platform/regular_file.ts";
 import { openExecLogWriter } from "./exec_log_writer.ts";
 import { READ_BACK_BYTES } from "./limits.ts";
@@ -28,13 +28,8 @@ export function noteEnd(logs: LogDirectory, end: EndOfBoot, reason: string): voi
 
 /** What is after the line feed before last, cut if it is very long; `undefined` if there is no file. */
 function readLastLine(path: string): Uint8Array | undefined {
-  let file: number;
-  try {
-    file = openRegularSync(path, constants.O_RDONLY);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
+  const file = ifPresent(() => openRegularSync(path, constants.O_RDONLY));
+  if (file === undefined) return undefined;
   try {
     const tail = new Uint8Array(READ_BACK_BYTES);
     const count = readSync(file, tail, 0, tail.length, Math.max(0, fstatSync(file).size - tail.length));

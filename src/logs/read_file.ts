@@ -5,7 +5,7 @@
  * @module
  */
 import { closeSync, constants, fstat, read, type Stats, stat } from "node:fs";
-import { errnoOf } from "../base/errors.ts";
+import { isAbsence } from "../platform/if_present.ts";
 import { openRegular } from "../platform/regular_file.ts";
 
 /** Identity, size and age of a file. */
@@ -21,7 +21,7 @@ export async function openForReading(path: string): Promise<number | undefined> 
   try {
     return await openRegular(path, constants.O_RDONLY);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
+    if (isAbsence(error)) return undefined;
     throw error;
   }
 }
@@ -59,7 +59,7 @@ export function pathStatus(path: string): Promise<FileStatus | undefined> {
   return new Promise((resolve, reject) => {
     stat(path, (error, stats) => {
       if (error === null) resolve(toStatus(stats));
-      else if (errnoOf(error) === "ENOENT") resolve(undefined);
+      else if (isAbsence(error)) resolve(undefined);
       else reject(error);
     });
   });

@@ -25,6 +25,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
+import { ifPresent, renameIfPresent } from "../platform/if_present.ts";
 import { NotRegularError, openRegularSync } from "../platform/regular_file.ts";
 import type { LogPosition } from "./cursor.ts";
 import { foreignGeneration, formatHeader, lastLineTime, parseHeader } from "./header.ts";
@@ -324,17 +325,4 @@ function openIfPresent(path: string, flags: number): number | undefined {
 function sizeIfPresent(path: string): number | undefined {
   const status = ifPresent(() => lstatSync(path));
   return status?.isFile() ? status.size : undefined;
-}
-
-function renameIfPresent(from: string, to: string): void {
-  ifPresent(() => renameSync(from, to));
-}
-
-function ifPresent<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, IoError } from "../base/errors.ts";
 import { homePaths } from "./home.ts";
+import { namesIfPresent } from "./if_present.ts";
 import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_identity.ts";
 
 /** Prefix of the names that {@linkcode removalPath} gives; no {@linkcode stagingName} has it. */
@@ -58,7 +58,7 @@ export function isRemovalBegun(home: string, id: string): boolean {
 
 /** Ids of the sandboxes whose removal was begun. Most of them are gone completely. */
 export function begunRemovals(home: string): string[] {
-  const names = namesIn(home).filter((name) => name.startsWith(REMOVED));
+  const names = namesIfPresent(homePaths(home).trash).filter((name) => name.startsWith(REMOVED));
   return names.map((name) => name.slice(REMOVED.length));
 }
 
@@ -68,19 +68,10 @@ function removedPath(home: string, id: string): string {
 
 /** Deletes what dead processes left, except removals that were begun. */
 export function sweepStaging(home: string): void {
-  for (const name of namesIn(home)) {
+  for (const name of namesIfPresent(homePaths(home).trash)) {
     if (name.startsWith(REMOVED)) continue;
     const owner = stagingOwner(name);
     if (owner !== undefined && isSameProcess(owner)) continue;
     rmSync(join(homePaths(home).trash, name), { recursive: true, force: true });
-  }
-}
-
-function namesIn(home: string): string[] {
-  try {
-    return readdirSync(homePaths(home).trash);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return []; // never used
-    throw new IoError(`read ${homePaths(home).trash}`, homePaths(home).trash, error);
   }
 }

@@ -12,7 +12,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -21,6 +20,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, IoError } from "../base/errors.ts";
+import { namesIfPresent, renameIfPresent } from "../platform/if_present.ts";
 import { isSameProcess } from "../platform/process_identity.ts";
 import { stagingName, stagingOwner, stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
@@ -182,7 +182,7 @@ export class SnapshotStore {
     const aside = asideOf(directory);
     let isThere: boolean;
     try {
-      isThere = renameIfThere(directory, aside);
+      isThere = renameIfPresent(directory, aside);
     } catch (error) {
       throw new IoError(`remove ${directory}`, directory, error);
     }
@@ -207,7 +207,7 @@ export class SnapshotStore {
   #replace(staged: string, directory: string): void {
     for (let attempt = 1; ; attempt++) {
       const before = asideOf(directory);
-      const hasBefore = renameIfThere(directory, before);
+      const hasBefore = renameIfPresent(directory, before);
       try {
         renameSync(staged, directory);
       } catch (error) {
@@ -235,7 +235,7 @@ export class SnapshotStore {
   /** Moves a snapshot back to its place, unless that is taken: then the other one counts. */
   #restore(aside: string, directory: string): void {
     try {
-      renameIfThere(aside, directory);
+      renameIfPresent(aside, directory);
     } catch (error) {
       if (!TAKEN.includes(errnoOf(error))) throw new IoError(`put ${aside} back`, aside, error);
       this.#discard(aside);
@@ -245,7 +245,7 @@ export class SnapshotStore {
   /** Deletes a snapshot that was moved aside, in such a way that a kill leaves no half of it. */
   #discard(aside: string): void {
     const trash = stagingPath(this.home);
-    renameIfThere(aside, trash);
+    renameIfPresent(aside, trash);
     rmSync(trash, { recursive: true, force: true });
   }
 
@@ -255,29 +255,13 @@ export class SnapshotStore {
   }
 
   #entries(): string[] {
-    try {
-      return readdirSync(this.#directory).sort();
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return [];
-      throw new IoError(`list ${this.#directory}`, this.#directory, error);
-    }
+    return namesIfPresent(this.#directory).sort();
   }
 }
 
 /** Returns the path to which this process moves `directory` aside. */
 function asideOf(directory: string): string {
   return `${directory}${ASIDE}${stagingName()}`;
-}
-
-/** Renames a file if it exists. Returns whether it did. */
-function renameIfThere(from: string, to: string): boolean {
-  try {
-    renameSync(from, to);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
 }
 
 function syncFile(path: string): void {

@@ -16,20 +16,12 @@
  *
  * @module
  */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { errnoOf, messageOf } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { homePaths } from "../platform/home.ts";
+import { renameIfPresent } from "../platform/if_present.ts";
 import { BUSY_TIMEOUT_MS, Database, pauseFor } from "./database.ts";
 import { DatabaseError } from "./errors.ts";
 import { MIGRATIONS } from "./schema.ts";
@@ -148,12 +140,7 @@ function markMoved(database: DatabaseSync): void {
 /** Gives the copy its final name, unless another process has. */
 function finish(state: string, coming: string): "moved" {
   if (existsSync(state)) return "moved";
-  try {
-    renameSync(coming, state);
-    flush(dirname(state));
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error; // another process was faster
-  }
+  if (renameIfPresent(coming, state)) flush(dirname(state)); // else another process was faster
   return "moved";
 }
 

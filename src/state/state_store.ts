@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { renameSync } from "node:fs";
-import { errnoOf, IoError } from "../base/errors.ts";
+import { IoError } from "../base/errors.ts";
 import type { DirectoryWatch } from "../platform/file_watch.ts";
+import { renameIfPresent } from "../platform/if_present.ts";
 import { isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
 import { ChangeNotice } from "./change_notice.ts";
 import type { Database, Parameter, Row, TransactionOptions } from "./database.ts";
@@ -370,8 +370,8 @@ export class StateStore {
 /** A directory that is not there is moved already. */
 function moveDirectory({ from, to }: DirectoryMove): void {
   try {
-    renameSync(from, to);
+    renameIfPresent(from, to);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw new IoError(`move ${from} away`, from, error);
+    throw new IoError(`move ${from} away`, from, error);
   }
 }

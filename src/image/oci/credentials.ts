@@ -10,7 +10,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { errnoOf } from "../../base/errors.ts";
+import { isAbsence } from "../../platform/if_present.ts";
 import { askCredentialHelper, type HelperLimits, type HelperRequest } from "./credential_helper.ts";
 import { ImageAuthError } from "./errors.ts";
 
@@ -84,8 +84,7 @@ async function readDockerConfig(
   try {
     text = await readFile(path, "utf8");
   } catch (cause) {
-    const errno = errnoOf(cause);
-    if (errno === "ENOENT" || errno === "ENOTDIR") return undefined; // there has never been a login
+    if (isAbsence(cause)) return undefined; // there has never been a login
     throw new ImageAuthError(registry, `${path} cannot be read`, { cause });
   }
   try {

@@ -11,7 +11,8 @@ import { lstatSync, readFileSync, realpathSync } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { z } from "zod";
 import { encodeUtf8 } from "../../base/bytes.ts";
-import { AbortedError, errnoOf, IoError } from "../../base/errors.ts";
+import { AbortedError, IoError } from "../../base/errors.ts";
+import { isAbsence } from "../../platform/if_present.ts";
 import { readFileChunks } from "../stream/byte_stream.ts";
 import { detectCompression } from "../stream/compression.ts";
 import { type Digest, digestFileName, digestLike, sha256Digest, verified } from "./digest.ts";
@@ -68,7 +69,7 @@ export function directoryFiles(directory: string): LayoutFiles {
         const isInside = path.startsWith(root.endsWith(sep) ? root : root + sep);
         return isInside && lstatSync(path).isFile() ? path : undefined;
       } catch (error) {
-        if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+        if (isAbsence(error)) return undefined;
         throw new IoError(`read ${join(directory, name)}`, directory, error);
       }
     },

@@ -2,6 +2,7 @@
 import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AbortedError } from "../../base/errors.ts";
+import { namesIfPresent } from "../../platform/if_present.ts";
 import { type Digest, digestOfFileName, isDigest } from "../oci/digest.ts";
 import { ImageInUseError, ImageNotFoundError } from "../oci/errors.ts";
 import { formatPlatform, hostPlatform } from "../oci/platform.ts";
@@ -14,7 +15,6 @@ import {
   sourceRecordSchema,
   TEMPORARY_SUFFIX,
 } from "./records.ts";
-import { listNames } from "./workspace.ts";
 
 /** Tells which images must stay. Implemented by the room that keeps sandboxes and snapshots. */
 export interface ImageUsage {
@@ -167,7 +167,7 @@ function removeUnneededBlobs(store: ImageStore): { digests: Set<Digest>; bytes: 
     for (const layer of record?.layers ?? []) needed.add(layer.digest);
   }
   removeHalfRecords(store);
-  for (const name of listNames(store.paths.blobs)) {
+  for (const name of namesIfPresent(store.paths.blobs)) {
     const digest = digestOfFileName(name);
     if (digest === undefined || needed.has(digest)) continue;
     removed.digests.add(digest);
@@ -179,14 +179,14 @@ function removeUnneededBlobs(store: ImageStore): { digests: Set<Digest>; bytes: 
 /** Removes records that a killed process left half written. Call it only while no process adds to the store. */
 function removeHalfRecords({ paths }: ImageStore): void {
   for (const directory of [paths.images, paths.references, paths.sources]) {
-    for (const name of listNames(directory)) {
+    for (const name of namesIfPresent(directory)) {
       if (name.endsWith(TEMPORARY_SUFFIX)) rmSync(join(directory, name), { force: true });
     }
   }
 }
 
 function removeStaleSources(store: ImageStore): void {
-  for (const name of listNames(store.paths.sources)) {
+  for (const name of namesIfPresent(store.paths.sources)) {
     const path = join(store.paths.sources, name);
     const digest = readRecord(path, sourceRecordSchema)?.digest;
     if (digest === undefined || store.find(digest) === undefined) rmSync(path, { force: true });
@@ -196,7 +196,7 @@ function removeStaleSources(store: ImageStore): void {
 /** Returns the digests that have a disk or a record, complete or not. */
 function listDigests(store: ImageStore): Set<Digest> {
   const digests = new Set<Digest>();
-  for (const name of listNames(store.paths.images)) {
+  for (const name of namesIfPresent(store.paths.images)) {
     const digest = digestOfFileName(name.replace(/\.(?:erofs|json)$/, ""));
     if (digest !== undefined) digests.add(digest);
   }
@@ -204,7 +204,7 @@ function listDigests(store: ImageStore): Set<Digest> {
 }
 
 function listReferences(store: ImageStore): ReferenceRecord[] {
-  return listNames(store.paths.references)
+  return namesIfPresent(store.paths.references)
     .filter((name) => name.endsWith(".json"))
     .map((name) => readRecord(join(store.paths.references, name), referenceRecordSchema))
     .filter((record) => record !== undefined);

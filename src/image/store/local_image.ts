@@ -7,7 +7,8 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { errnoOf, InvalidConfigError, IoError } from "../../base/errors.ts";
+import { InvalidConfigError, IoError } from "../../base/errors.ts";
+import { isAbsence } from "../../platform/if_present.ts";
 import { detectImageSource, type ImageSourceKind } from "../detect.ts";
 import { scanDirectory } from "../directory_source.ts";
 import { ErofsWriter, writeErofs } from "../erofs/writer.ts";
@@ -228,8 +229,7 @@ export function realPath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno !== "ENOENT" && errno !== "ENOTDIR") throw new IoError(`read ${path}`, path, error);
+    if (!isAbsence(error)) throw new IoError(`read ${path}`, path, error);
     const hint = `no such file or directory: ${resolve(path)}; for an image of a registry leave out the leading ./ or /`;
     throw new ImageNotFoundError(path, "on this machine", { cause: error, hint });
   }

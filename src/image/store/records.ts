@@ -5,19 +5,11 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { errnoOf, IoError } from "../../base/errors.ts";
+import { IoError } from "../../base/errors.ts";
+import { textIfPresent } from "../../platform/if_present.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 
 /** Version of what is written for the same input. Images of another version are built again. */
@@ -83,13 +75,8 @@ export type SourceRecord = z.output<typeof sourceRecordSchema>;
 
 /** Returns the record in a file, or `undefined` if there is no usable one. */
 export function readRecord<T>(path: string, schema: z.ZodType<T>): T | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return undefined;
-    throw new IoError(`read ${path}`, path, error);
-  }
+  const text = textIfPresent(path);
+  if (text === undefined) return undefined;
   try {
     return schema.parse(JSON.parse(text));
   } catch {

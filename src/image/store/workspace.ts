@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf, IoError } from "../../base/errors.ts";
+import { IoError } from "../../base/errors.ts";
+import { namesIfPresent } from "../../platform/if_present.ts";
 import type { FileLocks, LockKind } from "./file_lock.ts";
 import type { StorePaths } from "./store_paths.ts";
 
@@ -56,7 +57,7 @@ export class Workspaces {
   /** Removes what dead processes left. Work in progress is not touched. Returns the number of removed directories. */
   removeInterrupted(): number {
     let removed = 0;
-    for (const name of listNames(this.#paths.work)) {
+    for (const name of namesIfPresent(this.#paths.work)) {
       const [, kind, encoded] = NAME_PATTERN.exec(name) ?? [];
       const workKind = WORK_KINDS.find((candidate) => candidate === kind);
       if (workKind === undefined || encoded === undefined) continue;
@@ -67,16 +68,6 @@ export class Workspaces {
       removed++;
     }
     return removed;
-  }
-}
-
-/** Returns the names in a directory, or none if it does not exist. */
-export function listNames(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw new IoError(`list ${directory}`, directory, error);
   }
 }
 

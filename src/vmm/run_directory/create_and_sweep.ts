@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
+import { namesIfPresent } from "../../platform/if_present.ts";
 import { isSameProcess } from "../../platform/process_identity.ts";
 import { ensureRunRoot, existingRunRoots } from "../../platform/run_root.ts";
 import { stagingName, stagingOwner } from "../../platform/staging.ts";
@@ -40,7 +41,7 @@ export function createRunDirectory(home: string): string {
  */
 export function sweepRunDirectories(home: string, known: () => ReadonlySet<string | undefined>): void {
   const orphans = existingRunRoots(home).flatMap((root) =>
-    namesIn(root)
+    namesIfPresent(root)
       .filter((name) => isAbandoned(root, name))
       .map((name) => join(root, name)),
   );
@@ -52,14 +53,6 @@ export function sweepRunDirectories(home: string, known: () => ReadonlySet<strin
 function isAbandoned(root: string, name: string): boolean {
   const holder = stagingOwner(name) ?? readIdentity(join(root, name, RunFile.keeper));
   return holder === undefined ? isOld(join(root, name)) : !isSameProcess(holder);
-}
-
-function namesIn(root: string): string[] {
-  try {
-    return readdirSync(root);
-  } catch (error) {
-    throw new IoError(`read ${root}`, root, error);
-  }
 }
 
 function isOld(directory: string): boolean {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { errnoOf, IoError } from "../../base/errors.ts";
+import { renameIfPresent, textIfPresent } from "../../platform/if_present.ts";
 import { killProcess, ownProcess, type ProcessIdentity } from "../../platform/process_identity.ts";
 import { isRunDirectory } from "../../platform/run_root_check.ts";
 import { stagingName } from "../../platform/staging.ts";
@@ -58,12 +58,7 @@ export function removeRunDirectory(directory: string): void {
 export function forgetRunDirectory(directory: string): void {
   // Renamed first: half deleted, it may have lost the file that names its holder.
   const leaving = join(dirname(directory), stagingName());
-  try {
-    renameSync(directory, leaving);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return; // another process was faster
-    throw error;
-  }
+  renameIfPresent(directory, leaving); // another process may be faster
   rmSync(leaving, { recursive: true, force: true });
 }
 
@@ -74,13 +69,8 @@ export function forgetRunDirectory(directory: string): void {
  * @throws {IoError} if it cannot be read.
  */
 export function readIdentity(path: string): ProcessIdentity | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
-    throw new IoError(`read ${path}`, path, error);
-  }
+  const text = textIfPresent(path);
+  if (text === undefined) return undefined;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

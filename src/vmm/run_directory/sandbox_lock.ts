@@ -5,12 +5,12 @@
  *
  * @module
  */
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "../../base/errors.ts";
 import { pollUntil } from "../../base/wait.ts";
 import { type FileLock, isFileLocked, tryLockFile } from "../../platform/file_lock.ts";
 import { homePaths } from "../../platform/home.ts";
+import { namesIfPresent } from "../../platform/if_present.ts";
 
 /** How long a VM host process tries: those that look hold the lock for less than a millisecond. */
 const LOCK_WAIT_MS_MAX = 5_000;
@@ -71,12 +71,7 @@ export function sweepSandboxLocks(home: string, known: () => ReadonlySet<string>
 }
 
 function lockNames(home: string): string[] {
-  try {
-    return readdirSync(homePaths(home).locks).filter((name) => name.endsWith(SUFFIX));
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return []; // no sandbox yet
-    throw error;
-  }
+  return namesIfPresent(homePaths(home).locks).filter((name) => name.endsWith(SUFFIX));
 }
 
 function lockPath(home: string, id: string): string {

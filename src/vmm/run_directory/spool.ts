@@ -10,17 +10,10 @@
  *
  * @module
  */
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeFileSync } from "node:fs";
 import { type Bytes, decodeUtf8, KiB, MiB } from "../../base/bytes.ts";
-import { errnoOf, IoError, messageOf } from "../../base/errors.ts";
+import { IoError, messageOf } from "../../base/errors.ts";
+import { isAbsence, textIfPresent } from "../../platform/if_present.ts";
 
 /** How often the file is read. Its readers are people. */
 const POLL_MS = 200;
@@ -260,7 +253,7 @@ function withFile(path: string, read: (file: number, size: number) => Bytes): By
     file = openSync(path, "r");
     return read(file, fstatSync(file).size);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return new Uint8Array(0); // never written
+    if (isAbsence(error)) return new Uint8Array(0); // never written
     throw new IoError(`read ${path}`, path, error);
   } finally {
     if (file !== undefined) closeSync(file);
@@ -268,11 +261,6 @@ function withFile(path: string, read: (file: number, size: number) => Bytes): By
 }
 
 function readNote(path: string): readonly [offset: number, isEmptied: boolean] {
-  try {
-    const text = readFileSync(path, "utf8");
-    return [Number.parseInt(text, 10) || 0, text.endsWith(EMPTIED)];
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [0, false]; // not read yet
-    throw new IoError(`read ${path}`, path, error);
-  }
+  const text = textIfPresent(path) ?? ""; // not read yet
+  return [Number.parseInt(text, 10) || 0, text.endsWith(EMPTIED)];
 }
