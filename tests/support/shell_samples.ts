@@ -117,6 +117,12 @@ const FRAGMENTS: readonly ((a: ShellWord, b: ShellWord) => Fragment)[] = [
     values: [a],
     expected: words(["-x ", a, ".-"]),
   }),
+  (a, b) => ({
+    raw: [`${SHOW} "$( ( printf '%s.' `, ` ); f() ( printf '%s.' "$1" ); f `, ' )"'],
+    values: [a, b],
+    expected: words([a, ".", b, "."]),
+  }),
+  (a) => ({ raw: [`: $$'\\'; ${SHOW} `, ""], values: [a], expected: words([a]) }),
   (a, b) => ({ raw: ["A=", " B=x", `; ${SHOW} "$A" "$B"`], values: [a, b], expected: words([a], ["x", b]) }),
   (a, b) => ({ raw: [`for i in `, `; do ${SHOW} "$i"; done`], values: [[a, b]], expected: words([a], [b]) }),
   (a) => ({ raw: [`f() { ${SHOW} "$1" `, "; }; f arg"], values: [a], expected: words(["arg"], [a]) }),

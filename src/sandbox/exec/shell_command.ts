@@ -5,6 +5,7 @@
  */
 import { ExecOutputLimitError } from "../../agent/errors.ts";
 import { type Bytes, encodeUtf8, KiB } from "../../base/bytes.ts";
+import { withoutUndefined } from "../../base/defined.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import { checkObject } from "../../base/parse_config.ts";
 import { ExecExitError } from "../errors.ts";
@@ -63,10 +64,16 @@ function isTemplate(value: unknown): value is TemplateStringsArray {
   return Array.isArray(value) && "raw" in value;
 }
 
-/** Variables are merged, everything else replaces. */
+/** Variables are merged, everything else replaces. What is not right is left as it is, to be refused when it is used. */
 function merge(options: ExecOptions, more: ExecOptions): ExecOptions {
-  const env = options.env === undefined ? more.env : { ...options.env, ...more.env };
-  return env === undefined ? { ...options, ...more } : { ...options, ...more, env };
+  const given = withoutUndefined(more);
+  const areBoth = isObject(options.env) && isObject(given.env);
+  const env = areBoth ? { ...options.env, ...given.env } : given.env === undefined ? options.env : given.env;
+  return withoutUndefined({ ...options, ...given, env });
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SignalName } from "../../agent/guest_signal.ts";
 import type { SandboxStatus } from "../../backend/backend.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { NetworkMode } from "../../network/network_plan.ts";
@@ -169,8 +170,8 @@ export interface ManagedExec {
   readonly stdin: WritableStream<Uint8Array>;
   /** Sets the size of the pseudo-terminal. */
   resize(rows: number, columns: number): Promise<void>;
-  /** Sends a signal to the process group. */
-  signal(signal: number): Promise<void>;
+  /** Sends a signal to the process group, by its name (`"SIGTERM"`) or its number. */
+  signal(signal: SignalName | number): Promise<void>;
 }
 
 /** How a status looks to a manager; `running` needs a second look. */

@@ -169,6 +169,10 @@ test(
       assert.equal(await inner`pwd; echo $A $B $C`.env({ C: "3" }).text(), "/tmp\n1 2 3\n");
       assert.equal(await inner`pwd; echo $A $B $C`.cwd("/").text(), "/\n1 2\n");
       assert.equal(await $`pwd`.text(), "/\n");
+      assert.equal(await $({ cwd: "/tmp" })({ cwd: undefined, env: undefined })`pwd`.text(), "/tmp\n");
+      await assert.rejects($({ env: { A: "1" } })({ env: "B=2" } as object)`true`, fieldsOf("env"));
+      await assert.rejects($({ env: { A: "1" } })`true`.env(null as never), fieldsOf("env"));
+      await assert.rejects($`true`.env("B=2" as never), fieldsOf("env"));
       await assert.rejects($({ timeout: 5 } as object)`true`, fieldsOf("timeout"));
       await assert.rejects($({ stdin: "pipe" })`cat`, fieldsOf("stdin"));
       for (const wrong of [null, 5, "echo", ["echo"]])
