@@ -2,6 +2,43 @@
 import { InvalidConfigError } from "../base/errors.ts";
 import { suggestOption } from "../base/suggest_option.ts";
 
+/**
+ * The name of a signal, as in signal(7). Real-time signals (32 to 64) have none: what they are called depends on the C
+ * library.
+ */
+export type SignalName =
+  | "SIGHUP"
+  | "SIGINT"
+  | "SIGQUIT"
+  | "SIGILL"
+  | "SIGTRAP"
+  | "SIGABRT"
+  | "SIGBUS"
+  | "SIGFPE"
+  | "SIGKILL"
+  | "SIGUSR1"
+  | "SIGSEGV"
+  | "SIGUSR2"
+  | "SIGPIPE"
+  | "SIGALRM"
+  | "SIGTERM"
+  | "SIGSTKFLT"
+  | "SIGCHLD"
+  | "SIGCONT"
+  | "SIGSTOP"
+  | "SIGTSTP"
+  | "SIGTTIN"
+  | "SIGTTOU"
+  | "SIGURG"
+  | "SIGXCPU"
+  | "SIGXFSZ"
+  | "SIGVTALRM"
+  | "SIGPROF"
+  | "SIGWINCH"
+  | "SIGIO"
+  | "SIGPWR"
+  | "SIGSYS";
+
 /** The numbers of Linux on x86-64 and ARM, which every guest runs on, whatever the host is. */
 export const GUEST_SIGNALS = {
   SIGHUP: 1,
@@ -35,10 +72,7 @@ export const GUEST_SIGNALS = {
   SIGIO: 29,
   SIGPWR: 30,
   SIGSYS: 31,
-} as const;
-
-/** The name of a signal, as in signal(7). Real-time signals (32 to 64) have none: what they are called depends on the C library. */
-export type SignalName = keyof typeof GUEST_SIGNALS;
+} as const satisfies Readonly<Record<SignalName, number>>;
 
 /** The highest number of a real-time signal. */
 const SIGNAL_MAX = 64;

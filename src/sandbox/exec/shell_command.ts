@@ -18,10 +18,6 @@ import { type ShellScript, type ShellValue, shellScript } from "./shell_template
 /** How much of standard error is kept for the error while lines are read. */
 const STDERR_TAIL_BYTES = 64 * KiB;
 
-/** What a promise of the standard passes to who handles its error. */
-// biome-ignore lint/suspicious/noExplicitAny: as in the standard, so that handlers may say what they expect
-type Reason = any;
-
 /** Starts a script with the sandbox's shell. */
 export type StartScript = (script: ShellScript, options: ExecOptions) => Promise<ExecHandle>;
 
@@ -192,13 +188,15 @@ export class ShellCommand implements Promise<ExecOutput> {
   // biome-ignore lint/suspicious/noThenProperty: to be awaited is what it is for
   then<T = ExecOutput, E = never>(
     onFulfilled?: ((output: ExecOutput) => T | PromiseLike<T>) | null,
-    onRejected?: ((reason: Reason) => E | PromiseLike<E>) | null,
+    // biome-ignore lint/suspicious/noExplicitAny: as in the standard, so that a handler may say what it expects
+    onRejected?: ((reason: any) => E | PromiseLike<E>) | null,
   ): Promise<T | E> {
     return this.#run().then(onFulfilled, onRejected);
   }
 
   /** Runs the command, and handles its error. */
-  catch<E = never>(onRejected?: ((reason: Reason) => E | PromiseLike<E>) | null): Promise<ExecOutput | E> {
+  // biome-ignore lint/suspicious/noExplicitAny: as in the standard
+  catch<E = never>(onRejected?: ((reason: any) => E | PromiseLike<E>) | null): Promise<ExecOutput | E> {
     return this.#run().catch(onRejected);
   }
 
