@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { errnoOf, IoError } from "../base/errors.ts";
 
 /** A pid and when its process started. */
 export interface ProcessIdentity {
   readonly pid: number;
   /**
-   * Clock ticks from boot to the process's start (proc(5), `/proc/PID/stat` field 22) and, after a dot, which boot of the
-   * machine that was; `""` where there is no /proc.
+   * Clock ticks from boot to the process's start (proc(5), `/proc/PID/stat` field 22); after a dot, which boot of the machine
+   * that was; after another, the PID namespace in which the pid is meant. `""` where there is no /proc.
    */
   readonly startTime: string;
 }
@@ -36,7 +36,7 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state, startTime] = [fields[0], fields[19]];
     if (state === "Z" || startTime === undefined) return undefined;
-    return { pid, startTime: `${startTime}.${machineBoot()}` };
+    return { pid, startTime: `${startTime}.${machineBoot()}.${pidNamespace()}` };
   } catch (error) {
     if (NO_PROCESS.includes(errnoOf(error))) return undefined;
     throw new IoError(`examine process ${pid}`, undefined, error);
@@ -51,6 +51,21 @@ function machineBoot(): string {
   return boot;
 }
 
+let namespace: string | undefined;
+
+/** The number of the PID namespace that this process sees (pid_namespaces(7)). */
+function pidNamespace(): string {
+  namespace ??= readlinkSync("/proc/self/ns/pid").replace(/\D/g, "");
+  return namespace;
+}
+
+/** Of this boot of the machine, but in a PID namespace that is not this process's: here it cannot be told whether it runs. */
+export function isElsewhere({ startTime }: ProcessIdentity): boolean {
+  const [, bootOf, namespaceOf] = startTime.split(".");
+  const [, ownBoot, ownNamespace] = ownProcess().startTime.split(".");
+  return bootOf === ownBoot && namespaceOf !== undefined && namespaceOf !== ownNamespace;
+}
+
 /** This process. */
 export function ownProcess(): ProcessIdentity {
   return identifyProcess(process.pid) ?? { pid: process.pid, startTime: "" };
@@ -58,7 +73,10 @@ export function ownProcess(): ProcessIdentity {
 
 /** Whether this same process still runs. A zombie does not. @throws {IoError} if it cannot be told. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
-  return identifyProcess(identity.pid)?.startTime === identity.startTime;
+  const found = identifyProcess(identity.pid)?.startTime;
+  if (found === undefined || found === identity.startTime) return found !== undefined;
+  const [ticks, bootOf] = found.split(".");
+  return identity.startTime === `${ticks}.${bootOf}`; // an earlier release noted no namespace
 }
 
 /** Sends SIGKILL to this same process; does nothing if it is gone. */

@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { homePaths } from "./home.ts";
 import { namesIfPresent } from "./if_present.ts";
-import { isSameProcess, ownProcess, type ProcessIdentity } from "./process_identity.ts";
+import { isElsewhere, isSameProcess, ownProcess, type ProcessIdentity } from "./process_identity.ts";
 
 /** Prefix of the names that {@linkcode removalPath} gives; no {@linkcode stagingName} has it. */
 const REMOVED = "removed-";
@@ -66,12 +66,27 @@ function removedPath(home: string, id: string): string {
   return join(homePaths(home).trash, `${REMOVED}${id}`);
 }
 
+/**
+ * How long what a process of another PID namespace works on counts as held, as only a process there can tell whether that
+ * one lives. Longer than anything takes that is staged.
+ */
+const ELSEWHERE_MS_MAX = 24 * 60 * 60 * 1000;
+
+/** Whether the process that works on `path`, or holds it, is alive, or may be. @throws {IoError} if it cannot be told. */
+export function isHeld(path: string, holder: ProcessIdentity, nowMs: number = Date.now()): boolean {
+  if (isSameProcess(holder)) return true;
+  if (!isElsewhere(holder)) return false;
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  return status !== undefined && nowMs - status.ctimeMs < ELSEWHERE_MS_MAX; // a new name is a change, too
+}
+
 /** Deletes what dead processes left, except removals that were begun. */
 export function sweepStaging(home: string): void {
   for (const name of namesIfPresent(homePaths(home).trash)) {
     if (name.startsWith(REMOVED)) continue;
+    const path = join(homePaths(home).trash, name);
     const owner = stagingOwner(name);
-    if (owner !== undefined && isSameProcess(owner)) continue;
-    rmSync(join(homePaths(home).trash, name), { recursive: true, force: true });
+    if (owner !== undefined && isHeld(path, owner)) continue;
+    rmSync(path, { recursive: true, force: true });
   }
 }

@@ -21,8 +21,7 @@ import {
 import { join } from "node:path";
 import { errnoOf, IoError } from "../base/errors.ts";
 import { namesIfPresent, renameIfPresent } from "../platform/if_present.ts";
-import { isSameProcess } from "../platform/process_identity.ts";
-import { stagingName, stagingOwner, stagingPath, sweepStaging } from "../platform/staging.ts";
+import { isHeld, stagingName, stagingOwner, stagingPath, sweepStaging } from "../platform/staging.ts";
 import {
   checkNameAndLabels,
   DESCRIPTOR_BYTES_MAX,
@@ -227,8 +226,9 @@ export class SnapshotStore {
     for (const entry of this.#entries()) {
       const [name = "", keeper = ""] = entry.split(ASIDE);
       const owner = stagingOwner(keeper);
-      if (owner === undefined || isSameProcess(owner)) continue;
-      this.#restore(join(this.#directory, entry), join(this.#directory, name));
+      const aside = join(this.#directory, entry);
+      if (owner === undefined || isHeld(aside, owner)) continue;
+      this.#restore(aside, join(this.#directory, name));
     }
   }
 

@@ -7,9 +7,8 @@ import { mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { IoError } from "../../base/errors.ts";
 import { namesIfPresent } from "../../platform/if_present.ts";
-import { isSameProcess } from "../../platform/process_identity.ts";
 import { ensureRunRoot, existingRunRoots } from "../../platform/run_root.ts";
-import { stagingName, stagingOwner } from "../../platform/staging.ts";
+import { isHeld, stagingName, stagingOwner } from "../../platform/staging.ts";
 import { keepRunDirectory, RunFile, readIdentity, removeRunDirectory } from "./run_directory.ts";
 
 /** A directory without a holder, as a power cut may leave it, is abandoned once it is this old. */
@@ -51,8 +50,9 @@ export function sweepRunDirectories(home: string, known: () => ReadonlySet<strin
 }
 
 function isAbandoned(root: string, name: string): boolean {
-  const holder = stagingOwner(name) ?? readIdentity(join(root, name, RunFile.keeper));
-  return holder === undefined ? isOld(join(root, name)) : !isSameProcess(holder);
+  const path = join(root, name);
+  const holder = stagingOwner(name) ?? readIdentity(join(path, RunFile.keeper));
+  return holder === undefined ? isOld(path) : !isHeld(path, holder);
 }
 
 function isOld(directory: string): boolean {
