@@ -63,6 +63,18 @@ export function execLogCursor(sandboxId: string, position: LogPosition): LogCurs
  * @throws InvalidCursorError if it is damaged, of another version, or made for another sandbox
  */
 export function decodeCursor(cursor: string, sandboxId: string): LogPositions {
+  const { tag, positions } = decodeAnyCursor(cursor);
+  if (!tag.equals(sandboxTag(sandboxId)))
+    throw new InvalidCursorError("sandbox", "it belongs to another sandbox");
+  return positions;
+}
+
+/**
+ * The same whatever sandbox it was made for, and the mark of that.
+ *
+ * @throws InvalidCursorError if it is damaged or of another version
+ */
+export function decodeAnyCursor(cursor: string): { readonly tag: Buffer; readonly positions: LogPositions } {
   if (cursor.length > CURSOR_CHARS_MAX)
     throw new InvalidCursorError("tooLong", `it has ${cursor.length} characters`);
   const bytes = Buffer.from(cursor, "base64url");
@@ -76,10 +88,10 @@ export function decodeCursor(cursor: string, sandboxId: string): LogPositions {
   if (bytes.readUInt32LE(end) !== crc32(bytes.subarray(0, end))) {
     throw new InvalidCursorError("checksum", "its checksum does not match");
   }
-  if (!bytes.subarray(1, 1 + TAG_BYTES).equals(sandboxTag(sandboxId))) {
-    throw new InvalidCursorError("sandbox", "it belongs to another sandbox");
-  }
-  return decodePositions(bytes.subarray(1 + TAG_BYTES, end));
+  return {
+    tag: bytes.subarray(1, 1 + TAG_BYTES),
+    positions: decodePositions(bytes.subarray(1 + TAG_BYTES, end)),
+  };
 }
 
 const FILES_BY_ID = [...LOG_FILES].sort((a, b) => a.id - b.id);

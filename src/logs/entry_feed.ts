@@ -9,8 +9,9 @@ import { type DirectoryWatch, watchDirectory } from "../platform/file_watch.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { EntryReader } from "./entry_reader.ts";
 import { LogsUnavailableError } from "./errors.ts";
-import { FOLLOW_POLL_MS, STOPPED_POLL_MS } from "./limits.ts";
+import { FOLLOW_POLL_MS, POLL_STEPS_MAX, STOPPED_POLL_MS } from "./limits.ts";
 import { pathStatus } from "./read_file.ts";
+import type { LogCursor } from "./types.ts";
 
 /** How a feed waits for more. */
 export interface FollowConfig {
@@ -20,6 +21,9 @@ export interface FollowConfig {
   /** Whether the sandbox is stopped for good, so that nothing more will be written. */
   readonly isTerminal: () => Promise<boolean>;
 }
+
+/** What reading on has found: entries; none for now; none yet, though there is more to read; or nothing ever more. */
+export type Found = "entries" | "idle" | "more" | "end";
 
 /** A call of `isTerminal`. */
 interface Question {
@@ -32,6 +36,7 @@ interface Question {
 export class EntryFeed {
   readonly #reader: EntryReader;
   readonly #follow: FollowConfig | undefined;
+  readonly #isComplete: boolean;
   readonly #watch: DirectoryWatch | undefined;
   readonly #stop = new AbortController();
   /** Ends the wait for changes that is under way. */
@@ -40,7 +45,9 @@ export class EntryFeed {
   #batchNumber = 0;
   #next = 0;
   /** The read that is under way. One at a time; calls that come during it wait for it first. */
-  #filling: Promise<boolean> | undefined;
+  #filling: Promise<Found> | undefined;
+  /** The last read found nothing, and no live file of these logs. */
+  #isRemoved = false;
   /** Nothing more will be written: once everything is read, that is the end. */
   #writerIsGone = false;
   /** At most one at a time. Nothing waits for its answer, so that new entries go out in the meantime. */
@@ -49,9 +56,10 @@ export class EntryFeed {
   #nextQuestionMs = Number.NEGATIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
-  /** Follows if `follow` says how. */
-  constructor(reader: EntryReader, follow: FollowConfig | undefined) {
+  /** Follows if `follow` says how. Needs not to, if all that it reads `isComplete`. */
+  constructor(reader: EntryReader, follow: FollowConfig | undefined, isComplete = false) {
     this.#reader = reader;
+    this.#isComplete = isComplete;
     this.#follow = follow;
     this.#watch = follow === undefined ? undefined : watchDirectory(follow.directory);
   }
@@ -66,11 +74,50 @@ export class EntryFeed {
     for (;;) {
       const entry = this.take();
       if (entry !== undefined) return entry;
-      this.#filling ??= this.#fill().finally(() => {
-        this.#filling = undefined;
-      });
-      if (!(await this.#filling)) return undefined;
+      if ((await this.#once(() => this.#fill())) === "end") return undefined;
     }
+  }
+
+  /** Waits until {@linkcode take} has an entry; `false` at the end. */
+  async ready(): Promise<boolean> {
+    while (this.#next === this.#batch.length) {
+      if ((await this.#once(() => this.#fill())) === "end") return false;
+    }
+    return true;
+  }
+
+  /** Reads what is there, up to the next entry, without waiting for more. Not during {@linkcode ready}. */
+  async poll(): Promise<Found> {
+    if (this.#next < this.#batch.length) return "entries";
+    return await this.#once(() => this.#readOn());
+  }
+
+  /** Goes to the end of what is there. Before anything else. */
+  async skipToEnd(): Promise<void> {
+    await this.#reader.skipToEnd();
+  }
+
+  /** Just after the last entry that was taken, or further, if nothing was between. Not with a batch that is untouched. */
+  get cursor(): LogCursor {
+    const last = this.#next < this.#batch.length ? this.#batch[this.#next - 1] : undefined;
+    return last?.cursor ?? this.#reader.cursor;
+  }
+
+  /** Whether the end of this reading is that of what it reads, and not just of what was there. */
+  get isToTheEnd(): boolean {
+    return this.#isComplete || this.#follow !== undefined;
+  }
+
+  /** Whether this has come to its end once everything is read that is there now. Asks at once. */
+  async isWriterGone(): Promise<boolean> {
+    if (this.#isComplete || this.#reader.isOver) return true;
+    const follow = this.#follow;
+    return follow !== undefined && (follow.untilMs <= Date.now() || (await follow.isTerminal()));
+  }
+
+  /** It was closed, by its user or by a signal. */
+  get isClosed(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   /** Ends the reading, even during {@linkcode next}, and closes its files. */
@@ -83,32 +130,55 @@ export class EntryFeed {
     this.#stop.abort();
     this.#wake.abort();
     this.#batch = [];
+    this.#next = 0;
     await this.#filling?.catch(() => {}); // its error, if any, went to the caller that waits for it
     this.#reader.close();
     this.#watch?.[Symbol.dispose]();
   }
 
-  /** Whether there is a new batch; otherwise this is the end. */
-  async #fill(): Promise<boolean> {
+  /** One read at a time: a call that comes during another one gets what that finds. */
+  #once(read: () => Promise<Found>): Promise<Found> {
+    this.#filling ??= read().finally(() => {
+      this.#filling = undefined;
+    });
+    return this.#filling;
+  }
+
+  /** Gets a new batch, and waits for it if need be. */
+  async #fill(): Promise<Found> {
     const { signal } = this.#stop;
     while (!signal.aborted && !this.#reader.isOver) {
       const seenVersion = this.#watch?.version ?? 0;
-      const step = await this.#reader.step();
-      if (signal.aborted) break;
-      if (typeof step === "object") {
-        this.#batchNumber++;
-        if (this.#writerIsGone || this.#reader.sawStop) this.#nextQuestionMs = Number.NEGATIVE_INFINITY; // ask as soon as all is read
-        this.#writerIsGone = false; // it was not, or has left this behind
-        if (step.entries.length === 0) continue;
-        this.#batch = step.entries;
-        this.#next = 0;
-        return true;
-      }
-      if (this.#follow === undefined || this.#writerIsGone) return false;
-      if (step === "removed" && (await this.#isRemoved(this.#follow))) return false;
+      const found = await this.#step();
+      if (found === "entries" || signal.aborted) return found;
+      if (found === "more") continue;
+      if (this.#follow === undefined || this.#writerIsGone) return "end";
+      if (this.#isRemoved && (await this.#isGone(this.#follow))) return "end";
       await this.#waitForMore(this.#follow, seenVersion);
     }
-    return false;
+    return "end";
+  }
+
+  /** Gets a new batch if there is one. */
+  async #readOn(): Promise<Found> {
+    let found: Found = "more";
+    for (let steps = 0; found === "more" && steps < POLL_STEPS_MAX; steps++)
+      found = this.isClosed || this.#reader.isOver ? "end" : await this.#step();
+    return found;
+  }
+
+  async #step(): Promise<Found> {
+    const step = await this.#reader.step();
+    if (this.#stop.signal.aborted) return "end";
+    this.#isRemoved = step === "removed";
+    if (typeof step === "string") return "idle";
+    this.#batchNumber++;
+    if (this.#writerIsGone || this.#reader.sawStop) this.#nextQuestionMs = Number.NEGATIVE_INFINITY; // ask as soon as all is read
+    this.#writerIsGone = false; // it was not, or has left this behind
+    if (step.entries.length === 0) return "more";
+    this.#batch = step.entries;
+    this.#next = 0;
+    return "entries";
   }
 
   /** Resolves when something may have been written, or when it is established that nothing will be. */
@@ -154,7 +224,7 @@ export class EntryFeed {
   }
 
   /** Whether the logs were removed after everything in them had been read. */
-  async #isRemoved({ directory }: FollowConfig): Promise<boolean> {
+  async #isGone({ directory }: FollowConfig): Promise<boolean> {
     if (!this.#reader.isReplaced && (await pathStatus(directory)) !== undefined) return false;
     if (this.#reader.sawStop) return true;
     throw new LogsUnavailableError("they were removed while being followed", directory);

@@ -11,6 +11,7 @@ import { type LineParser, newLineParser } from "./line_parser.ts";
 import type { LogFileSpec } from "./log_files.ts";
 import type { LogDirectory } from "./log_source.ts";
 import type { ReadConfig } from "./options.ts";
+import type { LogCursor } from "./types.ts";
 
 /** A batch of entries of one log, perhaps empty though something was read; or how the logs stand. */
 export type EntryStep = { readonly entries: readonly StoredEntry[] } | "idle" | "removed";
@@ -60,6 +61,19 @@ export class EntryReader {
   /** This reading ends at `positions`: it hands out nothing that comes after them. */
   stopAt(positions: LogPositions): void {
     for (const { spec, reader } of this.#files) reader.stopAt(positions.get(spec.id));
+  }
+
+  /** Moves to where this reading ends, or all logs end now. Before the first step. */
+  async skipToEnd(): Promise<void> {
+    for (const { spec, reader } of this.#files) {
+      await reader.skipToEnd();
+      this.#note(spec, reader);
+    }
+  }
+
+  /** Of {@linkcode positions}. */
+  get cursor(): LogCursor {
+    return encodeCursor(this.#logs.sandboxId, this.#positions);
   }
 
   get positions(): LogPositions {

@@ -108,8 +108,15 @@ export class GenerationReader {
       const offset = await seekTime(this.#spec.format, file, sinceMs);
       if (offset !== undefined) return this.#begin(generations, file, offset);
     }
-    const newest = generations.files.at(-1);
-    if (newest !== undefined) this.#begin(generations, newest, await lastLineEnd(newest));
+    await this.#beginAtEnd(generations);
+  }
+
+  /** Starts where it is to stop, or after the last complete line that is there now. */
+  async skipToEnd(): Promise<void> {
+    using generations = await openGenerations(this.#logs, this.#spec);
+    const last = generations.files.find(({ generation }) => generation === this.#limit?.generation);
+    if (last === undefined) await this.#beginAtEnd(generations);
+    else this.#begin(generations, last, this.#limit!.offsetBytes);
   }
 
   /** From now on, nothing is handed out that comes after what there is now. Returns that place. */
@@ -182,6 +189,11 @@ export class GenerationReader {
     if (isRemoved && !this.#superseded) return "removed";
     // Read again: something may have been appended before the file was renamed or removed.
     return this.#superseded || this.#sawNoLiveFile ? "lines" : "idle";
+  }
+
+  async #beginAtEnd(generations: Generations): Promise<void> {
+    const newest = generations.files.at(-1);
+    if (newest !== undefined) this.#begin(generations, newest, await lastLineEnd(newest));
   }
 
   #begin(generations: Generations, file: GenerationFile | undefined, offset: number): void {

@@ -46,3 +46,18 @@ export const STOPPED_POLL_MS = 50;
 export const CURSOR_CHARS_MAX = 512;
 /** A comment is sent on an idle event stream this often: `Bun.serve` cuts a connection that is quiet for 10 s. */
 export const SSE_KEEP_ALIVE_MS = 5_000;
+/** Reads of one look at what is there, each of up to 256 KiB: more than the default retention of a log. */
+export const POLL_STEPS_MAX = 256;
+
+/** Data in one answer or event of the Durable Streams protocol; an entry more may pass it. */
+export const PAGE_BYTES_MAX = 1 * MiB;
+/** Entries in one: those of a program that writes byte by byte. */
+export const PAGE_ENTRIES_MAX = 4096;
+/** How long a request waits for the next entry: less than the 10 s after which `Bun.serve` cuts a quiet connection. */
+export const LONG_POLL_MS = 8_000;
+/** An event stream ends after this long, as the protocol asks; its client connects again, perhaps to another server. */
+export const SSE_SESSION_MS = 60_000;
+/** Longest query that is looked at: an offset, a cursor and the parameters of others. */
+export const QUERY_CHARS_MAX = 4_096;
+/** Longest content type that a log can be given. */
+export const CONTENT_TYPE_CHARS_MAX = 256;

@@ -46,6 +46,9 @@ const EntryStream: new (
   strategy: { highWaterMark: number },
 ) => ReadableStream<LogEntry> = ReadableStream;
 
+/** What hands out the entries of a stream. For the modules of this room, as one class is the friend of another. */
+export let feedOf: (stream: LogStream) => EntryFeed;
+
 /**
  * A stream of log entries: a `ReadableStream` with {@linkcode recv} for single entries and `await using` to close it.
  * Iterating over it directly is several times as fast as through a reader.
@@ -65,6 +68,10 @@ export class LogStream extends EntryStream implements AsyncDisposable {
   #forgetSignal: () => void = () => {};
   #ended = false;
   #failure: unknown;
+
+  static {
+    feedOf = (stream) => stream.#feed;
+  }
 
   /** Use `logStream()`. */
   constructor(feed: EntryFeed, signal: AbortSignal | undefined) {
@@ -227,5 +234,5 @@ export async function openLogStream(
   const isTerminal = async () =>
     (sessionId !== undefined && endOf(sessionId).isOver) || (await source.isTerminal());
   const follow = follows ? { directory: source.directory, untilMs: config.untilMs, isTerminal } : undefined;
-  return new LogStream(new EntryFeed(reader, follow), signal);
+  return new LogStream(new EntryFeed(reader, follow, config.follow && !follows), signal);
 }
