@@ -84,6 +84,7 @@ export {
   type LogEntry,
   type LogReadOptions,
   type LogResponseFormat,
+  type LogResponseOptions,
   type LogSnapshot,
   type LogSource,
   LogStream,

@@ -1,34 +1,66 @@
 /**
- * Log streams over HTTP: as server-sent events (WHATWG HTML, section 9.2), whose event id is the cursor, so that
- * `EventSource` resumes by itself, and as newline-delimited JSON.
+ * Logs over HTTP: which format an answer has. Server-sent events and newline-delimited JSON are in `log_byte_stream.ts`, the
+ * Durable Streams protocol is in `durable/`.
  *
  * @module
  */
-
-import { isUtf8 } from "node:buffer";
-import { type Bytes, encodeUtf8 } from "../base/bytes.ts";
-import { settlesWithin } from "../base/wait.ts";
-import { MissedRotationError } from "./errors.ts";
-import { SSE_KEEP_ALIVE_MS } from "./limits.ts";
+import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { suggestOption } from "../base/suggest_option.ts";
+import { type BodyFormat, bodyFormatOf } from "./durable/body_format.ts";
+import { durableResponse } from "./durable/durable_response.ts";
+import { hasDurableQuery } from "./durable/request.ts";
+import { toRecordWithCursor } from "./entry_record.ts";
+import { CONTENT_TYPE_CHARS_MAX } from "./limits.ts";
+import { LogByteStream } from "./log_byte_stream.ts";
 import type { LogStream } from "./log_stream.ts";
+import { openOrMiss } from "./open_log.ts";
 import type { LogCursor, LogEntry } from "./types.ts";
 
-/** The format of a response: server-sent events, or newline-delimited JSON. */
-export type LogResponseFormat = "sse" | "ndjson";
+/** The format of a response: server-sent events, newline-delimited JSON, or what the Durable Streams protocol says. */
+export type LogResponseFormat = "sse" | "ndjson" | "durable";
+
+/** Options of `logResponse()`. */
+export interface LogResponseOptions {
+  /** What a request gets that does not say. @default {"sse"} */
+  defaultFormat?: LogResponseFormat | undefined;
+  /**
+   * Content type of the log as a durable stream. In `application/json` each entry is a message; in any other type the stream is
+   * the bytes of the entries, one after the other: `text/plain` for output that is UTF-8, `application/octet-stream` for any.
+   * @default {"application/json"}
+   */
+  contentType?: string | undefined;
+  /**
+   * The message that an entry becomes in a durable stream of `application/json`: any value that JSON can hold, or `undefined` to
+   * leave the entry out. @default an object with the keys of `exec.log` and `cursor`
+   */
+  toMessage?: ((entry: LogEntry) => unknown) | undefined;
+}
 
 const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson" } as const;
 
 /**
- * Answers an HTTP request with a log stream. A request that accepts `application/x-ndjson` gets lines of JSON; any other
- * gets server-sent events. A request with `Last-Event-ID` continues after that entry.
+ * Answers an HTTP request with a log, in one of three formats:
  *
- * Each entry is a JSON object with the keys of `exec.log`: `t`, `s`, `id`, `e`, `d`, and in NDJSON `cursor`. If entries were
- * lost by rotation, an event `missedRotation` (in NDJSON a line) has the count, and the stream continues with what is left.
- * The last event is `end`: then the page should close its `EventSource`.
+ * | The request has | It gets |
+ * | --- | --- |
+ * | `offset` or `live` in its query, or the method HEAD | the Durable Streams protocol |
+ * | `Accept: application/x-ndjson` | newline-delimited JSON |
+ * | `Accept: text/event-stream`, or `Last-Event-ID` | server-sent events |
+ * | none of these | `defaultFormat` |
  *
- * @param open Opens the stream after a cursor; from the beginning, if it is `undefined`.
+ * Each entry is a JSON object with the keys of `exec.log`: `t`, `s`, `id`, `e`, `d`. A request with `Last-Event-ID` continues
+ * after that entry. In server-sent events and NDJSON an event `missedRotation` (a line) has the count if entries were lost by
+ * rotation, and the stream continues with what is left. The last event is `end`: then the page should close its `EventSource`.
+ *
+ * As a durable stream the log is read from any offset, in pages, by long-poll or as events: the read half of
+ * [the protocol](https://github.com/durable-streams/durable-streams/blob/main/PROTOCOL.md). There, what is wrong with the
+ * request is an answer: 400 for an offset that is none, 404 without a sandbox, 410 if entries after the offset are gone.
+ *
+ * @param open Opens the stream after a cursor; from the beginning, if it is `undefined`. With `follow: true` for durable
+ *   streams, whose readers learn from it whether the log has ended.
+ * @throws {InvalidConfigError} `invalidConfig`, naming the options that are wrong, or `follow`.
  * @throws {InvalidCursorError} `invalidCursor`, if `Last-Event-ID` is not a cursor of these logs.
- * @throws whatever `open` throws.
+ * @throws whatever else `open` throws.
  *
  * @example
  * ```ts no-run: serves until it is ended
@@ -42,10 +74,13 @@ const CONTENT_TYPES = { sse: "text/event-stream", ndjson: "application/x-ndjson"
 export async function logResponse(
   request: Request,
   open: (fromCursor: LogCursor | undefined) => Promise<LogStream>,
+  options: LogResponseOptions = {},
 ): Promise<Response> {
-  const format = request.headers.get("accept")?.includes(CONTENT_TYPES.ndjson) === true ? "ndjson" : "sse";
+  const { defaultFormat, durable } = parseOptions({ ...options });
+  const format = chooseFormat(request, defaultFormat);
+  if (format === "durable") return await durableResponse(request, open, durable);
   const lastEventId = request.headers.get("last-event-id");
-  const first = await openAt(open, lastEventId === null || lastEventId === "" ? undefined : lastEventId);
+  const first = await openOrMiss(open, lastEventId === null || lastEventId === "" ? undefined : lastEventId);
   const headers = {
     "content-type": CONTENT_TYPES[format],
     "cache-control": "no-store",
@@ -54,138 +89,53 @@ export async function logResponse(
   return new Response(new LogByteStream(first, open, format).readable, { headers });
 }
 
-/** Encodes a log stream as server-sent events: the body of {@linkcode logResponse}. */
-export function toServerSentEvents(stream: LogStream): ReadableStream<Bytes> {
-  return new LogByteStream({ stream, missed: undefined }, undefined, "sse").readable;
+function chooseFormat(request: Request, defaultFormat: LogResponseFormat): LogResponseFormat {
+  if (request.method === "HEAD" || hasDurableQuery(new URL(request.url))) return "durable";
+  const accept = request.headers.get("accept") ?? "";
+  if (accept.includes(CONTENT_TYPES.ndjson)) return "ndjson";
+  if (accept.includes(CONTENT_TYPES.sse) || request.headers.has("last-event-id")) return "sse";
+  return defaultFormat;
 }
 
-/** Encodes a log stream as newline-delimited JSON: the body of {@linkcode logResponse}. */
-export function toNdjson(stream: LogStream): ReadableStream<Bytes> {
-  return new LogByteStream({ stream, missed: undefined }, undefined, "ndjson").readable;
+interface LogResponseConfig {
+  readonly defaultFormat: LogResponseFormat;
+  readonly durable: BodyFormat;
 }
 
-type Open = (fromCursor: LogCursor | undefined) => Promise<LogStream>;
+/** A media type with its parameters, in printable ASCII. */
+const CONTENT_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+(?:[ ]*;[ -~]*)?$/;
+const KNOWN = ["defaultFormat", "contentType", "toMessage"] satisfies (keyof LogResponseOptions)[];
 
-/** A stream, and what was lost before it. */
-interface Opened {
-  readonly stream: LogStream;
-  readonly missed: MissedRotationError | undefined;
+function parseOptions(options: Record<string, unknown>): LogResponseConfig {
+  const issues: ConfigIssue[] = [];
+  const {
+    defaultFormat = "sse",
+    contentType = "application/json",
+    toMessage = toRecordWithCursor,
+    ...rest
+  } = options;
+  for (const field of Object.keys(rest)) {
+    const meant = suggestOption(field, KNOWN);
+    issues.push({ field, problem: `is not known${meant === undefined ? "" : `: did you mean ${meant}?`}` });
+  }
+  if (!isFormat(defaultFormat))
+    issues.push({ field: "defaultFormat", problem: "must be sse, ndjson or durable" });
+  if (!isContentType(contentType))
+    issues.push({ field: "contentType", problem: "must be a media type, such as text/plain" });
+  if (!isFunction(toMessage)) issues.push({ field: "toMessage", problem: "must be a function" });
+  if (issues.length > 0 || !isFormat(defaultFormat) || !isContentType(contentType) || !isFunction(toMessage))
+    throw new InvalidConfigError(issues);
+  return { defaultFormat, durable: bodyFormatOf(contentType, toMessage) };
 }
 
-/** How often in a row a reader that fell behind starts again, before the error goes to the client. */
-const REOPEN_MAX = 8;
-
-/** Opens after `cursor`, or at the oldest entry that is left. */
-async function openAt(open: Open, cursor: LogCursor | undefined): Promise<Opened> {
-  let missed: MissedRotationError | undefined;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return { stream: await open(missed?.cursor ?? cursor), missed };
-    } catch (error) {
-      if (!(error instanceof MissedRotationError) || attempt >= REOPEN_MAX) throw error;
-      missed = error;
-    }
-  }
+function isFormat(value: unknown): value is LogResponseFormat {
+  return value === "sse" || value === "ndjson" || value === "durable";
 }
 
-class LogByteStream {
-  readonly readable: ReadableStream<Bytes>;
-  readonly #open: Open | undefined;
-  readonly #format: LogResponseFormat;
-  #opened: Opened;
-  /** Not every server sends the head of an answer before the first bytes of its body: a quiet log would not connect. */
-  #isGreeted: boolean;
-  /** The read that continues while keep-alive comments are sent, until what it gives has been handed on. */
-  #pending: Promise<LogEntry | null> | undefined;
-  #isCancelled = false;
-
-  constructor(opened: Opened, open: Open | undefined, format: LogResponseFormat) {
-    this.#opened = opened;
-    this.#open = open;
-    this.#format = format;
-    this.#isGreeted = format !== "sse";
-    this.readable = new ReadableStream<Bytes>(
-      {
-        pull: (controller) => this.#pull(controller),
-        cancel: () => this.#cancel(),
-      },
-      { highWaterMark: 0 },
-    );
-  }
-
-  async #cancel(): Promise<void> {
-    this.#isCancelled = true; // a stream that is being reopened is closed as soon as it is there
-    await this.#opened.stream[Symbol.asyncDispose]();
-  }
-
-  async #pull(controller: ReadableStreamDefaultController<Bytes>): Promise<void> {
-    if (!this.#isGreeted) {
-      this.#isGreeted = true;
-      return controller.enqueue(encodeUtf8(GREETING));
-    }
-    const { missed } = this.#opened;
-    if (missed !== undefined) {
-      this.#opened = { ...this.#opened, missed: undefined };
-      return controller.enqueue(encodeUtf8(this.#formatMissed(missed)));
-    }
-    try {
-      const entry = await this.#receive();
-      if (entry !== undefined && entry !== null)
-        return controller.enqueue(encodeUtf8(this.#formatEntry(entry)));
-      if (entry === undefined) return controller.enqueue(encodeUtf8(KEEP_ALIVE));
-      if (this.#format === "sse") controller.enqueue(encodeUtf8("event: end\ndata: {}\n\n"));
-      controller.close();
-    } catch (error) {
-      if (!(error instanceof MissedRotationError) || this.#open === undefined) throw error;
-      const next = await openAt(this.#open, error.cursor);
-      if (this.#isCancelled) return next.stream[Symbol.asyncDispose]();
-      this.#opened = { stream: next.stream, missed: next.missed ?? error };
-      return this.#pull(controller);
-    }
-  }
-
-  /** The next entry, `null` at the end, `undefined` when it is time for a keep-alive comment. */
-  async #receive(): Promise<LogEntry | null | undefined> {
-    this.#pending ??= this.#opened.stream.recv();
-    this.#pending.catch(() => {}); // it may fail while no call waits: the next call throws that
-    let isQuiet = false;
-    try {
-      const entry = await (this.#format === "sse" ? unlessQuiet(this.#pending) : this.#pending);
-      isQuiet = entry === undefined;
-      return entry;
-    } finally {
-      if (!isQuiet) this.#pending = undefined;
-    }
-  }
-
-  #formatEntry(entry: LogEntry): string {
-    if (this.#format === "ndjson") return `${JSON.stringify({ ...toRecord(entry), cursor: entry.cursor })}\n`;
-    return `id: ${entry.cursor}\ndata: ${JSON.stringify(toRecord(entry))}\n\n`;
-  }
-
-  #formatMissed({ lostGenerations, cursor }: MissedRotationError): string {
-    if (this.#format === "ndjson")
-      return `${JSON.stringify({ missedRotation: { lostGenerations }, cursor })}\n`;
-    return `id: ${cursor}\nevent: missedRotation\ndata: ${JSON.stringify({ lostGenerations })}\n\n`;
-  }
+function isContentType(value: unknown): value is string {
+  return typeof value === "string" && value.length <= CONTENT_TYPE_CHARS_MAX && CONTENT_TYPE.test(value);
 }
 
-/** What `pending` gives; `undefined` if it takes so long that the client should hear something first. */
-async function unlessQuiet<T>(pending: Promise<T>): Promise<T | undefined> {
-  return (await settlesWithin(pending, SSE_KEEP_ALIVE_MS)) ? await pending : undefined;
-}
-
-/** Comments: clients pass over them. */
-const GREETING = ": logs\n\n";
-const KEEP_ALIVE = ": keep-alive\n\n";
-
-function toRecord({ timestamp, source, sessionId, data }: LogEntry): Record<string, unknown> {
-  const isText = isUtf8(data);
-  return {
-    t: timestamp.toISOString(),
-    s: source,
-    ...(sessionId === null ? {} : { id: sessionId }),
-    ...(isText ? {} : { e: "b64" }),
-    d: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString(isText ? "utf8" : "base64"),
-  };
+function isFunction(value: unknown): value is (entry: LogEntry) => unknown {
+  return typeof value === "function";
 }

@@ -2,8 +2,9 @@
 export { execLogCursor, type LogPosition } from "./cursor.ts";
 export * from "./errors.ts";
 export { type ExecLogWriter, type OutputSource, openExecLogWriter } from "./exec_log_writer.ts";
+export { toNdjson, toServerSentEvents } from "./log_byte_stream.ts";
 export { findLogOwner } from "./log_owner.ts";
-export { type LogResponseFormat, logResponse, toNdjson, toServerSentEvents } from "./log_response.ts";
+export { type LogResponseFormat, type LogResponseOptions, logResponse } from "./log_response.ts";
 export { hasLogDirectory, type LogDirectory } from "./log_source.ts";
 export { LogStream, type LogStreamSource, openLogStream, type SessionEnd } from "./log_stream.ts";
 export {

@@ -206,6 +206,7 @@ const TYPES: readonly string[] = [
   "LogEntry",
   "LogReadOptions",
   "LogResponseFormat",
+  "LogResponseOptions",
   "LogSnapshot",
   "LogSource",
   "LogStreamOptions",

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { decodeCursor } from "../../../src/logs/cursor.ts";
+import { decodeOffset, encodeOffset } from "../../../src/logs/durable/offset.ts";
 import { openLogStream } from "../../../src/logs/log_stream.ts";
 import { readLogDirectory } from "../../../src/logs/read_logs.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
@@ -51,4 +52,10 @@ test("decodeCursor() gives the positions in a cursor of 0.8", () => {
       [3, 1, 319],
     ],
   );
+});
+
+test("decodeOffset() takes offsets of durable streams of 0.8", () => {
+  const offset = `1332f2.${CURSOR}`;
+  assert.equal(decodeOffset(offset), CURSOR);
+  assert.equal(encodeOffset(CURSOR), offset);
 });

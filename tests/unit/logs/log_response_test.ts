@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { InvalidCursorError } from "../../../src/logs/errors.ts";
 import { SSE_KEEP_ALIVE_MS } from "../../../src/logs/limits.ts";
-import { logResponse, toNdjson, toServerSentEvents } from "../../../src/logs/log_response.ts";
+import { toNdjson, toServerSentEvents } from "../../../src/logs/log_byte_stream.ts";
+import { logResponse } from "../../../src/logs/log_response.ts";
 import type { LogStream } from "../../../src/logs/log_stream.ts";
 import { test } from "../../support/harness.ts";
 import { appendMany, bytes, testLogs } from "./support.ts";

@@ -15,19 +15,7 @@ import { decodeCursor, encodeCursor } from "../../../src/logs/cursor.ts";
 import { InvalidCursorError, MissedRotationError } from "../../../src/logs/errors.ts";
 import type { LogStream } from "../../../src/logs/log_stream.ts";
 import { test } from "../../support/harness.ts";
-import { appendMany, bytes, collect, type TestLogs, take, testLogs, texts } from "./support.ts";
-
-/** Descriptors of this process that are open on a file of `logs`. */
-function openFiles(logs: TestLogs): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return target.startsWith(logs.directory) ? [target] : [];
-    } catch {
-      return []; // the one that listed the directory
-    }
-  });
-}
+import { appendMany, bytes, collect, openFiles, type TestLogs, take, testLogs, texts } from "./support.ts";
 
 /** Fills a file of 1 KiB and begins the next. */
 function rotate(logs: TestLogs, writer: ReturnType<TestLogs["writer"]>, name: string): string[] {

@@ -1,5 +1,6 @@
 /** What the tests of the logs share: a log directory of their own, a clock that stands still, ways to read all. */
 import assert from "node:assert/strict";
+import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type ExecLogWriter, openExecLogWriter } from "../../../src/logs/exec_log_writer.ts";
 import { type LogStream, openLogStream } from "../../../src/logs/log_stream.ts";
@@ -75,4 +76,16 @@ export function appendMany(writer: ExecLogWriter, prefix: string, count: number)
   const written = Array.from({ length: count }, (_, index) => `${prefix}${index}\n`);
   for (const text of written) writer.append("stdout", 1, bytes(text));
   return written;
+}
+
+/** Descriptors of this process that are open on a file of `logs`. */
+export function openFiles(logs: TestLogs): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      return target.startsWith(logs.directory) ? [target] : [];
+    } catch {
+      return []; // the one that listed the directory
+    }
+  });
 }
