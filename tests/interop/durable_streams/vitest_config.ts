@@ -1,0 +1,4 @@
+/** How vitest runs the suite. @module */
+export default {
+  test: { include: ["judge.ts"], testTimeout: 30_000 },
+};
