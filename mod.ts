@@ -113,7 +113,13 @@ export type {
 } from "./src/options/sandbox_options.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
-export { ExecExitError, MetricsUnavailableError, NoDefaultCommandError } from "./src/sandbox/errors.ts";
+export {
+  ExecExitError,
+  JobLostError,
+  JobNotFoundError,
+  MetricsUnavailableError,
+  NoDefaultCommandError,
+} from "./src/sandbox/errors.ts";
 export type { SandboxEvent, SandboxEventAction, SandboxEventOptions } from "./src/sandbox/events.ts";
 export { ExecHandle } from "./src/sandbox/exec/exec_handle.ts";
 export { ExecSink } from "./src/sandbox/exec/exec_input.ts";
@@ -190,6 +196,8 @@ export {
   type ImageSaveOptions,
   type PullPolicy,
 } from "./src/sandbox/image.ts";
+export { Job, type JobOutputOptions } from "./src/sandbox/jobs/job.ts";
+export type { JobOptions, JobProgram } from "./src/sandbox/jobs/job_options.ts";
 export type {
   ConnectOrStartOptions,
   DestroyOptions,
@@ -260,6 +268,7 @@ export {
   SandboxReplacedError,
   SandboxStillRunningError,
 } from "./src/state/errors.ts";
+export type { JobStatus } from "./src/state/job_record.ts";
 export type { SandboxAction, SandboxNote, SandboxStatus } from "./src/state/status.ts";
 export type { CommonFindings, KernelFiles } from "./src/vmm/engine/checks.ts";
 export type { EngineFiles, EngineFindings, EngineProblem } from "./src/vmm/engine/engines.ts";

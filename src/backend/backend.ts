@@ -18,6 +18,7 @@ import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
 import type { DiskProgressListener } from "../snapshot/disk_content.ts";
 import { SandboxNotFoundError } from "../state/errors.ts";
 import type { EventRecord, NewEvent } from "../state/event_log.ts";
+import type { JobRecord } from "../state/job_record.ts";
 import type { ListPosition, SandboxRecord as StoredRecord } from "../state/state_store.ts";
 import type { SandboxStatus } from "../state/status.ts";
 import type { BootStep } from "../vmm/host_protocol.ts";
@@ -31,6 +32,7 @@ export {
   SandboxStillRunningError,
 } from "../state/errors.ts";
 export type { EventRecord, NewEvent } from "../state/event_log.ts";
+export type { JobRecord, JobStatus } from "../state/job_record.ts";
 export type { ListPosition } from "../state/state_store.ts";
 export {
   isLive,
@@ -177,6 +179,10 @@ export interface BackendSandbox extends SandboxLogs {
   removeIfThere(): Promise<void>;
   /** Takes a snapshot of its disk; if it runs, holds its writes until the copy is done. */
   takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord>;
+  /** The jobs that were started in it, oldest first: those of earlier boots, too. */
+  listJobs(): Promise<readonly JobRecord[]>;
+  /** The job of that id; else the one that has that name and runs, or had it last. */
+  findJob(idOrName: string): Promise<JobRecord | undefined>;
   /** The latest event of an end: `stopped`, `crashed` or `failed`. */
   lastEnd(): Promise<EventRecord | undefined>;
   watchChanges(): ChangeWatch;

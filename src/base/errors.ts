@@ -28,6 +28,8 @@ export type ErrorCode =
   | "agentDisconnected"
   | "agentHandshake"
   | "protocol"
+  | "jobNotFound"
+  | "jobLost"
   | "jobNameTaken"
   | "jobEnded"
   | "jobAttachedElsewhere"

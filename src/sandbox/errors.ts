@@ -18,6 +18,41 @@ export class NoDefaultCommandError extends MicrosandboxError {
   }
 }
 
+/** The sandbox has no such job (`jobNotFound`): there was none, or it has ended long ago. */
+export class JobNotFoundError extends MicrosandboxError {
+  /** The name of the sandbox. */
+  readonly sandbox: string;
+  /** The id or name that was asked for. */
+  readonly job: string;
+
+  /** @internal */
+  constructor(sandbox: string, job: string) {
+    super("jobNotFound", `The sandbox ${JSON.stringify(sandbox)} has no job ${JSON.stringify(job)}`, {
+      hint: "jobs() lists those that it has",
+    });
+    this.sandbox = sandbox;
+    this.job = job;
+  }
+}
+
+/** The sandbox ended before it was known how the job did (`jobLost`). */
+export class JobLostError extends MicrosandboxError {
+  /** The name of the sandbox. */
+  readonly sandbox: string;
+  /** The id of the job. */
+  readonly jobId: string;
+
+  /** @internal */
+  constructor(sandbox: string, jobId: string, label: string) {
+    super(
+      "jobLost",
+      `The job ${label} ended with its sandbox ${JSON.stringify(sandbox)}: its exit is not known`,
+    );
+    this.sandbox = sandbox;
+    this.jobId = jobId;
+  }
+}
+
 /** The sandbox runs, and what it uses cannot be told (`metricsUnavailable`). */
 export class MetricsUnavailableError extends MicrosandboxError {
   /** The name of the sandbox. */

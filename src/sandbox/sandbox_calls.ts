@@ -8,7 +8,11 @@ import { type BackendSandbox, STOP_GRACE_MS } from "../backend/backend.ts";
 import type { LogEntry, LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import type { SandboxConfig } from "../options/sandbox_options.ts";
 import { checkEndOptions } from "./call_options.ts";
+
 import { type SandboxFsOps, sandboxFs } from "./files/fs_ops.ts";
+
+import { findJob, type Job, listJobs } from "./jobs/job.ts";
+
 import {
   type DestroyOptions,
   destroy,
@@ -72,6 +76,23 @@ export abstract class SandboxCalls {
   /** What programs write, as it comes: see `logStream()`. */
   logStream(options: LogStreamOptions = {}): Promise<LogStream> {
     return this.#sandbox.openLogStream(options);
+  }
+
+  /**
+   * The programs that were started with `Sandbox.startJob()`, by whichever process, oldest first: those of earlier boots,
+   * too. Of those that have ended the last 1,000 are kept, as long as the sandbox is.
+   */
+  jobs(): Promise<Job[]> {
+    return listJobs(this.#sandbox);
+  }
+
+  /**
+   * The job of that id; else the one that has that name and runs, or the last one that had it.
+   *
+   * @throws {JobNotFoundError} `jobNotFound`
+   */
+  job(idOrName: string): Promise<Job> {
+    return findJob(this.#sandbox, idOrName);
   }
 
   /** Whether the guest's agent answers, and how soon. Does not count as activity, and starts nothing. */

@@ -6,6 +6,7 @@
 
 import type { BackendSandbox } from "../backend/backend.ts";
 import type { SandboxConfig } from "../options/sandbox_options.ts";
+import { JobNotFoundError } from "./errors.ts";
 import { ExecHandle } from "./exec/exec_handle.ts";
 import {
   defaultCommand,
@@ -22,6 +23,9 @@ import { ExecOptionsBuilder } from "./exec/exec_options_builder.ts";
 import type { ExecOutput } from "./exec/exec_output.ts";
 import { type ShellTag, shellTag } from "./exec/shell_command.ts";
 import type { ShellScript } from "./exec/shell_template.ts";
+import { Job } from "./jobs/job.ts";
+import { type JobOptions, type JobProgram, resolveJob } from "./jobs/job_options.ts";
+import { startJob } from "./jobs/start_job.ts";
 import { SandboxCalls } from "./sandbox_calls.ts";
 
 type Configure = (builder: ExecOptionsBuilder) => ExecOptionsBuilder;
@@ -153,6 +157,42 @@ export abstract class SandboxPrograms extends SandboxCalls {
   /** {@linkcode shell} as a stream. */
   shellStream(script: string, options: ExecStreamOptions = {}): Promise<ExecHandle> {
     return this.execStream(this.#config.shell, ["-c", script], options);
+  }
+
+  /**
+   * Starts a program that outlives this process, and resolves when it runs. Any process finds it again with `job()`, and
+   * its output in the log: see {@linkcode Job}. Takes what {@linkcode exec} takes. A sandbox with a job that runs is not idle.
+   *
+   * @throws {JobNameTakenError} `jobNameTaken`, if a job that runs has the name.
+   * @throws {ExecFailedError} `execFailed`, if it cannot be started; `kind` says why.
+   * @throws {InvalidConfigError} `invalidConfig`
+   * @throws {AbortedError} `aborted`, if `signal` fires.
+   * @throws {SandboxNotRunningError} `sandboxNotRunning`
+   *
+   * @example
+   * ```ts
+   * const server = await sandbox.startJob("httpd", ["-f", "-p", "8080"], { name: "web" });
+   * console.log(server.id, server.status, server.pid);
+   * await server.kill();
+   * console.log((await server.wait()).signalName); // SIGKILL
+   * ```
+   */
+  startJob(command: string, args?: Iterable<ExecArgument>, options?: JobOptions): Promise<Job>;
+  /** Starts a job that is given as one object. */
+  startJob(program: JobProgram): Promise<Job>;
+  async startJob(
+    first: string | JobProgram,
+    args?: Iterable<ExecArgument>,
+    options?: JobOptions,
+  ): Promise<Job> {
+    const { id, pid } = await startJob(this.#sandbox, resolveJob(this.#config, first, args, options));
+    const record = await this.#sandbox.findJob(id);
+    if (record === undefined) throw new JobNotFoundError(this.name, id);
+    // Its record may be a moment behind, where the state database was busy.
+    return new Job(
+      this.#sandbox,
+      record.status === "starting" ? { ...record, status: "running", pid } : record,
+    );
   }
 
   /** Values are arguments of the shell; `$0` is its name, as it is without them. */

@@ -9,6 +9,8 @@ const CLASSES: Readonly<Record<string, string>> = {
   protocol: "ProtocolError",
   agentDisconnected: "AgentDisconnectedError",
   agentHandshake: "AgentHandshakeError",
+  jobNotFound: "JobNotFoundError",
+  jobLost: "JobLostError",
   jobNameTaken: "JobNameTakenError",
   jobEnded: "JobEndedError",
   jobAttachedElsewhere: "JobAttachedElsewhereError",

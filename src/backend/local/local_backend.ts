@@ -15,6 +15,7 @@ import type {
   EventFeed,
   EventQuery,
   FoundSandbox,
+  JobRecord,
   ListPage,
   ListQuery,
   NewEvent,
@@ -41,6 +42,16 @@ export class BootableSandbox extends LocalSandbox implements BackendSandbox {
 
   async start(options: StartOptions): Promise<Boot> {
     return bootOf(await startCore(this, options));
+  }
+
+  async listJobs(): Promise<readonly JobRecord[]> {
+    await this.record(); // what a crash has left open is closed by a look
+    return this.state.jobs.list(this.id);
+  }
+
+  async findJob(idOrName: string): Promise<JobRecord | undefined> {
+    await this.record();
+    return this.state.jobs.find(this.id, idOrName);
   }
 
   takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord> {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { isRemovalBegun, sweepStaging } from "../../platform/staging.ts";
 import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive, LIVE_STATUSES } from "../../state/status.ts";
@@ -15,6 +16,7 @@ import { crashReason } from "../../vmm/run_directory/last_words.ts";
 import { sweepSandboxLocks } from "../../vmm/run_directory/sandbox_lock.ts";
 import { releaseEnded, settleNetwork, sweepLeases } from "./address_lease.ts";
 import { hasHost, hasHostProcess, isAlive } from "./host_liveness.ts";
+import { recoverJobs } from "./recover_jobs.ts";
 import { discard, discardCreation, finishRemovals, logDirectory } from "./sandbox_directories.ts";
 
 /** Returns a sandbox's record as it truly is; `undefined` if nothing is left of the sandbox. */
@@ -53,6 +55,7 @@ function recordEnd(state: StateStore, record: SandboxRecord, exit: string | unde
 
 async function reconcileEnded(state: StateStore, record: SandboxRecord): Promise<SandboxRecord | undefined> {
   if (hasHostProcess(record)) return record; // its last moments
+  await recoverJobsOnce(state, record);
   clearRunDirectory(state, record);
   return isToGo(state, record) ? await followEnd(state, record) : record;
 }
@@ -67,10 +70,16 @@ export async function followEnd(
   state: StateStore,
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
+  await recoverJobsOnce(state, record);
   clearRunDirectory(state, record);
   if (isToGo(state, record)) discard(state, record);
   await settleNetwork(state, record); // no later look would do so for a sandbox that is gone
   return state.findById(record.id);
+}
+
+/** While its run directory is there, what follows the end of the boot is still to be done. */
+async function recoverJobsOnce(state: StateStore, record: SandboxRecord): Promise<void> {
+  if (record.runDirectory !== undefined && existsSync(record.runDirectory)) await recoverJobs(state, record);
 }
 
 /** Whether the sandbox is ephemeral, or its removal was begun by a process that was killed. */

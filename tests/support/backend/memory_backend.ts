@@ -17,6 +17,7 @@ import type {
   EventQuery,
   EventRecord,
   FoundSandbox,
+  JobRecord,
   ListPage,
   ListQuery,
   SandboxRecord,
@@ -36,6 +37,10 @@ import { FakeHost } from "../host/in_process_host.ts";
 /** An image that says nothing of how to run it. */
 const NO_DEFAULTS = { entrypoint: [], cmd: [], env: [], workingDir: "", user: "", labels: {} } as const;
 
+function isOpen({ status }: JobRecord): boolean {
+  return status === "starting" || status === "running";
+}
+
 /** A sandbox of a {@linkcode MemoryBackend}, with its guest while it runs. */
 class MemorySandbox implements BackendSandbox {
   readonly backend: MemoryBackend;
@@ -43,6 +48,8 @@ class MemorySandbox implements BackendSandbox {
   readonly name: string;
   current: SandboxRecord;
   #host: FakeHost | undefined;
+  /** Jobs of earlier boots. */
+  #ended: readonly JobRecord[] = [];
   #client: Promise<AgentClient> | undefined;
 
   constructor(backend: MemoryBackend, options: SandboxOptions, id: string) {
@@ -87,6 +94,7 @@ class MemorySandbox implements BackendSandbox {
   async start(): Promise<Boot> {
     if (this.#host !== undefined) throw new SandboxStillRunningError(this.name, "start");
     this.#host = await FakeHost.start();
+    this.#host.jobs.onSaved = () => this.backend.wake();
     const bootNumber = this.current.bootNumber + 1;
     this.current = { ...this.current, bootNumber };
     this.to("running", "ready");
@@ -104,7 +112,12 @@ class MemorySandbox implements BackendSandbox {
     this.#host = undefined;
     this.#client = undefined;
     if (host === undefined) return;
+    const jobs = [...host.jobs.records.values()];
     await host[Symbol.asyncDispose]();
+    this.#ended = [
+      ...this.#ended,
+      ...jobs.map((job) => (isOpen(job) ? { ...job, status: "lost" as const } : job)),
+    ];
     this.to("stopped", "stopped", { reason: "requested" });
   }
 
@@ -128,6 +141,19 @@ class MemorySandbox implements BackendSandbox {
 
   async removeIfThere(): Promise<void> {
     if ((await this.find()) !== undefined) await this.remove();
+  }
+
+  async listJobs(): Promise<readonly JobRecord[]> {
+    const present = [...(this.#host?.jobs.records.values() ?? [])];
+    return [...this.#ended, ...present.map((job) => ({ ...job, bootNumber: this.current.bootNumber }))];
+  }
+
+  async findJob(idOrName: string): Promise<JobRecord | undefined> {
+    const jobs = (await this.listJobs()).toReversed();
+    const named = jobs.filter(({ name }) => name === idOrName);
+    return (
+      jobs.find(({ id }) => id === idOrName) ?? named.find(({ status }) => status === "running") ?? named[0]
+    );
   }
 
   readLogs(): never {
@@ -163,6 +189,7 @@ export class MemoryBackend implements Backend, AsyncDisposable {
   readonly sandboxes = new Map<string, MemorySandbox>();
   readonly events: EventRecord[] = [];
   readonly #waiting = new Set<() => void>();
+  #changes = 0;
 
   get snapshots(): SnapshotBackend {
     throw new UnsupportedError("this backend takes no snapshots");
@@ -244,15 +271,22 @@ export class MemoryBackend implements Backend, AsyncDisposable {
     for (const wake of this.#waiting) wake();
   }
 
+  /** Something has changed that is no event. */
+  wake(): void {
+    this.#changes++;
+    for (const wake of this.#waiting) wake();
+  }
+
   watch(): ChangeWatch {
     const { events } = this;
+    const version = () => events.length + this.#changes;
     const waiting = this.#waiting;
     return {
       get version() {
-        return events.length;
+        return version();
       },
       async changed(seen, timeoutMs, signal) {
-        if (events.length !== seen || signal.aborted) return;
+        if (version() !== seen || signal.aborted) return;
         const woken = Promise.withResolvers<void>();
         const timer = setTimeout(woken.resolve, timeoutMs);
         waiting.add(woken.resolve);

@@ -78,3 +78,95 @@ test(
     }),
   { skip: nativeAgentProblem },
 );
+
+test(
+  "Job is started, listed, fed, signalled and waited for over another backend, from another face",
+  () =>
+    overMemory(async () => {
+      const sandbox = await Sandbox.create({ name: "web", image, memoryMiB });
+      const script = "while read line; do echo $line; done; exit 5";
+      const job = await sandbox.startJob("sh", ["-c", script], {
+        ...IN_GUEST,
+        name: "reader",
+        stdin: "pipe",
+      });
+      assert.deepEqual([job.name, job.status, job.command], ["reader", "running", ["sh", "-c", script]]);
+      await assert.rejects(sandbox.startJob({ command: "true", name: "reader", ...IN_GUEST }), {
+        code: "jobNameTaken",
+        jobId: job.id,
+      });
+      const handle = await Sandbox.get("web");
+      const again = await handle.job("reader");
+      assert.deepEqual([again.id, again.pid, again.exit], [job.id, job.pid, undefined]);
+      const ended = again.wait();
+      const writer = again.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("hello\n"));
+      await writer.close();
+      assert.deepEqual(await ended, { code: 5, success: false, signal: undefined, signalName: undefined });
+
+      const sleeper = await sandbox.startJob({ command: "sleep", args: ["1000"], ...IN_GUEST });
+      const waiting = (await handle.job(sleeper.id)).wait();
+      await (await handle.job(sleeper.id)).signal("SIGTERM");
+      assert.equal((await waiting).signalName, "SIGTERM");
+      await sleeper.kill(); // of one that has ended: nothing
+
+      const forever = await sandbox.startJob("sleep", ["1000"], IN_GUEST);
+      await assert.rejects(forever.wait({ timeoutMs: 1 }), { code: "timeout" });
+      await assert.rejects(forever.wait({ signal: AbortSignal.abort() }), { code: "aborted" });
+      const lost = forever.wait();
+      const rejected = assert.rejects(lost, { code: "jobLost", jobId: forever.id });
+      await sandbox.stop();
+      await rejected;
+      assert.deepEqual(
+        (await handle.jobs()).map(({ status, exit }) => [status, exit?.code]),
+        [
+          ["exited", 5],
+          ["exited", 143],
+          ["lost", undefined],
+        ],
+      );
+      await assert.rejects(handle.job("absent"), { code: "jobNotFound", job: "absent", sandbox: "web" });
+      await assert.rejects((await handle.job(forever.id)).stdin.getWriter().write(new Uint8Array(1)), {
+        code: "jobEnded",
+      });
+    }),
+  { skip: nativeAgentProblem },
+);
+
+test("Sandbox.startJob() refuses what is no job, before anything is started", () =>
+  overMemory(async (backend) => {
+    const sandbox = await Sandbox.create({ name: "web", image, memoryMiB });
+    const start = (options: object) => sandbox.startJob("true", [], { ...IN_GUEST, ...options });
+    for (const options of [
+      { name: "" },
+      { name: "a b" },
+      { name: "-a" },
+      { name: "x".repeat(129) },
+      { timeoutMs: 1 },
+      { detached: true },
+      { outputBytesMax: 1 },
+      { nmae: "x" },
+      { stdin: "text" },
+    ])
+      await assert.rejects(start(options), { code: "invalidConfig" }, JSON.stringify(options));
+    await assert.rejects(start({ signal: AbortSignal.abort() }), { code: "aborted" });
+    await assert.rejects(sandbox.startJob("/no/such", [], IN_GUEST), {
+      code: "execFailed",
+      kind: "notFound",
+    });
+    assert.deepEqual(
+      (await sandbox.jobs()).map(({ status }) => status),
+      ["failed"],
+    );
+    const fed = await sandbox.startJob("sh", ["-c", "cat | wc -c; cat"], {
+      ...IN_GUEST,
+      stdin: new Uint8Array(400_000),
+    });
+    assert.equal((await fed.wait()).code, 0);
+    const broken = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.error(new Error("gone")),
+    });
+    const killed = await sandbox.startJob("sleep", ["1000"], { ...IN_GUEST, stdin: broken });
+    assert.equal((await killed.wait()).signalName, "SIGKILL");
+    assert.equal(backend.sandboxes.size, 1);
+  }));
