@@ -46,11 +46,16 @@ export async function runCli(
   {
     isTTY = false,
     environment = {},
-  }: { readonly isTTY?: boolean; readonly environment?: Record<string, string> } = {},
+    input = "",
+  }: {
+    readonly isTTY?: boolean;
+    readonly environment?: Record<string, string>;
+    readonly input?: string;
+  } = {},
 ): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
   const [out, err] = [new MemoryStream({ isTTY }), new MemoryStream({ isTTY })];
   const stdin = Object.assign(new PassThrough(), { isTTY });
-  stdin.end();
+  stdin.end(input);
   const stderr = new Output(err, environment);
   using interrupt = new Interrupt(new EventEmitter(), () => {});
   const status = await main(words, {

@@ -5,6 +5,7 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../../../src/platform/find_program.ts";
@@ -26,8 +27,29 @@ export class FakeQemu implements Disposable {
     const program = join(directory, "fake-qemu");
     execFileSync(COMPILER ?? "", ["-O1", "-o", program, SOURCE]);
     this.#set("MSB_QEMU", program);
+    this.#set("PATH", `${this.#keepCapabilities(directory)}:${process.env["PATH"]}`);
     this.#set("MSB_TEST_AGENT", nativeAgentPath());
     this.#set("MSB_TEST_HANGS", String(bootsPerHang));
+  }
+
+  /**
+   * QEMU has no capabilities, and without them root cannot become whom a program is to run as, be it root: a setpriv that
+   * leaves them, in a directory to be searched first.
+   */
+  #keepCapabilities(directory: string): string {
+    const programs = join(directory, "programs");
+    mkdirSync(programs);
+    const setpriv = findProgram("setpriv") ?? "";
+    const text = [
+      "#!/bin/sh",
+      'for word in "$@"; do',
+      "  shift",
+      '  case $word in --inh-caps=* | --bounding-set=*) ;; *) set -- "$@" "$word" ;; esac',
+      "done",
+      `exec ${setpriv} "$@"`,
+    ];
+    writeFileSync(join(programs, "setpriv"), `${text.join("\n")}\n`, { mode: 0o755 });
+    return programs;
   }
 
   [Symbol.dispose](): void {

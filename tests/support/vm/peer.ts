@@ -16,6 +16,14 @@ export type PeerRequest =
   | { readonly action: "giveUp" }
   | { readonly action: "start" | "detach" | "stop"; readonly name: string }
   | { readonly action: "exec"; readonly name: string; readonly argv: readonly string[] }
+  /** Answers with the job's id. */
+  | {
+      readonly action: "startJob";
+      readonly name: string;
+      readonly argv: readonly string[];
+      readonly job: string;
+      readonly stdin?: "pipe";
+    }
   | { readonly action: "exit" };
 
 export type PeerAnswer =

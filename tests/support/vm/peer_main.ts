@@ -55,6 +55,11 @@ async function perform(request: PeerRequest): Promise<string> {
       const sandbox = owned.get(request.name) ?? (await (await Sandbox.get(request.name)).connect());
       return (await sandbox.exec(command, args)).stdout();
     }
+    case "startJob": {
+      const [command = "", ...args] = request.argv;
+      const sandbox = await (await Sandbox.get(request.name)).connect();
+      return (await sandbox.startJob({ command, args, name: request.job, stdin: request.stdin })).id;
+    }
     case "stop":
       await (await Sandbox.get(request.name)).stop();
       return "";
