@@ -13,6 +13,7 @@ import { eventsCommand } from "./commands/events.ts";
 import { execCommand, shellCommand } from "./commands/exec.ts";
 import { imageCommand } from "./commands/image.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { jobCommand, jobsCommand } from "./commands/job.ts";
 import {
   killCommand,
   pauseCommand,
@@ -104,6 +105,8 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     [
       execCommand(cli),
       shellCommand(cli),
+      jobsCommand(cli),
+      jobCommand(cli),
       logsCommand(cli),
       eventsCommand(cli),
       listCommand(cli),

@@ -2,18 +2,14 @@
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { type LogEntry, type LogReadOptions, Sandbox } from "../../../mod.ts";
 import type { CliContext } from "../context.ts";
-import { formatLogEntry, formatLogJson } from "../log_text.ts";
+import { type EntryFormat, LogWriter } from "../log_writer.ts";
 import { collectList, parseCount, parseTime } from "../parse.ts";
-import { TerminalFilter } from "../terminal_text.ts";
 
 const SOURCES = ["stdout", "stderr", "output", "system", "all"] as const;
 
-interface LogFlags {
+interface LogFlags extends EntryFormat {
   readonly follow?: true | undefined;
   readonly tail?: number | undefined;
-  readonly timestamps?: true | undefined;
-  readonly json?: true | undefined;
-  readonly raw?: true | undefined;
 }
 
 export function logsCommand(cli: CliContext): CommandUnknownOpts {
@@ -59,28 +55,4 @@ async function showLogs(
   }
   await using stream = await handle.logStream({ ...range, fromCursor, follow: true, signal: cli.signal });
   for await (const entry of stream) await show(entry);
-}
-
-/** Writes entries to standard output and standard error, which share a terminal but not the state of its filter. */
-class LogWriter {
-  readonly #cli: CliContext;
-  readonly #flags: LogFlags;
-  readonly #filters = { stdout: new TerminalFilter(), stderr: new TerminalFilter() };
-
-  constructor(cli: CliContext, flags: LogFlags) {
-    this.#cli = cli;
-    this.#flags = flags;
-  }
-
-  async show(entry: LogEntry): Promise<void> {
-    const { stdout } = this.#cli;
-    await this.#cli.throwIfInterrupted();
-    if (this.#flags.json === true) return await stdout.line(formatLogJson(entry));
-    const target = entry.source === "stderr" ? "stderr" : "stdout";
-    const output = this.#cli[target];
-    const isFiltered = output.isTerminal && this.#flags.raw !== true;
-    const data = isFiltered ? this.#filters[target].filter(entry.data) : entry.data;
-    const { source, timestamp } = entry;
-    await output.write(formatLogEntry({ source, timestamp, data }, output, this.#flags.timestamps === true));
-  }
 }
