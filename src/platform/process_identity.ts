@@ -30,13 +30,22 @@ const NO_PROCESS: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EACCES"
  */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   if (process.platform !== "linux") return exists(pid) ? { pid, startTime: "" } : undefined;
+  const entry = entryOf(pid);
+  return entry === undefined || entry.isZombie ? undefined : entry.identity;
+}
+
+/** What the table of processes says of a pid. */
+function entryOf(
+  pid: number,
+): { readonly identity: ProcessIdentity; readonly isZombie: boolean } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is the program's name in parentheses, which may hold anything: count from the last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state, startTime] = [fields[0], fields[19]];
-    if (state === "Z" || startTime === undefined) return undefined;
-    return { pid, startTime: `${startTime}.${machineBoot()}.${pidNamespace()}` };
+    if (startTime === undefined) return undefined;
+    const identity = { pid, startTime: `${startTime}.${machineBoot()}.${pidNamespace()}` };
+    return { identity, isZombie: state === "Z" };
   } catch (error) {
     if (NO_PROCESS.includes(errnoOf(error))) return undefined;
     throw new IoError(`examine process ${pid}`, undefined, error);
@@ -73,10 +82,23 @@ export function ownProcess(): ProcessIdentity {
 
 /** Whether this same process still runs. A zombie does not. @throws {IoError} if it cannot be told. */
 export function isSameProcess(identity: ProcessIdentity): boolean {
-  const found = identifyProcess(identity.pid)?.startTime;
-  if (found === undefined || found === identity.startTime) return found !== undefined;
-  const [ticks, bootOf] = found.split(".");
-  return identity.startTime === `${ticks}.${bootOf}`; // an earlier release noted no namespace
+  return isSame(identifyProcess(identity.pid), identity);
+}
+
+function isSame(found: ProcessIdentity | undefined, { startTime }: ProcessIdentity): boolean {
+  if (found === undefined || found.startTime === startTime) return found !== undefined;
+  const [ticks, bootOf] = found.startTime.split(".");
+  return startTime === `${ticks}.${bootOf}`; // an earlier release noted no namespace
+}
+
+/**
+ * Whether this same process has come to its end, but still has its pid. Other threads of it may not be done then: until they
+ * are, its locks are held. @throws {IoError} if it cannot be told.
+ */
+export function isZombie(identity: ProcessIdentity): boolean {
+  if (process.platform !== "linux") return false;
+  const entry = entryOf(identity.pid);
+  return entry?.isZombie === true && isSame(entry.identity, identity);
 }
 
 /** Sends SIGKILL to this same process; does nothing if it is gone. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { pollUntil } from "../../base/wait.ts";
-import { isSameProcess, killProcess, signalProcess } from "../../platform/process_identity.ts";
+import { isSameProcess, isZombie, killProcess, signalProcess } from "../../platform/process_identity.ts";
 import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isBootAlive } from "../../vmm/run_directory/dead_boot.ts";
 import { isSandboxLocked } from "../../vmm/run_directory/sandbox_lock.ts";
@@ -52,9 +52,11 @@ export function hasHostProcess({ host }: Pick<HostRecord, "host">): boolean {
   return host !== undefined && isSameProcess(host);
 }
 
-/** Whether the process exists, but cannot be signalled from here. */
+/** Whether the process exists, but cannot be signalled from here. One that is ending here will be gone by itself. */
 export function isOutOfReach(state: StateStore, record: HostRecord): boolean {
-  return !hasHostProcess(record) && isLocked(state, record);
+  if (hasHostProcess(record)) return false;
+  const isEnding = record.host !== undefined && isZombie(record.host);
+  return !isEnding && isLocked(state, record);
 }
 
 /** Asks for the stop sequence. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   identifyProcess,
   isSameProcess,
+  isZombie,
   killProcess,
   ownProcess,
 } from "../../../src/platform/process_identity.ts";
@@ -36,6 +37,7 @@ test(
     assert.equal(identity?.pid, child.pid);
     assert.deepEqual(identifyProcess(child.pid!), identity);
     assert.equal(isSameProcess(identity!), true);
+    assert.equal(isZombie(identity!), false);
     killProcess(identity!);
     assert.equal(await exited, "SIGKILL");
     assert.equal(isSameProcess(identity!), false);
@@ -78,6 +80,8 @@ test(
     await until(() => / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
     assert.equal(identifyProcess(pid), undefined);
     assert.equal(isSameProcess(identity!), false);
+    assert.equal(isZombie(identity!), true);
+    assert.equal(isZombie({ pid, startTime: "1.none" }), false);
     child.kill("SIGKILL");
     await exited;
   },

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   hasEnded,
@@ -11,11 +12,12 @@ import {
   isOutOfReach,
 } from "../../../../src/backend/local/host_liveness.ts";
 import { LocalSandbox } from "../../../../src/backend/local/local_sandbox.ts";
-import { identifyProcess, ownProcess } from "../../../../src/platform/process_identity.ts";
+import { identifyProcess, isZombie, ownProcess } from "../../../../src/platform/process_identity.ts";
 import { holdSandboxLock } from "../../../../src/vmm/run_directory/sandbox_lock.ts";
 import { test } from "../../../support/harness.ts";
 import { StateHome } from "../../../support/home/state_home.ts";
 import { FakeHost } from "../../../support/host/in_process_host.ts";
+import { eventually } from "../../../support/processes.ts";
 
 const HOUR_MS = 3_600_000;
 const SHORT_MS = 100;
@@ -87,3 +89,29 @@ test("LocalSandbox.settle() does not wait for the end of a boot that another pro
   const present = home.state.get("x");
   assert.ok(hasHost(home.state, { ...present, host: undefined }), "the lock is that of the present boot");
 });
+
+test(
+  "isOutOfReach() does not take a host that is ending for one of another PID namespace",
+  async () => {
+    using home = new StateHome();
+    // No process waits for the child: it stays a zombie, as a process does while its other threads are not done.
+    const parent = spawn("sh", ["-c", "sleep 600 & echo $!; exec sleep 600"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [line] = await once(parent.stdout, "data");
+    const pid = Number(String(line));
+    const host = identifyProcess(pid);
+    assert.ok(host);
+    await eventually(() => assert.equal(readFileSync(`/proc/${parent.pid}/comm`, "utf8"), "sleep\n"));
+    home.create("x", { host });
+    const record = home.state.get("x");
+    using lock = await holdSandboxLock(home.path, record.id, () => true);
+    assert.ok(lock !== undefined);
+    process.kill(pid, "SIGKILL");
+    await eventually(() => assert.ok(isZombie(host)));
+    assert.ok(hasHost(home.state, record), "its lock is held");
+    assert.ok(!isOutOfReach(home.state, record));
+    parent.kill("SIGKILL");
+  },
+  { skip: process.platform === "linux" ? undefined : "/proc is Linux's" },
+);
