@@ -17,6 +17,7 @@ import type { ExecExit, ExecSession } from "./exec_session.ts";
 import { FileCall, type FileRequestName } from "./file_call.ts";
 import { encodeFileMessage, FileMessageDecoder } from "./file_codec.ts";
 import type { FileMessage, FileMessageFields } from "./file_messages.ts";
+import { RequestBatch } from "./request_batch.ts";
 
 const IDS = 2 ** 32;
 /** How long to wait for how the child ended, once it answers no more. */
@@ -32,6 +33,7 @@ export class FileSession {
   readonly finished: Promise<void>;
   readonly #process: ExecSession;
   readonly #answers: OutputChannel;
+  readonly #requests = new RequestBatch((bytes) => this.#send(bytes));
   /** Those under way, the oldest first: by id. */
   readonly #calls = new Map<number, FileCall>();
   #nextId = 0;
@@ -98,8 +100,13 @@ export class FileSession {
     this.#process.close(error ?? closedHere());
   }
 
+  /** While a call is under way the guest is busy, so that other requests may gather. */
+  #write(bytes: Uint8Array): Promise<boolean> {
+    return this.#requests.write(bytes, this.#calls.size <= 1);
+  }
+
   /** A child that reads no more will answer no more. */
-  async #write(bytes: Uint8Array): Promise<boolean> {
+  async #send(bytes: Uint8Array): Promise<boolean> {
     try {
       await this.started; // until then nothing takes it
     } catch {

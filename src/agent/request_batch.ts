@@ -1,0 +1,49 @@
+/**
+ * Requests that are sent together: many small ones then cost little more than one, on both sides and on the way.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import { concatBytes } from "../base/bytes.ts";
+import { FRAME_PAYLOAD_BYTES_MAX } from "./protocol.ts";
+
+/** What is gathered is sent once it fills a frame. */
+const BATCH_BYTES = FRAME_PAYLOAD_BYTES_MAX;
+
+/** Gathers what one turn of the event loop sends. */
+export class RequestBatch {
+  readonly #send: (bytes: Uint8Array) => Promise<boolean>;
+  #parts: Uint8Array[] = [];
+  #bytes = 0;
+  #sent = Promise.withResolvers<boolean>();
+
+  /** @param send Sends bytes, behind those that it was given before. */
+  constructor(send: (bytes: Uint8Array) => Promise<boolean>) {
+    this.#send = send;
+  }
+
+  /**
+   * Adds a request, behind all that were added before.
+   *
+   * @param isUrgent Whether the other side has nothing to do until it comes; otherwise it waits for those of its turn.
+   * @returns what `send` says of it.
+   */
+  write(bytes: Uint8Array, isUrgent: boolean): Promise<boolean> {
+    const { promise } = this.#sent;
+    this.#parts.push(bytes);
+    this.#bytes += bytes.length;
+    if (isUrgent || this.#bytes >= BATCH_BYTES) this.#flush();
+    else if (this.#parts.length === 1) setImmediate(() => this.#flush());
+    return promise;
+  }
+
+  /** Sends what is gathered, if there is anything. */
+  #flush(): void {
+    const [first, ...others] = this.#parts;
+    if (first === undefined) return;
+    this.#sent.resolve(this.#send(others.length === 0 ? first : concatBytes(this.#parts)));
+    this.#sent = Promise.withResolvers<boolean>();
+    this.#parts = [];
+    this.#bytes = 0;
+  }
+}
