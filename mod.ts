@@ -138,6 +138,23 @@ export { type ExecEvent, ExecOutput, type ExitStatus } from "./src/sandbox/exec/
 export { ShellCommand, type ShellTag } from "./src/sandbox/exec/shell_command.ts";
 export type { ShellValue, ShellWord } from "./src/sandbox/exec/shell_template.ts";
 export {
+  type CopyLimitName,
+  FileCopyError,
+  FileCopyLimitError,
+  FileCopyRefusedError,
+} from "./src/sandbox/files/copy_errors.ts";
+export type {
+  CopyFromHostOptions,
+  CopyToHostOptions,
+  FileCopyOptions,
+} from "./src/sandbox/files/copy_options.ts";
+export type {
+  FileCopyProgress,
+  FileCopyResult,
+  SkippedFile,
+  SkipReason,
+} from "./src/sandbox/files/copy_result.ts";
+export {
   DirectoryNotEmptyError,
   FileExistsError,
   FileLimitError,

@@ -2,10 +2,12 @@
 
 /** The numbers of Linux, which every guest runs, whatever the host is. */
 export const GuestErrno = {
+  ENOENT: 2,
   /** There is no such process any more. */
   ESRCH: 3,
   /** Not in a state for that now, or too many ask. */
   EBUSY: 16,
+  EEXIST: 17,
   /** The program or the server reads no more. */
   EPIPE: 32,
   /** The guest's kernel cannot do it. */

@@ -43,6 +43,9 @@ export type ErrorCode =
   | "directoryNotEmpty"
   | "noSpace"
   | "fileLimit"
+  | "fileCopy"
+  | "fileCopyLimit"
+  | "fileCopyRefused"
   // engines and libraries
   | "libkrunNotFound"
   | "libkrunfwNotFound"

@@ -8,10 +8,10 @@ import type { FilesOpen } from "../../agent/exec_opening.ts";
 import { FILE_OWNER_UNCHANGED, FileFlag } from "../../agent/file_messages.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
+import { FsCopyOps } from "./copy_ops.ts";
 import { SandboxFsOpsError } from "./errors.ts";
 import { answerOf } from "./file_caller.ts";
 import { type FsMetadata, metadataOf } from "./metadata.ts";
-import { FsNameOps } from "./name_ops.ts";
 import {
   checkMode,
   checkOptions,
@@ -47,7 +47,7 @@ const FORBIDDEN: readonly (string | undefined)[] = ["EACCES", "EPERM", "EROFS", 
  * console.log((await fs.list("/srv/app")).map(({ name }) => name)); // [ "greeting.txt" ]
  * ```
  */
-export class SandboxFsOps extends FsNameOps {
+export class SandboxFsOps extends FsCopyOps {
   /** Use `Sandbox.fs()`. @internal */
   constructor(sandbox: Connector, defaults: FilesOpen) {
     super(sandbox, defaults);
