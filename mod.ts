@@ -249,6 +249,7 @@ export type {
 } from "./src/sandbox/manager/types.ts";
 export { allSandboxMetrics, type SandboxMetrics } from "./src/sandbox/metrics/metrics.ts";
 export { MetricsStream, type MetricsStreamOptions } from "./src/sandbox/metrics/metrics_stream.ts";
+export type { SandboxProcess, SandboxProcessList } from "./src/sandbox/metrics/processes.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
 export {

@@ -5,6 +5,7 @@
 #include "boot.h"
 #include "freeze.h"
 #include "pause.h"
+#include "processes.h"
 #include "sessions.h"
 #include "usage.h"
 
@@ -36,6 +37,7 @@ struct agent {
     struct pausing pausing;
     struct freezing freezing;
     struct usage_files usage_files;
+    struct listing listing;
     struct receiver receiver;
     struct send_queue queue;
     struct sessions sessions;

@@ -92,6 +92,8 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
             if (!msg_metrics_decode(&reader, &metrics)) return false;
             if (agent->phase == PHASE_BOOTING)
                 refuse(agent, frame, WIRE_ERROR_NOT_READY, "boot comes first");
+            else if (metrics.processes)
+                processes_ask(&agent->listing, &agent->queue, metrics.token, agent->handles.proc_fd);
             else
                 usage_answer(&agent->usage_files, &agent->queue, metrics.token);
             return true;

@@ -39,6 +39,14 @@ enum {
     SUPPLEMENTARY_GROUPS_MAX = 1024,
     /* /proc/meminfo, diskstats and net/dev are read up to this size: what matters stands near the beginning. */
     PROC_TEXT_BYTES_MAX = 16 * 1024,
+    /* Users whose names are known to a list of programs. */
+    USER_NAMES_MAX = 1024,
+    /* A list of programs: how many are looked at, how much of a command is shown, and the whole of it. */
+    PROGRAMS_LOOKED_MAX = 4096,
+    COMMAND_BYTES_MAX = 256,
+    PROCESSES_BYTES_MAX = 48 * 1024,
+    PROCESSES_HEAD_BYTES = 12,
+    LISTING_WAIT_MS = 5 * 1000,
     /* First bytes of a file without a known format, to tell a script from a binary. */
     SCRIPT_PROBE_BYTES = 256,
     /* Longest wait for a connection attempt in one poll(). */
@@ -74,6 +82,8 @@ _Static_assert((SEND_QUEUE_BYTES & (SEND_QUEUE_BYTES - 1)) == 0, "ring offsets a
 _Static_assert(SEND_QUEUE_BYTES >= SEND_RESERVE_BYTES + 2 * (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX),
                "a whole frame of output fits while another is being sent");
 _Static_assert(SEND_RESERVE_BYTES >= SESSION_STEP_BYTES_MAX + REPLY_BYTES_MAX, "a step fits the reserve");
+_Static_assert(SEND_RESERVE_BYTES >= PROCESSES_BYTES_MAX + FRAME_HEADER_BYTES + SESSION_STEP_BYTES_MAX,
+               "a list of programs waits for other answers, and not for output");
 _Static_assert(AGENT_FILES_MAX - (4 * SESSIONS_MAX + 64) >= 0, "every session finds descriptors");
 _Static_assert(RECEIVE_BUFFER_BYTES >= FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX, "any frame can become whole");
 _Static_assert(FRAME_HEADER_BYTES + 16 + FAILURE_TEXT_BYTES <= REPLY_BYTES_MAX, "any failure can be told");

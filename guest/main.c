@@ -106,7 +106,8 @@ static int timeout_ms(void) {
     int wait_ms = shutdown_timeout_ms(&agent);
     wait_ms = shorter_wait(wait_ms, sessions_timeout_ms(&agent.sessions));
     wait_ms = shorter_wait(wait_ms, pause_timeout_ms(&agent.pausing));
-    return shorter_wait(wait_ms, freeze_timeout_ms(&agent.freezing));
+    wait_ms = shorter_wait(wait_ms, freeze_timeout_ms(&agent.freezing));
+    return shorter_wait(wait_ms, processes_timeout_ms(&agent.listing));
 }
 
 /* Waits until something can be done, and marks what. */
@@ -151,6 +152,7 @@ int main(int count, char **arguments) {
         sessions_step(&agent.sessions);
         pause_step(&agent.pausing, &agent.queue);
         freeze_step(&agent.freezing, &agent.queue);
+        processes_step(&agent.listing, &agent.queue);
         agent_send(&agent);
         while (shutdown_step(&agent)) {
         } /* a phase may be over as soon as it begins */

@@ -127,6 +127,7 @@ enum {
     MSG_METRICS = 100,
     MSG_MEASURED = 101,
     MSG_USAGE = 102,
+    MSG_PROCESSES = 103,
 };
 
 /* hello: agent to host, first frame. */
@@ -948,16 +949,19 @@ static inline void msg_frozen_encode(struct writer *writer, const struct msg_fro
     write_i32(writer, message->error_number);
 }
 
-/* metrics: how much is used; answered by measured (VM host process) or usage (agent). */
+/* metrics: how much is used; answered by measured (VM host process) or usage (agent). Or, with processes 1, which programs run; answered by processes. */
 struct msg_metrics {
     uint32_t token;
+    uint8_t processes;
 };
 static inline bool msg_metrics_decode(struct reader *reader, struct msg_metrics *message) {
     message->token = read_u32(reader);
+    message->processes = read_u8(reader);
     return reader_finished(reader);
 }
 static inline void msg_metrics_encode(struct writer *writer, const struct msg_metrics *message) {
     write_u32(writer, message->token);
+    write_u8(writer, message->processes);
 }
 
 /* measured: host to client: answer to metrics. known: see Measured. errno is 0, or why there are no numbers, which message says. */
@@ -1066,4 +1070,25 @@ static inline void msg_usage_encode(struct writer *writer, const struct msg_usag
     write_u64(writer, message->net_tx_bytes);
     write_u64(writer, message->upper_used_bytes);
     write_u64(writer, message->upper_free_bytes);
+}
+
+/* processes: answer to metrics: `pid parent uid state cpuMs residentBytes ageMs`, a line feed, the user's name or nothing, a line feed, the command; of total those that fit. errno is 0, or why there are none. */
+struct msg_processes {
+    uint32_t token;
+    int32_t error_number;
+    uint32_t total;
+    struct texts processes;
+};
+static inline bool msg_processes_decode(struct reader *reader, struct msg_processes *message) {
+    message->token = read_u32(reader);
+    message->error_number = read_i32(reader);
+    message->total = read_u32(reader);
+    message->processes = read_texts(reader);
+    return reader_finished(reader);
+}
+static inline void msg_processes_encode(struct writer *writer, const struct msg_processes *message) {
+    write_u32(writer, message->token);
+    write_i32(writer, message->error_number);
+    write_u32(writer, message->total);
+    write_texts(writer, message->processes);
 }

@@ -18,7 +18,8 @@ void agent_reap(struct agent *agent) {
     }
     int status;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
-        if (!freeze_reaped(&agent->freezing, pid, status)) exec_reaped(&agent->sessions, pid, status);
+        if (!freeze_reaped(&agent->freezing, pid, status) && !processes_reaped(&agent->listing, pid, status))
+            exec_reaped(&agent->sessions, pid, status);
 }
 
 bool agent_has_children(void) {

@@ -81,6 +81,13 @@ void reply_usage(struct send_queue *queue, const struct msg_usage *usage) {
     send_message(queue, MSG_USAGE, 0, 0, &payload);
 }
 
+void reply_processes(struct send_queue *queue, const struct msg_processes *processes) {
+    static uint8_t bytes[PROCESSES_BYTES_MAX];
+    struct writer payload = {.bytes = bytes, .capacity = sizeof bytes};
+    msg_processes_encode(&payload, processes);
+    send_message(queue, MSG_PROCESSES, 0, 0, &payload);
+}
+
 void reply_flushed(struct send_queue *queue, bool clean) {
     PAYLOAD_WRITER(payload);
     msg_flushed_encode(&payload, &(struct msg_flushed){.clean = clean});

@@ -12,6 +12,8 @@ void reply_pong(struct send_queue *queue, uint32_t stream, uint32_t token);
 void reply_paused(struct send_queue *queue, uint32_t token, bool on, int error);
 void reply_frozen(struct send_queue *queue, uint32_t token, bool on, int error);
 void reply_usage(struct send_queue *queue, const struct msg_usage *usage);
+/* Takes up to PROCESSES_BYTES_MAX and a header. */
+void reply_processes(struct send_queue *queue, const struct msg_processes *processes);
 void reply_flushed(struct send_queue *queue, bool clean);
 void reply_error(struct send_queue *queue, uint32_t stream, uint16_t code, uint8_t type, const char *message);
 

@@ -106,6 +106,22 @@ const char *identity_resolve(const char *specification, struct identity *identit
     return NULL;
 }
 
+void user_names_read(struct user_names *names) {
+    char *fields[PASSWD_FIELDS];
+    char *cursor = file_read(PASSWD_PATH, DATABASE_BYTES_MAX);
+    names->count = 0;
+    while (cursor != NULL && names->count < USER_NAMES_MAX && next_entry(&cursor, fields, PASSWD_FIELDS)) {
+        names->entries[names->count].name = fields[0];
+        if (parse_id(fields[2], &names->entries[names->count].uid)) names->count++;
+    }
+}
+
+const char *user_name(const struct user_names *names, uint32_t uid) {
+    for (size_t i = 0; i < names->count; i++)
+        if (names->entries[i].uid == uid) return names->entries[i].name;
+    return "";
+}
+
 bool identity_assume(const struct identity *identity) {
     if (identity->is_own) return true;
     bool is_unchanged = geteuid() != 0 && identity->uid == geteuid() && identity->gid == getegid();

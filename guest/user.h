@@ -16,5 +16,18 @@ struct identity {
 /* NULL, or what is wrong with `specification`. For a child that is about to exec: it allocates and does not free.
  */
 const char *identity_resolve(const char *specification, struct identity *identity);
+/* The users of /etc/passwd, for those who show many: a child reads them, and frees nothing. */
+struct user_names {
+    size_t count;
+    struct {
+        uint32_t uid;
+        const char *name;
+    } entries[USER_NAMES_MAX];
+};
+
+void user_names_read(struct user_names *names);
+/* "" if it has none. */
+const char *user_name(const struct user_names *names, uint32_t uid);
+
 /* Takes the identity on. False with errno. */
 bool identity_assume(const struct identity *identity);

@@ -49,6 +49,7 @@ async function main(directory: string, agentCommand: readonly string[], logs: bo
     pause: noVm,
     holdWrites: noVm,
     measure: noVm,
+    processes: noVm,
   };
   const activity = new Activity({ active() {}, busy() {}, idle() {} });
   const relay = await Relay.listen(join(directory, "relay.sock"));

@@ -20,6 +20,7 @@ export abstract class HostQuestions {
   readonly #standstills = new Answers<HoldState>();
   readonly #portAnswers = new Answers<MessageFields<"published">>();
   readonly #measurements = new Answers<MessageFields<"measured">>();
+  readonly #processLists = new Answers<MessageFields<"processes">>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
   #notesAsked = 0;
@@ -84,7 +85,15 @@ export abstract class HostQuestions {
     const token = this.#nextToken++;
     const action = "waiting for the VM host process to answer";
     const answer = this.#measurements.wait(token, action, ANSWER_TIMEOUT_MS);
-    return this.answered(answer, encodeMessage("metrics", 0, { token }));
+    return this.answered(answer, encodeMessage("metrics", 0, { token, processes: 0 }));
+  }
+
+  /** Asks the host process which programs run in the guest. Does not count as activity. */
+  listProcesses(): Promise<MessageFields<"processes">> {
+    const token = this.#nextToken++;
+    const action = "waiting for the VM host process to answer";
+    const answer = this.#processLists.wait(token, action, ANSWER_TIMEOUT_MS);
+    return this.answered(answer, encodeMessage("metrics", 0, { token, processes: 1 }));
   }
 
   /** Takes a message of the VM host process, if it is an answer. */
@@ -98,13 +107,18 @@ export abstract class HostQuestions {
       this.#portAnswers.resolve(message.fields.token, message.fields);
     } else if (message.name === "measured") {
       this.#measurements.resolve(message.fields.token, message.fields);
+    } else if (message.name === "processes") {
+      this.#processLists.resolve(message.fields.token, message.fields);
     }
   }
 
   /** No answer will come any more. */
   protected rejectAnswers(error: Error): void {
-    for (const answers of [this.#standstills, this.#portAnswers, this.#measurements, this.#notes])
-      answers.rejectAll(error);
+    this.#standstills.rejectAll(error);
+    this.#portAnswers.rejectAll(error);
+    this.#measurements.rejectAll(error);
+    this.#processLists.rejectAll(error);
+    this.#notes.rejectAll(error);
   }
 
   /** Sends what the host answers with `noted`. */

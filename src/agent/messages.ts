@@ -282,8 +282,9 @@ export const MESSAGES = {
   // ---- metrics, stream 0: a client asks the VM host process, which asks the agent
   metrics: {
     type: 0x64,
-    about: "how much is used; answered by measured (VM host process) or usage (agent)",
-    fields: { token: "u32" },
+    about:
+      "how much is used; answered by measured (VM host process) or usage (agent). Or, with processes 1, which programs run; answered by processes",
+    fields: { token: "u32", processes: "u8" },
   },
   measured: {
     type: 0x65,
@@ -328,6 +329,12 @@ export const MESSAGES = {
       upperUsedBytes: "u64",
       upperFreeBytes: "u64",
     },
+  },
+  processes: {
+    type: 0x67,
+    about:
+      "answer to metrics: `pid parent uid state cpuMs residentBytes ageMs`, a line feed, the user's name or nothing, a line feed, the command; of total those that fit. errno is 0, or why there are none",
+    fields: { token: "u32", errno: "i32", total: "u32", processes: "texts" },
   },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;
 

@@ -17,7 +17,6 @@ const COMMANDS: Readonly<Record<string, string>> = {
   search: "msb pulls by reference: `msb pull alpine`",
   system: "`du -sh` of the home (`MSB_HOME`) shows what is used; `msb image prune` frees images",
   tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
-  top: "`msb exec NAME -- top`",
   volume: "there are no volumes: a sandbox keeps its disk until `msb rm`; `msb snapshot create` copies it",
 };
 

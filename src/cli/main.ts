@@ -30,6 +30,7 @@ import { pullCommand } from "./commands/pull.ts";
 import { runCommand } from "./commands/run.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 import { statsCommand } from "./commands/stats.ts";
+import { topCommand } from "./commands/top.ts";
 import { CliContext, type CliStreams } from "./context.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { commandHabit, flagHabit } from "./habits.ts";
@@ -112,6 +113,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
       listCommand(cli),
       statusCommand(cli),
       statsCommand(cli),
+      topCommand(cli),
       inspectCommand(cli),
     ],
     { heading: "Inspect and run:" },

@@ -15,6 +15,10 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
+/** What is between two measurements, without a flag. */
+export const SAMPLE_INTERVAL_MS = 1000;
+const SAMPLE_INTERVAL_MS_MIN = 100;
+const SAMPLE_INTERVAL_MS_MAX = 24 * 86_400_000;
 const SIZE = /^(?<amount>\d+(?:\.\d+)?)(?<unit>[kmgt])?(?:i?b)?$/i;
 const UNIT_MIB: Readonly<Record<string, number>> = { k: 1 / 1024, m: 1, g: 1024, t: 1024 * 1024 };
 /** `GUEST` or `HOST:GUEST`, with an optional address before it (IPv6 in brackets) and an optional protocol behind it. */
@@ -28,6 +32,14 @@ export function parseDurationMs(text: string): number {
   if (amount === undefined)
     throw new InvalidArgumentError("It must be a duration such as 500ms, 30s, 5m or 1h.");
   return Math.round(Number(amount) * (UNIT_MS[unit] ?? 1));
+}
+
+/** A {@linkcode parseDurationMs} between two measurements, as long as the library takes. */
+export function parseSampleInterval(text: string): number {
+  const intervalMs = parseDurationMs(text);
+  if (intervalMs < SAMPLE_INTERVAL_MS_MIN || intervalMs > SAMPLE_INTERVAL_MS_MAX)
+    throw new InvalidArgumentError("It must be at least 100ms and at most 24d.");
+  return intervalMs;
 }
 
 /** `"512M"`, `"1.5G"`, or a number of MiB, in MiB. */

@@ -32,6 +32,7 @@ import {
   type MetricsStreamOptions,
   openMetricsStream,
 } from "./metrics/metrics_stream.ts";
+import { listProcesses, type SandboxProcessList } from "./metrics/processes.ts";
 import { SandboxNetwork } from "./network/published_ports.ts";
 import { setPaused } from "./pause.ts";
 import { Snapshot, type SnapshotCreateOptions } from "./snapshot.ts";
@@ -141,6 +142,23 @@ export abstract class SandboxCalls {
    */
   metricsStream(intervalMs = 1000, options: MetricsStreamOptions = {}): MetricsStream {
     return openMetricsStream(this.#sandbox, intervalMs, options);
+  }
+
+  /**
+   * Lists the programs that run in the guest, whatever the image has of tools. Does not count as activity, and works while
+   * the sandbox is paused.
+   *
+   * @throws {SandboxNotRunningError}
+   * @throws {MetricsUnavailableError} if the guest does not answer.
+   *
+   * @example
+   * ```ts
+   * await sandbox.shell("sleep 1000 > /dev/null 2>&1 &");
+   * for (const { pid, user, command } of (await sandbox.processes()).processes) console.log(pid, user, command);
+   * ```
+   */
+  processes(): Promise<SandboxProcessList> {
+    return listProcesses(this.#sandbox);
   }
 
   /**

@@ -271,6 +271,8 @@ const TYPES: readonly string[] = [
   "SandboxPage",
   "SandboxPingResult",
   "SandboxPoolOptions",
+  "SandboxProcess",
+  "SandboxProcessList",
   "SandboxSpec",
   "SandboxStatus",
   "SandboxStopResult",

@@ -19,6 +19,9 @@ const WRITTEN_MIB = 50;
 /** A shell that works as long as it is let. */
 const BUSY = "while :; do :; done";
 
+/** More than a VM needs for itself, in percent of a processor. */
+const BUSY_PERCENT = 20;
+
 /** The bytes of a line of /proc/meminfo. */
 async function meminfo(sandbox: Sandbox, name: string): Promise<number> {
   const text = (await sandbox.exec("cat", ["/proc/meminfo"])).stdout();
@@ -31,8 +34,10 @@ homeTest("metrics() says what programs in the guest and on the host say", async 
   const total = await meminfo(sandbox, "MemTotal");
   const { memoryBytes, memoryAvailableBytes, memoryLimitBytes } = metrics;
   assert.equal(memoryLimitBytes, MEMORY_MIB * MiB);
-  assert.equal(memoryBytes + (memoryAvailableBytes ?? 0), total);
-  const difference = Math.abs((memoryAvailableBytes ?? 0) - (await meminfo(sandbox, "MemAvailable")));
+  const available = await meminfo(sandbox, "MemAvailable");
+  const needed = total - available;
+  assert.ok(Math.abs(memoryBytes - needed) < 16 * MiB, `${memoryBytes} bytes used, not ${needed}`);
+  const difference = Math.abs((memoryAvailableBytes ?? 0) - available);
   assert.ok(difference < 16 * MiB, `${difference} bytes more or less than /proc/meminfo says`);
   // df counts blocks of 1,024 bytes of the upper file system, which is what / is made of.
   const [, used, free] =
@@ -87,19 +92,22 @@ homeTest("metricsStream() sees a busy program, and one that stands still", async
   const sandbox = await create({ cpus: 2 });
   const busy = await sandbox.execStream("sh", ["-c", BUSY]);
   const stream = sandbox.metricsStream(500);
-  await stream.recv();
-  const sample = await stream.recv();
-  assert.ok(sample !== null);
-  // What the VM got of the host's processors, however little that was; one of two is busy.
-  assert.ok(sample.cpuPercent > 10 && sample.cpuPercent < 150, `${sample.cpuPercent} %`);
+  // What the VM gets of the host's processors may be little for a while: the test's time is the limit.
+  const sampleWhere = async (isWanted: (percent: number) => boolean) => {
+    for (;;) {
+      const sample = await stream.recv();
+      assert.ok(sample !== null);
+      assert.ok(sample.cpuPercent < 150, `${sample.cpuPercent} % with one of two processors busy`);
+      if (isWanted(sample.cpuPercent)) return sample;
+    }
+  };
+  const sample = await sampleWhere((percent) => percent > BUSY_PERCENT);
   const later = await stream.recv();
   const ran = ((later?.vcpuTimeNs ?? 0) - sample.vcpuTimeNs) / 1e6;
   const passed = (later?.uptimeMs ?? 0) - sample.uptimeMs;
   assert.ok(Math.abs((later?.cpuPercent ?? 0) - (ran / passed) * 100) < 5, `${ran} ms of ${passed} ms`);
   await sandbox.pause();
-  await stream.recv();
-  const paused = await stream.recv();
-  assert.ok((paused?.cpuPercent ?? 100) < sample.cpuPercent, `${paused?.cpuPercent} % while paused`);
+  await sampleWhere((percent) => percent < BUSY_PERCENT / 2);
   await sandbox.resume();
   await busy.kill();
   const stopped = sandbox.stop();
@@ -122,10 +130,10 @@ homeTest("metricsStream() keeps no idle sandbox alive, and leaves nothing open",
     await stream.recv();
   }
   assert.ok(descriptors() <= before + 2, `${before} descriptors before, ${descriptors()} after`);
+  const stream = sandbox.metricsStream(200);
+  await stream.recv();
   await sandbox.setTimeLimits({ idleTimeoutMs: 1500 });
-  let samples = 0;
-  for await (const _sample of sandbox.metricsStream(200)) samples++;
-  assert.ok(samples >= 1);
+  for await (const { uptimeMs } of stream) assert.ok(uptimeMs > 0);
   assert.equal((await sandbox.waitUntilStopped()).reason, "idleTimeout");
 });
 
@@ -153,8 +161,35 @@ homeTest(
     const [received = 0, sent = 0] = counters.stdout().trim().split("\n").map(Number);
     assert.ok(after.netRxBytes - before.netRxBytes >= GREETING.length);
     assert.ok(after.netTxBytes > before.netTxBytes);
-    assert.ok(received <= after.netRxBytes && after.netRxBytes <= received + 1000);
-    assert.ok(sent <= after.netTxBytes && after.netTxBytes <= sent + 1000);
+    assert.ok(received <= after.netRxBytes && after.netRxBytes <= received + 10_000);
+    assert.ok(sent <= after.netTxBytes && after.netTxBytes <= sent + 10_000);
   },
   { missing: userNetworkProblem },
+);
+
+homeTest(
+  "processes() lists the programs that ps lists, and does so while they stand still",
+  async ({ create }) => {
+    const sandbox = await create();
+    await sandbox.shell("echo 'worker:x:1234:1234::/:/bin/sh' >> /etc/passwd");
+    await sandbox.execStream("sleep", ["1000"], { user: "worker", detached: true });
+    await sandbox.execStream("sh", ["-c", BUSY], { detached: true });
+    const { processes, total } = await sandbox.processes();
+    assert.deepEqual(processes.map(({ user, command }) => [user, command]).toSorted(), [
+      ["root", `sh -c ${BUSY}`],
+      ["worker", "sleep 1000"],
+    ]);
+    assert.equal(total, 2);
+    const ps = (await sandbox.exec("ps", ["-o", "pid,user,args"])).stdout();
+    for (const { pid, user, command } of processes)
+      assert.match(
+        ps,
+        new RegExp(`^ *${pid} ${user} +${command.replaceAll(/[.*+?^$()[\]{}|;]/g, "\\$&")}$`, "m"),
+      );
+    await sandbox.pause();
+    assert.deepEqual(
+      (await sandbox.processes()).processes.map(({ pid }) => pid).toSorted(),
+      processes.map(({ pid }) => pid).toSorted(),
+    );
+  },
 );

@@ -1,18 +1,15 @@
 /** `msb stats`: what sandboxes use, live. @module */
 import { setTimeout as delay } from "node:timers/promises";
-import { Command, type CommandUnknownOpts, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox, type SandboxHandle, SandboxNotRunningError } from "../../../mod.ts";
 import { formatOption, wantsJson } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { LiveScreen } from "../live_screen.ts";
-import { parseDurationMs } from "../parse.ts";
+import { parseSampleInterval, SAMPLE_INTERVAL_MS } from "../parse.ts";
 import { listSandboxes } from "../sandbox_table.ts";
 import { STATS_COLUMNS, type StatsRow, toStatsJson } from "../stats_table.ts";
 import { formatTable } from "../table.ts";
 
-/** The library measures no more often. */
-const INTERVAL_MS_MIN = 100;
-const INTERVAL_MS = 1000;
 /** How often to look for sandboxes that have started, in milliseconds. */
 const LOOK_MS = 1000;
 const EMPTY = "No sandbox is running.";
@@ -26,10 +23,14 @@ export function statsCommand(cli: CliContext): CommandUnknownOpts {
     )
     .argument("[names...]", "only these sandboxes; without, all that run, also those that start later")
     .option("--no-stream", "show it once")
-    .option("--interval <time>", "time between two samples, e.g. 500ms or 2s (default: 1s)", parseInterval)
+    .option(
+      "--interval <time>",
+      "time between two samples, e.g. 500ms or 2s (default: 1s)",
+      parseSampleInterval,
+    )
     .addOption(formatOption())
     .option("--json", "one JSON object a line: a sample of one sandbox, sizes in bytes")
-    .action(async (names, { stream, interval = INTERVAL_MS, ...flags }) => {
+    .action(async (names, { stream, interval = SAMPLE_INTERVAL_MS, ...flags }) => {
       const json = wantsJson(flags);
       // Before the screen is another one, as what is wrong with a name is to be seen.
       const named = names.length > 0 ? await findNamed(cli, names) : undefined;
@@ -39,13 +40,6 @@ export function statsCommand(cli: CliContext): CommandUnknownOpts {
       if (named === undefined) await stats.followAll();
       else await stats.follow(named);
     });
-}
-
-function parseInterval(text: string): number {
-  const intervalMs = parseDurationMs(text);
-  if (intervalMs < INTERVAL_MS_MIN)
-    throw new InvalidArgumentError(`It must be at least ${INTERVAL_MS_MIN}ms.`);
-  return intervalMs;
 }
 
 function findRunning(): Promise<SandboxHandle[]> {

@@ -58,9 +58,10 @@ export class AgentLink {
   readonly #decoder = new FrameDecoder();
   /** Messages that come once, and are waited for. */
   readonly #expected = new Map<Message["name"], PromiseWithResolvers<Message>>();
-  /** `paused` and `frozen`, and `usage`, by the token of the question. */
+  /** `paused` and `frozen`, `usage`, and `processes`, by the token of the question. */
   readonly #answers = new Answers<HoldState>();
   readonly #usages = new Answers<MessageFields<"usage">>();
+  readonly #lists = new Answers<MessageFields<"processes">>();
   #nextToken = 1;
   /** Why no message will come any more. */
   #failure: Error | undefined;
@@ -130,7 +131,14 @@ export class AgentLink {
   /** Asks what the guest uses. The answer is the guest's word. Rejects if there is none in time. */
   usage(): Promise<MessageFields<"usage">> {
     return this.#ask(this.#usages, "waiting for the guest to say what it uses", USAGE_TIMEOUT_MS, (token) =>
-      encodeMessage("metrics", 0, { token }),
+      encodeMessage("metrics", 0, { token, processes: 0 }),
+    );
+  }
+
+  /** Asks which programs run in the guest. The answer is the guest's word. Rejects if there is none in time. */
+  processes(): Promise<MessageFields<"processes">> {
+    return this.#ask(this.#lists, "waiting for the guest to list its programs", USAGE_TIMEOUT_MS, (token) =>
+      encodeMessage("metrics", 0, { token, processes: 1 }),
     );
   }
 
@@ -202,7 +210,7 @@ export class AgentLink {
     this.#failure ??= failure;
     for (const { reject } of this.#expected.values()) reject(this.#failure);
     this.#expected.clear();
-    for (const answers of [this.#answers, this.#usages]) answers.rejectAll(this.#failure);
+    for (const answers of [this.#answers, this.#usages, this.#lists]) answers.rejectAll(this.#failure);
   }
 
   #receive(chunk: Uint8Array): void {
@@ -228,6 +236,7 @@ export class AgentLink {
       return this.#answers.resolve(token, { on: on !== 0, errno });
     }
     if (message.name === "usage") return this.#usages.resolve(message.fields.token, message.fields);
+    if (message.name === "processes") return this.#lists.resolve(message.fields.token, message.fields);
     const expected = this.#expected.get(message.name);
     if (expected === undefined) return this.onFrame(frame);
     this.#expected.delete(message.name);

@@ -73,7 +73,12 @@ async function main(): Promise<void> {
     const handlers = handleRequests(stop, supervision, {
       pause: new Pause(state, key, link),
       holds: new WriteHolds(link),
-      metrics: new Metrics({ vm: launched.vm, request, usage: () => link.usage() }),
+      metrics: new Metrics({
+        vm: launched.vm,
+        request,
+        usage: () => link.usage(),
+        processes: () => link.processes(),
+      }),
     });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
@@ -155,6 +160,7 @@ function handleRequests(
     pause: (on) => pause.set(on),
     holdWrites: (client, on, leaseMs) => (on ? holds.hold(client, leaseMs) : holds.release(client)),
     measure: () => metrics.measure(),
+    processes: () => metrics.processes(),
     left: (client) => holds.left(client),
   };
 }

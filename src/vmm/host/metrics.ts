@@ -18,11 +18,13 @@ import {
   readTapBytes,
   readThreadMicros,
 } from "./host_usage.ts";
+import { SharedQuestion } from "./shared_question.ts";
 
 /** An answer, but for the token of its question. */
 export type Measurement = Omit<MessageFields<"measured">, "token">;
 
 type Usage = MessageFields<"usage">;
+type Programs = MessageFields<"processes">;
 
 /** What is measured. */
 export interface MeasuredVm {
@@ -30,6 +32,7 @@ export interface MeasuredVm {
   readonly request: Pick<BootRequest, "cpus" | "memoryMiB" | "disks" | "network">;
   /** Asks the guest. */
   usage(): Promise<Usage>;
+  processes(): Promise<Programs>;
 }
 
 export class Metrics {
@@ -37,46 +40,34 @@ export class Metrics {
   readonly #startedMs = performance.now();
   /** The threads of the VM's processors, once they were found: they last as long as the VM. */
   #cpuThreads: readonly string[] | undefined;
-  /** The question that is on its way to the guest, and the one that comes after it. */
-  #asked: Promise<Usage> | undefined;
-  #next: Promise<Usage> | undefined;
+  readonly #usage: SharedQuestion<Usage>;
+  readonly #programs: SharedQuestion<Programs>;
 
   /** The time for which the sandbox runs counts from now. */
   constructor(measured: MeasuredVm) {
     this.#measured = measured;
+    this.#usage = new SharedQuestion(() => measured.usage());
+    this.#programs = new SharedQuestion(() => measured.processes());
   }
 
   /** Measures; never rejects. */
   async measure(): Promise<Measurement> {
     try {
-      const usage = await this.#usage();
+      const usage = await this.#usage.get();
       if (usage.errno !== 0) return unmeasured(usage.errno, "the guest's kernel does not say what it uses");
       return this.#combine(usage);
     } catch (error) {
-      const errno = error instanceof TimeoutError ? GuestErrno.ETIMEDOUT : GuestErrno.EOPNOTSUPP;
-      return unmeasured(errno, messageOf(error));
+      return unmeasured(errnoOfFailure(error), messageOf(error));
     }
   }
 
-  /**
-   * What the guest uses, asked after this call. One question is on its way at a time, however many ask: those who come
-   * while it is share the next one.
-   */
-  #usage(): Promise<Usage> {
-    if (this.#next !== undefined) return this.#next;
-    if (this.#asked === undefined) return this.#ask();
-    const ask = () => this.#ask();
-    this.#next = this.#asked.then(ask, ask);
-    return this.#next;
-  }
-
-  #ask(): Promise<Usage> {
-    this.#next = undefined;
-    const asked = this.#measured.usage().finally(() => {
-      this.#asked = undefined;
-    });
-    this.#asked = asked;
-    return asked;
+  /** Lists the programs in the guest; never rejects. */
+  async processes(): Promise<Omit<Programs, "token">> {
+    try {
+      return await this.#programs.get();
+    } catch (error) {
+      return noProcesses(errnoOfFailure(error));
+    }
   }
 
   /** Reads the host's side now, at once, so that all of it is of one moment. */
@@ -85,8 +76,8 @@ export class Metrics {
     const vcpuMicros = this.#readCpuMicros();
     const uptimeMicros = Math.round((performance.now() - this.#startedMs) * 1000);
     const limit = request.memoryMiB * MiB;
-    const total = Math.min(usage.memoryTotalBytes, limit);
-    const available = Math.min(usage.memoryAvailableBytes, total);
+    // libkrun puts the kernel's image beside the memory that was asked for: what a guest has in all may be more than that.
+    const used = Math.max(0, usage.memoryTotalBytes - usage.memoryAvailableBytes);
     const disk = request.disks.find(({ readOnly }) => !readOnly);
     const diskBytes = disk?.sizeBytes ?? Number.MAX_SAFE_INTEGER;
     const resident = readResidentBytes(vm.pid === undefined ? [process.pid] : [process.pid, vm.pid]);
@@ -103,8 +94,8 @@ export class Metrics {
       vcpuMicros,
       uptimeMicros,
       timestampMs: Date.now(),
-      memoryBytes: total - available,
-      memoryAvailableBytes: available,
+      memoryBytes: Math.min(used, limit),
+      memoryAvailableBytes: Math.min(usage.memoryAvailableBytes, limit),
       memoryHostResidentBytes: resident ?? 0,
       memoryLimitBytes: limit,
       diskReadBytes: usage.diskReadBytes,
@@ -125,6 +116,15 @@ export class Metrics {
     if (this.#cpuThreads.length === 0) throw new Error(`process ${pid} has no thread named ${cpuThreadName}`);
     return readThreadMicros(pid, this.#cpuThreads);
   }
+}
+
+function errnoOfFailure(error: unknown): number {
+  return error instanceof TimeoutError ? GuestErrno.ETIMEDOUT : GuestErrno.EOPNOTSUPP;
+}
+
+/** The answer where there is no list. */
+export function noProcesses(errno: number): Omit<Programs, "token"> {
+  return { errno, total: 0, processes: [] };
 }
 
 /** The answer where there are no numbers. */

@@ -28,7 +28,7 @@ import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { Jobs } from "./jobs.ts";
 import type { LogTap } from "./log_tap.ts";
-import { type Measurement, unmeasured } from "./metrics.ts";
+import { type Measurement, noProcesses, unmeasured } from "./metrics.ts";
 import { RelayClient } from "./relay_client.ts";
 import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
 
@@ -48,6 +48,8 @@ export interface RelayHandlers {
   holdWrites(client: object, on: boolean, leaseMs: number): Promise<HoldState>;
   /** Says what the sandbox uses. */
   measure(): Promise<Measurement>;
+  /** Lists the programs in the guest. */
+  processes(): Promise<Omit<MessageFields<"processes">, "token">>;
   /** A client's connection has ended. */
   left(client: object): void;
 }
@@ -238,15 +240,9 @@ export class Relay {
         answerHold(client, "frozen", token, () => handlers.holdWrites(client, on === 1, leaseMs));
         break;
       }
-      case "metrics": {
-        const { token } = message.fields;
-        const encode = (fields: Measurement) => encodeMessage("measured", 0, { token, ...fields });
-        client.answerLater(
-          async () => encode(await handlers.measure()),
-          () => encode(unmeasured(GuestErrno.EBUSY, "too many questions at a time")),
-        );
+      case "metrics":
+        answerMetrics(client, handlers, message.fields);
         break;
-      }
       default:
         client.answer(
           encodeMessage("error", 0, {
@@ -354,6 +350,26 @@ function answerHold(
     async () => encode(await hold().catch(failed)),
     () => encode({ on: false, errno: GuestErrno.EBUSY }),
   );
+}
+
+function answerMetrics(
+  client: RelayClient,
+  handlers: RelayHandlers,
+  { token, processes }: MessageFields<"metrics">,
+): void {
+  type Listing = Omit<MessageFields<"processes">, "token">;
+  const list = (fields: Listing) => encodeMessage("processes", 0, { ...fields, token });
+  const measured = (fields: Measurement) => encodeMessage("measured", 0, { ...fields, token });
+  if (processes === 1)
+    client.answerLater(
+      async () => list(await handlers.processes()),
+      () => list(noProcesses(GuestErrno.EBUSY)),
+    );
+  else
+    client.answerLater(
+      async () => measured(await handlers.measure()),
+      () => measured(unmeasured(GuestErrno.EBUSY, "too many questions at a time")),
+    );
 }
 
 function changePorts(

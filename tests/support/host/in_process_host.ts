@@ -131,7 +131,7 @@ export class FakeHost implements AsyncDisposable {
   #metrics(link: AgentLink): Metrics {
     const vm = { pid: this.#agent?.pid, cpuThreadName: /^agent/ };
     const request = { cpus: 1, memoryMiB: Math.ceil(totalmem() / MiB), disks: [], network: undefined };
-    return new Metrics({ vm, request, usage: () => link.usage() });
+    return new Metrics({ vm, request, usage: () => link.usage(), processes: () => link.processes() });
   }
 
   #handlers(holds: WriteHolds, metrics: Metrics): RelayHandlers {
@@ -150,6 +150,7 @@ export class FakeHost implements AsyncDisposable {
       },
       holdWrites: (client, on, leaseMs) => (on ? holds.hold(client, leaseMs) : holds.release(client)),
       measure: () => metrics.measure(),
+      processes: () => metrics.processes(),
       left: (client) => holds.left(client),
     };
   }

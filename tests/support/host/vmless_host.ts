@@ -16,7 +16,7 @@ import { connectUnix, listenUnix } from "../../../src/platform/unix_socket.ts";
 import { type BootKey, StateStore } from "../../../src/state/state_store.ts";
 import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
 import { LogTap } from "../../../src/vmm/host/log_tap.ts";
-import { unmeasured } from "../../../src/vmm/host/metrics.ts";
+import { noProcesses, unmeasured } from "../../../src/vmm/host/metrics.ts";
 import { Relay, type RelayHandlers } from "../../../src/vmm/host/relay.ts";
 import { SandboxLogs } from "../../../src/vmm/host/sandbox_logs.ts";
 import { StopSequence } from "../../../src/vmm/host/stop_sequence.ts";
@@ -71,6 +71,7 @@ async function main({ home, runDirectory, id, name }: HostOrder): Promise<void> 
     pause: async () => REFUSED,
     holdWrites: async () => REFUSED,
     measure: async () => unmeasured(REFUSED.errno, "there is no guest"),
+    processes: async () => noProcesses(REFUSED.errno),
     left: () => {},
   };
   const tap = new LogTap({ append: () => {}, endOfStream: () => {} }, key.bootNumber);

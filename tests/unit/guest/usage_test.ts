@@ -30,7 +30,7 @@ test(
     await using agent = await NativeAgent.start();
     for (const token of [1, 0xffff_ffff]) {
       const before = counters();
-      agent.send("metrics", 0, { token });
+      agent.send("metrics", 0, { token, processes: 0 });
       const { fields } = await agent.expect("usage", 0);
       const after = counters();
       const { diskReadBytes, diskWriteBytes, netRxBytes, netTxBytes } = fields;
@@ -53,15 +53,15 @@ test(
   async () => {
     await using agent = await NativeAgent.start({ boot: false });
     await agent.expect("hello", 0);
-    agent.send("metrics", 0, { token: 1 });
+    agent.send("metrics", 0, { token: 1, processes: 0 });
     assert.equal((await agent.expect("error", 0)).fields.code, WireError.notReady);
     agent.boot();
     await agent.expect("ready", 0);
-    agent.send("metrics", 7, { token: 1 });
+    agent.send("metrics", 7, { token: 1, processes: 0 });
     assert.equal((await agent.expect("error", 7)).fields.code, WireError.badStream);
     agent.sendBytes(Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, MESSAGES.metrics.type, 0, 0, 0, 9));
     assert.equal((await agent.expect("error", 0)).fields.code, WireError.malformed);
-    agent.send("metrics", 0, { token: 2 });
+    agent.send("metrics", 0, { token: 2, processes: 0 });
     assert.equal((await agent.expect("usage", 0)).fields.token, 2);
   },
   { skip },
@@ -74,7 +74,7 @@ test(
     agent.exec(1, ["sh", "-c", "while :; do echo y; done"]);
     await agent.expect("execStarted", 1);
     for (let token = 0; token < 200; token++) {
-      agent.send("metrics", 0, { token });
+      agent.send("metrics", 0, { token, processes: 0 });
       assert.equal((await agent.expect("usage", 0)).fields.token, token);
     }
   },

@@ -31,6 +31,7 @@ function vmOf(usage: () => Promise<Usage>, changes: Partial<MeasuredVm> = {}): M
     vm: { pid: process.pid, cpuThreadName: /./ },
     request: { cpus: 2, memoryMiB: 128, disks: [], network: undefined },
     usage,
+    processes: () => Promise.reject(new Error("not asked for")),
     ...changes,
   };
 }
@@ -132,4 +133,16 @@ test("Metrics.measure() has one question on its way, and answers none with what 
   questions[3]?.resolve(USAGE);
   assert.equal((await again).errno, 0);
   assert.equal(questions.length, 4);
+});
+
+test("Metrics.processes() passes the guest's list on, and says why there is none", async () => {
+  const list = { token: 3, errno: 0, total: 1, processes: ["1 0 0 S 0 0 0\nroot\ninit"] };
+  const usage = async () => USAGE;
+  assert.deepEqual(await new Metrics(vmOf(usage, { processes: async () => list })).processes(), list);
+  const silent = () => Promise.reject(new TimeoutError("waiting for the guest", 7));
+  assert.deepEqual(await new Metrics(vmOf(usage, { processes: silent })).processes(), {
+    errno: GuestErrno.ETIMEDOUT,
+    total: 0,
+    processes: [],
+  });
 });
