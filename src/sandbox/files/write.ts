@@ -118,6 +118,7 @@ export class FileWriter {
   readonly done: Promise<void>;
   readonly #session: FileSession;
   readonly #call: FileCall;
+  #aborted: Promise<void> | undefined;
 
   /** Opens the file. @throws {SandboxFsOpsError} */
   static async open(session: FileSession, work: FileWork, target: WriteTarget): Promise<FileWriter> {
@@ -152,14 +153,19 @@ export class FileWriter {
   }
 
   /** Gives up: one that is written beside its place leaves nothing behind, another one stays as far as it was written. */
-  async abort(): Promise<void> {
-    this.#call.discard();
-    await this.#session.leave();
+  abort(): Promise<void> {
+    this.#aborted ??= this.#abort();
+    return this.#aborted;
   }
 
   /** Whether it is complete, or has failed. */
   get isOver(): boolean {
     return this.#call.isOver;
+  }
+
+  async #abort(): Promise<void> {
+    this.#call.discard();
+    await this.#session.leave();
   }
 
   async #result(work: FileWork): Promise<void> {

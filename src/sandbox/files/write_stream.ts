@@ -10,13 +10,14 @@ import { FileWriter, pieceBytes, type WriteTarget } from "./write.ts";
 
 /** What a `WritableStream` calls. Written out, since the runtimes' types do not agree on a name for it. */
 interface StreamSink {
-  start(controller: WritableStreamDefaultController): void;
+  start(controller: WritableStreamDefaultController & { readonly signal: AbortSignal }): void;
   write(chunk: Uint8Array | string): Promise<void>;
   close(): Promise<void>;
   abort(): Promise<void>;
 }
 
-const SinkStream: new (sink: StreamSink) => WritableStream<Uint8Array | string> = WritableStream;
+/** The constructor of `WritableStream`; the declarations of one runtime know no signal of its controller. */
+const SinkStream = WritableStream as unknown as new (sink: StreamSink) => WritableStream<Uint8Array | string>;
 
 /**
  * A file in the sandbox that is being written: a `WritableStream` of bytes and text that also has the known SDK's
@@ -37,11 +38,17 @@ export class FsWriteSink extends SinkStream implements AsyncDisposable {
   /** What was asked for last: writes take their turns, whether callers wait for them or not. */
   #last: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
+  /** Has locked the stream while {@linkcode write} is under way. */
+  #lock: WritableStreamDefaultWriter<Uint8Array | string> | undefined;
 
   /** Use `SandboxFsOps.writeStream()`. @internal */
   constructor(writer: FileWriter, isAtomic: boolean, end: () => void) {
     super({
-      start: (controller) => void writer.done.catch((error) => controller.error(error)),
+      start: (controller) => {
+        writer.done.catch((error) => controller.error(error));
+        // Before a write that is under way has ended, which it may never do without this.
+        controller.signal.addEventListener("abort", () => void writer.abort());
+      },
       write: (chunk) => writer.write(pieceBytes(chunk)),
       close: () => writer.finish().finally(end),
       abort: () => writer.abort().finally(end),
@@ -54,11 +61,13 @@ export class FsWriteSink extends SinkStream implements AsyncDisposable {
   /** Writes all of `data`. @throws {SandboxFsOpsError} @throws {TypeError} if a writer has locked the stream. */
   write(data: Uint8Array | string): Promise<void> {
     const turn = this.#last.then(async () => {
-      const writer = this.getWriter();
+      const lock = this.getWriter();
+      this.#lock = lock;
       try {
-        await writer.write(data);
+        await lock.write(data);
       } finally {
-        writer.releaseLock();
+        this.#lock = undefined;
+        lock.releaseLock();
       }
     });
     this.#last = turn.catch(() => {});
@@ -69,6 +78,11 @@ export class FsWriteSink extends SinkStream implements AsyncDisposable {
   override close(): Promise<void> {
     this.#closed ??= this.#last.then(() => (this.#writer.isOver ? this.#writer.done : super.close()));
     return this.#closed;
+  }
+
+  /** Gives up: writes that are under way reject. What was written stays, unless the file is written with `atomic`. */
+  override abort(reason?: unknown): Promise<void> {
+    return this.#lock === undefined ? super.abort(reason) : this.#lock.abort(reason);
   }
 
   /** Closes it, or drops it if it is written with `atomic` and was not closed. */
