@@ -2,6 +2,10 @@
  * Notifications about changes in a directory. However many wait for the same directory, the process has one watcher on
  * it: on Linux, inotify instances are few (128 for each user by default).
  *
+ * A watcher keeps its process alive, which only those who wait have reason to. So it sleeps once it has been idle for a
+ * while, and is opened again by the next look. (To leave it open without a reference, `unref()`, makes programs hang at
+ * their end on Deno 2.9.)
+ *
  * A notification says no more than "look again"; several may come as one, and without a cause. One may also be missing
  * (network file systems, exhausted watchers), therefore every wait has a time limit.
  *
@@ -22,33 +26,79 @@ export interface DirectoryWatch extends Disposable {
 const POLL_WITHOUT_WATCHER_MS = 100;
 /** Bun passes over a notification that comes within 2 ms of another: this long after each one, all look again. */
 const ECHO_MS = 5;
+/** Without a look or a wait for this long, the watcher is closed: how much longer a program may take to end. */
+export const WATCHER_IDLE_MS = 1_000;
 
 class SharedWatcher {
   version = 0;
   users = 0;
-  readonly waiting = new Set<() => void>();
+  readonly #directory: string;
+  readonly #waiting = new Set<() => void>();
+  #state: "asleep" | "awake" | "closed" = "asleep";
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #usedAtMs = 0;
   #watcher: FSWatcher | undefined;
   #echo: ReturnType<typeof setTimeout> | undefined;
   /** There was a notification since the echo was set up. */
   #needsEcho = false;
 
   constructor(directory: string) {
-    try {
-      this.#watcher = watch(directory, () => this.#notified());
-      this.#watcher.on("error", () => this.close()); // e.g. the directory is gone: from now on we poll
-    } catch {
-      // out of watchers, or no such directory: waits poll instead
-    }
+    this.#directory = directory;
+    this.keepAwake();
   }
 
   get isWatching(): boolean {
     return this.#watcher !== undefined;
   }
 
+  /** Changes from now on are noticed, until there has been no look and no wait for a while. */
+  keepAwake(): void {
+    if (this.#state === "closed") return;
+    this.#usedAtMs = performance.now();
+    this.#idle ??= setTimeout(() => this.#sleepIfIdle(), WATCHER_IDLE_MS);
+    if (this.#state === "awake") return;
+    this.#state = "awake";
+    try {
+      this.#watcher = watch(this.#directory, () => this.#notified());
+      this.#watcher.on("error", () => this.#closeWatcher()); // e.g. the directory is gone: from now on we poll
+    } catch {
+      // out of watchers, or no such directory: waits poll instead
+    }
+  }
+
+  /** Calls `wake` at the next change. */
+  wait(wake: () => void): void {
+    this.#waiting.add(wake);
+    this.keepAwake();
+  }
+
+  leave(wake: () => void): void {
+    if (this.#waiting.delete(wake)) this.keepAwake();
+  }
+
   close(): void {
+    this.#state = "closed";
+    clearTimeout(this.#idle);
+    this.#closeWatcher();
+  }
+
+  #sleepIfIdle(): void {
+    this.#idle = undefined;
+    if (this.#waiting.size > 0) return; // the last who leaves keeps it awake for a while
+    const restMs = this.#usedAtMs + WATCHER_IDLE_MS - performance.now();
+    if (restMs > 0) {
+      this.#idle = setTimeout(() => this.#sleepIfIdle(), restMs);
+      return;
+    }
+    this.#state = "asleep";
+    this.#closeWatcher(); // counts as a change: who has read the version before will look again
+  }
+
+  #closeWatcher(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
     clearTimeout(this.#echo);
+    this.#echo = undefined;
     this.#wake();
   }
 
@@ -69,8 +119,7 @@ class SharedWatcher {
 
   #wake(): void {
     this.version++;
-    for (const wake of this.waiting) wake();
-    this.waiting.clear();
+    for (const wake of [...this.#waiting]) wake();
   }
 }
 
@@ -85,6 +134,7 @@ export function watchDirectory(directory: string): DirectoryWatch {
   let released = false;
   return {
     get version() {
+      if (!released) shared.keepAwake();
       return shared.version;
     },
     changed: (seenVersion, timeoutMs, signal) => changed(shared, seenVersion, timeoutMs, signal),
@@ -110,12 +160,12 @@ function changed(
   return new Promise((resolve) => {
     const wake = () => {
       clearTimeout(timer);
-      shared.waiting.delete(wake);
+      shared.leave(wake);
       signal.removeEventListener("abort", wake);
       resolve();
     };
     const timer = setTimeout(wake, limitMs);
-    shared.waiting.add(wake);
+    shared.wait(wake);
     signal.addEventListener("abort", wake);
   });
 }

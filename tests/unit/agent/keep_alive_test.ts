@@ -11,6 +11,7 @@ import { temporaryDirectory, test } from "../../support/harness.ts";
 import { FakeHost } from "../../support/host/in_process_host.ts";
 import { eventually } from "../../support/processes.ts";
 import { within } from "../../support/within.ts";
+import { appendMany, testLogs } from "../logs/support.ts";
 
 const options = { skip: nativeAgentProblem };
 const isBun = "Bun" in globalThis;
@@ -72,6 +73,31 @@ test(
   },
   options,
 );
+
+test("LogStream that is followed keeps its process alive while it is read, and not between", async () => {
+  using logs = testLogs();
+  using writer = logs.writer();
+  appendMany(writer, "line ", 1);
+  using directory = temporaryDirectory();
+  const program = join(directory.path, "program.ts");
+  writeFileSync(
+    program,
+    `
+    import { openLogStream } from ${url("logs/log_stream.ts")};
+    const source = { directory: ${JSON.stringify(logs.directory)}, sandboxId: ${JSON.stringify(logs.sandboxId)} };
+    const stream = await openLogStream({ ...source, isTerminal: async () => false }, { follow: true });
+    console.log((await stream.recv()).text().trim());
+    console.log((await stream.recv()).text().trim());
+  `,
+  );
+  const { file, args } = runtimeCommand(new URL(`file://${program}`));
+  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const closed = once(child, "close");
+  await once(child.stdout, "readable");
+  appendMany(writer, "later ", 1);
+  assert.equal(await text(child.stdout), "line 0\nlater 0\n");
+  assert.deepEqual(await closed, [0, null]);
+});
 
 /** Resolves when the server answers; bounded by the test's own time. */
 async function isServed(address: string): Promise<string> {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { watchDirectory } from "../../../src/platform/file_watch.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { WATCHER_IDLE_MS, watchDirectory } from "../../../src/platform/file_watch.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const LONG_MS = 20_000;
@@ -64,4 +65,18 @@ test("watchDirectory() wakes those who still wait when the last user leaves", as
   watch[Symbol.dispose]();
   watch[Symbol.dispose]();
   await waiting;
+});
+
+test("changed() misses no change though nobody looked or waited for so long that the watcher was closed", async () => {
+  using directory = temporaryDirectory();
+  using watch = watchDirectory(directory.path);
+  const seen = watch.version;
+  await delay(1.5 * WATCHER_IDLE_MS);
+  appendFileSync(join(directory.path, "file"), "while it is closed");
+  await watch.changed(seen, LONG_MS, never);
+  const next = watch.version;
+  assert.ok(next > seen);
+  appendFileSync(join(directory.path, "file"), "while it is open again");
+  await watch.changed(next, LONG_MS, never);
+  assert.ok(watch.version > next);
 });
