@@ -48,7 +48,6 @@ export {
   CloudHttpError,
   MetricsDisabledError,
   PatchFailedError,
-  TerminalError,
   VolumeAlreadyExistsError,
   VolumeNotFoundError,
 } from "./src/base/sdk_errors.ts";
@@ -111,6 +110,7 @@ export type {
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
+export { TerminalError } from "./src/platform/raw_mode.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export {

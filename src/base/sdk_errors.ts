@@ -14,14 +14,6 @@ export class CloudHttpError extends MicrosandboxError {
   }
 }
 
-/** About the terminal of this process. Never thrown. */
-export class TerminalError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("terminal", message, options);
-  }
-}
-
 /** About volumes. Never thrown. */
 export class VolumeNotFoundError extends MicrosandboxError {
   /** Creates the error with this message. */
