@@ -111,7 +111,12 @@ export type {
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
 export { TerminalError } from "./src/platform/raw_mode.ts";
+export type { TerminalSize } from "./src/platform/terminal.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
+export { DETACHED } from "./src/sandbox/attach/attach.ts";
+export type { AttachOptions, AttachProgram, AttachViewOptions } from "./src/sandbox/attach/attach_options.ts";
+export { AttachOptionsBuilder } from "./src/sandbox/attach/attach_options_builder.ts";
+export type { TerminalStreams } from "./src/sandbox/attach/program_terminal.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
 export {
   ExecExitError,

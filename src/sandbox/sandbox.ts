@@ -35,7 +35,7 @@ import {
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
 import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
-import { SandboxPrograms } from "./sandbox_programs.ts";
+import { SandboxTerminals } from "./sandbox_terminals.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
 
@@ -53,7 +53,7 @@ export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
  * console.log(output.code, output.stdout());
  * ```
  */
-export class Sandbox extends SandboxPrograms implements AsyncDisposable {
+export class Sandbox extends SandboxTerminals implements AsyncDisposable {
   readonly #sandbox: BackendSandbox;
   /** The boot that ends with this process; `undefined` if it is detached, or another process's. */
   #owned: Boot | undefined;

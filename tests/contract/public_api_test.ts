@@ -9,10 +9,12 @@ const VALUES: readonly string[] = [
   "AbortedError",
   "AgentDisconnectedError",
   "AgentHandshakeError",
+  "AttachOptionsBuilder",
   "BootStartError",
   "CloudHttpError",
   "ConnectFailedError",
   "CustomError",
+  "DETACHED",
   "DatabaseError",
   "DirectoryNotEmptyError",
   "ENGINE_NAMES",
@@ -127,6 +129,9 @@ const VALUES: readonly string[] = [
 
 /** What `mod.ts` exports for the compiler only. */
 const TYPES: readonly string[] = [
+  "AttachOptions",
+  "AttachProgram",
+  "AttachViewOptions",
   "BootCallOptions",
   "BootStep",
   "Bytes",
@@ -291,6 +296,8 @@ const TYPES: readonly string[] = [
   "StdinMode",
   "TapConfig",
   "TapNetworkOptions",
+  "TerminalSize",
+  "TerminalStreams",
   "TimeLimitChanges",
   "WaitOptions",
   "WaitableStatus",

@@ -4,7 +4,7 @@
  * @module
  */
 import type { OutputChannel } from "../../agent/channels.ts";
-import type { Connector } from "../../agent/client.ts";
+import type { AgentClient, Connector } from "../../agent/client.ts";
 import { ExecFailedError, ExecOutputLimitError, ExecTimeoutError } from "../../agent/errors.ts";
 import type { ExecExit, ExecSession } from "../../agent/exec_session.ts";
 import { GUEST_SIGNALS, type SignalName, signalName, signalNumber } from "../../agent/guest_signal.ts";
@@ -17,6 +17,9 @@ import { type ExecEvent, ExecOutput, type ExitStatus, statusOf } from "./exec_ou
 
 /** How long a program that was killed may take to be gone. */
 const GONE_TIMEOUT_MS = 10_000;
+
+/** Begins the session of a program on a connection. */
+export type OpenSession = (client: AgentClient, signal: AbortSignal) => Promise<ExecSession>;
 
 /**
  * A running program. Read it as events (`for await`), as streams ({@linkcode stdout}, {@linkcode stderr}), or all at once
@@ -43,6 +46,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   readonly #end = Promise.withResolvers<ExecExit>();
   /** Why this handle stopped the program, if it did: every reader gets this error. */
   #stopped: Error | undefined;
+  readonly #stopping = Promise.withResolvers<never>();
+  /** Whether it was disposed of, while the program, which is detached, runs on. */
+  #isLeft = false;
   #stdout: ReadableStream<Bytes> | undefined;
   #stderr: ReadableStream<Bytes> | undefined;
   #stdin: WritableStream<Uint8Array> | undefined;
@@ -56,23 +62,37 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
    * @throws {ExecFailedError} `execFailed`, if the program cannot be started, and that is to be no event.
    * @throws {ExecTimeoutError} `execTimeout`, if the time limit is reached first.
    * @throws {AbortedError} `aborted`, if the signal fires first. A program that starts later is killed at once.
+   *
+   * @param open Begins the session on a connection; the signal is that of the limits.
    */
-  static async start(sandbox: Connector, request: ExecRequest): Promise<ExecHandle> {
+  static async start(
+    sandbox: Connector,
+    request: ExecRequest,
+    open: OpenSession = async (client) => client.startExec(request.start),
+  ): Promise<ExecHandle> {
     const limit = limitOf(request);
+    let opening: Promise<ExecSession> | undefined;
     let session: ExecSession | undefined;
     try {
       const client = await sandbox.connect({ signal: limit.signal });
-      session = client.startExec(request.start);
+      opening = open(client, limit.signal);
+      session = await limit.race(opening);
       return new ExecHandle(session, request, limit, await limit.race(session.started));
     } catch (error) {
-      const isEvent = request.startFailure === "event" && limit.error === undefined;
+      const { error: reached } = limit;
+      const isEvent = request.startFailure === "event" && reached === undefined;
       if (isEvent && session !== undefined && error instanceof ExecFailedError)
         return new ExecHandle(session, request, limit, 0, error);
       limit[Symbol.dispose]();
-      if (limit.error === undefined) throw error;
-      if (session !== undefined) killSession(session, request, limit.error);
-      throw limit.error;
+      if (reached === undefined) throw error;
+      void opening?.then((late) => killSession(late, request, reached)).catch(() => {}); // it did not begin
+      throw reached;
     }
+  }
+
+  /** A session of a program that runs already, and that a limit of the request does not kill. @internal */
+  static over(session: ExecSession, pid: number, request: ExecRequest): ExecHandle {
+    return new ExecHandle(session, request, limitOf(request), pid);
   }
 
   private constructor(
@@ -87,6 +107,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#limit = limit;
     this.pid = pid;
     this.#failure = failure;
+    this.#stopping.promise.catch(() => {}); // not everybody waits for it
     const lift = () => this.#limit[Symbol.dispose]();
     this.#end.promise.then(lift, lift);
     session.exited.then(this.#end.resolve, this.#end.reject);
@@ -200,6 +221,18 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#session.resize(rows, columns);
   }
 
+  /** Rejects when this handle stops the program, with its reason. @internal */
+  get stopping(): Promise<never> {
+    return this.#stopping.promise;
+  }
+
+  /** Leaves the program alone, its limits included. @internal */
+  leave(): void {
+    this.#limit[Symbol.dispose]();
+    this.#isLeft = true;
+    this.#session.close();
+  }
+
   /** Waits for the next event; `null` after the last. Throws what {@linkcode wait} throws. */
   async recv(): Promise<ExecEvent | null> {
     this.#events ??= this.#eventsInOrder();
@@ -220,8 +253,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
    * @throws {TimeoutError} `timeout`, if the program has not exited within 10 s.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isLeft = this.#request.start.detached === true;
     this.#session.close();
-    if (this.#request.start.detached === true) return;
+    if (this.#isLeft) return;
     const gone = this.#session.exited.catch(() => {}); // it also rejects when there is nothing left to wait for
     if (!(await settlesWithin(gone, GONE_TIMEOUT_MS)))
       throw new TimeoutError(`waiting for ${this.#request.label} to exit after a kill`, GONE_TIMEOUT_MS);
@@ -238,8 +272,9 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
       for (;;) {
         const { changed } = this.#session; // before looking, so that no change is missed
         const event = this.#nextEvent();
-        if (event === undefined) await this.#session.holding(changed);
-        else yield event;
+        if (event !== undefined) yield event;
+        else if (this.#isLeft) return;
+        else await this.#session.holding(changed);
         if (event?.kind === "exited") return;
       }
     } finally {
@@ -284,6 +319,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
   /** Ends the program for a reason that every reader of this handle gets. The first reason counts. */
   #stop(error: Error): void {
     this.#stopped ??= error;
+    this.#stopping.reject(this.#stopped);
     this.#end.reject(this.#stopped);
     killSession(this.#session, this.#request, this.#stopped);
   }

@@ -12,6 +12,7 @@ import { checkConfig, checkObject, parseConfig } from "../../base/parse_config.t
 import { TIMER_MS_MAX } from "../../base/wait.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema } from "../../options/rlimits.ts";
 import { noNul, type SandboxConfig } from "../../options/sandbox_options.ts";
+import { DEFAULT_TERMINAL_SIZE, type TerminalSize } from "../../platform/terminal.ts";
 import { NoDefaultCommandError } from "../errors.ts";
 import type { ExecInput } from "./exec_input.ts";
 
@@ -65,7 +66,7 @@ export interface ExecOptions {
    * Runs the program on a pseudo-terminal, of 24 rows and 80 columns unless said otherwise (each 1 to 65535). All output
    * then arrives as stdout. @default {false}
    */
-  readonly tty?: boolean | { readonly rows: number; readonly columns: number } | undefined;
+  readonly tty?: boolean | TerminalSize | undefined;
   /**
    * Milliseconds from the call, 1 to 2147483647. Then the process group is killed, and the call rejects with
    * `ExecTimeoutError` (`execTimeout`), even if the program has not started yet. @default no limit
@@ -111,9 +112,15 @@ export interface ExecProgram extends ExecOptions {
 /** The same for `execStream()`. */
 export interface ExecStreamProgram extends ExecProgram, ExecStreamOptions {}
 
+/** The words of a program in one object with its options. */
+interface ProgramWords {
+  readonly command: string;
+  readonly args?: Iterable<ExecArgument> | undefined;
+}
+
 /** A program, its arguments and its options, whichever way they were given. @throws {InvalidConfigError} */
-export function programOfCall<O extends ExecOptions>(
-  first: string | (ExecProgram & O),
+export function programOfCall<O extends object = ExecOptions>(
+  first: string | (O & ProgramWords),
   args: Iterable<ExecArgument> | undefined,
   options: O | undefined,
 ): { readonly command: string; readonly args: Iterable<ExecArgument>; readonly options: O | ExecOptions } {
@@ -144,17 +151,18 @@ export interface ExecRequest {
 }
 
 export const OUTPUT_BYTES_MAX: number = 64 * MiB;
-const DEFAULT_TERMINAL = { rows: 24, columns: 80 };
 
 const STDIN_RULE =
   'must be "null", "pipe", a Uint8Array or a ReadableStream of them; for text, Stdin.bytes(text)';
 const count = z.int().min(1).max(65_535);
-const schema = z.strictObject({
+export const terminalSizeSchema = z.strictObject({ rows: count, columns: count });
+/** Of {@linkcode ExecOptions}. */
+export const execSchema = z.strictObject({
   env: z.record(z.string().regex(/^[^=\0]+$/, "must be a variable's name"), noNul).optional(),
   cwd: noNul.startsWith("/", "must be an absolute path").optional(),
   user: noNul.min(1).optional(),
   stdin: z.custom<StdinMode>(isStdinMode, STDIN_RULE).optional(),
-  tty: z.union([z.boolean(), z.strictObject({ rows: count, columns: count })]).optional(),
+  tty: z.union([z.boolean(), terminalSizeSchema]).optional(),
   timeoutMs: z.number().min(1).max(TIMER_MS_MAX).optional(),
   rlimits: rlimitsSchema.optional(),
   outputBytesMax: z.int().min(0).optional(),
@@ -184,7 +192,7 @@ export function resolveExec(
   defaultStdin: "null" | "pipe",
 ): ExecRequest {
   const given = withoutUndefined(options);
-  const checked = checkConfig(schema, given, "options");
+  const checked = checkConfig(execSchema, given, "options");
   // A string is iterable, too: its letters would be the arguments.
   const isList = typeof args === "object" && args !== null && Symbol.iterator in args;
   const argv = [command, ...(isList ? args : [])];
@@ -206,7 +214,7 @@ export function resolveExec(
       cwd: cwd ?? config.workdir ?? (config.imageConfig.workingDir || "/"),
       user: user ?? config.user ?? config.imageConfig.user ?? "",
       rlimits: mergeRlimits(config, rlimits ?? {}),
-      terminal: tty === true ? DEFAULT_TERMINAL : tty === false ? undefined : tty,
+      terminal: tty === true ? DEFAULT_TERMINAL_SIZE : tty === false ? undefined : tty,
       stdin: stdin !== "null",
       detached,
     },

@@ -10,6 +10,9 @@ import { GUEST_SIGNALS, type SignalName, signalNumber } from "../../agent/guest_
 import type { BackendSandbox, JobRecord, JobStatus } from "../../backend/backend.ts";
 import { type WaitOptions, waitFor } from "../../backend/wait_for.ts";
 import { execLogCursor, type LogStream, type LogStreamOptions } from "../../logs/mod.ts";
+import { TerminalError } from "../../platform/raw_mode.ts";
+import { attachAdopted } from "../attach/attach_job.ts";
+import { type JobAttachOptions, resolveView } from "../attach/attach_options.ts";
 import { JobLostError, JobNotFoundError } from "../errors.ts";
 import { type ExitStatus, statusOf } from "../exec/exec_output.ts";
 import { jobInput } from "./job_input.ts";
@@ -173,6 +176,26 @@ export class Job {
   /** Kills the job's whole process group. Does nothing once it has ended. */
   async kill(): Promise<void> {
     await this.signal(GUEST_SIGNALS.SIGKILL);
+  }
+
+  /**
+   * Connects the terminal of this process, or one that is given, to a job that runs on a terminal of its own, and has it draw
+   * itself. Resolves with its exit code, or with `DETACHED` once the detach keys were typed.
+   *
+   * @throws {TerminalError} `terminal`, if there is no terminal here, or the job has none.
+   * @throws {JobEndedError} `jobEnded`, if it has ended.
+   * @throws {JobAttachedElsewhereError} `jobAttachedElsewhere`, once another client has attached to it.
+   * @throws {AbortedError} `aborted`, if `signal` fires; the job runs on.
+   * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
+   */
+  async attach(options: JobAttachOptions = {}): Promise<number> {
+    const view = resolveView(options);
+    if (!this.tty) {
+      throw new TerminalError(`The job ${this.#label} does not run on a terminal`, {
+        hint: "read its output() and write to its stdin, or start it with `tty: true`",
+      });
+    }
+    return await attachAdopted(await this.adopt(), this.#label, view);
   }
 
   /** What `JSON.stringify` shows. */
