@@ -1,63 +1,125 @@
 /**
- * A program in a sandbox, connected to this terminal or to these pipes, until it has ended.
+ * A program in a sandbox, connected to this terminal or to these pipes, until it has ended or is detached from.
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
-import type { ExecHandle, ExecOptions, ExecSink } from "../../mod.ts";
+import { Option } from "@commander-js/extra-typings";
+import {
+  type AttachOptions,
+  DETACHED,
+  type ExecHandle,
+  type ExecOptions,
+  type ExecSink,
+  IoError,
+  type Job,
+  type TerminalStreams,
+} from "../../mod.ts";
 import type { CliContext, InputStream } from "./context.ts";
 import { type EndingSignal, signalStatus } from "./interrupt.ts";
+import { BrokenPipeError, READER_GONE } from "./output.ts";
 
 /** How the terminal is used: as the program's own where there is one, or as the flags say. */
 export interface TerminalFlags {
   readonly tty?: boolean | undefined;
+  readonly detachKeys?: string | false | undefined;
 }
+
+/** Where a program comes from: on pipes, or on a terminal. */
+export interface ProgramStart {
+  pipes(options: Pick<ExecOptions, "stdin" | "signal">): Promise<ExecHandle>;
+  terminal(options: TerminalOptions): Promise<number>;
+}
+
+type TerminalOptions = Pick<AttachOptions, "terminal" | "detachKeys" | "signal" | "onStart">;
 
 /** Whether the program gets a pseudo-terminal. */
 export function wantsTerminal({ stdin, stdout }: CliContext, { tty }: TerminalFlags): boolean {
   return tty ?? (stdin.isTTY === true && stdout.isTerminal);
 }
 
+/** `--detach-keys`. */
+export function detachKeysOption() {
+  return new Option("--detach-keys <keys>", 'keys that leave the program running (default: "ctrl-p,ctrl-q")');
+}
+
+/** `--no-detach-keys`. */
+export function noDetachKeysOption() {
+  return new Option("--no-detach-keys", "pass all keys on to the program");
+}
+
+/** What `msb` exits with. */
+export function attachStatus(code: number): number {
+  return code === DETACHED ? 0 : code;
+}
+
 /**
- * Starts a program, passes its input, output and signals on, and gives its exit status.
+ * Starts a program, passes its input, output and signals on, and gives its exit status, or `DETACHED`.
  *
- * @param start starts it with these options
  * @throws {ExecFailedError | ExecTimeoutError | AgentDisconnectedError}
  * @throws {BrokenPipeError} if the reader of its output is gone; the program is killed.
  */
 export async function attachProgram(
   cli: CliContext,
   flags: TerminalFlags,
-  start: (options: Pick<ExecOptions, "stdin" | "tty" | "signal">) => Promise<ExecHandle>,
+  sandbox: string,
+  start: ProgramStart,
 ): Promise<number> {
-  return wantsTerminal(cli, flags) ? await attachTerminal(cli, start) : await attachPipes(cli, start);
+  if (!wantsTerminal(cli, flags)) return await attachPipes(cli, start);
+  return await attachTerminal(cli, flags, sandbox, start);
 }
 
-type Start = Parameters<typeof attachProgram>[2];
-
-async function attachPipes(cli: CliContext, start: Start): Promise<number> {
-  await using program = await start({ stdin: "pipe", signal: cli.signal });
+async function attachPipes(cli: CliContext, start: ProgramStart): Promise<number> {
+  await using program = await start.pipes({ stdin: "pipe", signal: cli.signal });
   using _signals = cli.interrupt.redirect(passSignals(program));
   using _input = await connectInput(cli.stdin, program);
   return await copyOutput(cli, program);
 }
 
-async function attachTerminal(cli: CliContext, start: Start): Promise<number> {
-  const { rows, columns } = cli.stdout;
-  await using program = await start({ stdin: "pipe", tty: { rows, columns }, signal: cli.signal });
-  using _signals = cli.interrupt.redirect(passSignals(program));
-  using _size = followSize(cli, program);
-  using _raw = rawMode(cli.stdin);
-  using _input = await connectInput(cli.stdin, program);
-  return await copyOutput(cli, program);
+async function attachTerminal(
+  cli: CliContext,
+  { detachKeys }: TerminalFlags,
+  sandbox: string,
+  start: ProgramStart,
+): Promise<number> {
+  using undo = new DisposableStack();
+  let job: Job | undefined;
+  const onStart = (started: Job) => {
+    job = started;
+    undo.use(cli.interrupt.redirect(passSignals(started)));
+  };
+  try {
+    const terminal = terminalOf(cli, undo);
+    const code = await start.terminal({ detachKeys, terminal, signal: cli.signal, onStart });
+    if (code === DETACHED && job !== undefined) await tellDetached(cli, sandbox, job);
+    return code;
+  } catch (error) {
+    if (!isReaderGone(error)) throw error;
+    await job?.kill();
+    throw new BrokenPipeError("the reader is gone", { cause: error });
+  }
 }
 
-/** The program's terminal is as large as this one, also when this one changes. */
-function followSize({ stdout }: CliContext, program: ExecHandle): Disposable {
-  const resize = () => void program.resize(stdout.rows, stdout.columns);
-  process.on("SIGWINCH", resize);
-  return { [Symbol.dispose]: () => void process.off("SIGWINCH", resize) };
+/** Says how to come back. The cursor may be anywhere in a line. */
+export async function tellDetached(cli: CliContext, sandbox: string, { name, id }: Job): Promise<void> {
+  await cli.stderr.write(`\ndetached; attach again with: msb attach ${sandbox} ${name ?? id}\n`);
+}
+
+function isReaderGone(error: unknown): boolean {
+  return error instanceof BrokenPipeError || (error instanceof IoError && READER_GONE.has(error.errno));
+}
+
+/** This terminal, or the streams that stand for one under `--tty` where there is none. */
+function terminalOf({ stdin, stdout }: CliContext, undo: DisposableStack): TerminalStreams | undefined {
+  if (stdin.isTTY === true) return undefined;
+  const { readable, writable } = new TransformStream<Uint8Array | string>();
+  const writer = writable.getWriter();
+  undo.defer(pump(stdin, { write: (chunk) => writer.write(chunk), close: () => writer.close() }));
+  return {
+    stdin: readable,
+    stdout: new WritableStream<Uint8Array>({ write: (data) => stdout.write(data) }),
+    size: { rows: stdout.rows, columns: stdout.columns },
+  };
 }
 
 async function copyOutput({ stdout, stderr }: CliContext, program: ExecHandle): Promise<number> {
@@ -70,33 +132,23 @@ async function copyOutput({ stdout, stderr }: CliContext, program: ExecHandle): 
 }
 
 /** The first signal goes to the program, and it may take its time; the second of a kind kills it. */
-function passSignals(program: ExecHandle): (signal: EndingSignal) => void {
+function passSignals(program: Pick<ExecHandle | Job, "signal">): (signal: EndingSignal) => void {
   const seen = new Set<EndingSignal>();
   return (signal) => {
-    void program.signal(seen.has(signal) ? constants.signals.SIGKILL : signalStatus(signal) - 128);
+    const number = seen.has(signal) ? constants.signals.SIGKILL : signalStatus(signal) - 128;
     seen.add(signal);
+    program.signal(number).catch(() => {}); // the sandbox has ended, which its end tells
   };
-}
-
-/**
- * Keystrokes go to the program as they are, ^C among them, and what it writes to the screen as it is: the guest's terminal
- * has turned line feeds into what a terminal wants already.
- */
-function rawMode(stdin: InputStream): Disposable {
-  if (stdin.isTTY !== true || stdin.setRawMode === undefined) return { [Symbol.dispose]: () => {} };
-  stdin.setRawMode(true);
-  // The runtimes leave output processing on, which disturbs full-screen programs. What is off comes back with the mode.
-  spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
-  return { [Symbol.dispose]: () => void stdin.setRawMode?.(false) };
 }
 
 /** Passes input on for as long as the program takes it; it is not read faster than that. */
 async function connectInput(stdin: InputStream, program: ExecHandle): Promise<Disposable> {
   const sink = await program.takeStdin();
-  return sink === null ? { [Symbol.dispose]: () => {} } : pump(stdin, sink);
+  return { [Symbol.dispose]: sink === null ? () => {} : pump(stdin, sink) };
 }
 
-function pump(stdin: InputStream, sink: ExecSink): Disposable {
+/** Returns how to stop. */
+function pump(stdin: InputStream, sink: Pick<ExecSink, "write" | "close">): () => void {
   const stop = () => {
     stdin.off("data", take);
     stdin.off("end", end);
@@ -111,5 +163,5 @@ function pump(stdin: InputStream, sink: ExecSink): Disposable {
   stdin.on("data", take);
   stdin.on("end", end);
   stdin.on("error", end); // a terminal that hangs up gives EIO
-  return { [Symbol.dispose]: stop };
+  return stop;
 }

@@ -23,6 +23,9 @@ const HINTS: Readonly<Record<string, string>> = {
   noDefaultCommand: "say what to run: msb run IMAGE -- PROGRAM",
   imageInUse: "`msb rm` what uses it, or add --force to remove the name only",
   snapshotNotFound: "`msb snapshot ls` lists those that there are",
+  terminal: "run it in a terminal, or on pipes with --no-tty",
+  jobEnded: "`msb logs NAME` shows what it wrote",
+  jobAttachedElsewhere: "it runs on: `msb attach` takes it back",
   engineUnavailable: "`msb doctor` says what is missing",
 };
 
@@ -46,6 +49,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   maxDurationMs: "--max-duration",
   idleTimeoutMs: "--idle-timeout",
   timeoutMs: "--timeout",
+  detachKeys: "--detach-keys",
   network: "--network",
   ports: "--port",
   tail: "--tail",

@@ -5,7 +5,6 @@
  */
 
 const COMMANDS: Readonly<Record<string, string>> = {
-  attach: "`msb logs -f NAME` follows what programs write; `msb exec NAME -- PROGRAM` runs another one",
   build: "build with docker, podman or buildah, then `msb load ARCHIVE`",
   commit: "`msb snapshot create --from-sandbox NAME` keeps a sandbox's disk",
   cp: "in: `tar c DIRECTORY | msb exec NAME -- tar x -C /`; out: `msb exec NAME -- tar c DIRECTORY | tar x`",

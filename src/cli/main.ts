@@ -6,6 +6,7 @@
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { adopt, inheritSettings } from "./command.ts";
 import { loadCommand, saveCommand } from "./commands/archive.ts";
+import { attachCommand } from "./commands/attach.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { createCommand, restoreCommand } from "./commands/create.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -106,6 +107,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     [
       execCommand(cli),
       shellCommand(cli),
+      attachCommand(cli),
       jobsCommand(cli),
       jobCommand(cli),
       logsCommand(cli),

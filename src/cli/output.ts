@@ -20,7 +20,7 @@ export class BrokenPipeError extends Error {
 }
 
 /** A pipe without a reader, a terminal that hung up, and writes after either. */
-const READER_GONE: ReadonlySet<unknown> = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
+export const READER_GONE: ReadonlySet<unknown> = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
 
 type Style = Parameters<typeof styleText>[0];
 

@@ -1,7 +1,13 @@
 /** `msb exec` and `msb shell`: programs in a running sandbox. @module */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox } from "../../../mod.ts";
-import { attachProgram, wantsTerminal } from "../attach.ts";
+import {
+  attachProgram,
+  attachStatus,
+  detachKeysOption,
+  noDetachKeysOption,
+  wantsTerminal,
+} from "../attach.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { collect, parseDurationMs, parseEnv, parseEnvFile, parseRlimit } from "../parse.ts";
@@ -23,6 +29,8 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
     .option("--no-tty", "run on pipes, even on a terminal")
     .addOption(interactiveOption())
+    .addOption(detachKeysOption())
+    .addOption(noDetachKeysOption())
     .option("-d, --detach", "leave the program in the background: its output is in the log")
     .option("--timeout <time>", "kill the program after this time and exit with 124", parseDurationMs)
     .option("--rlimit <NAME=SOFT[:HARD]>", "resource limit; repeatable", collect(parseRlimit))
@@ -42,9 +50,11 @@ export function execCommand(cli: CliContext): CommandUnknownOpts {
       if (flags.detach === true) {
         await sandbox.execStream(program, args, { ...options, stdin: "null", detached: true });
       } else {
-        cli.exitStatus = await attachProgram(cli, flags, (streams) =>
-          sandbox.execStream(program, args, { ...options, ...streams }),
-        );
+        const code = await attachProgram(cli, flags, name, {
+          pipes: (streams) => sandbox.execStream(program, args, { ...options, ...streams }),
+          terminal: (terminal) => sandbox.attach(program, args, { ...options, ...terminal }),
+        });
+        cli.exitStatus = attachStatus(code);
       }
     });
 }
@@ -58,11 +68,15 @@ export function shellCommand(cli: CliContext): CommandUnknownOpts {
     .argument("<name>", "the sandbox")
     .option("-w, --workdir <path>", "working directory")
     .option("-u, --user <user>", "user: name, uid, name:group or uid:gid")
+    .addOption(detachKeysOption())
+    .addOption(noDetachKeysOption())
     .action(async (name, flags) => {
       const sandbox = await (await Sandbox.get(name)).connect();
       const options = { cwd: flags.workdir, user: flags.user };
-      cli.exitStatus = await attachProgram(cli, {}, (streams) =>
-        sandbox.execStream(sandbox.config().shell, [], { ...options, ...streams }),
-      );
+      const code = await attachProgram(cli, flags, name, {
+        pipes: (streams) => sandbox.execStream(sandbox.config().shell, [], { ...options, ...streams }),
+        terminal: (terminal) => sandbox.attachShell({ ...options, ...terminal }),
+      });
+      cli.exitStatus = attachStatus(code);
     });
 }

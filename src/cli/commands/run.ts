@@ -1,7 +1,7 @@
 /** `msb run`: a new sandbox, one program in it, and the end of both. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { type ExecHandle, type ExecOptions, MicrosandboxError, Sandbox } from "../../../mod.ts";
-import { attachProgram, wantsTerminal } from "../attach.ts";
+import { type AttachOptions, DETACHED, NoDefaultCommandError, Sandbox } from "../../../mod.ts";
+import { attachProgram, attachStatus, detachKeysOption, noDetachKeysOption } from "../attach.ts";
 import { withBootProgress } from "../boot.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
@@ -12,6 +12,7 @@ interface RunFlags extends SandboxFlags {
   readonly detach?: true | undefined;
   readonly rm?: true | undefined;
   readonly tty?: boolean | undefined;
+  readonly detachKeys?: string | false | undefined;
   readonly timeout?: number | undefined;
 }
 
@@ -32,6 +33,8 @@ export function runCommand(cli: CliContext): CommandUnknownOpts {
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
     .option("--no-tty", "run on pipes, even on a terminal")
     .addOption(interactiveOption())
+    .addOption(detachKeysOption())
+    .addOption(noDetachKeysOption())
     .option("--timeout <time>", "kill the program after this time and exit with 124", parseDurationMs)
     .action(async (image, command, flags) => {
       if (flags.detach === true) await runDetached(cli, image, command, flags);
@@ -48,15 +51,26 @@ async function runAttached(
   const ephemeral = flags.rm === true || flags.name === undefined;
   const options = { ...toSandboxOptions(flags), ...programOptions(image, command), ephemeral };
   const sandbox = await withBootProgress(cli, flags, (call) => Sandbox.create(options, call));
+  let code: number | undefined;
   try {
-    cli.exitStatus = await attachProgram(cli, flags, (exec) =>
-      startProgram(sandbox, { ...exec, timeoutMs: flags.timeout }, wantsTerminal(cli, flags)),
-    );
+    const { timeout: timeoutMs } = flags;
+    code = await attachProgram(cli, flags, sandbox.name, {
+      pipes: (streams) => sandbox.execDefaultStream({ ...streams, timeoutMs }),
+      terminal: (terminal) => attachToMain(sandbox, { ...terminal, timeoutMs }),
+    });
+    cli.exitStatus = attachStatus(code);
   } finally {
+    if (code === DETACHED) await leaveRunning(sandbox, flags);
     // A sandbox that cannot be started again needs no graceful end.
-    if (ephemeral) await sandbox.destroy({ force: true });
+    else if (ephemeral) await sandbox.destroy({ force: true });
     else await sandbox.stop();
   }
+}
+
+/** The sandbox ends, as with `--detach`, when its program has. */
+async function leaveRunning(sandbox: Sandbox, { idleTimeout }: RunFlags): Promise<void> {
+  await sandbox.detach();
+  if (idleTimeout === undefined) await sandbox.setTimeLimits({ idleTimeoutMs: IDLE_AFTER_DETACHED_MS });
 }
 
 async function runDetached(
@@ -69,7 +83,7 @@ async function runDetached(
   const options = { ...base, detached: true, ephemeral: flags.rm === true };
   const sandbox = await withBootProgress(cli, flags, (call) => Sandbox.create(options, call));
   try {
-    await startProgram(sandbox, { stdin: "null", detached: true, timeoutMs: flags.timeout }, false);
+    await sandbox.execDefaultStream({ stdin: "null", detached: true, timeoutMs: flags.timeout });
     if (flags.idleTimeout === undefined)
       await sandbox.setTimeLimits({ idleTimeoutMs: IDLE_AFTER_DETACHED_MS });
   } catch (error) {
@@ -84,17 +98,12 @@ function programOptions(image: string, command: readonly string[]) {
   return { image, cmd: command.length === 0 ? undefined : command };
 }
 
-/** Runs what the sandbox is for; a person at a terminal gets a shell where the image says nothing. */
-async function startProgram(
-  sandbox: Sandbox,
-  options: ExecOptions,
-  isInteractive: boolean,
-): Promise<ExecHandle> {
+/** Attaches to what the sandbox is for; a person at a terminal gets a shell where the image says nothing. */
+async function attachToMain(sandbox: Sandbox, options: AttachOptions): Promise<number> {
   try {
-    return await sandbox.execDefaultStream(options);
+    return await sandbox.attachDefault(options);
   } catch (error) {
-    const isUnsaid = MicrosandboxError.is(error) && error.code === "noDefaultCommand";
-    if (!isUnsaid || !isInteractive) throw error;
-    return await sandbox.execStream(sandbox.config().shell, [], options);
+    if (!(error instanceof NoDefaultCommandError)) throw error;
+    return await sandbox.attachShell(options);
   }
 }
