@@ -36,6 +36,7 @@ export type { JobRecord, JobStatus } from "../state/job_record.ts";
 export type { ListPosition } from "../state/state_store.ts";
 export {
   isLive,
+  isOpenJob,
   isSandboxStatus,
   LIVE_STATUSES,
   type SandboxAction,

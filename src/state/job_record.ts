@@ -15,10 +15,7 @@ import { number, optionalNumber, optionalText, optionalTime, text, time } from "
  */
 export type JobStatus = "starting" | "running" | "exited" | "failed" | "lost";
 
-/** The statuses of a job that has not ended. */
-export const OPEN_JOB_STATUSES: readonly JobStatus[] = ["starting", "running"];
-
-const STATUSES: readonly JobStatus[] = [...OPEN_JOB_STATUSES, "exited", "failed", "lost"];
+const STATUSES: readonly JobStatus[] = ["starting", "running", "exited", "failed", "lost"];
 
 /** How a job ended. */
 export interface JobExit {

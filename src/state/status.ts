@@ -47,6 +47,11 @@ export function isLive(status: SandboxStatus): boolean {
   return LIVE_STATUSES.includes(status);
 }
 
+/** Whether a job of that status has not ended. */
+export function isOpenJob(status: string): boolean {
+  return status === "starting" || status === "running";
+}
+
 export function isSandboxStatus(value: unknown): value is SandboxStatus {
   return typeof value === "string" && Object.hasOwn(TRANSITIONS, value);
 }

@@ -6,6 +6,7 @@ import { homeDirectory, openHome } from "../../platform/home.ts";
 import { ownProcess } from "../../platform/process_identity.ts";
 import type { SandboxRecord } from "../../state/sandbox_record.ts";
 import type { StateStore } from "../../state/state_store.ts";
+import { isLive, isOpenJob } from "../../state/status.ts";
 import type {
   Backend,
   BackendSandbox,
@@ -28,6 +29,7 @@ import type {
 import { presentPlan, reserveAddress } from "./address_lease.ts";
 import { type BootedSandbox, createSandbox, startCore } from "./create.ts";
 import { openEventFeed } from "./event_feed.ts";
+import { hasHostProcess } from "./host_liveness.ts";
 import { orphanedLogs } from "./local_logs.ts";
 import { LocalSandbox, stateOf } from "./local_sandbox.ts";
 import { localSnapshots } from "./local_snapshots.ts";
@@ -50,8 +52,17 @@ export class BootableSandbox extends LocalSandbox implements BackendSandbox {
   }
 
   async findJob(idOrName: string): Promise<JobRecord | undefined> {
-    await this.record();
+    const job = this.state.jobs.find(this.id, idOrName);
+    if (job !== undefined && this.#isCurrent(job)) return job;
+    await this.record(); // a crash that this look finds closes what it has left open
     return this.state.jobs.find(this.id, idOrName);
+  }
+
+  /** Whether a job's record needs no closer look: waits look at each change of anything, many at a time. */
+  #isCurrent({ status }: JobRecord): boolean {
+    if (!isOpenJob(status)) return true;
+    const sandbox = this.state.findById(this.id);
+    return sandbox !== undefined && isLive(sandbox.status) && hasHostProcess(sandbox);
   }
 
   takeSnapshot(options: TakeSnapshotOptions): Promise<SnapshotRecord> {

@@ -7,7 +7,7 @@
 import { ExecFailedError, JobEndedError } from "../../agent/errors.ts";
 import type { ExecSession } from "../../agent/exec_session.ts";
 import { GUEST_SIGNALS, type SignalName, signalNumber } from "../../agent/guest_signal.ts";
-import type { BackendSandbox, JobRecord, JobStatus } from "../../backend/backend.ts";
+import { type BackendSandbox, isOpenJob, type JobRecord, type JobStatus } from "../../backend/backend.ts";
 import { type WaitOptions, waitFor } from "../../backend/wait_for.ts";
 import { execLogCursor, type LogStream, type LogStreamOptions } from "../../logs/mod.ts";
 import { TerminalError } from "../../platform/raw_mode.ts";
@@ -244,7 +244,7 @@ export class Job {
 const START_TIMEOUT_MS = 30_000;
 
 function isOpen({ status }: JobRecord): boolean {
-  return status === "starting" || status === "running";
+  return isOpenJob(status);
 }
 
 /** The jobs of a sandbox, oldest first. */

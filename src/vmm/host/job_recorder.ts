@@ -29,12 +29,22 @@ export class JobRecorder {
     this.#clock = clock;
   }
 
+  /** Writes a new job, if that is possible at once. */
+  add(job: JobRecord): boolean {
+    try {
+      this.#write([job], false);
+      return true;
+    } catch {
+      return false; // the caller tries on
+    }
+  }
+
   /**
-   * Writes a new job, as it is when that succeeds. Resolves with what keeps it from being written, if something does for
-   * long.
+   * Writes a new job later, as it is by then. Resolves with what keeps it from being written, if something does for long.
    */
-  async add(job: () => JobRecord): Promise<Error | undefined> {
+  async addLater(job: () => JobRecord): Promise<Error | undefined> {
     for (let attempt = 1; ; attempt++) {
+      await new Promise<void>((resolve) => this.#clock.after(JOBS_RETRY_MS, resolve));
       try {
         this.#write([job()], false);
         return undefined;
@@ -42,7 +52,6 @@ export class JobRecorder {
         if (attempt === NEW_JOB_TRIES_MAX)
           return error instanceof Error ? error : new Error(messageOf(error));
       }
-      await new Promise<void>((resolve) => this.#clock.after(JOBS_RETRY_MS, resolve));
     }
   }
 

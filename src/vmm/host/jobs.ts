@@ -28,6 +28,11 @@ const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const NAME_CHARS_MAX = 128;
 const COMMAND_WORDS_MAX = 2_048;
 
+/** What programs write, and what they read: nearly all frames, and nothing to record. */
+const DATA_TYPES: ReadonlySet<number> = new Set(
+  [MESSAGES.stdout, MESSAGES.stderr, MESSAGES.output, MESSAGES.credit].map(({ type }) => type),
+);
+
 /** What of the sandbox's log jobs need. The log writer of `src/logs` is one. */
 export interface JobLog {
   system(text: string, sessionId: number): void;
@@ -69,23 +74,27 @@ export class Jobs {
     this.#log = log;
   }
 
-  /** Notes a job whose program is to come on stream `target`, which no program has had. Answers once it is recorded. */
-  async announce({ target, flags, name, command }: MessageFields<"jobStart">): Promise<Answer> {
+  /**
+   * Notes a job whose program is to come on stream `target`, which no program has had. Answers once it is recorded: at once,
+   * unless other processes hold the state database.
+   */
+  announce({ target, flags, name, command }: MessageFields<"jobStart">): Answer | Promise<Answer> {
     if (name.length > NAME_CHARS_MAX || command.length > COMMAND_WORDS_MAX)
       return refusal(JobFailure.other, "the name or the command is too long");
     const holder = name === "" ? undefined : this.#named(name);
     if (holder !== undefined)
       return { ...refusal(JobFailure.nameTaken, "a job that runs has the name"), job: holder.record.id };
     if (this.#open.size >= SESSIONS_MAX) return refusal(JobFailure.tooMany, "too many jobs run at once");
-    const job: Job = {
-      record: this.#newRecord(target, flags, name, command),
-      stream: target,
-      isAnnounced: true,
-    };
-    this.#open.set(job.record.id, job);
+    const record = this.#newRecord(target, flags, name, command);
+    const job: Job = { record, stream: target, isAnnounced: true };
+    this.#open.set(record.id, job);
     this.#byStream.set(target, job);
-    const failure = await this.#recorder.add(() => job.record);
-    if (failure === undefined) return { failure: JobFailure.none, job: job.record.id, message: "" };
+    return this.#recorder.add(record) ? accepted(job) : this.#recordLater(job);
+  }
+
+  async #recordLater(job: Job): Promise<Answer> {
+    const failure = await this.#recorder.addLater(() => job.record);
+    if (failure === undefined) return accepted(job);
     this.#forget(job);
     return refusal(JobFailure.notRecorded, failure.message);
   }
@@ -161,6 +170,7 @@ export class Jobs {
 
   /** Sees each frame that comes from the guest, after the log has. */
   fromAgent(frame: Frame): void {
+    if (this.#byStream.size === 0 || DATA_TYPES.has(frame.type)) return;
     const job = this.#byStream.get(frame.stream);
     if (job === undefined) return;
     const message = decodeMessage(frame);
@@ -223,6 +233,10 @@ export class Jobs {
   #named(name: string): Job | undefined {
     return [...this.#open.values()].find(({ record }) => record.name === name);
   }
+}
+
+function accepted({ record }: Job): Answer {
+  return { failure: JobFailure.none, job: record.id, message: "" };
 }
 
 function refusal(failure: number, message: string): Answer {

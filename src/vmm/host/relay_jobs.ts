@@ -32,8 +32,11 @@ export function announceJob(
 ): void {
   if (!takeNew(client, fields.target)) return;
   const { token } = fields;
+  const announced = jobs.announce(fields);
+  if (!(announced instanceof Promise))
+    return client.answer(encodeMessage("jobAnswer", 0, { token, ...announced }));
   client.answerLater(
-    async () => encodeMessage("jobAnswer", 0, { token, ...(await jobs.announce(fields)) }),
+    async () => encodeMessage("jobAnswer", 0, { token, ...(await announced) }),
     () =>
       encodeMessage("jobAnswer", 0, {
         token,
