@@ -21,6 +21,8 @@ const HINTS: Readonly<Record<string, string>> = {
   sandboxNotRunning: "`msb start` boots it",
   sandboxReplaced: "try again: the name is another sandbox's now",
   noDefaultCommand: "say what to run: msb run IMAGE -- PROGRAM",
+  jobNotFound: "`msb jobs` lists those that the sandbox has",
+  jobNameTaken: "`msb job wait` for it, or `msb job kill` it: the name is free then",
   imageInUse: "`msb rm` what uses it, or add --force to remove the name only",
   snapshotNotFound: "`msb snapshot ls` lists those that there are",
   terminal: "run it in a terminal, or on pipes with --no-tty",

@@ -21,6 +21,7 @@ export class JobRecorder {
   readonly #clock: Clock;
   /** By id: as they are now, and not written yet. No new job is taken while nothing can be written, so they are few. */
   readonly #due = new Map<string, JobRecord>();
+  /** Takes back the next attempt, if one is to come. */
   #cancel: (() => void) | undefined;
   #isFailing = false;
 
@@ -55,10 +56,17 @@ export class JobRecorder {
     }
   }
 
-  /** Writes a job that has changed, now or later. */
+  /** Writes a job that has changed: with all that changes in this turn, so that a short one costs few transactions. */
   update(job: JobRecord): void {
     this.#due.set(job.id, job);
-    if (this.#cancel === undefined) this.#attempt(false);
+    if (this.#cancel !== undefined) return;
+    let isWanted = true;
+    this.#cancel = () => {
+      isWanted = false;
+    };
+    queueMicrotask(() => {
+      if (isWanted) this.#attempt(false);
+    });
   }
 
   /** Writes what is due, now or never: before the end of the boot is recorded. */

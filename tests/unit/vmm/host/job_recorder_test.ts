@@ -40,12 +40,15 @@ function fakeDatabase() {
   return database;
 }
 
-test("JobRecorder.update() writes at once, and later together what could not be written", () => {
+test("JobRecorder.update() writes in one what changes in a turn, and later together what could not be written", async () => {
   const [database, clock] = [fakeDatabase(), new FakeClock()];
   const recorder = new JobRecorder(database.write, clock);
+  recorder.update(jobOf("a", { status: "starting" }));
   recorder.update(jobOf("a"));
+  await Promise.resolve();
   database.isLocked = true;
   recorder.update(jobOf("a", { status: "exited" }));
+  await Promise.resolve();
   recorder.update(jobOf("b"));
   recorder.update(jobOf("b", { pid: 2 }));
   clock.advance(3 * JOBS_RETRY_MS);
@@ -58,7 +61,7 @@ test("JobRecorder.update() writes at once, and later together what could not be 
   assert.equal(database.writes.length, 2, "nothing is due any more");
 });
 
-test("JobRecorder.flush() writes what is due as the last there is", () => {
+test("JobRecorder.flush() writes what is due as the last there is", async () => {
   const [database, clock] = [fakeDatabase(), new FakeClock()];
   const recorder = new JobRecorder(database.write, clock);
   database.isLocked = true;
@@ -67,6 +70,7 @@ test("JobRecorder.flush() writes what is due as the last there is", () => {
   database.isLocked = false;
   recorder.flush();
   recorder.flush();
+  await Promise.resolve();
   assert.deepEqual(database.writes, [["a", true]]);
   clock.advance(10 * JOBS_RETRY_MS);
   assert.equal(database.writes.length, 1);
