@@ -52,6 +52,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   idleTimeoutMs: "--idle-timeout",
   timeoutMs: "--timeout",
   detachKeys: "--detach-keys",
+  bytesMax: "--max-size",
+  entriesMax: "--max-files",
   network: "--network",
   ports: "--port",
   tail: "--tail",
@@ -66,7 +68,8 @@ export function describeError(error: unknown): ErrorText {
     return { message, code: error.code, hint: error.hint };
   }
   if (MicrosandboxError.is(error)) {
-    return { message: error.summary, code: error.code, hint: HINTS[error.code] ?? error.hint };
+    const hint = HINTS[error.code] ?? error.hint?.replaceAll(/\b(?:bytesMax|entriesMax)\b/g, flagOf);
+    return { message: error.summary, code: error.code, hint };
   }
   return {
     message: error instanceof Error ? error.message : String(error),

@@ -7,7 +7,6 @@
 const COMMANDS: Readonly<Record<string, string>> = {
   build: "build with docker, podman or buildah, then `msb load ARCHIVE`",
   commit: "`msb snapshot create --from-sandbox NAME` keeps a sandbox's disk",
-  cp: "in: `tar c DIRECTORY | msb exec NAME -- tar x -C /`; out: `msb exec NAME -- tar c DIRECTORY | tar x`",
   login: "msb uses Docker's credentials: `docker login`, `podman login` or `skopeo login`",
   logout: "msb uses Docker's credentials: `docker logout`, `podman logout` or `skopeo logout`",
   port: "`msb inspect NAME` shows the published ports",
@@ -20,9 +19,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
 };
 
 const FLAGS: Readonly<Record<string, string>> = {
-  "-v": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
-  "--volume": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
-  "--mount": "there are no mounts: copy files in with `tar c DIRECTORY | msb exec NAME -- tar x -C /`",
+  "-v": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
+  "--volume": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
+  "--mount": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
   "--publish": "`-p` or `--port`",
   "--net": "`--network`",
   "--cpu": "`--cpus`",

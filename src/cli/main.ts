@@ -8,6 +8,7 @@ import { adopt, inheritSettings } from "./command.ts";
 import { loadCommand, saveCommand } from "./commands/archive.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { cpCommand } from "./commands/cp.ts";
 import { createCommand, restoreCommand } from "./commands/create.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { eventsCommand } from "./commands/events.ts";
@@ -108,6 +109,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
       execCommand(cli),
       shellCommand(cli),
       attachCommand(cli),
+      cpCommand(cli),
       jobsCommand(cli),
       jobCommand(cli),
       logsCommand(cli),

@@ -9,6 +9,7 @@ import { FileCopyError, FileCopyLimitError, FileCopyRefusedError } from "./copy_
 import type { CopyTally, FileCopyResult } from "./copy_result.ts";
 import { fileError } from "./errors.ts";
 import type { FileCaller, FileWork, SessionEnd } from "./file_caller.ts";
+import { pathText } from "./path.ts";
 
 /** Something failed that is not what is being copied at the moment, as requests are ahead of their answers. */
 export class FailedAt extends Error {
@@ -57,8 +58,9 @@ function explained(work: FileWork, tally: CopyTally, error: unknown): unknown {
 }
 
 function toError(error: unknown, path: string, { operation, user, ...work }: FileWork): unknown {
+  const isOut = operation === "copyToHost";
+  const [hostPath = "", guestPath] = isOut ? [work.destination, work.path] : [work.path, work.destination];
   const isSystemError = error instanceof Error && !MicrosandboxError.is(error) && "syscall" in error;
-  if (isSystemError) return new IoError(`copy ${JSON.stringify(path)}`, path, error); // of this machine
-  const guestPath = operation === "copyToHost" ? work.path : (work.destination ?? work.path);
-  return fileError(error, { operation: "write", path: guestPath, user });
+  if (isSystemError) return new IoError(`copy ${JSON.stringify(path || pathText(hostPath))}`, path, error);
+  return fileError(error, { operation: isOut ? "read" : "write", path: guestPath ?? "", user });
 }
