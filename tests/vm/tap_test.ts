@@ -16,6 +16,8 @@ import { ip, namespaceTest, networkLeft } from "../support/vm/network_namespace.
 const NETWORK: TapNetworkOptions = { mode: "tap", cidr: "10.9.0.0/24" };
 const GATEWAY = "10.9.0.1";
 const PORT = 8080;
+/** Bytes of frames that are on their way while one side counts, or that the guest's device dropped as it came up. */
+const COUNTED_APART = 2000;
 /** Routing rules of a sandbox that is kept apart. */
 const RULES_ISOLATED = 3;
 
@@ -73,6 +75,13 @@ namespaceTest(
     using greeter = await startGreeter(GATEWAY);
     const read = await sandbox.exec("timeout", ["10", "nc", GATEWAY, String(greeter.port)]);
     assert.equal(read.stdout(), GREETING);
+
+    // What the device carried, as the host counts it: the guest's own counters say the same.
+    const guestCounters = await sandbox.shell("cd /sys/class/net/eth0/statistics && cat rx_bytes tx_bytes");
+    const [received = 0, sent = 0] = guestCounters.stdout().trim().split("\n").map(Number);
+    const { netRxBytes, netTxBytes } = await sandbox.metrics();
+    assert.ok(received > 0 && Math.abs(netRxBytes - received) < COUNTED_APART, `${netRxBytes}, ${received}`);
+    assert.ok(sent > 0 && Math.abs(netTxBytes - sent) < COUNTED_APART, `${netTxBytes}, ${sent}`);
 
     await sandbox.stop();
     assert.deepEqual([hasNetworkInterface(tapName), networkLeft()], [false, []]);

@@ -10,6 +10,10 @@ import { errnoOf } from "../../base/errors.ts";
 /** Of `st_blocks`, whatever the file system's own blocks are (stat(2)). */
 const BLOCK_BYTES = 512;
 
+/** Columns of /proc/net/dev, counted behind the device's name, from the host's side (proc(5)). */
+const RECEIVED = 0;
+const SENT = 8;
+
 /**
  * The ids of the threads of a process that are named so (`/proc/PID/task/TID/comm`). One that ends while this looks is left
  * out.
@@ -46,14 +50,22 @@ export function readAllocatedBytes(path: string): number | undefined {
   return status === undefined ? undefined : status.blocks * BLOCK_BYTES;
 }
 
-/** Bytes that a TAP device has carried, as its guest counts them; `undefined` if it is not there. */
+/**
+ * Bytes that a TAP device has carried, as its guest counts them; `undefined` if it is not there. From /proc/net/dev and not
+ * from /sys, which may show another network namespace's devices.
+ */
 export function readTapBytes(
   name: string,
 ): { readonly rxBytes: number; readonly txBytes: number } | undefined {
-  const read = (counter: string) => readIfThere(`/sys/class/net/${name}/statistics/${counter}`);
-  const [toGuest, fromGuest] = [read("tx_bytes"), read("rx_bytes")];
-  if (toGuest === "" || fromGuest === "") return undefined;
-  return { rxBytes: Number(toGuest), txBytes: Number(fromGuest) };
+  const line = readIfThere("/proc/self/net/dev")
+    .split("\n")
+    .find((text) => text.trimStart().startsWith(`${name}:`));
+  if (line === undefined) return undefined;
+  const counters = line
+    .slice(line.indexOf(":") + 1)
+    .trim()
+    .split(/\s+/);
+  return { rxBytes: Number(counters[SENT]), txBytes: Number(counters[RECEIVED]) };
 }
 
 /** The text of a file of the kernel; `""` if what it is about is gone. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { hasNetworkInterface } from "../../../../src/platform/network_interface.ts";
 import {
   findThreads,
   readAllocatedBytes,
@@ -73,15 +74,14 @@ test("readAllocatedBytes() leaves holes out, as du does", () => {
 });
 
 test("readTapBytes() has the device's counters from the guest's side, and nothing of a device that is gone", () => {
-  const [device = ""] = readdirSync("/sys/class/net").filter((name) => name !== "lo");
-  const counter = (name: string) =>
-    Number(readFileSync(`/sys/class/net/${device}/statistics/${name}`, "utf8"));
-  if (device !== "") {
+  for (const device of readdirSync("/sys/class/net").filter(hasNetworkInterface)) {
+    const counter = (name: string) =>
+      Number(readFileSync(`/sys/class/net/${device}/statistics/${name}`, "utf8"));
     const [sent, received] = [counter("tx_bytes"), counter("rx_bytes")];
     const bytes = readTapBytes(device);
-    assert.ok(bytes !== undefined);
-    assert.ok(sent <= bytes.rxBytes && bytes.rxBytes <= counter("tx_bytes"));
-    assert.ok(received <= bytes.txBytes && bytes.txBytes <= counter("rx_bytes"));
+    assert.ok(bytes !== undefined, device);
+    assert.ok(sent <= bytes.rxBytes && bytes.rxBytes <= counter("tx_bytes"), device);
+    assert.ok(received <= bytes.txBytes && bytes.txBytes <= counter("rx_bytes"), device);
   }
   assert.equal(readTapBytes("msb0123456789ab"), undefined);
 });
