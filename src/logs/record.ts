@@ -2,7 +2,7 @@
  * One line of `exec.log`: a flat JSON object (JSON Lines, https://jsonlines.org) with these keys.
  *
  *     t    RFC 3339 time of capture     s   stdout | stderr | output | system
- *     id   session, absent on system    e   "b64" when d is base64, since the bytes are not UTF-8
+ *     id   session; on system of a job   e   "b64" when d is base64, since the bytes are not UTF-8
  *     d    what was written
  *
  * We write `d` last, which reads well; any order is accepted. A full reading of the logs is the scanner below times

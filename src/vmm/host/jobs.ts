@@ -176,7 +176,8 @@ export class Jobs {
     const message = decodeMessage(frame);
     switch (message?.name) {
       case "execStarted":
-        this.#update(job, { status: "running", pid: message.fields.pid });
+        if (job.record.status === "starting")
+          this.#update(job, { status: "running", pid: message.fields.pid });
         break;
       case "execFailed":
         if (job.record.status === "starting") this.#fail(job, message.fields.message);
@@ -188,8 +189,7 @@ export class Jobs {
         this.#settled(job);
         break;
       case "closed":
-        this.#byStream.delete(frame.stream);
-        this.#handovers.delete(frame.stream);
+        this.#closed(job, frame.stream);
         break;
     }
   }
@@ -213,6 +213,21 @@ export class Jobs {
     this.#log.flush(sessionId);
     this.#log.system(JOB_OUTPUT_OVER_TEXT, sessionId);
     this.#update(job, { isOutputOver: true, logEnd: this.#log.position });
+  }
+
+  /** A number is free again. With the one that the job has, all that the guest can say of it is said. */
+  #closed(job: Job, stream: number): void {
+    const source = this.#handovers.get(stream);
+    this.#byStream.delete(stream);
+    this.#handovers.delete(stream);
+    if (job.stream !== stream) return;
+    if (source !== undefined)
+      job.stream = source; // it was not handed over: it has just exited, and this is told next
+    else if (job.record.status === "starting") this.#fail(job, "the guest closed its stream");
+    else if (job.record.status === "running") {
+      this.#forget(job);
+      this.#update(job, { status: "lost", endedAt: new Date(), isOutputOver: true });
+    }
   }
 
   #fail(job: Job, failure: string): void {
