@@ -50,7 +50,7 @@ export async function waitFor<T>(
 }
 
 /** Statuses that a call can wait for; `created` and `starting` are the official SDK's, see below. */
-export type WaitableStatus = SandboxStatus | keyof typeof PASSED_STATUSES;
+export type WaitableStatus = SandboxStatus | "created" | "starting";
 
 /**
  * Statuses that the official SDK has beside ours. Here they are over at once: a sandbox is created when its record exists,
@@ -59,7 +59,7 @@ export type WaitableStatus = SandboxStatus | keyof typeof PASSED_STATUSES;
 const PASSED_STATUSES = {
   created: Object.keys(TRANSITIONS).filter(isSandboxStatus),
   starting: LIVE_STATUSES,
-} as const satisfies Readonly<Record<string, readonly SandboxStatus[]>>;
+} as const satisfies Readonly<Record<Exclude<WaitableStatus, SandboxStatus>, readonly SandboxStatus[]>>;
 
 /** What of a sandbox a wait for its status needs. */
 type Watched<Record> = Pick<BackendSandbox, "name" | "watchChanges"> & { record(): Promise<Record> };

@@ -11,7 +11,15 @@ import { baseName, joinPath, pathText } from "./path.ts";
 export type FsEntryKind = "file" | "directory" | "symlink" | "other";
 
 /** The kind of a file, exactly. `"unknown"` is one that this release does not know. */
-export type FsFileType = keyof typeof FileKind | "unknown";
+export type FsFileType =
+  | "file"
+  | "directory"
+  | "symlink"
+  | "fifo"
+  | "socket"
+  | "characterDevice"
+  | "blockDevice"
+  | "unknown";
 
 /** What is known of a file. */
 export interface FsMetadata {
@@ -78,7 +86,10 @@ const UNKNOWN_NS = -(2n ** 63n);
 const NS_PER_MS = 1_000_000n;
 
 const TYPES: ReadonlyMap<number, FsFileType> = new Map(
-  Object.entries(FileKind).map(([type, number]) => [number, type as FsFileType]),
+  Object.entries(FileKind satisfies Record<Exclude<FsFileType, "unknown">, number>).map(([type, number]) => [
+    number,
+    type as FsFileType,
+  ]),
 );
 
 /** What the guest said, for users. */
