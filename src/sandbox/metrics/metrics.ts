@@ -4,10 +4,11 @@
  * @module
  */
 import { Measured, type MessageFields } from "../../agent/protocol.ts";
-import { type BackendSandbox, isGone, isLive, SandboxNotRunningError } from "../../backend/backend.ts";
+import { type BackendSandbox, isGone, SandboxNotRunningError } from "../../backend/backend.ts";
 import { defaultBackend } from "../../backend/default_backend.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { MetricsUnavailableError } from "../errors.ts";
+import { askSandbox } from "./ask.ts";
 
 /** For how long a single measurement looks at the processors, in milliseconds. */
 export const CPU_WINDOW_MS = 100;
@@ -70,16 +71,12 @@ export interface Reading extends MessageFields<"measured"> {
  * @throws {SandboxNotRunningError}
  * @throws {MetricsUnavailableError} if the guest does not answer, or the host does not say.
  */
-export async function readMetrics(sandbox: BackendSandbox): Promise<Reading> {
-  const client = await sandbox.connect();
-  try {
+export function readMetrics(sandbox: BackendSandbox): Promise<Reading> {
+  return askSandbox(sandbox, async (client) => {
     const fields = await client.measure();
     if (fields.errno !== 0) throw new MetricsUnavailableError(sandbox.name, fields.message, fields.errno);
     return { ...fields, bootNumber: client.bootNumber };
-  } catch (cause) {
-    const { status, statusReason: reason } = await sandbox.record();
-    throw isLive(status) ? cause : new SandboxNotRunningError(sandbox.name, status, { cause, reason });
-  }
+  });
 }
 
 /** One measurement. Takes {@linkcode CPU_WINDOW_MS}. */

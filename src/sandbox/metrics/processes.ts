@@ -4,8 +4,9 @@
  * @module
  */
 import { ProtocolError } from "../../agent/errors.ts";
-import { type BackendSandbox, isLive, SandboxNotRunningError } from "../../backend/backend.ts";
+import type { BackendSandbox } from "../../backend/backend.ts";
 import { MetricsUnavailableError } from "../errors.ts";
+import { askSandbox } from "./ask.ts";
 
 /** A program that runs in a sandbox. All of this is the guest's word. */
 export interface SandboxProcess {
@@ -49,17 +50,13 @@ const AGE_MS_MAX = 4e15;
  * @throws {SandboxNotRunningError}
  * @throws {MetricsUnavailableError} if the guest does not answer.
  */
-export async function listProcesses(sandbox: BackendSandbox): Promise<SandboxProcessList> {
-  const client = await sandbox.connect();
-  try {
+export function listProcesses(sandbox: BackendSandbox): Promise<SandboxProcessList> {
+  return askSandbox(sandbox, async (client) => {
     const { errno, total, processes } = await client.listProcesses();
     if (errno !== 0) throw new MetricsUnavailableError(sandbox.name, "the guest lists no programs", errno);
     const now = Date.now();
     return { total: Math.max(total, processes.length), processes: processes.map((text) => parse(text, now)) };
-  } catch (cause) {
-    const { status, statusReason: reason } = await sandbox.record();
-    throw isLive(status) ? cause : new SandboxNotRunningError(sandbox.name, status, { cause, reason });
-  }
+  });
 }
 
 function parse(text: string, now: number): SandboxProcess {

@@ -272,3 +272,23 @@ test("MetricsStream with a signal that has fired measures nothing", async () => 
   await assert.rejects(stream.recv(), { code: "aborted", cause: "before" });
   assert.equal(guest.connected, 0);
 });
+
+test("MetricsFeed.next() asks again over another connection when one breaks", async () => {
+  const clock = new FakeClock();
+  const guest = new Measured();
+  const feed = new MetricsFeed(guest.sandbox, 100, clock);
+  const first = feed.next();
+  await settle();
+  clock.advance(100);
+  await first;
+  const next = feed.next();
+  await settle();
+  guest.failure = new AgentDisconnectedError("cut");
+  const { connect } = guest;
+  guest.connect = async () => {
+    if (guest.measured === 3) guest.failure = undefined; // the second connection
+    return await connect.call(guest);
+  };
+  clock.advance(100);
+  assert.equal((await next)?.diskWriteBytes, 4);
+});
