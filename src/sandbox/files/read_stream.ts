@@ -18,7 +18,7 @@ import { ContentBuffer, type ReadRequest } from "./read.ts";
  *
  * @example
  * ```ts
- * await using stream = await sandbox.fs().readStream("/etc/services");
+ * await using stream = await sandbox.fs().readStream("/etc/passwd");
  * let bytes = 0;
  * for await (const chunk of stream) bytes += chunk.length;
  * console.log(bytes === stream.metadata.size);
