@@ -2,12 +2,14 @@
  * The file session that all small calls of a user share, over one connection.
  *
  * Its answers come in order, so a call that hangs (on a dead mount, say) holds up those behind it. That is why a session
- * in which nothing moves, or a call was given up, takes no new calls: they go to another one, and it ends with its last.
+ * in which nothing moves, or a call was given up, takes no new calls: they go to another one, and it ends with its last. If
+ * the call that was given up is what the others wait for, it ends at once: they were not begun, and reject.
  *
  * @module
  */
 import { clearTimeout, setTimeout } from "node:timers";
 import type { AgentClient } from "../../agent/client.ts";
+import { FileSessionFailedError } from "../../agent/errors.ts";
 import type { FilesOpen } from "../../agent/exec_opening.ts";
 import type { FileCall } from "../../agent/file_call.ts";
 import type { FileSession } from "../../agent/file_session.ts";
@@ -16,6 +18,8 @@ import type { FileSession } from "../../agent/file_session.ts";
 const IDLE_MS = 2_000;
 /** How long it may have calls under way without one of them ending, before new calls go elsewhere. */
 const STALLED_AFTER_MS = 1_000;
+
+const HUNG = "a call before it hung and was given up, and the process that worked on both was ended";
 
 /** By user and directory. They live as long as the connection. */
 const sessionsByClient = new WeakMap<AgentClient, Map<string, SharedSession>>();
@@ -53,8 +57,11 @@ export class SharedSession {
 
   /** Whether a new call is well placed here. */
   get takesCalls(): boolean {
-    if (this.#isRetired || !this.#session.isOpen) return false;
-    return this.#callers === 0 || performance.now() - this.#movedAt < STALLED_AFTER_MS;
+    return !this.#isRetired && this.#session.isOpen && !this.#isStalled;
+  }
+
+  get #isStalled(): boolean {
+    return this.#callers > 0 && performance.now() - this.#movedAt >= STALLED_AFTER_MS;
   }
 
   /** Makes a call. {@linkcode end} or {@linkcode abandon} has to follow. */
@@ -78,7 +85,10 @@ export class SharedSession {
   abandon(call: FileCall): void {
     const isOver = call.isOver;
     call.discard();
-    if (!isOver) this.retire();
+    if (!isOver) {
+      this.retire();
+      this.#endIfHung(call);
+    }
     this.#leave();
   }
 
@@ -87,6 +97,16 @@ export class SharedSession {
     if (!this.#isRetired) this.#onRetired();
     this.#isRetired = true;
     if (this.#callers === 0) this.#close();
+  }
+
+  /** Ends the session, and with it the calls that wait behind `call`, if that is what they wait for. */
+  #endIfHung(call: FileCall): void {
+    const look = () => {
+      if (call.isOver || !this.#session.isOpen) return;
+      if (this.#isStalled) this.#session.close(new FileSessionFailedError("other", 0, HUNG));
+      else this.#endIfHung(call); // it moves: only not far enough yet
+    };
+    setTimeout(look, STALLED_AFTER_MS).unref();
   }
 
   #leave(): void {

@@ -1,6 +1,7 @@
 /** Which calls share a session, and what becomes of it. @module */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { setImmediate } from "node:timers";
 import { FILE_DATA_BYTES_MAX } from "../../../../src/agent/file_messages.ts";
 import { SandboxFsOps } from "../../../../src/sandbox/files/fs_ops.ts";
 import { attributes, FakeFileGuest } from "../../../support/guest/fake_files.ts";
@@ -95,6 +96,23 @@ fileTest(
     );
   },
 );
+
+fileTest("SandboxFsOps rejects the calls behind one that hung and was given up", async ({ fs, at, host }) => {
+  await fs.write(at("file"), "x");
+  const [hung] = sessionPids(host);
+  process.kill(hung!, "SIGSTOP");
+  const abort = new AbortController();
+  const call = fs.read(at("file"), { signal: abort.signal });
+  const behind = fs.write(at("file"), "y");
+  await new Promise((resolve) => setImmediate(resolve)); // both are sent
+  abort.abort("enough");
+  await assert.rejects(call, { code: "aborted" });
+  await assert.rejects(behind, { kind: "other", message: /: a call before it hung and was given up/ });
+  assert.equal(await fs.readToString(at("file")), "x");
+  await eventually(() =>
+    assert.ok(!sessionPids(host).includes(hung!), "the session that hung is still there"),
+  );
+});
 
 test("SandboxFsOps does not wait behind a call that hangs without a signal", async () => {
   const guest = await FakeFileGuest.start((peer, { id }) => {
