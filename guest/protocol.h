@@ -109,6 +109,7 @@ enum {
     MSG_JOB_SIGNAL = 65,
     MSG_JOB_ANSWER = 66,
     MSG_JOB_ATTACH = 67,
+    MSG_JOB_SCREEN = 69,
     MSG_JOB_ATTACHED = 68,
     MSG_EXEC_ADOPT = 72,
     MSG_ADOPTED = 73,
@@ -736,6 +737,18 @@ static inline bool msg_job_attach_decode(struct reader *reader, struct msg_job_a
 static inline void msg_job_attach_encode(struct writer *writer, const struct msg_job_attach *message) {
     write_u32(writer, message->target);
     write_text(writer, message->job);
+}
+
+/* jobScreen: host to client, before adopted: the escape sequences for what the job has switched on in its terminal and not off. */
+struct msg_job_screen {
+    struct text sequences;
+};
+static inline bool msg_job_screen_decode(struct reader *reader, struct msg_job_screen *message) {
+    message->sequences = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_job_screen_encode(struct writer *writer, const struct msg_job_screen *message) {
+    write_text(writer, message->sequences);
 }
 
 /* jobAttached: host to client, before adopted: where exec.log was then; what the job wrote before is in it. Generation 0: it cannot be written. */

@@ -35,6 +35,8 @@ export interface Adopted {
   readonly hasInput: boolean;
   /** Where the log was then: what the job wrote before is in it, and all that follows comes here. */
   readonly logPosition: { readonly generation: number; readonly offsetBytes: number } | undefined;
+  /** The escape sequences for what it has switched on in its terminal and not off. */
+  readonly screen: string;
 }
 
 /** The process reads no more of its input: what happened in the guest, and when. */
@@ -78,6 +80,7 @@ export class ExecSession {
   #stdinError: StdinError | undefined;
   #closing = false;
   #adopted: Adopted | undefined;
+  #screen = "";
 
   constructor(
     stream: number,
@@ -178,8 +181,12 @@ export class ExecSession {
         return this.#started.resolve(message.fields.pid);
       case "execFailed":
         return this.#finish(this.#failure(message.fields));
+      case "jobScreen":
+        this.#screen = message.fields.sequences;
+        return;
       case "jobAttached":
         this.#adopted = {
+          screen: this.#screen,
           hasInput: false,
           logPosition: message.fields.generation === 0 ? undefined : message.fields,
         };
@@ -219,7 +226,7 @@ export class ExecSession {
 
   #adopt({ pid, flags, inputWindow }: MessageFields<"adopted">): void {
     const hasInput = (flags & AdoptFlag.input) !== 0;
-    this.#adopted = { logPosition: this.#adopted?.logPosition, hasInput };
+    this.#adopted = { screen: this.#screen, logPosition: this.#adopted?.logPosition, hasInput };
     this.stdin.setCredit(inputWindow);
     if (!hasInput) this.stdin.broken(GuestErrno.EPIPE);
     this.#started.resolve(pid);

@@ -29,6 +29,12 @@ export const JOB_MESSAGES = {
       "client to host, stream 0: hands a running job over to stream target of this client. There come jobAttached and adopted, or execFailed and closed",
     fields: { target: "u32", job: "text" },
   },
+  jobScreen: {
+    type: 0x45,
+    about:
+      "host to client, before adopted: the escape sequences for what the job has switched on in its terminal and not off",
+    fields: { sequences: "text" },
+  },
   jobAttached: {
     type: 0x44,
     about:

@@ -35,7 +35,7 @@ const ESCAPE = 0x1b;
 /** Longer sequences than those that are looked for; what is longer is none of them. */
 const SEQUENCE_CHARACTERS_MAX = 64;
 /** Levels of the keyboard protocol that are remembered. Terminals keep fewer. */
-const KEYBOARD_LEVELS_MAX = 64;
+const KEYBOARD_LEVELS_MAX = 16;
 
 /** All that is understood: modes, the keyboard protocol of kitty and of xterm, the keypad, and resets. */
 const SEQUENCE =
@@ -49,7 +49,8 @@ const UNFINISHED = /\x1b(?:\[[?<>=!]?[\d;]*)?$/;
 export class TerminalModes {
   /** What is on, in the order in which it came: how to switch it on, and off. */
   readonly #changed = new Map<string, { readonly on: string; readonly off: string }>();
-  #keyboardLevels = 0;
+  /** The flags of each. */
+  #keyboardLevels: readonly string[] = [];
   #carry = "";
 
   /** Looks at the next bytes. Returns whether {@linkcode undo} has changed. */
@@ -66,12 +67,14 @@ export class TerminalModes {
   /** The escape sequences that switch off what is on, the last first; `""` if nothing is. */
   get undo(): string {
     const changes = [...this.#changed.values()].reverse().map(({ off }) => off);
-    return [this.#keyboardLevels === 0 ? "" : `\x1b[<${this.#keyboardLevels}u`, ...changes].join("");
+    const { length } = this.#keyboardLevels;
+    return [length === 0 ? "" : `\x1b[<${length}u`, ...changes].join("");
   }
 
   /** The escape sequences that switch on again what is on. */
   get redo(): string {
-    return [...this.#changed.values()].map(({ on }) => on).join("");
+    const levels = this.#keyboardLevels.map((flags) => `\x1b[>${flags}u`);
+    return [...[...this.#changed.values()].map(({ on }) => on), ...levels].join("");
   }
 
   #apply({ modes, end, level, count, flags, keys, keypad, reset }: Record<string, string | undefined>): void {
@@ -89,8 +92,9 @@ export class TerminalModes {
   }
 
   #setLevel(direction: string, count = ""): void {
-    const steps = direction === ">" ? 1 : -Math.max(1, Number(count || 1));
-    this.#keyboardLevels = Math.min(Math.max(this.#keyboardLevels + steps, 0), KEYBOARD_LEVELS_MAX);
+    const levels = this.#keyboardLevels;
+    if (direction === "<") this.#keyboardLevels = levels.slice(0, -Math.max(1, Number(count || 1)));
+    else this.#keyboardLevels = [...levels, count].slice(-KEYBOARD_LEVELS_MAX);
   }
 
   #set(key: string, value: string, resting: string, write: (value: string) => string): void {
@@ -102,6 +106,6 @@ export class TerminalModes {
   #clear(reset: string): void {
     const cleared = reset === "c" ? [...this.#changed.keys()] : ["1", "6", "7", "25", "keypad"];
     for (const key of cleared) this.#changed.delete(key);
-    if (reset === "c") this.#keyboardLevels = 0;
+    if (reset === "c") this.#keyboardLevels = [];
   }
 }

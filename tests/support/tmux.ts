@@ -15,8 +15,8 @@ export const tmuxProblem: string | undefined = existsSync("/usr/bin/tmux")
   ? undefined
   : "tmux is missing: apt-get install tmux";
 
-/** How long something may take to be shown; many times what it takes. */
-const SHOWN_TIMEOUT_MS = 40_000;
+/** How long something may take to be shown; many times what it takes, except where a VM is emulated twice. */
+const SHOWN_TIMEOUT_MS = 90_000;
 
 export interface TmuxOptions {
   /** Added to this process's environment. */

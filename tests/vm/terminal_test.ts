@@ -78,10 +78,12 @@ homeTest(
     terminal.resize(60, 10);
     terminal.enter(`clear; msb attach subject ${job.id}`);
     await terminal.shows(/^kept text\n[\s\S]*\/root\/note 1/);
+    await terminal.has("alternate_on", "1"); // which vi has switched on for the first terminal
     terminal.press("Escape");
     await terminal.shows("- /root/note"); // else it would take the next key for a part of this one
     terminal.enter(":wq");
     await terminal.shows("status 0");
+    assert.equal(terminal.variable("alternate_on"), "0");
     assert.equal((await job.wait()).code, 0);
     terminal.enter("clear; msb exec subject cat /root/note");
     await terminal.shows(/^kept text\nstatus 0/m);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { encodeUtf8 } from "../../base/bytes.ts";
 import { CallLimit } from "../../base/wait.ts";
 import type { ExecHandle } from "../exec/exec_handle.ts";
 import type { ExecSink } from "../exec/exec_input.ts";
@@ -20,14 +21,15 @@ const REDRAW_PAUSE_MS = 60;
  * Connects a program that runs on a pseudo-terminal of its own. Resolves with its exit code, or with {@linkcode DETACHED}. If
  * anything else ends this, the program is left as it is. The terminal is given back.
  *
- * @param redraw Has the program draw everything: the terminal shows nothing of it yet.
+ * @param screen Of a program that has drawn on another terminal: brings this one to the same modes. The program is then made to
+ * draw everything.
  * @throws what the program's events or the terminal fail with.
  */
 export async function attach(
   program: ExecHandle,
   terminal: ProgramTerminal,
   { terminal: source, keys, signal }: AttachView,
-  { redraw = false }: { readonly redraw?: boolean } = {},
+  { screen }: { readonly screen?: string } = {},
 ): Promise<number> {
   using _terminal = terminal;
   using limit = new CallLimit({ action: "attached to a program", signal });
@@ -43,14 +45,15 @@ export async function attach(
   };
   limit.onReached(left.reject);
   terminal.followSize(resize).catch(left.reject);
-  if (redraw) {
+  if (screen !== undefined) {
     const { rows, columns } = terminal.size;
     resize({ rows: rows > 1 ? rows - 1 : rows + 1, columns });
     setTimeout(() => isOver || resize(terminal.size), REDRAW_PAUSE_MS);
   } else if (!isSameSize(terminal.size, source.size)) resize(terminal.size);
   passInput(terminal, sink, keys, left.resolve).catch(left.reject);
   // A terminal that takes nothing holds up neither the keys nor a limit.
-  return await Promise.race([passOutput(program, terminal, () => isOver), left.promise, program.stopping]);
+  const ended = passOutput(program, terminal, screen ?? "", () => isOver);
+  return await Promise.race([ended, left.promise, program.stopping]);
 }
 
 function isSameSize(one: TerminalSize, other: TerminalSize): boolean {
@@ -60,8 +63,10 @@ function isSameSize(one: TerminalSize, other: TerminalSize): boolean {
 async function passOutput(
   program: ExecHandle,
   terminal: ProgramTerminal,
+  screen: string,
   isOver: () => boolean,
 ): Promise<number> {
+  if (screen !== "") await terminal.write(encodeUtf8(screen));
   for (let event = await program.recv(); event !== null && !isOver(); event = await program.recv()) {
     if (event.kind === "stdout") await terminal.write(event.data);
     else if (event.kind === "exited") return event.code;

@@ -22,5 +22,5 @@ export async function attachAdopted(session: ExecSession, label: string, view: A
     startFailure: "reject",
   });
   await using _program = program;
-  return await attach(program, view.terminal.open(), view, { redraw: true });
+  return await attach(program, view.terminal.open(), view, { screen: session.adopted?.screen ?? "" });
 }

@@ -17,6 +17,7 @@ import {
 } from "../../agent/protocol.ts";
 import type { LogPosition } from "../../logs/cursor.ts";
 import { JOB_OUTPUT_OVER_TEXT, jobExitText } from "../../logs/markers.ts";
+import { TerminalModes } from "../../platform/terminal_modes.ts";
 import type { JobExit, JobRecord } from "../../state/job_record.ts";
 import type { JobRecorder } from "./job_recorder.ts";
 
@@ -28,9 +29,9 @@ const ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const NAME_CHARS_MAX = 128;
 const COMMAND_WORDS_MAX = 2_048;
 
-/** What programs write, and what they read: nearly all frames, and nothing to record. */
+/** What programs write to pipes, and what they read: nearly all frames, and nothing to record. */
 const DATA_TYPES: ReadonlySet<number> = new Set(
-  [MESSAGES.stdout, MESSAGES.stderr, MESSAGES.output, MESSAGES.credit].map(({ type }) => type),
+  [MESSAGES.stdout, MESSAGES.stderr, MESSAGES.credit].map(({ type }) => type),
 );
 
 /** What of the sandbox's log jobs need. The log writer of `src/logs` is one. */
@@ -46,6 +47,8 @@ interface Job {
   stream: number;
   /** No `execStart` has come for it yet. */
   isAnnounced: boolean;
+  /** What it has switched on in its terminal. */
+  readonly modes: TerminalModes;
 }
 
 /** A job that was taken over, at the moment when its output begins to go to the new client. */
@@ -53,6 +56,8 @@ export interface Handover {
   readonly source: number;
   /** Where the log is; `undefined` while it cannot be written. */
   readonly position: LogPosition | undefined;
+  /** See `jobScreen`. */
+  readonly screen: string;
 }
 
 type Answer = Omit<MessageFields<"jobAnswer">, "token">;
@@ -86,7 +91,7 @@ export class Jobs {
       return { ...refusal(JobFailure.nameTaken, "a job that runs has the name"), job: holder.record.id };
     if (this.#open.size >= SESSIONS_MAX) return refusal(JobFailure.tooMany, "too many jobs run at once");
     const record = this.#newRecord(target, flags, name, command);
-    const job: Job = { record, stream: target, isAnnounced: true };
+    const job: Job = { record, stream: target, isAnnounced: true, modes: new TerminalModes() };
     this.#open.set(record.id, job);
     this.#byStream.set(target, job);
     return this.#recorder.add(record) ? accepted(job) : this.#recordLater(job);
@@ -165,7 +170,7 @@ export class Jobs {
     if (source === undefined || job === undefined) return undefined;
     this.#handovers.delete(target);
     this.#log.flush(job.record.sessionId);
-    return { source, position: this.#log.position };
+    return { source, position: this.#log.position, screen: job.modes.redo };
   }
 
   /** Sees each frame that comes from the guest, after the log has. */
@@ -173,6 +178,10 @@ export class Jobs {
     if (this.#byStream.size === 0 || DATA_TYPES.has(frame.type)) return;
     const job = this.#byStream.get(frame.stream);
     if (job === undefined) return;
+    if (frame.type === MESSAGES.output.type) {
+      job.modes.follow(frame.payload);
+      return;
+    }
     const message = decodeMessage(frame);
     switch (message?.name) {
       case "execStarted":

@@ -94,6 +94,8 @@ export function handedOver(
   if (handover === undefined) return;
   activity.adopted(handover.source, target);
   const { generation, offsetBytes } = handover.position ?? { generation: 0, offsetBytes: 0 };
+  if (handover.screen !== "")
+    client?.send(encodeMessage("jobScreen", target, { sequences: handover.screen }));
   client?.send(encodeMessage("jobAttached", target, { generation, offsetBytes }));
 }
 

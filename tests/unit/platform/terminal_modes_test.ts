@@ -36,6 +36,7 @@ test("TerminalModes.follow() finds a sequence in any two pieces, and says whethe
 
 test("TerminalModes.undo takes back levels and flags of the keyboard protocols", () => {
   assert.equal(follow("\x1b[>1u\x1b[>5u\x1b[<u").undo, "\x1b[<1u");
+  assert.equal(follow("\x1b[?1049h\x1b[>1u\x1b[>5u").redo, "\x1b[?1049h\x1b[>1u\x1b[>5u");
   assert.equal(follow("\x1b[=5;1u").undo, "\x1b[=0u");
   assert.equal(follow("\x1b[>4;2m").undo, "\x1b[>4m");
   assert.equal(follow("\x1b[>4;2m", "\x1b[>4m").undo, "");

@@ -134,7 +134,8 @@ test(
     withSandbox(async (sandbox) => {
       const screen = new StreamScreen({ rows: 10, columns: 40 });
       const loop = 'read -r line && { echo "[$line]"; [ "$line" = end ] && exit 6; }';
-      const script = `trap "stty size" WINCH; echo go; while :; do ${loop}; done`;
+      const screenOn = "printf '\\033[?1049h\\033[?25l\\033[?2004h\\033[?25h'";
+      const script = `${screenOn}; trap "stty size" WINCH; echo go; while :; do ${loop}; done`;
       let job: Job | undefined;
       const ended = sandbox.attach("sh", ["-c", script], {
         terminal: screen.streams,
@@ -158,6 +159,7 @@ test(
       const second = new StreamScreen({ rows: 12, columns: 40 });
       const over = again.attach({ terminal: second.streams, detachKeys: "ctrl-]" });
       await second.shows("12 40");
+      assert.ok(second.text.startsWith("\x1b[?1049h\x1b[?2004h"), "what the first terminal was brought to");
       await second.type("end\r");
       assert.equal(await over, 6);
       assert.equal((await again.wait()).code, 6);
