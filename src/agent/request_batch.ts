@@ -29,6 +29,7 @@ export class RequestBatch {
    * @returns what `send` says of it.
    */
   write(bytes: Uint8Array, isUrgent: boolean): Promise<boolean> {
+    if (this.#bytes + bytes.length > BATCH_BYTES) this.#flush(); // so that no small rest needs a frame of its own
     const { promise } = this.#sent;
     this.#parts.push(bytes);
     this.#bytes += bytes.length;

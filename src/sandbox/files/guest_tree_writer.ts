@@ -24,6 +24,8 @@ const PERMISSION_BITS = 0o777n;
 /** While it is filled, a directory is its owner's alone, and can be filled. */
 const NEW_DIRECTORY_MODE = 0o700;
 const FILE_FLAGS = FileFlag.create | FileFlag.truncate | FileFlag.setMode | FileFlag.setModified;
+/** Content of one message of several: with its head, it fills two frames and needs no third one. */
+const PART_BYTES = FILE_DATA_BYTES_MAX - 4096;
 /** Files with several names that are remembered; any further ones become files of their own. */
 const LINKS_MAX = 100_000;
 
@@ -153,7 +155,7 @@ export class GuestTreeWriter {
       const link = { existing: known, path: inGuest, flags: FileFlag.replace };
       return await this.#add(path, 0, this.#counted(this.#session.call("link", link)));
     }
-    const whole = mayHaveHoles(status) ? undefined : readWhole(descriptor, this.#buffer);
+    const whole = mayHaveHoles(status) ? undefined : readWhole(descriptor, this.#buffer, Number(status.size));
     if (whole === undefined) await this.#stream(path, inGuest, status, descriptor);
     else {
       const call = this.#session.call("write", { ...this.#target(inGuest, status), data: whole });
@@ -169,7 +171,7 @@ export class GuestTreeWriter {
     const answered = this.#counted(call);
     answered.catch(() => {}); // it is awaited below; until then what is sent tells that the guest takes no more
     const size = status.size > 0n ? Number(status.size) : Number.POSITIVE_INFINITY; // files of /proc have no size
-    const content = readContent(descriptor, FILE_DATA_BYTES_MAX, size, mayHaveHoles(status));
+    const content = readContent(descriptor, PART_BYTES, size, mayHaveHoles(status));
     let isTaken = true;
     for await (const part of content) {
       if (part.kind === "data") {

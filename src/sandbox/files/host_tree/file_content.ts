@@ -16,15 +16,21 @@ export type ContentPart =
   /** The bytes are valid until the next part is asked for. */
   { readonly kind: "data"; readonly data: Buffer } | { readonly kind: "hole"; readonly sizeBytes: number };
 
-/** The whole content of a file that has no more than `buffer` holds; `undefined` if it has more. */
-export function readWhole(descriptor: number, buffer: Buffer): Buffer | undefined {
+/**
+ * The whole content of a file of that size, if `buffer` holds it; `undefined` otherwise. A file that has grown is read as far
+ * as its size was; one of size 0 to its end, as files of /proc have no size and hold something all the same.
+ */
+export function readWhole(descriptor: number, buffer: Buffer, sizeBytes: number): Buffer | undefined {
+  if (sizeBytes > buffer.length) return undefined;
+  const limit = sizeBytes === 0 ? buffer.length : sizeBytes;
   let size = 0;
-  while (size < buffer.length) {
-    const count = readSync(descriptor, buffer, size, buffer.length - size, size);
-    if (count === 0) return buffer.subarray(0, size);
+  while (size < limit) {
+    const count = readSync(descriptor, buffer, size, limit - size, size);
+    if (count === 0) break;
     size += count;
   }
-  return readSync(descriptor, Buffer.alloc(1), 0, 1, size) === 0 ? buffer : undefined;
+  const isPerhapsMore = sizeBytes === 0 && size === limit;
+  return isPerhapsMore ? undefined : buffer.subarray(0, size);
 }
 
 /**

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import {
   type BigIntStats,
   closeSync,
@@ -128,11 +129,12 @@ export class HostDirectory implements Disposable {
     return fstatSync(this.#descriptor, { bigint: true });
   }
 
-  /** The names in it, sorted by their bytes, so that two copies go the same way. */
-  names(): Uint8Array[] {
+  /** What is in it, sorted by name, so that two copies go the same way. */
+  entries(): DirectoryEntry[] {
     try {
-      const names = readdirSync(directoryPath(this.#descriptor), { encoding: "buffer" });
-      return names.sort((left, right) => left.compare(right));
+      return listEntries(directoryPath(this.#descriptor)).sort((left, right) =>
+        left.bytes.compare(right.bytes),
+      );
     } catch (error) {
       throw this.#named(error);
     }
@@ -172,6 +174,22 @@ export class HostDirectory implements Disposable {
     }
     return error;
   }
+}
+
+/** An entry of a directory. */
+export interface DirectoryEntry {
+  /** Its name. */
+  readonly bytes: Buffer;
+  /** Whether the directory says that it is a regular file; if not, it may be one all the same. */
+  readonly isFile: boolean;
+}
+
+/** Kinds come as text only, in which a name that is not UTF-8 is not what it is: those are listed again, as bytes. */
+function listEntries(path: string): DirectoryEntry[] {
+  const entries = readdirSync(path, { withFileTypes: true });
+  if (!entries.some(({ name }) => name.includes("\u{fffd}")))
+    return entries.map((entry) => ({ bytes: Buffer.from(entry.name), isFile: entry.isFile() }));
+  return readdirSync(path, { encoding: "buffer" }).map((bytes) => ({ bytes, isFile: false }));
 }
 
 /** Sets when an open file or directory was last changed. */

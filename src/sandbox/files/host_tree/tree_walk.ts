@@ -70,26 +70,28 @@ function* walkDirectory(
     return yield { kind: "skipped", path, reason: "loop" };
   yield { kind: "directory", path, status };
   const aboveNext = [...above, status];
-  for (const bytes of directory.names()) {
+  for (const { bytes, isFile } of directory.entries()) {
     const below = Buffer.concat(path.length === 0 ? [bytes] : [path, Buffer.from("/"), bytes]);
     if (options.filter !== undefined && !options.filter(below.toString())) continue;
     const name = entryNameOf(bytes);
     if (name === undefined) yield { kind: "skipped", path: below, reason: "name" };
-    else yield* walkEntry(directory, name, below, options, aboveNext);
+    else yield* walkEntry(directory, { name, isFile }, below, options, aboveNext);
   }
   yield { kind: "leave", path, status };
 }
 
 function* walkEntry(
   directory: HostDirectory,
-  name: EntryName,
+  { name, isFile }: { readonly name: EntryName; readonly isFile: boolean },
   path: Buffer,
   options: WalkOptions,
   above: readonly BigIntStats[],
 ): Generator<HostEntry, void, void> {
   let found: Found;
   try {
-    found = find(directory, name, options.followLinks);
+    found = isFile
+      ? { kind: "file", descriptor: directory.openFile(name) }
+      : find(directory, name, options.followLinks);
   } catch (error) {
     const reason = skipReason(error, Buffer.from(name));
     if (reason === undefined) throw error;

@@ -50,11 +50,24 @@ function joined(parts: readonly ContentPart[]): Buffer {
 
 test("readWhole() gives a file that fits, and nothing of one that does not", () => {
   using file = openFile("12345678");
-  assert.equal(readWhole(file.descriptor, Buffer.alloc(9))?.toString(), "12345678");
-  assert.equal(readWhole(file.descriptor, Buffer.alloc(8))?.toString(), "12345678");
-  assert.equal(readWhole(file.descriptor, Buffer.alloc(7)), undefined);
+  assert.equal(readWhole(file.descriptor, Buffer.alloc(9), 8)?.toString(), "12345678");
+  assert.equal(readWhole(file.descriptor, Buffer.alloc(8), 8)?.toString(), "12345678");
+  assert.equal(readWhole(file.descriptor, Buffer.alloc(7), 8), undefined);
   using empty = openFile("");
-  assert.equal(readWhole(empty.descriptor, Buffer.alloc(7))?.length, 0);
+  assert.equal(readWhole(empty.descriptor, Buffer.alloc(7), 0)?.length, 0);
+});
+
+test("readWhole() reads as far as the size was, or the file is by now", () => {
+  using file = openFile("12345678");
+  assert.equal(readWhole(file.descriptor, Buffer.alloc(9), 5)?.toString(), "12345");
+  assert.equal(readWhole(file.descriptor, Buffer.alloc(20), 10)?.toString(), "12345678");
+});
+
+test("readWhole() reads a file without a size to its end", () => {
+  const descriptor = openSync("/proc/self/status", "r");
+  assert.match(readWhole(descriptor, Buffer.alloc(64 * 1024), 0)?.toString() ?? "", /^Name:/);
+  assert.equal(readWhole(descriptor, Buffer.alloc(10), 0), undefined);
+  closeSync(descriptor);
 });
 
 test("readContent() reads in parts, to the end that the file had", async () => {
