@@ -1,5 +1,5 @@
-/** A file between a pipe and what needs to go back and forth in an archive. @module */
-import { createReadStream, createWriteStream, mkdtempSync, rmSync } from "node:fs";
+/** Files and directories of a command's own, for what cannot go from one place to the other at once. @module */
+import { chmodSync, createReadStream, createWriteStream, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -12,6 +12,25 @@ export function scratchFile(name: string): { readonly path: string } & Disposabl
     path: join(directory, name),
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** A directory for this user alone, which is removed with all that is in it when this is disposed of. */
+export function scratchDirectory(): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), "msb-"));
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      makeWritable(path);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What is in a directory without write permission can only be removed by root. */
+function makeWritable(directory: string): void {
+  chmodSync(directory, 0o700);
+  for (const entry of readdirSync(directory, { withFileTypes: true }))
+    if (entry.isDirectory()) makeWritable(join(directory, entry.name));
 }
 
 /** Writes standard input to `path`, to its end. */

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { Sandbox } from "../../mod.ts";
-import { spawnCli, terminalProblem } from "../support/cli/cli_process.ts";
+import { CLI_COMMAND, spawnCli, terminalProblem } from "../support/cli/cli_process.ts";
 import { listTree } from "../support/files/tree_listing.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
@@ -94,6 +94,18 @@ homeTest(
     assert.match(onTerminal.stdout, /104 files, 1\.0 MB/);
     const withoutTop = (tree: string) => listTree(tree, MODES_AND_TIMES).slice(1);
     assert.deepEqual(withoutTop(join(scratch, "out")), withoutTop(project));
+
+    const shell = (script: string) =>
+      execFileSync("sh", ["-c", script, "msb", ...CLI_COMMAND], { encoding: "utf8", cwd: project });
+    assert.equal(
+      shell('"$@" cp box:/srv/project - | tar xf - -O project/run.sh'),
+      "#!/bin/sh\necho it runs\n",
+    );
+    assert.equal(shell('"$@" cp box:/srv/project/. - | tar tf - ./run.sh'), "./run.sh\n");
+    assert.equal(shell('tar c . | "$@" cp - other:/from/tar'), "");
+    await spawnCli(["cp", "other:/from/tar", join(scratch, "from tar")]);
+    const withoutTimes = (tree: string) => listTree(tree, { modes: true }); // a tar has seconds only
+    assert.deepEqual(withoutTimes(join(scratch, "from tar")), withoutTimes(project));
 
     await spawnCli(["exec", "box", "--", "mkfifo", "/srv/\x1b[31mred"]);
     const told = await cp("box:/srv", join(scratch, "srv"));

@@ -1,6 +1,5 @@
 /** `msb cp`: files between this machine and sandboxes. @module */
-import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import {
@@ -24,6 +23,8 @@ import { ExitStatus } from "../exit_status.ts";
 import { formatBytes } from "../format.ts";
 import { parseCount, parseSizeMiB } from "../parse.ts";
 import { showProgress } from "../progress.ts";
+import { scratchDirectory } from "../scratch_file.ts";
+import { readTar, writeTar } from "../tar_pipe.ts";
 import { escapeControls } from "../terminal_text.ts";
 
 const MIB = 1024 * 1024;
@@ -42,12 +43,12 @@ export function cpCommand(cli: CliContext): CommandUnknownOpts {
     .summary("copy files to and from a sandbox")
     .description(
       "Copies a file or a directory between this machine and a running sandbox, or from one sandbox to another. " +
-        "SANDBOX:PATH is in a sandbox; any other path is on this machine.\n\n" +
+        "SANDBOX:PATH is in a sandbox; any other path is on this machine; - is a tar on standard input or output.\n\n" +
         "A directory that is there gets the copy in it, under its own name, as with `cp -r`; SRC/. copies what is in SRC. " +
         "Directories above the copy are made.",
     )
-    .argument("<source>", "what to copy: a path, or SANDBOX:PATH")
-    .argument("<target>", "where to: a path, or SANDBOX:PATH")
+    .argument("<source>", "what to copy: a path, SANDBOX:PATH, or -")
+    .argument("<target>", "where to: a path, SANDBOX:PATH, or -")
     .option("-L, --follow-links", "copy what symbolic links of this machine lead to, not the links")
     .option("-u, --user <user>", "user in the sandbox who reads or writes: name, uid, name:group or uid:gid")
     .option("--max-size <size>", "most content to take out of a sandbox in all (default: 16G)", parseSizeMiB)
@@ -55,14 +56,16 @@ export function cpCommand(cli: CliContext): CommandUnknownOpts {
     .option("-q, --quiet", "no progress")
     .addHelpText(
       "after",
-      "\nExamples:\n  msb cp ./project box:/srv/project\n  msb cp box:/srv/project/dist ./dist\n  msb cp ./etc/. box:/etc",
+      "\nExamples:\n  msb cp ./project box:/srv/project\n  msb cp box:/srv/project/dist ./dist\n  msb cp ./etc/. box:/etc\n  msb cp box:/srv - | tar t",
     )
     .action(async (source, target, { followLinks = false, user, maxSize, maxFiles, quiet }, command) => {
       const [from, to] = [parseCopyPlace(source), parseCopyPlace(target)];
-      if (from.kind === "stream" || to.kind === "stream")
-        return command.error("error: msb cp copies no tar: msb exec NAME -- tar c PATH writes one");
-      if (from.kind === "host" && to.kind === "host")
+      if (from.kind !== "sandbox" && to.kind !== "sandbox")
         return command.error("error: one of the two must be in a sandbox: SANDBOX:PATH");
+      if (to.kind === "stream" && cli.stdout.isTerminal)
+        return command.error("error: a tar is nothing for a terminal: redirect the output");
+      if (from.kind === "stream" && cli.stdin.isTTY === true)
+        return command.error("error: a tar is read from standard input: tar c . | msb cp - SANDBOX:PATH");
       if (followLinks && from.kind === "sandbox")
         return command.error("error: --follow-links is for links of this machine");
       const bytesMax = maxSize === undefined ? undefined : maxSize * MIB;
@@ -75,7 +78,7 @@ export function cpCommand(cli: CliContext): CommandUnknownOpts {
         onProgress: (done) => progress.step(summary(done)),
       };
       try {
-        const result = await copy(from, to, flags, options);
+        const result = await copyAny(cli, from, to, flags, options);
         progress[Symbol.dispose]();
         await report(cli, result, quiet);
       } catch (error) {
@@ -88,6 +91,20 @@ export function cpCommand(cli: CliContext): CommandUnknownOpts {
 }
 
 type Place = Exclude<CopyPlace, { readonly kind: "stream" }>;
+type SandboxPlace = Extract<CopyPlace, { readonly kind: "sandbox" }>;
+
+async function copyAny(
+  cli: CliContext,
+  from: CopyPlace,
+  to: CopyPlace,
+  flags: CopyFlags,
+  options: FileCopyOptions,
+): Promise<FileCopyResult> {
+  if (from.kind === "stream" && to.kind === "sandbox") return await copyFromTar(cli, to, options);
+  if (from.kind === "sandbox" && to.kind === "stream") return await copyToTar(cli, from, flags, options);
+  if (from.kind === "stream" || to.kind === "stream") throw new TypeError("one of the two is in a sandbox");
+  return await copy(from, to, flags, options);
+}
 
 async function copy(
   from: Place,
@@ -119,21 +136,49 @@ async function copyAcross(
   flags: CopyFlags,
   options: FileCopyOptions,
 ): Promise<FileCopyResult> {
-  const directory = mkdtempSync(join(tmpdir(), "msb-cp-"));
-  try {
-    const { name, isContent } = sourceName(from);
-    const between = join(directory, name === "" ? "copy" : name);
-    const out = await copy(from, { kind: "host", path: between }, flags, options);
-    const path = isContent || name === "" ? `${between}/.` : between;
-    const into = await copy({ kind: "host", path }, to, flags, options);
-    return {
-      ...into,
-      skipped: [...out.skipped, ...into.skipped],
-      skippedCount: out.skippedCount + into.skippedCount,
-    };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  using scratch = scratchDirectory();
+  const { name, isContent } = sourceName(from);
+  const between = join(scratch.path, name === "" ? "copy" : name);
+  const out = await copy(from, { kind: "host", path: between }, flags, options);
+  const path = isContent || name === "" ? `${between}/.` : between;
+  return joined(out, await copy({ kind: "host", path }, to, flags, options));
+}
+
+/** As a tar to standard output, with its content alone or under its own name. */
+async function copyToTar(
+  cli: CliContext,
+  from: SandboxPlace,
+  flags: CopyFlags,
+  options: FileCopyOptions,
+): Promise<FileCopyResult> {
+  using scratch = scratchDirectory();
+  const { name, isContent } = sourceName(from);
+  const copied = name === "" ? "copy" : name;
+  const result = await copy(from, { kind: "host", path: join(scratch.path, copied) }, flags, options);
+  if (isContent || name === "") await writeTar(cli, join(scratch.path, copied), ".");
+  else await writeTar(cli, scratch.path, copied);
+  return result;
+}
+
+/** From a tar on standard input, into a directory of a sandbox. */
+async function copyFromTar(
+  cli: CliContext,
+  to: SandboxPlace,
+  options: FileCopyOptions,
+): Promise<FileCopyResult> {
+  using scratch = scratchDirectory();
+  const content = join(scratch.path, "content");
+  mkdirSync(content, { mode: 0o755 }); // what the directory gets, unless the tar says otherwise
+  await readTar(cli, content);
+  return await (await filesOf(to.sandbox)).copyFromHost(content, to.path, options);
+}
+
+function joined(first: FileCopyResult, last: FileCopyResult): FileCopyResult {
+  return {
+    ...last,
+    skipped: [...first.skipped, ...last.skipped],
+    skippedCount: first.skippedCount + last.skippedCount,
+  };
 }
 
 async function filesOf(name: string): Promise<SandboxFsOps> {

@@ -44,7 +44,8 @@ test("sourceName() gives the name of a copy, and whether the content alone is me
 test("msb cp refuses operands that it cannot use", async () => {
   for (const [words, problem] of [
     [["a", "b"], /one of the two must be in a sandbox/],
-    [["box:/a", "-"], /copies no tar/],
+    [["-", "-"], /one of the two must be in a sandbox/],
+    [["-", "a"], /one of the two must be in a sandbox/],
     [["-L", "box:/a", "b"], /--follow-links is for links of this machine/],
     [["--max-files", "x", "box:/a", "b"], /must be a whole number/],
     [["a"], /missing required argument 'target'/],
@@ -52,6 +53,17 @@ test("msb cp refuses operands that it cannot use", async () => {
     const { status, stdout, stderr } = await runCli(["cp", ...words]);
     assert.deepEqual([status, stdout], [2, ""]);
     assert.match(stderr, problem);
+  }
+});
+
+test("msb cp reads and writes no tar on a terminal", async () => {
+  for (const words of [
+    ["box:/a", "-"],
+    ["-", "box:/a"],
+  ]) {
+    const { status, stderr } = await runCli(["cp", ...words], { isTTY: true });
+    assert.equal(status, 2);
+    assert.match(stderr, /error:.* a tar is /);
   }
 });
 
