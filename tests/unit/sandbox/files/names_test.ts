@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -19,7 +20,7 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { FsWalkEntry } from "../../../../mod.ts";
-import { fileTest, type NativeFiles } from "../../../support/guest/native_files.ts";
+import { fileTest, type NativeFiles, rootProblem } from "../../../support/guest/native_files.ts";
 
 const NOT_UTF8 = Buffer.from([0x6e, 0xff, 0xfe]);
 const NAMES = [
@@ -281,4 +282,21 @@ fileTest(
     );
     await assert.rejects(fs.makeTemp({ directory: at("none") }), { code: "fileNotFound" });
   },
+);
+
+fileTest(
+  "SandboxFsOps.walk() goes on past what its user cannot read, and says so",
+  async ({ fs, at, directory }) => {
+    chmodSync(directory, 0o755);
+    mkdirSync(at("tree/locked/hidden"), { recursive: true });
+    mkdirSync(at("tree/open"));
+    chmodSync(at("tree"), 0o755);
+    chmodSync(at("tree/locked"), 0o700);
+    const seen = new Map<string, unknown>();
+    for await (const { relativePath, unread } of fs.walk(at("tree"), { user: "nobody" }))
+      seen.set(relativePath, unread?.code);
+    const expected = { "": undefined, locked: "permissionDenied", open: undefined };
+    assert.deepEqual(Object.fromEntries(seen), expected);
+  },
+  { skip: rootProblem },
 );
