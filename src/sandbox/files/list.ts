@@ -12,7 +12,7 @@ import { FileLimitError, failed, fileError, type SandboxFsOpsError } from "./err
 import type { FileCaller, FileWork } from "./file_caller.ts";
 import { entryOf, type FsEntry } from "./metadata.ts";
 import type { FsWalkOptions } from "./options.ts";
-import { compareBytes, pathText } from "./path.ts";
+import { checkPathBelow, compareBytes, pathText } from "./path.ts";
 
 /** An entry of a tree. */
 export interface FsWalkEntry extends FsEntry {
@@ -37,6 +37,7 @@ export async function listDirectory(
       if (answer.name !== "entry") continue;
       if (found.length === entriesMax)
         throw new FileLimitError(work, entriesMax, "entries", "use walk(), or raise entriesMax");
+      checkPathBelow(answer.fields.path, 1);
       found.push(entryOf(path, answer.fields));
     }
     return found;
@@ -109,6 +110,7 @@ class Walk implements AnswerSource<FsWalkEntry> {
       this.#held = { ...held, unread: failed({ ...this.#work, path: held.pathBytes }, answer.fields.errno) };
     if (answer.name !== "entry") return undefined;
     const relativePathBytes = answer.fields.path.slice();
+    checkPathBelow(relativePathBytes);
     this.#held = {
       ...entryOf(this.#request.path, answer.fields),
       relativePath: pathText(relativePathBytes),

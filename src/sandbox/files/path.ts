@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ProtocolError } from "../../agent/errors.ts";
 import { FILE_PATH_BYTES_MAX } from "../../agent/file_messages.ts";
 import { type Bytes, decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
@@ -14,6 +15,7 @@ import { InvalidConfigError } from "../../base/errors.ts";
 export type FsPath = string | Uint8Array;
 
 const SLASH = 0x2f;
+const DOT = 0x2e;
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The bytes of a path. @throws {InvalidConfigError} if no guest could have a file of that name. */
@@ -57,6 +59,33 @@ export function exactPathText(path: Uint8Array): string | undefined {
     return strictDecoder.decode(path);
   } catch {
     return undefined;
+  }
+}
+
+/** What keeps bytes from being the name of something in a directory, as "a name that …" goes on; `undefined` if nothing does. */
+export function nameProblem(name: Uint8Array): string | undefined {
+  if (name.length === 0) return "is empty";
+  if (name.includes(0)) return "has a NUL";
+  const isDots = name.length <= 2 && name.every((byte) => byte === DOT);
+  return isDots ? `is "${".".repeat(name.length)}"` : undefined;
+}
+
+/**
+ * Checks what a guest calls a path below another one: a hostile one says `..`, and a caller that joins it to a directory of
+ * this machine would leave that. The empty path stands for the other one itself.
+ *
+ * @param depthMax How far below it may be.
+ * @throws {ProtocolError}
+ */
+export function checkPathBelow(path: Uint8Array, depthMax: number = Number.POSITIVE_INFINITY): void {
+  let depth = 0;
+  for (let start = 0; path.length > 0 && start <= path.length; ) {
+    const slash = path.indexOf(SLASH, start);
+    const end = slash === -1 ? path.length : slash;
+    const problem = ++depth > depthMax ? "has a slash" : nameProblem(path.subarray(start, end));
+    if (problem !== undefined)
+      throw new ProtocolError(`The guest sent the path of a file with a name that ${problem}`);
+    start = end + 1;
   }
 }
 

@@ -10,7 +10,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
 import { fileError } from "./errors.ts";
 import { answerOf, type FileCaller, type FileWork } from "./file_caller.ts";
-import { joinPath, pathText } from "./path.ts";
+import { checkPathBelow, joinPath, pathText } from "./path.ts";
 
 /**
  * How long the second half of a rename may take to come, before the first stands for a removal: the kernel tells of both at once,
@@ -240,7 +240,9 @@ interface Change {
   readonly isJoined: boolean;
 }
 
+/** @throws {ProtocolError} if the path leads out of what is watched. */
 function changeOf({ kind, path, cookie, isDirectory }: ChangeMessage): Change {
+  checkPathBelow(path);
   return {
     kind,
     path: path.slice() as Bytes,

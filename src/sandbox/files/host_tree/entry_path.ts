@@ -7,11 +7,11 @@
 import { Buffer } from "node:buffer";
 import { type EntryName, entryNameOf } from "../../../platform/path_at.ts";
 import { FileCopyRefusedError } from "../copy_errors.ts";
+import { nameProblem } from "../path.ts";
 
 /** Longest name of a file on Linux, in bytes. */
 const NAME_BYTES_MAX = 255;
 const SLASH = 0x2f;
-const DOT = 0x2e;
 
 /** A path, cut at its last slash. */
 export interface CutPath {
@@ -35,16 +35,11 @@ export function cutEntryPath(bytes: Uint8Array): CutPath {
 }
 
 function checkName(name: Buffer): void {
-  const problem = problemOf(name);
+  const problem =
+    name.length > NAME_BYTES_MAX
+      ? `has ${name.length} bytes, more than ${NAME_BYTES_MAX}`
+      : nameProblem(name);
   if (problem !== undefined) throw new FileCopyRefusedError(`the sandbox sends a name that ${problem}`);
-}
-
-function problemOf(name: Buffer): string | undefined {
-  if (name.length === 0) return "is empty";
-  if (name.length > NAME_BYTES_MAX) return `has ${name.length} bytes, more than ${NAME_BYTES_MAX}`;
-  if (name.includes(0)) return "has a NUL";
-  const isDots = name.length <= 2 && name.every((byte) => byte === DOT);
-  return isDots ? `is "${name}"` : undefined;
 }
 
 /** Longest target of a symbolic link on Linux, in bytes. */

@@ -206,3 +206,9 @@ test("FsWatch errors if the guest tells what it cannot", async () => {
   );
   await assert.rejects(watch.recv(), { code: "protocol" });
 });
+
+for (const path of ["..", "../x", "a/../../x", "/etc/passwd", "a//b", "a/", "./a", "a\0b"])
+  test(`FsWatch errors if the guest tells of a change at ${JSON.stringify(path)}`, async () => {
+    const watch = await fakeWatch((peer, id) => peer.answer("change", id, change(FileChange.modified, path)));
+    await assert.rejects(watch.recv(), { code: "protocol" });
+  });

@@ -1,0 +1,29 @@
+/** Directories and trees of a guest that lies. Those of one that does not are in `names_test.ts`. @module */
+import assert from "node:assert/strict";
+import { encodeUtf8 } from "../../../../src/base/bytes.ts";
+import { SandboxFsOps } from "../../../../src/sandbox/files/fs_ops.ts";
+import { attributes, FakeFileGuest } from "../../../support/guest/fake_files.ts";
+import { test } from "../../../support/harness.ts";
+
+/** The files of a guest that tells of one entry. */
+async function filesWith(path: string): Promise<SandboxFsOps> {
+  const guest = await FakeFileGuest.start((peer, { id }) => {
+    peer.answer("entry", id, { path: encodeUtf8(path), target: encodeUtf8(""), ...attributes() });
+    peer.answer("done", id, {});
+  });
+  return new SandboxFsOps({ connect: async () => guest.client }, { user: "", cwd: "/" });
+}
+
+for (const path of ["..", "../x", "/etc/passwd", "a//b", "a/", "./a", "a\0b"]) {
+  test(`SandboxFsOps.list() and walk() refuse an entry ${JSON.stringify(path)}`, async () => {
+    await assert.rejects((await filesWith(path)).list("/d"), { code: "protocol" });
+    const walk = (await filesWith(path)).walk("/d");
+    await assert.rejects(walk.getReader().read(), { code: "protocol" });
+  });
+}
+
+test("SandboxFsOps.list() refuses an entry of a directory below", async () => {
+  await assert.rejects((await filesWith("a/b")).list("/d"), { code: "protocol" });
+  for await (const { path, name } of (await filesWith("a/b")).walk("/d"))
+    assert.deepEqual([path, name], ["/d/a/b", "b"]);
+});
