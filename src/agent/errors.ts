@@ -190,13 +190,13 @@ export class JobNameTakenError extends MicrosandboxError {
 
 /** The job has ended, and what was asked for needs it to run (`jobEnded`). */
 export class JobEndedError extends MicrosandboxError {
-  /** The job's program, as it was given. */
-  readonly command: string;
+  /** The job's name, or its id if it has none. */
+  readonly job: string;
 
   /** @internal */
-  constructor(command: string) {
-    super("jobEnded", `The job ${JSON.stringify(command)} has ended`);
-    this.command = command;
+  constructor(job: string) {
+    super("jobEnded", `The job ${JSON.stringify(job)} has ended`);
+    this.job = job;
   }
 }
 

@@ -210,10 +210,10 @@ export class Job {
    * @internal
    */
   async adopt(): Promise<ExecSession> {
-    if (!isOpen(await this.#settled())) throw new JobEndedError(this.#label);
+    if (!isOpen(await this.#settled())) throw new JobEndedError(this.#called);
     const client = await this.#sandbox.connect();
     const { id: job, sessionId: logSessionId, tty: isTty } = this;
-    const session = client.jobs.adopt({ job, logSessionId, command: this.#label, isTty });
+    const session = client.jobs.adopt({ job, logSessionId, command: this.#called, isTty });
     await session.holding(session.started);
     return session;
   }
@@ -236,7 +236,11 @@ export class Job {
 
   /** For people. */
   get #label(): string {
-    return JSON.stringify(this.name ?? this.id);
+    return JSON.stringify(this.#called);
+  }
+
+  get #called(): string {
+    return this.name ?? this.id;
   }
 }
 
