@@ -147,8 +147,8 @@ async function connectInput(stdin: InputStream, program: ExecHandle): Promise<Di
   return { [Symbol.dispose]: sink === null ? () => {} : pump(stdin, sink) };
 }
 
-/** Returns how to stop. */
-function pump(stdin: InputStream, sink: Pick<ExecSink, "write" | "close">): () => void {
+/** Passes input on, not faster than it is taken, until its end or until a write fails. Returns how to stop. */
+export function pump(stdin: InputStream, sink: Pick<ExecSink, "write" | "close">): () => void {
   const stop = () => {
     stdin.off("data", take);
     stdin.off("end", end);

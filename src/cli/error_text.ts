@@ -26,7 +26,7 @@ const HINTS: Readonly<Record<string, string>> = {
   imageInUse: "`msb rm` what uses it, or add --force to remove the name only",
   snapshotNotFound: "`msb snapshot ls` lists those that there are",
   terminal: "run it in a terminal, or on pipes with --no-tty",
-  jobEnded: "`msb logs NAME` shows what it wrote",
+  jobEnded: "`msb job logs` shows what it wrote",
   jobAttachedElsewhere: "it runs on: `msb attach` takes it back",
   engineUnavailable: "`msb doctor` says what is missing",
 };

@@ -18,10 +18,16 @@ export function attachCommand(cli: CliContext): CommandUnknownOpts {
     .action(async (name, idOrName, { detachKeys }) => {
       const sandbox = await Sandbox.get(name);
       const job = idOrName === undefined ? await onlyJob(sandbox) : await sandbox.job(idOrName);
+      if (!job.tty) throw new Error(noTerminal(job));
       const code = await job.attach({ detachKeys, signal: cli.signal });
       if (code === DETACHED) await tellDetached(cli, name, job);
       cli.exitStatus = attachStatus(code);
     });
+}
+
+function noTerminal({ name, id }: Job): string {
+  const does = "`msb job logs` shows what it writes, `msb job input` writes to it";
+  return `The job ${JSON.stringify(name ?? id)} does not run on a terminal: ${does}`;
 }
 
 async function onlyJob(sandbox: Pick<SandboxHandle, "jobs" | "name">): Promise<Job> {

@@ -1,6 +1,7 @@
 /** `msb jobs` and `msb job …`: programs of a sandbox that outlive who started them. @module */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { type Job, type LogEntry, MissedRotationError, Sandbox, type SignalName } from "../../../mod.ts";
+import { pump } from "../attach.ts";
 import { adopt, formatOption, ProgramCommand, wantsJson } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { formatAge } from "../format.ts";
@@ -134,13 +135,25 @@ function jobInputCommand(cli: CliContext): CommandUnknownOpts {
     .option("--keep-open", "leave the job's input open at the end")
     .action(async (name, idOrName, { keepOpen }) => {
       const writer = (await find(name, idOrName)).stdin.getWriter();
-      for await (const chunk of cli.stdin) {
-        cli.signal.throwIfAborted();
-        await writer.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
-      }
-      if (keepOpen === true) await writer.abort();
-      else await writer.close();
+      await cli.unlessInterrupted(writeAll(cli, writer));
+      await (keepOpen === true ? writer.abort() : cli.unlessInterrupted(writer.close()));
     });
+}
+
+/** Resolves when standard input has ended. Ctrl-C ends the reading of it at once, whatever is typed. */
+async function writeAll(cli: CliContext, writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  const ended = Promise.withResolvers<void>();
+  const write = async (chunk: Uint8Array | string) => {
+    try {
+      await writer.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+    } catch (error) {
+      ended.reject(error);
+      throw error; // nothing more is read
+    }
+  };
+  const stop = pump(cli.stdin, { write, close: async () => ended.resolve() });
+  cli.signal.addEventListener("abort", stop, { once: true });
+  await ended.promise;
 }
 
 function waitJobCommand(cli: CliContext): CommandUnknownOpts {

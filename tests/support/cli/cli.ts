@@ -47,17 +47,21 @@ export async function runCli(
     isTTY = false,
     environment = {},
     input = "",
+    signals = new EventEmitter(),
   }: {
     readonly isTTY?: boolean;
     readonly environment?: Record<string, string>;
-    readonly input?: string;
+    /** All of standard input, or what is written to it and ended by the test. */
+    readonly input?: string | PassThrough;
+    /** Where the test emits signals. */
+    readonly signals?: EventEmitter;
   } = {},
 ): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
   const [out, err] = [new MemoryStream({ isTTY }), new MemoryStream({ isTTY })];
-  const stdin = Object.assign(new PassThrough(), { isTTY });
-  stdin.end(input);
+  const stdin = Object.assign(input instanceof PassThrough ? input : new PassThrough(), { isTTY });
+  if (typeof input === "string") stdin.end(input);
   const stderr = new Output(err, environment);
-  using interrupt = new Interrupt(new EventEmitter(), () => {});
+  using interrupt = new Interrupt(signals, () => {});
   const status = await main(words, {
     stdin,
     stdout: new Output(out, environment),

@@ -1,5 +1,7 @@
 /** `msb jobs` and `msb job …`, over a backend in memory. @module */
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { PassThrough } from "node:stream";
 import { Sandbox } from "../../../mod.ts";
 import { withSandbox } from "../../support/backend/over_memory.ts";
 import { runCli } from "../../support/cli/cli.ts";
@@ -86,6 +88,34 @@ test(
       assert.equal((await runCli(["job", "wait", "box", "reader"])).status, 3);
       const over = await runCli(["job", "input", "box", "reader"], { input: "three\n" });
       assert.deepEqual([over.status, /jobEnded/.test(over.stderr)], [1, true]);
+      assert.match(over.stderr, /The job "reader" has ended/);
+    }),
+  options,
+);
+
+test(
+  "job input ends at once with Ctrl-C, whatever is typed",
+  () =>
+    withSandbox(async (sandbox) => {
+      const job = await sandbox.startJob("head", ["-n", "1"], { name: "reader", stdin: "pipe" });
+      const [input, signals] = [new PassThrough(), new EventEmitter()];
+      const running = runCli(["job", "input", "box", "reader"], { input, signals });
+      input.write("one\n");
+      await job.wait(); // the line was read, and the next one is waited for
+      signals.emit("SIGINT");
+      assert.equal((await running).status, 130);
+    }),
+  options,
+);
+
+test(
+  "attach says what to do with a job that does not run on a terminal",
+  () =>
+    withSandbox(async () => {
+      await runCli(["job", "run", "box", "-n", "quiet", "true"]);
+      const { status, stderr } = await runCli(["attach", "box", "quiet"]);
+      assert.equal(status, 1);
+      assert.match(stderr, /"quiet" does not run on a terminal: `msb job logs`/);
     }),
   options,
 );
