@@ -9,8 +9,10 @@ import { decodeJob, type JobRecord } from "./job_record.ts";
 import type { BootKey } from "./state_store.ts";
 import { LIVE_STATUSES } from "./status.ts";
 
-/** Jobs of one sandbox that are kept after their end; the oldest ones are dropped. */
+/** Jobs of one sandbox that are kept after their end; older ones are dropped. */
 export const ENDED_JOBS_MAX = 1_000;
+/** Jobs that are dropped together: to look for the oldest one at each start would cost more than the start. */
+export const DROPPED_JOBS = 64;
 
 const IS_OPEN = "status IN ('starting', 'running')";
 
@@ -32,8 +34,7 @@ export class Jobs {
   save(key: BootKey, jobs: readonly JobRecord[], options: TransactionOptions = {}): boolean {
     return this.#database.transaction(() => {
       if (!this.#isPresent(key)) return false;
-      for (const job of jobs) this.#write(key, job);
-      this.#dropOldest(key.id);
+      for (const job of jobs) if (!this.#update(key, job)) this.#insert(key, job);
       this.#database.afterCommit(this.#onChanged);
       return true;
     }, options);
@@ -79,14 +80,13 @@ export class Jobs {
 
   /** The job of that id; else the one that has that name and runs, or had it last. */
   find(sandboxId: string, idOrName: string): JobRecord | undefined {
-    const row = this.#database.get(
-      `SELECT * FROM job WHERE sandbox_id = ? AND (id = ? OR name = ?)
-         ORDER BY id = ? DESC, ${IS_OPEN} DESC, sequence DESC LIMIT 1`,
-      sandboxId,
-      idOrName,
-      idOrName,
-      idOrName,
-    );
+    const row =
+      this.#database.get("SELECT * FROM job WHERE id = ? AND sandbox_id = ?", idOrName, sandboxId) ??
+      this.#database.get(
+        `SELECT * FROM job WHERE sandbox_id = ? AND name = ? ORDER BY ${IS_OPEN} DESC, sequence DESC LIMIT 1`,
+        sandboxId,
+        idOrName,
+      );
     return row === undefined ? undefined : decodeJob(row);
   }
 
@@ -105,39 +105,49 @@ export class Jobs {
     return row?.["boot_number"] === bootNumber && LIVE_STATUSES.some((status) => status === row["status"]);
   }
 
-  #write({ id: sandboxId, bootNumber }: BootKey, job: JobRecord): void {
-    this.#database.run(
-      `INSERT INTO job (id, sandbox_id, boot_number, session_id, name, command, is_tty, status, pid, started_at, ended_at,
-         exit_code, exit_signal, failure, is_output_over, log_start_generation, log_start_offset,
-         log_end_generation, log_end_offset)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET status = excluded.status, pid = excluded.pid, ended_at = excluded.ended_at,
-         exit_code = excluded.exit_code, exit_signal = excluded.exit_signal, failure = excluded.failure,
-         is_output_over = excluded.is_output_over, log_end_generation = excluded.log_end_generation,
-         log_end_offset = excluded.log_end_offset`,
-      job.id,
-      sandboxId,
-      bootNumber,
-      job.sessionId,
-      job.name ?? null,
-      JSON.stringify(job.command),
-      Number(job.isTty),
+  /** Writes what changes of a job. Returns whether it was there. */
+  #update({ id: sandboxId }: BootKey, job: JobRecord): boolean {
+    const changed = this.#database.run(
+      `UPDATE job SET status = ?, pid = ?, ended_at = ?, exit_code = ?, exit_signal = ?, failure = ?, is_output_over = ?,
+         log_end_generation = ?, log_end_offset = ? WHERE id = ? AND sandbox_id = ?`,
       job.status,
       job.pid ?? null,
-      job.startedAt.getTime(),
       job.endedAt?.getTime() ?? null,
       job.exit?.code ?? null,
       job.exit?.signal ?? null,
       job.failure ?? null,
       Number(job.isOutputOver),
-      job.logStart?.generation ?? null,
-      job.logStart?.offsetBytes ?? null,
       job.logEnd?.generation ?? null,
       job.logEnd?.offsetBytes ?? null,
+      job.id,
+      sandboxId,
     );
+    return changed > 0;
+  }
+
+  #insert(key: BootKey, job: JobRecord): void {
+    this.#dropOldest(key.id);
+    this.#database.run(
+      `INSERT INTO job (id, sandbox_id, boot_number, session_id, name, command, is_tty, status, started_at, is_output_over,
+         log_start_generation, log_start_offset) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)`,
+      job.id,
+      key.id,
+      key.bootNumber,
+      job.sessionId,
+      job.name ?? null,
+      JSON.stringify(job.command),
+      Number(job.isTty),
+      job.status,
+      job.startedAt.getTime(),
+      job.logStart?.generation ?? null,
+      job.logStart?.offsetBytes ?? null,
+    );
+    if (job.status !== "starting") this.#update(key, job); // it could not be written when it was started
   }
 
   #dropOldest(sandboxId: string): void {
+    const kept = this.#database.get("SELECT count(*) AS count FROM job WHERE sandbox_id = ?", sandboxId);
+    if (Number(kept?.["count"]) < ENDED_JOBS_MAX + DROPPED_JOBS) return;
     this.#database.run(
       `DELETE FROM job WHERE sandbox_id = ? AND NOT (${IS_OPEN}) AND sequence <= (
          SELECT sequence FROM job WHERE sandbox_id = ? AND NOT (${IS_OPEN})

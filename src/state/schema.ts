@@ -122,6 +122,8 @@ export const MIGRATIONS: readonly string[] = [
      log_end_offset INTEGER
    ) STRICT;
    CREATE INDEX job_by_sandbox ON job (sandbox_id, sequence);
+   CREATE INDEX job_by_name ON job (sandbox_id, name, sequence);
+   CREATE INDEX job_by_session ON job (sandbox_id, session_id);
    CREATE TRIGGER job_lost AFTER UPDATE OF status ON sandbox WHEN NEW.status IN ('stopped', 'crashed') BEGIN
      UPDATE job SET status = 'lost', ended_at = NEW.updated_at
        WHERE sandbox_id = NEW.id AND status IN ('starting', 'running');
