@@ -15,7 +15,8 @@ import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const MSB = CLI_COMMAND.join(" ");
 const ATTACH_FIXTURE = fileURLToPath(new URL("./attach_fixture.ts", import.meta.url));
-const missing = tmuxProblem;
+/** Where a VM is emulated twice, each of several steps takes a minute. */
+const options = { missing: tmuxProblem, timeoutMs: 600_000 };
 /** The guest's shell, and this machine's, wait for a line. */
 const GUEST_PROMPT = /\/ #$/;
 const PROMPT = /\$$/;
@@ -55,7 +56,7 @@ homeTest(
     await terminal.shows("status 130");
     await terminal.isRaw(false);
   },
-  { missing },
+  options,
 );
 
 homeTest(
@@ -88,7 +89,7 @@ homeTest(
     terminal.enter("clear; msb exec subject cat /root/note");
     await terminal.shows(/^kept text\nstatus 0/m);
   },
-  { missing },
+  options,
 );
 
 homeTest(
@@ -111,7 +112,7 @@ homeTest(
     second.enter("clear; msb attach subject absent");
     await second.shows(/jobNotFound[\s\S]*status 1/);
   },
-  { missing },
+  options,
 );
 
 homeTest(
@@ -135,7 +136,7 @@ homeTest(
     terminal.enter(":q!");
     await terminal.isRaw(false);
   },
-  { missing },
+  options,
 );
 
 homeTest(
@@ -154,7 +155,7 @@ homeTest(
     const names = async () => (await Sandbox.list()).sandboxes.map(({ name }) => name);
     await eventually(async () => assert.deepEqual(await names(), []));
   },
-  { missing },
+  options,
 );
 
 homeTest(
@@ -172,5 +173,5 @@ homeTest(
     assert.equal(terminal.isRawNow(), false);
     await (await runningJob()).kill();
   },
-  { missing },
+  options,
 );

@@ -66,11 +66,7 @@ export interface AttachView {
 }
 
 const viewSchema = z.strictObject({
-  detachKeys: z
-    .union([z.literal(false), z.string().refine((text) => parseDetachKeys(text) !== undefined)], {
-      error: DETACH_KEYS_RULE,
-    })
-    .optional(),
+  detachKeys: z.custom<string | false>(isDetachKeys, DETACH_KEYS_RULE).optional(),
   terminal: z
     .strictObject({
       stdin: z.instanceof(ReadableStream, { error: "must be a ReadableStream" }),
@@ -86,8 +82,12 @@ const schema = execSchema
   .extend(viewSchema.shape)
   .extend({
     name: nameSchema.optional(),
-    onStart: z.custom<AttachOptions["onStart"]>(isFunction).optional(),
+    onStart: z.custom<AttachOptions["onStart"]>(isFunction, "must be a function").optional(),
   });
+
+function isDetachKeys(value: unknown): boolean {
+  return value === false || (typeof value === "string" && parseDetachKeys(value) !== undefined);
+}
 
 function isFunction(value: unknown): boolean {
   return typeof value === "function";

@@ -249,6 +249,10 @@ test(
       await refuses({ terminal: { ...streams, size: { rows: 0, columns: 1 } } }, "terminal.size.rows");
       await refuses({ terminal: { stdin: streams.stdin } }, "terminal.stdout");
       await refuses({ terminal: streams, tty: true }, "tty");
+      await refuses({ terminal: streams, name: "a b" }, "name");
+      await refuses({ terminal: streams, onStart: "yes" }, "onStart");
+      const bad = sandbox.attach("true", [], { terminal: streams, detachKeys: "ctrl-1" });
+      await assert.rejects(bad, /detachKeys: must be 1 to 16 keys with commas .*: current value is "ctrl-1"/);
       await refuses({ terminal: streams, stdin: "pipe" }, "stdin");
       await refuses({ cwd: "relative" }, "cwd");
       await assert.rejects(sandbox.attach("", [], { terminal: streams }), fieldsOf("command"));
