@@ -11,8 +11,8 @@ import {
   type ExecHandle,
   type ExecOptions,
   type ExecSink,
-  IoError,
   type Job,
+  TerminalError,
   type TerminalStreams,
 } from "../../mod.ts";
 import type { CliContext, InputStream } from "./context.ts";
@@ -94,8 +94,9 @@ async function attachTerminal(
     if (code === DETACHED && job !== undefined) await tellDetached(cli, sandbox, job);
     return code;
   } catch (error) {
-    if (!isReaderGone(error)) throw error;
-    await job?.kill();
+    const reason = readerGone(error);
+    if (reason === undefined) throw error;
+    await job?.signal(reason === "EIO" ? "SIGHUP" : "SIGKILL"); // as terminals and pipes do that have gone
     throw new BrokenPipeError("the reader is gone", { cause: error });
   }
 }
@@ -105,8 +106,13 @@ export async function tellDetached(cli: CliContext, sandbox: string, { name, id 
   await cli.stderr.write(`\ndetached; attach again with: msb attach ${sandbox} ${name ?? id}\n`);
 }
 
-function isReaderGone(error: unknown): boolean {
-  return error instanceof BrokenPipeError || (error instanceof IoError && READER_GONE.has(error.errno));
+/** The system's name for what has become of the terminal, or of the pipe in its place; `undefined` for other errors. */
+function readerGone(error: unknown): string | undefined {
+  if (!(error instanceof TerminalError)) return undefined;
+  const { cause } = error;
+  if (cause instanceof BrokenPipeError) return "EPIPE";
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  return typeof code === "string" && READER_GONE.has(code) ? code : undefined;
 }
 
 /** This terminal, or the streams that stand for one under `--tty` where there is none. */

@@ -4,8 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { IoError } from "../base/errors.ts";
-import { checkTerminal, RawMode, terminalSize } from "./raw_mode.ts";
+import { checkTerminal, RawMode, TerminalError, terminalSize } from "./raw_mode.ts";
 import { TerminalModes } from "./terminal_modes.ts";
 
 /** The size of a terminal, in characters. */
@@ -63,7 +62,7 @@ export class HostTerminal implements Disposable {
     return { [Symbol.dispose]: () => void this.#resizeListeners.delete(listener) };
   }
 
-  /** What is typed, read no faster than it is taken. Ends when the terminal hangs up. */
+  /** What is typed, read no faster than it is taken. Fails with a {@linkcode TerminalError} when the terminal hangs up. */
   input(): ReadableStream<Uint8Array> {
     const { stdin } = process;
     let leave = () => {};
@@ -74,17 +73,19 @@ export class HostTerminal implements Disposable {
             stdin.pause();
             controller.enqueue(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
           };
-          const end = () => {
+          // No key ends the input in raw mode: the other end is gone.
+          const end = (cause: Error = hangUp()) => {
             leave();
-            controller.close();
+            controller.error(new TerminalError("The terminal has hung up", { cause }));
           };
+          const ended = () => end();
           stdin.on("data", take);
-          stdin.on("end", end);
-          stdin.on("error", end); // EIO: the other end is gone
+          stdin.on("end", ended);
+          stdin.on("error", end);
           stdin.pause();
           leave = () => {
             stdin.off("data", take);
-            stdin.off("end", end);
+            stdin.off("end", ended);
             stdin.off("error", end);
             stdin.pause();
           };
@@ -96,12 +97,12 @@ export class HostTerminal implements Disposable {
     );
   }
 
-  /** Shows bytes. Resolves when the terminal has taken them. @throws {IoError} if it is gone. */
+  /** Shows bytes. Resolves when the terminal has taken them. @throws {TerminalError} if it is gone. */
   async write(data: Uint8Array): Promise<void> {
     if (this.#modes.follow(data)) this.#mode.undo = this.#modes.undo;
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(data, (cause) => {
-        if (cause) reject(new IoError("write to the terminal", undefined, cause));
+        if (cause) reject(new TerminalError(`Cannot write to the terminal: ${cause.message}`, { cause }));
         else resolve();
       });
     });
@@ -115,4 +116,9 @@ export class HostTerminal implements Disposable {
   #resized(): void {
     for (const listener of [...this.#resizeListeners]) listener(this.size);
   }
+}
+
+/** What writing to it would fail with. */
+function hangUp(): Error {
+  return Object.assign(new Error("EIO: the other end of the terminal is closed"), { code: "EIO" });
 }

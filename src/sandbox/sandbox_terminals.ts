@@ -24,15 +24,19 @@ export abstract class SandboxTerminals extends SandboxPrograms {
 
   /**
    * Runs a program on the terminal that this process was started on, and resolves with its exit code. Keys go to the program as
-   * they are, Ctrl-C among them; its terminal is as large as this one, and stays so.
+   * they are, Ctrl-C among them; its terminal is as large as this one, and stays so. Ctrl-P and then Ctrl-Q detach: this
+   * resolves with {@linkcode DETACHED}, and the program runs on as a job, to be taken up again by `Job.attach()`.
    *
    * However this ends, and if the process itself is killed, the terminal is as it was before.
    *
-   * @throws {TerminalError} `terminal`, if standard input is not a terminal, or is attached already.
+   * @throws {TerminalError} `terminal`, if standard input is not a terminal, is attached already, or fails; then the program runs
+   * on.
    * @throws {ExecFailedError} `execFailed`, if it cannot be started; `kind` says why.
    * @throws {ExecTimeoutError} `execTimeout`, after `timeoutMs`.
    * @throws {AbortedError} `aborted`, if `signal` fired; the process group is killed.
    * @throws {AgentDisconnectedError} `agentDisconnected`, if the sandbox ends first.
+   * @throws {JobAttachedElsewhereError} `jobAttachedElsewhere`, once another client has attached to the program.
+   * @throws {JobNameTakenError} `jobNameTaken`, if a job that runs has the name.
    * @throws {InvalidConfigError} `invalidConfig`
    * @throws {SandboxNotRunningError} `sandboxNotRunning`
    *

@@ -140,6 +140,37 @@ homeTest(
 );
 
 homeTest(
+  "msb shell ends its program when the terminal hangs up, and msb attach leaves it",
+  async ({ create }) => {
+    await create();
+    const terminal = await openTerminal();
+    terminal.enter("msb shell subject");
+    await terminal.shows(GUEST_PROMPT);
+    const shell = await runningJob();
+    terminal[Symbol.dispose]();
+    const { code } = await shell.wait({ timeoutMs: 60_000 });
+    assert.ok(code === 0 || code === 129, `${code}`); // by SIGHUP, or by the end of its input
+    const job = await (await (await Sandbox.get("subject")).connect()).startJob("cat", [], { tty: true });
+    const second = await openTerminal();
+    second.enter("msb attach subject");
+    await second.isRaw(true);
+    second.enter("line");
+    await second.shows(/line\nline/);
+    second[Symbol.dispose]();
+    const third = await openTerminal();
+    third.enter("msb attach subject");
+    await third.isRaw(true);
+    third.enter("again");
+    await third.shows(/again\nagain/);
+    third.press("C-d");
+    await third.shows("status 0");
+    assert.equal((await job.wait()).code, 0);
+    third[Symbol.dispose]();
+  },
+  options,
+);
+
+homeTest(
   "msb run can be detached from: the sandbox goes on until its program ends",
   async ({ image }) => {
     using terminal = await openTerminal();

@@ -4,7 +4,9 @@
  * @module
  */
 import { encodeUtf8 } from "../../base/bytes.ts";
+import { messageOf } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
+import { TerminalError } from "../../platform/raw_mode.ts";
 import {
   checkHostTerminal,
   DEFAULT_TERMINAL_SIZE,
@@ -100,6 +102,16 @@ interface Reader<T> {
   releaseLock(): void;
 }
 
+/** What a stream of the caller's does, with an error of ours: a stream may fail with anything, or nothing. */
+async function named<T>(action: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    const reason = cause === undefined ? "its stream was aborted" : messageOf(cause);
+    throw new TerminalError(`Cannot ${action} the terminal: ${reason}`, { cause });
+  }
+}
+
 class StreamTerminal implements ProgramTerminal {
   readonly #input: Reader<Uint8Array | string>;
   readonly #output: WritableStreamDefaultWriter<Uint8Array>;
@@ -120,12 +132,16 @@ class StreamTerminal implements ProgramTerminal {
   }
 
   async read(): Promise<Uint8Array | undefined> {
-    const { value } = await this.#input.read();
-    return typeof value === "string" ? encodeUtf8(value) : value;
+    const { value } = await named("read from", this.#input.read());
+    if (value === undefined || value instanceof Uint8Array) return value;
+    if (typeof value === "string") return encodeUtf8(value);
+    throw new TerminalError(
+      `Cannot read from the terminal: its stdin yields a value of type ${typeof value}`,
+    );
   }
 
   async write(data: Uint8Array): Promise<void> {
-    await this.#output.write(data);
+    await named("write to", this.#output.write(data));
   }
 
   async followSize(listener: (size: TerminalSize) => void): Promise<void> {

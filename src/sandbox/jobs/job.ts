@@ -182,7 +182,7 @@ export class Job {
    * Connects the terminal of this process, or one that is given, to a job that runs on a terminal of its own, and has it draw
    * itself. Resolves with its exit code, or with `DETACHED` once the detach keys were typed.
    *
-   * @throws {TerminalError} `terminal`, if there is no terminal here, or the job has none.
+   * @throws {TerminalError} `terminal`, if there is no terminal here, it fails, or the job has none.
    * @throws {JobEndedError} `jobEnded`, if it has ended.
    * @throws {JobAttachedElsewhereError} `jobAttachedElsewhere`, once another client has attached to it.
    * @throws {AbortedError} `aborted`, if `signal` fires; the job runs on.

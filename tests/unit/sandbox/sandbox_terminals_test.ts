@@ -199,7 +199,17 @@ test(
       await assert.rejects(aborted, { code: "aborted" });
       const gone = new Error("the socket is gone");
       const stdin = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(gone) });
-      await assert.rejects(job.attach({ terminal: { ...new StreamScreen().streams, stdin } }), gone);
+      const lost = job.attach({ terminal: { ...new StreamScreen().streams, stdin } });
+      await assert.rejects(lost, { code: "terminal", cause: gone });
+      const stdout = new WritableStream<Uint8Array>({ write: () => Promise.reject(gone) });
+      const screen = new StreamScreen();
+      const unseen = job.attach({ terminal: { ...screen.streams, stdout } });
+      await screen.type("shown by the echo of the guest's terminal");
+      await assert.rejects(unseen, { code: "terminal", cause: gone });
+      const closed = new TransformStream<string>();
+      const left = job.attach({ terminal: { ...new StreamScreen().streams, stdin: closed.readable } });
+      closed.writable.abort().catch(() => {});
+      await assert.rejects(left, { code: "terminal" });
       assert.equal((await job.refresh()).status, "running");
       await job.kill();
       assert.equal((await job.wait()).signal, 9);
