@@ -114,6 +114,11 @@ int content_write(int fd, const void *bytes, size_t size, off_t offset) {
     while (size > 0) {
         ssize_t written = offset < 0 ? write(fd, next, size) : pwrite(fd, next, size, offset);
         if (written < 0 && errno == EINTR) continue;
+        /* Some files of the kernel, such as /proc/self/comm, are written only where they stand. */
+        if (written < 0 && errno == ESPIPE && offset >= 0 && lseek(fd, offset, SEEK_SET) == offset) {
+            offset = -1;
+            continue;
+        }
         if (written < 0) return errno;
         next += written;
         size -= (size_t)written;

@@ -228,3 +228,11 @@ fileTest("SandboxFsOps.truncate() cuts a file, and fills it with zeros", async (
   await assert.rejects(fs.truncate(at("none"), 1), { code: "fileNotFound" });
   await assert.rejects(fs.truncate(at("file"), -1), { code: "invalidConfig" });
 });
+
+fileTest(
+  "SandboxFsOps.write() writes files of the kernel that have to be written where they stand",
+  async ({ fs }) => {
+    await fs.write("/proc/self/comm", "written"); // of the process that both calls share
+    assert.equal(await fs.readToString("/proc/self/comm"), "written\n");
+  },
+);
