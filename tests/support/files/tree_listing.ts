@@ -3,9 +3,15 @@
  *
  * @module
  */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+
+/** Lets this user read and remove a tree, whatever its modes are; root may anyway. */
+export function makeRemovable(directory: string): void {
+  if (process.getuid?.() !== 0) execFileSync("chmod", ["-R", "u+rwX", directory]);
+}
 
 /** What of a tree is compared, besides paths, kinds and content. */
 export interface ListingOptions {

@@ -26,7 +26,7 @@ import type { CopyFromHostOptions, CopyToHostOptions } from "../../../../src/san
 import type { FileCopyProgress } from "../../../../src/sandbox/files/copy_result.ts";
 import { FileNotFoundError, IsADirectoryError } from "../../../../src/sandbox/files/errors.ts";
 import { SandboxFsOps } from "../../../../src/sandbox/files/fs_ops.ts";
-import { listTree } from "../../../support/files/tree_listing.ts";
+import { listTree, makeRemovable } from "../../../support/files/tree_listing.ts";
 import { nativeAgentProblem } from "../../../support/guest/native_agent.ts";
 import { filesOf } from "../../../support/guest/native_files.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
@@ -47,6 +47,7 @@ async function openRoom() {
     at: (path: string) => join(directory.path, path),
     async [Symbol.asyncDispose]() {
       await host[Symbol.asyncDispose]();
+      makeRemovable(directory.path);
       directory[Symbol.dispose]();
     },
   };
@@ -67,7 +68,7 @@ function makeTree(top: string, random: SeededRandom): void {
       } else if (kind < 4 && depth < 5) fill(path, depth + 1);
       else {
         writeContent(path, random);
-        chmodSync(path, random.pick([0o644, 0o600, 0o755, 0o444, 0o000, 0o777]));
+        chmodSync(path, random.pick(FILE_MODES));
         utimesSync(path, 1, random.integer(1, 2 ** 31) + 0.123);
         files.push(path);
       }
@@ -78,6 +79,8 @@ function makeTree(top: string, random: SeededRandom): void {
   fill(top, 0);
 }
 
+/** Root alone can copy what it may not read. */
+const FILE_MODES = [0o644, 0o600, 0o755, 0o444, 0o777, process.getuid?.() === 0 ? 0o000 : 0o400];
 const NAMES = [
   "file",
   "with space",

@@ -10,7 +10,7 @@ import { MicrosandboxError } from "../../../../src/base/errors.ts";
 import type { CopyToHostOptions } from "../../../../src/sandbox/files/copy_options.ts";
 import type { FileCopyResult } from "../../../../src/sandbox/files/copy_result.ts";
 import { directoryEntry, guestEntry, symlinkEntry } from "../../../support/files/guest_entries.ts";
-import { listTree } from "../../../support/files/tree_listing.ts";
+import { listTree, makeRemovable } from "../../../support/files/tree_listing.ts";
 import { FakeFileGuest, type FakeFileSession } from "../../../support/guest/fake_files.ts";
 import { filesOf } from "../../../support/guest/native_files.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
@@ -195,6 +195,7 @@ test("copyToHost() writes nothing outside the target, whatever a guest sends", a
   const before = listTree(outside, { modes: true, times: true });
   let copied = 0;
   for (let round = 0; round < ROUNDS; round++) {
+    makeRemovable(directory.path);
     const target = join(directory.path, `target${round % 20}`); // what was there before is in the way, or led through
     if (round < 10) {
       mkdirSync(target, { recursive: true });
@@ -217,6 +218,7 @@ test("copyToHost() writes nothing outside the target, whatever a guest sends", a
     assert.deepEqual(others, []);
   }
   assert(copied > 0, "nothing was ever copied: the guest lies too much");
+  makeRemovable(directory.path);
   const setId = execFileSync("find", [directory.path, "-perm", "/7000"], { encoding: "utf8" });
   assert.equal(setId, "", "a set-id or sticky bit was taken over");
   assert.equal(readFileSync(join(outside, "kept"), "utf8"), "kept");
