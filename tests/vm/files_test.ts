@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { FileNotFoundError, PermissionDeniedError, type Sandbox, SandboxFsOpsError } from "../../mod.ts";
+import { FileNotFoundError, PermissionDeniedError, Sandbox, SandboxFsOpsError } from "../../mod.ts";
 import { hostProcesses } from "../support/processes.ts";
 import { TEST_USER } from "../support/vm/images.ts";
 import { homeTest } from "../support/vm/vm.ts";
@@ -81,6 +81,7 @@ homeTest(
     await fs.chown("mine", "root:root", { user: "root" });
     assert.equal(await printed(sandbox, "stat -c '%U %G' /tmp/mine"), "root root\n");
     assert.equal(await fs.access("mine", { write: true }), false);
+    assert.equal(await (await Sandbox.get(sandbox.name)).fs().readToString("mine"), "1");
     await sandbox.stop();
   },
 );
@@ -147,7 +148,7 @@ homeTest(
     for (let i = 0; i < STREAM_MIB; i++) {
       chunk.fill(i, 0, 100);
       sent.update(chunk);
-      await sink.write(chunk.slice());
+      await sink.write(chunk); // which has it copied when it resolves
       look();
     }
     await sink.close();

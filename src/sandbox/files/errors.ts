@@ -5,7 +5,7 @@
  */
 import { errnoName, errnoText } from "../../agent/errno_names.ts";
 import { type ExecFailureKind, FileAnswerError, FileSessionFailedError } from "../../agent/errors.ts";
-import { decodeUtf8 } from "../../base/bytes.ts";
+import { encodeUtf8 } from "../../base/bytes.ts";
 import { type ErrorCode, MicrosandboxError } from "../../base/errors.ts";
 import { type FsPath, joinPath, pathText } from "./path.ts";
 
@@ -67,12 +67,11 @@ export class SandboxFsOpsError extends MicrosandboxError {
   /** @internal */
   constructor(code: ErrorCode | undefined, failure: FileFailure) {
     const { task, below, hint, cause, reason } = failure;
-    const whole = typeof task.path === "string" ? new TextEncoder().encode(task.path) : task.path;
-    const path =
-      below === undefined || below.length === 0 ? pathText(task.path) : decodeUtf8(joinPath(whole, below));
-    super(code ?? "sandboxFsOps", `Cannot ${phrase(task, path)} in the sandbox: ${reason}`, { hint, cause });
+    const path = below === undefined || below.length === 0 ? task.path : joinPath(bytesOf(task.path), below);
+    const shown = pathText(path);
+    super(code ?? "sandboxFsOps", `Cannot ${phrase(task, shown)} in the sandbox: ${reason}`, { hint, cause });
     this.operation = task.operation;
-    this.path = path;
+    this.path = shown;
     this.destination = task.destination === undefined ? undefined : pathText(task.destination);
     this.errno = failure.errno;
     this.errnoName = errnoName(failure.errno);
@@ -181,6 +180,10 @@ export function failed(task: FileTask, errno: number, below?: Uint8Array): Sandb
 export function notUtf8(task: FileTask, hint: string): SandboxFsOpsError {
   const EILSEQ = 84;
   return new SandboxFsOpsError(undefined, { task, errno: EILSEQ, reason: "it is not UTF-8 (EILSEQ)", hint });
+}
+
+function bytesOf(path: FsPath): Uint8Array {
+  return typeof path === "string" ? encodeUtf8(path) : path;
 }
 
 function phrase({ operation, destination }: FileTask, path: string): string {
