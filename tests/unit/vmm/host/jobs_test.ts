@@ -272,7 +272,7 @@ test(
     await session.exited;
     for (const job of [id, "no-such-job", ""]) {
       const lost = client.jobs.adopt({ job, logSessionId: 1, command: "sh", isTty: false });
-      await assert.rejects(lost.started, { code: "jobEnded", command: "sh" });
+      await assert.rejects(lost.started, { code: "jobEnded", job: "sh" });
       await lost.finished;
     }
     await client.ping();
