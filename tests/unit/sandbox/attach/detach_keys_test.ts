@@ -82,3 +82,29 @@ test("DetachKeys.take() does as a search in the whole text, whatever the chunks"
       assert.ok(text.startsWith(passed) && text.length - passed.length < keys.length, `${keys} in ${text}`);
   }
 });
+
+test("DetachKeys.take() knows control keys as the keyboard protocols of kitty and xterm send them", () => {
+  const [p, q] = ["\x1b[112;5u", "\x1b[113;5u"];
+  const [locked, xterm] = ["\x1b[112;69u", "\x1b[27;5;113~"];
+  const keys = "\x10\x11";
+  for (const text of [p + q, `\x10${q}`, locked + xterm, `${p}\x11`, "\x1b[112;5:1u\x1b[113::113;133:2u"])
+    assert.deepEqual(type(keys, "a", text, "b"), ["a", true], JSON.stringify(text));
+  assert.deepEqual(type(keys, p), ["", false]);
+  assert.deepEqual(type(keys, p, "x"), [`${p}x`, false]);
+  assert.deepEqual(type(keys, p, p, q), [p, true]);
+  for (const other of ["\x1b[112;6u", "\x1b[112;5:3u", "\x1b[112u", "\x1b[114;5u", "\x1b[9999999;5u"])
+    assert.deepEqual(type(keys, "\x10", other, q), [`\x10${other}${q}`, false], JSON.stringify(other));
+});
+
+test("DetachKeys.take() holds no escape key back", () => {
+  assert.deepEqual(type("\x10\x11", "\x1b"), ["\x1b", false]);
+  assert.deepEqual(type("\x10\x11", "\x1b[112"), ["\x1b[112", false]);
+  assert.deepEqual(type("\x1d", "\x1b", "[A\x1d"), ["\x1b[A", true]);
+  assert.deepEqual(type("\x1bx", "\x1b", "\x1b[A", "\x1bx"), ["\x1b\x1b[A", true]);
+});
+
+test("DetachKeys.take() passes megabytes on as they are", () => {
+  const text = `${"0123456789 \x1b[A\x10x".repeat(10_000)}${"text".repeat(1_000_000)}`;
+  const [passed, isDetached] = type("\x10\x11", text);
+  assert.ok(passed === text && !isDetached);
+});
