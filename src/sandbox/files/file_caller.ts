@@ -12,6 +12,7 @@ import { InternalError } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { CallLimit } from "../../base/wait.ts";
 import { type FileTask, fileError } from "./errors.ts";
+import { keepActive } from "./keep_active.ts";
 import type { FsPath } from "./path.ts";
 import { sharedSession } from "./shared_session.ts";
 
@@ -109,6 +110,7 @@ export class FileCaller {
       const client = await this.#sandbox.connect({ signal: limit.signal });
       return await turnsOf(client).run(async () => {
         const session = client.openFiles(work.open);
+        using _active = keepActive(client);
         try {
           return await limit.race(body(session));
         } finally {
@@ -123,15 +125,21 @@ export class FileCaller {
   /**
    * Opens a session that lasts until the caller closes it, or the signal of `work` fires: then its calls reject with
    * `AbortedError`.
+   *
+   * @param isBusy Whether it counts as activity all the time, and not only when something goes one way or the other.
    */
-  async open(work: FileWork, end: SessionEnd = "kill"): Promise<FileSession> {
+  async open(work: FileWork, end: SessionEnd = "kill", isBusy = false): Promise<FileSession> {
     const limit = limitOf(work);
     try {
       const client = await this.#sandbox.connect({ signal: limit.signal });
       if (limit.error !== undefined) throw limit.error;
       const session = client.openFiles(work.open);
       limit.onReached((error) => endSession(session, end, error));
-      session.finished.then(() => limit[Symbol.dispose]());
+      const active = isBusy ? keepActive(client) : undefined;
+      session.finished.then(() => {
+        limit[Symbol.dispose]();
+        active?.[Symbol.dispose]();
+      });
       return session;
     } catch (error) {
       limit[Symbol.dispose]();

@@ -34,7 +34,7 @@ export async function runCopy(
   tally: CopyTally,
   body: (session: FileSession) => Promise<void>,
 ): Promise<FileCopyResult> {
-  const session = await caller.open(work, end);
+  const session = await caller.open(work, end, true);
   try {
     await body(session);
     work.signal?.throwIfAborted();
