@@ -23,6 +23,7 @@ export {
   JobAttachedElsewhereError,
   JobEndedError,
   JobNameTakenError,
+  MountFailedError,
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { SignalName } from "./src/agent/guest_signal.ts";
@@ -94,6 +95,20 @@ export {
   toNdjson,
   toServerSentEvents,
 } from "./src/logs/mod.ts";
+export { type ErrnoName, FileSystemError } from "./src/mount/errno.ts";
+export type {
+  AttributeChanges,
+  FileSystemProvider,
+  FileType,
+  MaybePromise,
+  ProviderAttributes,
+  ProviderEntry,
+  ProviderFile,
+  ProviderOpenOptions,
+  ProviderStatistics,
+  RenameOptions,
+} from "./src/mount/provider.ts";
+export { MemoryFileSystem, type MemoryFileSystemOptions } from "./src/mount/providers/memory_file_system.ts";
 export {
   NetworkError,
   NetworkExhaustedError,
@@ -103,6 +118,12 @@ export {
 export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PortKind, PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
+export type {
+  BindMountOptions,
+  MemoryMountOptions,
+  MountConfig,
+  MountOptions,
+} from "./src/options/mount_options.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
 export type { RlimitOptions } from "./src/options/rlimits.ts";
 export type {
@@ -255,6 +276,9 @@ export type {
 export { allSandboxMetrics, type SandboxMetrics } from "./src/sandbox/metrics/metrics.ts";
 export { MetricsStream, type MetricsStreamOptions } from "./src/sandbox/metrics/metrics_stream.ts";
 export type { SandboxProcess, SandboxProcessList } from "./src/sandbox/metrics/processes.ts";
+export type { SandboxCreateOptions } from "./src/sandbox/mounts/create_mounts.ts";
+export { MountBuilder } from "./src/sandbox/mounts/mount_builder.ts";
+export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
 export {

@@ -130,7 +130,8 @@ bool cgroup_freeze(const struct cgroup *cgroup, bool on) {
     return write_file(cgroup->fd, "cgroup.freeze", on ? "1" : "0");
 }
 
-bool cgroup_is_frozen(const struct cgroup *cgroup) {
+/* Whether the group's state holds the line `wanted`. */
+static bool has_event(const struct cgroup *cgroup, const char *wanted) {
     char text[CONTROL_FILE_BYTES_MAX];
     int fd = openat(cgroup->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -138,5 +139,17 @@ bool cgroup_is_frozen(const struct cgroup *cgroup) {
     close(fd);
     if (size < 0) return false;
     text[size] = '\0';
-    return strstr(text, "frozen 1") != NULL;
+    return strstr(text, wanted) != NULL;
+}
+
+bool cgroup_is_frozen(const struct cgroup *cgroup) {
+    return has_event(cgroup, "frozen 1");
+}
+
+bool cgroup_has_processes(const struct cgroup *cgroup) {
+    return has_event(cgroup, "populated 1");
+}
+
+bool cgroup_kill(const struct cgroup *cgroup) {
+    return cgroup->fd >= 0 && write_file(cgroup->fd, "cgroup.kill", "1");
 }

@@ -21,3 +21,7 @@ bool cgroup_can_freeze(const struct cgroup *cgroup);
 /* Has the kernel stop all programs, or let them go on. False with errno. Stopping takes a moment: cgroup_is_frozen(). */
 bool cgroup_freeze(const struct cgroup *cgroup, bool on);
 bool cgroup_is_frozen(const struct cgroup *cgroup);
+/* Whether any program lives, wherever it was left. */
+bool cgroup_has_processes(const struct cgroup *cgroup);
+/* Kills every program at once. False where the kernel has no groups, or cannot do it (before 5.14). */
+bool cgroup_kill(const struct cgroup *cgroup);

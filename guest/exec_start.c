@@ -43,11 +43,11 @@ static const char *append_part(struct sessions *sessions, struct session *sessio
     return NULL;
 }
 
-void exec_begin(struct sessions *sessions, struct session *session, const struct msg_exec_start *start,
-                child_main *run) {
+void exec_begin_in(struct sessions *sessions, struct session *session, const struct msg_exec_start *start,
+                   child_main *run, struct cgroup *cgroup) {
     struct spawned spawned;
     struct spawn_failure failure;
-    if (!spawn(start, run, &sessions->pausing->cgroup, &spawned, &failure)) {
+    if (!spawn(start, run, cgroup, &spawned, &failure)) {
         refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
         session_release(sessions, session);
         return;
@@ -61,6 +61,11 @@ void exec_begin(struct sessions *sessions, struct session *session, const struct
     session->input.is_kept = start->flags & EXEC_FLAG_KEEP_INPUT;
     output_open(&session->outputs[0], spawned.stdout_fd, session->process.is_tty ? MSG_OUTPUT : MSG_STDOUT);
     output_open(&session->outputs[1], spawned.stderr_fd, MSG_STDERR);
+}
+
+void exec_begin(struct sessions *sessions, struct session *session, const struct msg_exec_start *start,
+                child_main *run) {
+    exec_begin_in(sessions, session, start, run, &sessions->pausing->cgroup);
 }
 
 static void decode_and_start(struct sessions *sessions, struct session *session, struct reader reader) {

@@ -30,6 +30,13 @@ enum {
 };
 
 enum {
+    MOUNT_FLAG_READONLY = 1,
+    MOUNT_FLAG_NO_EXEC = 2,
+    MOUNT_FLAG_FILE_ROOT = 4,
+    MOUNT_FLAG_MEMORY = 8,
+};
+
+enum {
     EXEC_FAILURE_OTHER = 0,
     EXEC_FAILURE_NOT_FOUND = 1,
     EXEC_FAILURE_PERMISSION_DENIED = 2,
@@ -114,6 +121,11 @@ enum {
     MSG_EXEC_ADOPT = 72,
     MSG_ADOPTED = 73,
     MSG_HANDED_OVER = 74,
+    MSG_MOUNT_OPEN = 56,
+    MSG_UNMOUNT = 57,
+    MSG_MOUNT_ADD = 58,
+    MSG_MOUNT_REMOVE = 59,
+    MSG_MOUNT_CHANGED = 60,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -797,6 +809,96 @@ static inline void msg_adopted_encode(struct writer *writer, const struct msg_ad
 }
 
 /* handedOver: agent to client: another client has adopted the program; closed follows. No fields. */
+
+/* mountOpen: client to agent: opens the stream. target is made if it is missing; see MountFlag. sizeBytes is of a file system in memory. */
+struct msg_mount_open {
+    uint8_t flags;
+    uint64_t size_bytes;
+    struct text target;
+};
+static inline bool msg_mount_open_decode(struct reader *reader, struct msg_mount_open *message) {
+    message->flags = read_u8(reader);
+    message->size_bytes = read_u64(reader);
+    message->target = read_blob(reader);
+    return reader_finished(reader);
+}
+static inline void msg_mount_open_encode(struct writer *writer, const struct msg_mount_open *message) {
+    write_u8(writer, message->flags);
+    write_u64(writer, message->size_bytes);
+    write_blob(writer, message->target);
+}
+
+/* unmount: client to agent: with lazily 1 also if it is in use. The errno follows as four bytes of stderr; 0 ends the stream. */
+struct msg_unmount {
+    uint8_t lazily;
+};
+static inline bool msg_unmount_decode(struct reader *reader, struct msg_unmount *message) {
+    message->lazily = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_unmount_encode(struct writer *writer, const struct msg_unmount *message) {
+    write_u8(writer, message->lazily);
+}
+
+/* mountAdd: client to host: see MountFlag. source is a path of the host, whose owner is uid and gid in the guest; answered by mountChanged. */
+struct msg_mount_add {
+    uint32_t token;
+    uint8_t flags;
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t memory_bytes;
+    struct text source;
+    struct text target;
+};
+static inline bool msg_mount_add_decode(struct reader *reader, struct msg_mount_add *message) {
+    message->token = read_u32(reader);
+    message->flags = read_u8(reader);
+    message->uid = read_u32(reader);
+    message->gid = read_u32(reader);
+    message->memory_bytes = read_u64(reader);
+    message->source = read_text(reader);
+    message->target = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_mount_add_encode(struct writer *writer, const struct msg_mount_add *message) {
+    write_u32(writer, message->token);
+    write_u8(writer, message->flags);
+    write_u32(writer, message->uid);
+    write_u32(writer, message->gid);
+    write_u64(writer, message->memory_bytes);
+    write_text(writer, message->source);
+    write_text(writer, message->target);
+}
+
+/* mountRemove: client to host: answered by mountChanged. */
+struct msg_mount_remove {
+    uint32_t token;
+    struct text target;
+};
+static inline bool msg_mount_remove_decode(struct reader *reader, struct msg_mount_remove *message) {
+    message->token = read_u32(reader);
+    message->target = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_mount_remove_encode(struct writer *writer, const struct msg_mount_remove *message) {
+    write_u32(writer, message->token);
+    write_text(writer, message->target);
+}
+
+/* mountChanged: host to client: done if problem is empty, or why not. */
+struct msg_mount_changed {
+    uint32_t token;
+    struct text problem;
+};
+static inline bool msg_mount_changed_decode(struct reader *reader, struct msg_mount_changed *message) {
+    message->token = read_u32(reader);
+    message->problem = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_mount_changed_encode(struct writer *writer, const struct msg_mount_changed *message) {
+    write_u32(writer, message->token);
+    write_text(writer, message->problem);
+}
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */
 struct msg_netif {

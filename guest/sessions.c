@@ -3,6 +3,7 @@
 
 #include "exec.h"
 #include "file_session.h"
+#include "mount_session.h"
 #include "reply.h"
 #include "stream_input.h"
 #include "stream_output.h"
@@ -10,7 +11,7 @@
 #include "tcp.h"
 #include "udp.h"
 
-static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &TCP, &UDP};
+static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &MOUNT, &TCP, &UDP};
 enum { KINDS_COUNT = sizeof KINDS / sizeof *KINDS };
 
 static bool takes(const struct stream_kind *kind, uint8_t type) {

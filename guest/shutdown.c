@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "flush.h"
 #include "log.h"
+#include "mount_session.h"
 #include "reply.h"
 
 enum { SHUTDOWN_POLL_MS = 10 };
@@ -21,12 +22,27 @@ static void enter(struct agent *agent, enum phase phase, uint64_t wait_ms) {
     agent->phase_deadline_ms = clock_monotonic_ms() + wait_ms;
 }
 
-/* In a VM to everything that runs: also to what a session left in the background. */
+/* In a VM to everything that runs: also to what a session left in the background. What serves mounts does not mind. */
 static void signal_programs(const struct agent *agent, int number) {
     if (agent->is_init)
         kill(-1, number);
     else
         exec_signal_all(&agent->sessions, number);
+}
+
+/* Whether programs are left. What serves mounts is not one, and goes on until they are gone. */
+static bool has_programs(const struct agent *agent) {
+    bool is_known = agent->is_init && agent->pausing.cgroup.fd >= 0;
+    return is_known ? cgroup_has_processes(&agent->pausing.cgroup) : agent_has_children();
+}
+
+/* Ends programs at once, and what serves mounts in order: what programs wrote to a mount is brought home first. */
+static void kill_programs(const struct agent *agent) {
+    if (!agent->is_init)
+        exec_signal_all(&agent->sessions, SIGKILL);
+    else if (!cgroup_kill(&agent->pausing.cgroup)) /* no groups in this kernel, or not this way */
+        kill(-1, SIGKILL);
+    mounts_end(&agent->sessions);
 }
 
 void shutdown_begin(struct agent *agent, uint32_t grace_ms) {
@@ -57,12 +73,14 @@ bool shutdown_step(struct agent *agent) {
     bool is_drained = sessions_empty(&agent->sessions) && queue_size(&agent->queue) == 0;
     switch (agent->phase) {
         case PHASE_TERMINATING:
-            if (!is_over && agent_has_children()) break;
-            signal_programs(agent, SIGKILL);
+            if (!is_over && has_programs(agent)) break;
+            kill_programs(agent);
             enter(agent, PHASE_KILLING, KILL_WAIT_MS);
             break;
         case PHASE_KILLING:
-            if (is_over || !agent_has_children()) enter(agent, PHASE_DRAINING, DRAIN_WAIT_MS);
+            if (!is_over && agent_has_children()) break;
+            if (is_over) signal_programs(agent, SIGKILL); /* mounts that did not come to their end */
+            enter(agent, PHASE_DRAINING, DRAIN_WAIT_MS);
             break;
         case PHASE_DRAINING:
             if (is_drained) {

@@ -250,6 +250,10 @@ void child_prepare(const struct msg_exec_start *start, const struct child_files 
     become(child_string(start->user, "the user"), is_tty, identity);
 }
 
+noreturn void child_fail(int kind, int error, const char *what) {
+    fail(kind, error, "%s: %s", what, strerror(error));
+}
+
 void child_started(void) {
     close(STATUS_FD);
 }

@@ -28,3 +28,5 @@ void child_prepare(const struct msg_exec_start *start, const struct child_files 
 void child_started(void);
 /* `text` as a C string of its own, or a failure to the status pipe. */
 char *child_string(struct text text, const char *what);
+/* Ends the child, before child_started(), with a failure that the client is told. */
+noreturn void child_fail(int kind, int error, const char *what);

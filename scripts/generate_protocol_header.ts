@@ -45,6 +45,7 @@ export function protocolHeader(): string {
     ...enumeration("FRAME_FLAG", protocol.FrameFlag),
     ...enumeration("EXEC_FLAG", protocol.ExecFlag),
     ...enumeration("ADOPT_FLAG", protocol.AdoptFlag),
+    ...enumeration("MOUNT_FLAG", protocol.MountFlag),
     ...enumeration("EXEC_FAILURE", protocol.ExecFailure),
     ...enumeration("BOOT_STAGE", protocol.BootStage),
     ...enumeration("WIRE_ERROR", protocol.WireError),

@@ -17,6 +17,8 @@ import {
   execOpening,
   type FilesOpen,
   filesOpening,
+  type MountOpen,
+  mountOpening,
 } from "./exec_opening.ts";
 import { ExecSession } from "./exec_session.ts";
 import { FileSession } from "./file_session.ts";
@@ -175,6 +177,11 @@ export class AgentClient extends HostQuestions {
   /** Opens a file session. @throws {FileSessionFailedError} if this connection has no stream numbers left. */
   openFiles(open: FilesOpen): FileSession {
     return new FileSession(this.#startProcess(filesOpening(open)));
+  }
+
+  /** Mounts in the guest; see `serveMount()`. The session's `started` rejects with {@linkcode MountFailedError}. */
+  openMount(open: MountOpen): ExecSession {
+    return this.#startProcess(mountOpening(open));
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */

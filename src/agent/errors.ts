@@ -53,6 +53,25 @@ export class ConnectFailedError extends MicrosandboxError {
   }
 }
 
+/** A directory could not be mounted in the sandbox, or unmounted (`mountFailed`). */
+export class MountFailedError extends MicrosandboxError {
+  /** Where it was to be in the sandbox. */
+  readonly target: string;
+  /** The guest's error number, e.g. 20 (ENOTDIR) if the target is a file; 0 if the guest reported no error number. */
+  readonly errno: number;
+
+  /** Why, as it follows a colon in the message. */
+  readonly reason: string;
+
+  /** @internal */
+  constructor(target: string, errno: number, reason: string, action: "mount" | "unmount" = "mount") {
+    super("mountFailed", `Cannot ${action} ${target} in the sandbox: ${reason}`);
+    this.target = target;
+    this.errno = errno;
+    this.reason = reason;
+  }
+}
+
 /** A longer command line is not repeated in a hint. */
 const HINT_COMMAND_CHARS_MAX = 200;
 

@@ -1,13 +1,19 @@
 /**
- * What opens a stream on which a process runs: a program's `execStart`, the `jobAttach` of one that runs already, or the
- * `filesOpen` of a file session.
+ * What opens a stream on which a process runs: a program's `execStart`, the `jobAttach` of one that runs already, the
+ * `filesOpen` of a file session, or the `mountOpen` of a mount.
  *
  * @module
  */
-import { type Bytes, decodeUtf8 } from "../base/bytes.ts";
+import { type Bytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
 import type { OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
-import { ExecFailedError, type ExecFailureKind, FileSessionFailedError, JobEndedError } from "./errors.ts";
+import {
+  ExecFailedError,
+  type ExecFailureKind,
+  FileSessionFailedError,
+  JobEndedError,
+  MountFailedError,
+} from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import {
   EXEC_START_BYTES_MAX,
@@ -15,6 +21,7 @@ import {
   FRAME_PAYLOAD_BYTES_MAX,
   FrameFlag,
   MESSAGES,
+  MountFlag,
   type SentText,
 } from "./protocol.ts";
 
@@ -57,6 +64,18 @@ export interface FilesOpen {
   readonly user: string;
   /** `""`: the user's home directory. */
   readonly cwd: string;
+}
+
+/** Where to mount in the guest, and how. */
+export interface MountOpen {
+  /** An absolute path; made if it is missing. */
+  readonly target: string;
+  readonly isReadonly: boolean;
+  readonly isNoExec: boolean;
+  /** Whether the root of the mount is a file. */
+  readonly isFile?: boolean | undefined;
+  /** A file system in the guest's memory of that size, in bytes, instead of one that is served. */
+  readonly memoryBytes?: number | undefined;
 }
 
 /** How a stream with a process begins. */
@@ -112,6 +131,24 @@ export function filesOpening(open: FilesOpen): ExecOpening {
     isUnattended: true,
     failure: (kind, errno, reason) => new FileSessionFailedError(kind, errno, reason),
     frames: (stream) => [encodeMessage("filesOpen", stream, open)],
+  };
+}
+
+/** Opens a mount. It does not keep this process alive by itself. */
+export function mountOpening({ target, isReadonly, isNoExec, isFile, memoryBytes }: MountOpen): ExecOpening {
+  const flags =
+    (isReadonly ? MountFlag.readonly : 0) |
+    (isNoExec ? MountFlag.noExec : 0) |
+    (isFile === true ? MountFlag.fileRoot : 0) |
+    (memoryBytes === undefined ? 0 : MountFlag.memory);
+  const sizeBytes = memoryBytes ?? 0;
+  return {
+    outputs: ["stdout", "stderr"],
+    isUnattended: true,
+    failure: (_kind, errno, reason) => new MountFailedError(target, errno, reason),
+    frames: (stream) => [
+      encodeMessage("mountOpen", stream, { flags, sizeBytes, target: encodeUtf8(target) }),
+    ],
   };
 }
 

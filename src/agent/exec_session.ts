@@ -160,6 +160,11 @@ export class ExecSession {
     this.#connection.send(encodeMessage("resize", this.#stream, { rows, columns }));
   }
 
+  /** Asks a mount to end, with `lazily` also if it is in use. The errno comes on stderr. */
+  unmount(lazily: boolean): void {
+    this.#connection.send(encodeMessage("unmount", this.#stream, { lazily: lazily ? 1 : 0 }));
+  }
+
   /**
    * Says that nothing more is wanted. A process that still runs is killed with its group. Outputs end after what has
    * arrived, with `error` if that is the reason; the input is dropped then, as the other side may hang.

@@ -5,6 +5,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { encodeMessage } from "./codec.ts";
+import { MountFailedError } from "./errors.ts";
 import { Answers } from "./pending_answers.ts";
 import { type HoldState, type Message, type MessageFields, TimeLimit } from "./protocol.ts";
 
@@ -14,6 +15,8 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const PAUSE_TIMEOUT_MS = 120_000;
 /** Others may be copying the disk, one after the other. */
 const FREEZE_TIMEOUT_MS = 600_000;
+/** Longer than the host process gives the guest. */
+const MOUNT_TIMEOUT_MS = 90_000;
 
 export abstract class HostQuestions {
   /** By the token of the question. */
@@ -21,6 +24,7 @@ export abstract class HostQuestions {
   readonly #portAnswers = new Answers<MessageFields<"published">>();
   readonly #measurements = new Answers<MessageFields<"measured">>();
   readonly #processLists = new Answers<MessageFields<"processes">>();
+  readonly #mountAnswers = new Answers<string>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
   #notesAsked = 0;
@@ -80,6 +84,31 @@ export abstract class HostQuestions {
     return await this.answered(answer, encodeMessage("ports", 0, { ...change, token }));
   }
 
+  /** Has the host process mount a directory of its machine, or a file system in memory. @throws {MountFailedError} */
+  async addMount(mount: Omit<MessageFields<"mountAdd">, "token">): Promise<void> {
+    await this.#changeMounts("mount", mount.target, (token) =>
+      encodeMessage("mountAdd", 0, { ...mount, token }),
+    );
+  }
+
+  /** Has the host process unmount what it mounted. @throws {MountFailedError} */
+  async removeMount(target: string): Promise<void> {
+    await this.#changeMounts("unmount", target, (token) =>
+      encodeMessage("mountRemove", 0, { target, token }),
+    );
+  }
+
+  async #changeMounts(
+    action: "mount" | "unmount",
+    target: string,
+    request: (token: number) => Bytes,
+  ): Promise<void> {
+    const token = this.#nextToken++;
+    const answer = this.#mountAnswers.wait(token, `waiting for the mount at ${target}`, MOUNT_TIMEOUT_MS);
+    const problem = await this.answered(answer, request(token));
+    if (problem !== "") throw new MountFailedError(target, 0, problem, action);
+  }
+
   /** Asks the host process what the sandbox uses now. Does not count as activity. */
   measure(): Promise<MessageFields<"measured">> {
     const token = this.#nextToken++;
@@ -109,6 +138,8 @@ export abstract class HostQuestions {
       this.#measurements.resolve(message.fields.token, message.fields);
     } else if (message.name === "processes") {
       this.#processLists.resolve(message.fields.token, message.fields);
+    } else if (message.name === "mountChanged") {
+      this.#mountAnswers.resolve(message.fields.token, message.fields.problem);
     }
   }
 
@@ -119,6 +150,7 @@ export abstract class HostQuestions {
     this.#measurements.rejectAll(error);
     this.#processLists.rejectAll(error);
     this.#notes.rejectAll(error);
+    this.#mountAnswers.rejectAll(error);
   }
 
   /** Sends what the host answers with `noted`. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { JOB_MESSAGES } from "./job_messages.ts";
+import { MOUNT_MESSAGES } from "./mount_messages.ts";
 
 /**
  * How a field is written: `u8` … `u64`, `i32` and `i64` are fixed; `u64` must be a safe integer, `i64` is a bigint; `text` is
@@ -218,6 +219,8 @@ export const MESSAGES = {
 
   // ---- jobs: detached programs that the VM host process keeps a record of
   ...JOB_MESSAGES,
+
+  ...MOUNT_MESSAGES,
 
   netif: {
     type: 0x54,

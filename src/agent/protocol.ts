@@ -93,6 +93,16 @@ export const JobFailure = {
   notRecorded: 5,
 } as const;
 
+/** Bits of `mountOpen.flags`. */
+export const MountFlag = {
+  readonly: 1,
+  noExec: 2,
+  /** The root of the mount is a file, not a directory. */
+  fileRoot: 4,
+  /** A file system in the guest's memory (tmpfs), which needs no server: the stream ends once it is mounted. */
+  memory: 8,
+} as const;
+
 /** `execFailed.kind`: at which step a program could not be started. */
 export const ExecFailure = {
   other: 0,

@@ -46,6 +46,7 @@ export type ErrorCode =
   | "fileCopy"
   | "fileCopyLimit"
   | "fileCopyRefused"
+  | "mountFailed"
   // engines and libraries
   | "libkrunNotFound"
   | "libkrunfwNotFound"

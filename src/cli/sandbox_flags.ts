@@ -17,6 +17,7 @@ import {
   parseRlimit,
   parseSizeMiB,
 } from "./parse.ts";
+import { parseTmpfs, parseVolume } from "./parse_mounts.ts";
 
 /** Adds the flags to a command that has nothing yet, so that their types are known to what is added behind them. */
 export function withSandboxFlags(command: Command) {
@@ -38,6 +39,12 @@ export function withSandboxFlags(command: Command) {
       "publish a port on 127.0.0.1, on a free port without HOST; /udp at the end for UDP; repeatable",
       collect(parsePort),
     )
+    .option(
+      "-v, --volume <PATH:TARGET[:ro]>",
+      "mount a directory or file of this machine; repeatable",
+      collect(parseVolume),
+    )
+    .option("--tmpfs <TARGET[:SIZE]>", "mount a file system in memory; repeatable", collect(parseTmpfs))
     .addOption(
       new Option("--network <mode>", "network of the guest").choices(["none", "user", "tap"] as const),
     )
@@ -82,6 +89,7 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
     workdir: flags.workdir,
     user: flags.user,
     ports: flags.port,
+    mounts: toRecord([...(flags.volume ?? []), ...(flags.tmpfs ?? [])]),
     network: flags.network,
     hostname: flags.hostname,
     shell: flags.shell,

@@ -16,6 +16,13 @@ import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 import { DatabaseError } from "../state/errors.ts";
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
+import {
+  checkMounts,
+  type MountConfig,
+  type MountOptions,
+  mountSchema,
+  storedMountsSchema,
+} from "./mount_options.ts";
 import { hostnameOf, inventName, nameSchema } from "./names.ts";
 import {
   areDistinct,
@@ -120,6 +127,13 @@ export interface SandboxOptions {
    * @default none
    */
   readonly ports?: readonly PortOptions[] | undefined;
+  /**
+   * What to mount, by its absolute path in the sandbox: directories and files of this machine (`{ "/app": "./project" }`), or
+   * file systems in the guest's memory (`{ "/scratch": { tmpfs: true, sizeMiB: 64 } }`). At most 64.
+   *
+   * @default none
+   */
+  readonly mounts?: Readonly<Record<string, MountOptions>> | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
   readonly pullPolicy?: PullPolicy | undefined;
 }
@@ -128,7 +142,7 @@ export interface SandboxOptions {
 const CREATION_OPTIONS = { fromSnapshot: true, detached: true, replace: true, pullPolicy: true } as const;
 type CreationOption = keyof typeof CREATION_OPTIONS;
 /** Options that are stored in another form than callers give them. */
-type ReshapedOption = "rlimits" | "network" | "ports";
+type ReshapedOption = "rlimits" | "network" | "ports" | "mounts";
 /** Options without a default. */
 type OpenOption = "workdir" | "user" | "entrypoint" | "cmd" | "engine" | "maxDurationMs" | "idleTimeoutMs";
 
@@ -151,6 +165,8 @@ export interface SandboxConfig
   readonly network: NetworkConfig;
   /** Ports of the host that lead to the sandbox while it runs. */
   readonly ports: readonly PublishedPort[];
+  /** What is mounted, in that order. */
+  readonly mounts: readonly MountConfig[];
   /** Digest of the snapshot that it was created from. */
   readonly snapshotDigest?: string | undefined;
   /** Defaults that come from the image. */
@@ -242,15 +258,18 @@ const shape = {
     .max(PUBLISHED_PORTS_MAX)
     .refine(areDistinct, "must not have the same host port twice")
     .default([]),
+  mounts: z.record(z.string(), mountSchema).default({}),
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
 } satisfies { readonly [K in keyof SandboxOptions]-?: z.ZodType<ParsedOption<K>, SandboxOptions[K]> };
 
 /** An option once it is checked: ready to be stored, except for those that `parseSandboxOptions()` still works on. */
 type ParsedOption<K extends keyof SandboxOptions> = K extends CreationOption | "rlimits" | "hostname"
   ? SandboxOptions[K]
-  : K extends keyof SandboxConfig
-    ? SandboxConfig[K]
-    : never;
+  : K extends "mounts"
+    ? Readonly<Record<string, z.output<typeof mountSchema>>>
+    : K extends keyof SandboxConfig
+      ? SandboxConfig[K]
+      : never;
 
 const schema = z.strictObject(shape);
 
@@ -259,7 +278,7 @@ export const REPLACE_GRACE_MS = 10_000;
 
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
-  const { detached, replace, pullPolicy, fromSnapshot, hostname, rlimits, ...config } = parseConfig(
+  const { detached, replace, pullPolicy, fromSnapshot, hostname, rlimits, mounts, ...config } = parseConfig(
     schema,
     withoutUndefined(options),
     "options",
@@ -273,6 +292,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       ...config,
       hostname: hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
+      mounts: checkMounts(mounts),
     },
     fromSnapshot,
     detached,
@@ -328,6 +348,7 @@ const storedSchema = z.object({
   memoryMiB: z.int(),
   hostname: z.string(),
   rlimits: z.array(storedRlimitSchema),
+  mounts: storedMountsSchema,
   snapshotDigest: z.string().optional(),
   imageConfig: z.object({
     entrypoint: storedStrings.optional(),

@@ -5,6 +5,7 @@
  */
 
 import type { BootCallOptions } from "../backend/backend.ts";
+import { withoutUndefined } from "../base/defined.ts";
 import type { EngineChoice } from "../base/engine_name.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullPolicy } from "../image/store/pull.ts";
@@ -12,6 +13,7 @@ import type { NetworkMode } from "../network/network_plan.ts";
 import type { NetworkOptions, PortOptions } from "../options/network_options.ts";
 import type { RlimitOptions } from "../options/rlimits.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
+import { MountBuilder } from "./mounts/mount_builder.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -53,6 +55,15 @@ export class SandboxBuilder {
   /** Sets the memory in MiB. @default {512} */
   memory(sizeMiB: number): this {
     return this.#set("memoryMiB", sizeMiB);
+  }
+
+  /**
+   * Mounts at `target`, an absolute path in the sandbox: `volume("/app", (m) => m.bind("./project"))`. See
+   * {@linkcode SandboxOptions.mounts}.
+   */
+  volume(target: string, configure: (mount: MountBuilder) => MountBuilder): this {
+    const mount = withoutUndefined(configure(new MountBuilder()).build());
+    return this.#set("mounts", { ...this.#options.mounts, [target]: mount });
   }
 
   /** Sets the size of the writable disk in MiB. @default {4096} */

@@ -33,6 +33,8 @@ import {
   waitForStatus,
 } from "./lifecycle.ts";
 import { SandboxListBuilder, SandboxListing, type SandboxListOptions } from "./list.ts";
+import { mountProviders, type SandboxCreateOptions, splitMounts } from "./mounts/create_mounts.ts";
+import { SandboxMounts } from "./mounts/sandbox_mounts.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
 import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
 import { SandboxTerminals } from "./sandbox_terminals.ts";
@@ -54,6 +56,8 @@ export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
  * ```
  */
 export class Sandbox extends SandboxTerminals implements AsyncDisposable {
+  /** What is mounted while it runs. */
+  readonly mounts: SandboxMounts;
   readonly #sandbox: BackendSandbox;
   /** The boot that ends with this process; `undefined` if it is detached, or another process's. */
   #owned: Boot | undefined;
@@ -61,6 +65,7 @@ export class Sandbox extends SandboxTerminals implements AsyncDisposable {
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
   private constructor(sandbox: BackendSandbox, config: SandboxConfig, owned: Boot | undefined) {
     super(sandbox, config);
+    this.mounts = new SandboxMounts(sandbox);
     this.#sandbox = sandbox;
     this.#owned = owned;
   }
@@ -79,9 +84,12 @@ export class Sandbox extends SandboxTerminals implements AsyncDisposable {
    * @throws {EngineUnavailableError} if this machine cannot run VMs.
    * @throws {BootStartError} if the VM does not come up; with the end of its console.
    */
-  static async create(options: SandboxOptions, call: BootCallOptions = {}): Promise<Sandbox> {
+  static async create(options: SandboxCreateOptions, call: BootCallOptions = {}): Promise<Sandbox> {
     checkCallOptions(call);
-    return Sandbox.fromBoot(await defaultBackend().create(options, call));
+    const { stored, providers } = splitMounts(options);
+    const sandbox = Sandbox.fromBoot(await defaultBackend().create(stored, call));
+    await mountProviders(sandbox, providers);
+    return sandbox;
   }
 
   /**

@@ -56,12 +56,37 @@ export interface BootRequest {
   readonly network?: NetworkPlan | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
+  /** What to mount, in that order. */
+  readonly mounts: readonly MountRequest[];
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
   /** The engine's library or program. */
   readonly enginePath: string;
   readonly libkrunfwPath: string;
 }
+
+/** A user and a group, by number. */
+export interface OwnerIds {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Something to mount in the guest. */
+export type MountRequest = {
+  readonly target: string;
+  readonly isReadonly: boolean;
+  readonly isNoExec: boolean;
+} & (
+  | {
+      /** A directory or file of this machine, and whom its files belong to in the guest. */
+      readonly source: string;
+      readonly owner: OwnerIds;
+    }
+  | {
+      /** A file system in the guest's memory. */
+      readonly memoryBytes: number;
+    }
+);
 
 export interface DiskConfig {
   /** Unique in the VM. */

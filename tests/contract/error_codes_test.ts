@@ -76,6 +76,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   fileCopy: "FileCopyError",
   fileCopyLimit: "FileCopyLimitError",
   fileCopyRefused: "FileCopyRefusedError",
+  mountFailed: "MountFailedError",
   volumeNotFound: "VolumeNotFoundError",
   volumeAlreadyExists: "VolumeAlreadyExistsError",
   patchFailed: "PatchFailedError",

@@ -21,7 +21,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   state: ["platform", "base"],
   snapshot: ["platform", "base"],
   network: ["platform", "base"],
-  vmm: ["ffi", "agent", "logs", "network", "state", "platform", "base"],
+  mount: ["ffi", "agent", "platform", "base"],
+  vmm: ["ffi", "agent", "logs", "mount", "network", "state", "platform", "base"],
   options: ["agent", "image", "logs", "network", "state", "platform", "base"],
   "backend/local": [
     "backend",
@@ -37,7 +38,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "base",
   ],
   backend: ["options", "agent", "logs", "platform", "base"],
-  sandbox: ["backend", "options", "agent", "logs", "platform", "base"],
+  sandbox: ["backend", "options", "agent", "logs", "mount", "platform", "base"],
 };
 
 /** Rooms whose types cross the seam between faces and backends as plain data. */

@@ -33,6 +33,8 @@ export class Activity {
   readonly #sessions = new Map<number, "arriving" | "running">();
   /** Streams of file sessions. They do not keep a sandbox busy, since clients keep them open for later. */
   readonly #fileSessions = new Set<number>();
+  /** Streams of mounts. */
+  readonly #mounts = new Set<number>();
   readonly #listener: ActivityListener;
   #running = 0;
   #sequence = 0;
@@ -64,6 +66,8 @@ export class Activity {
 
   /** Sees each frame that goes to the guest. */
   toAgent(frame: Frame): void {
+    if (frame.type === MESSAGES.mountOpen.type) this.#mounts.add(frame.stream);
+    if (this.#mounts.has(frame.stream)) return; // what programs do there is what programs do
     // Of a program, credit says that somebody reads, not that anybody does something. Of a file it is a long download.
     if (frame.type === MESSAGES.credit.type && !this.#fileSessions.has(frame.stream)) return;
     this.touch();
@@ -84,6 +88,7 @@ export class Activity {
       this.#ended(frame.stream);
     } else if (frame.type === MESSAGES.closed.type || frame.type === MESSAGES.execFailed.type) {
       this.#fileSessions.delete(frame.stream);
+      this.#mounts.delete(frame.stream);
       this.#ended(frame.stream);
     }
   }
@@ -102,8 +107,8 @@ export class Activity {
       if (state === "arriving" && stream >= firstStream && stream <= lastStream)
         this.#sessions.delete(stream);
     }
-    for (const stream of this.#fileSessions)
-      if (stream >= firstStream && stream <= lastStream) this.#fileSessions.delete(stream);
+    for (const streams of [this.#fileSessions, this.#mounts])
+      for (const stream of streams) if (stream >= firstStream && stream <= lastStream) streams.delete(stream);
   }
 
   #ended(stream: number): void {

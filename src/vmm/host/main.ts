@@ -29,6 +29,7 @@ import { JobRecorder } from "./job_recorder.ts";
 import { Jobs } from "./jobs.ts";
 import { LogTap } from "./log_tap.ts";
 import { Metrics } from "./metrics.ts";
+import { MountService } from "./mount_service.ts";
 import { ParentProcess } from "./parent_process.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
 import { type Session, StopSequence } from "./stop_sequence.ts";
@@ -82,7 +83,8 @@ async function main(): Promise<void> {
     });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
-    const service = { link, activity, tap, jobs, handlers, network: ports };
+    const mounts = new MountService(join(claim.runDirectory, RunFile.relay));
+    const service = { link, activity, tap, jobs, handlers, mounts, network: ports };
     relay.serve({ ...service, sandboxId: key.id, bootNumber: key.bootNumber });
     const onEnded = () => {
       network.close();
@@ -95,6 +97,7 @@ async function main(): Promise<void> {
     };
     stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watchAgent(session, stop, request.hangTimeoutMs));
+    await mounts.open(request.mounts); // programs find everything there when the sandbox is ready
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time
   } catch (error) {

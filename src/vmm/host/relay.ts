@@ -31,6 +31,7 @@ import type { LogTap } from "./log_tap.ts";
 import { type Measurement, noProcesses, unmeasured } from "./metrics.ts";
 import { RelayClient } from "./relay_client.ts";
 import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
+import { changeMounts, type RelayMounts } from "./relay_mounts.ts";
 
 /** A client that sends something to the guest waits while this much does. */
 const AGENT_QUEUE_BYTES_MAX = 1 * MiB;
@@ -70,6 +71,7 @@ export interface RelayService {
   readonly jobs: Jobs;
   readonly handlers: RelayHandlers;
   readonly network?: RelayNetwork | undefined;
+  readonly mounts?: RelayMounts | undefined;
   readonly sandboxId: string;
   readonly bootNumber: number;
 }
@@ -213,6 +215,10 @@ export class Relay {
         break;
       case "ping":
         return this.#ping(service.link, client, message.fields.token);
+      case "mountAdd":
+      case "mountRemove":
+        changeMounts(service.mounts, client, message);
+        break;
       case "ports": {
         const { fields } = message;
         const answer = async () => encodeMessage("published", 0, await changePorts(service, fields));

@@ -172,14 +172,14 @@ export class NativeAgent {
   }
 
   /** The next message on `stream`. */
-  async next(stream: number): Promise<Message> {
-    const deadline = Date.now() + RECEIVE_TIMEOUT_MS;
+  async next(stream: number, timeoutMs = RECEIVE_TIMEOUT_MS): Promise<Message> {
+    const deadline = Date.now() + timeoutMs;
     for (;;) {
       const message = this.#queues.get(stream)?.shift();
       if (message !== undefined) return message;
       if (this.#problem !== undefined) throw this.#problem;
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`Nothing came on stream ${stream} in ${RECEIVE_TIMEOUT_MS} ms`);
+      if (left <= 0) throw new Error(`Nothing came on stream ${stream} in ${timeoutMs} ms`);
       await this.#change(left);
     }
   }
@@ -278,7 +278,7 @@ export class NativeAgent {
       };
     });
     const expired = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
+      if (Number.isFinite(timeoutMs)) timer = setTimeout(resolve, timeoutMs);
     });
     await Promise.race([woken, expired]);
     clearTimeout(timer);

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox, type SandboxOptions } from "../../../mod.ts";
+import { Sandbox, type SandboxCreateOptions } from "../../../mod.ts";
 import { type TestOptions, temporaryDirectory, vmTest } from "../harness.ts";
 import { assertNothingLeft, killProcessesOf, runRoot } from "../processes.ts";
 import { imageProblem, makeRootfs } from "./images.ts";
@@ -19,7 +19,7 @@ export interface TestHome {
   /** A directory of the test's own beside the home. */
   readonly scratch: string;
   /** Boots a small sandbox; it ends with the test. */
-  create(options?: Partial<SandboxOptions>): Promise<Sandbox>;
+  create(options?: SandboxCreateOptions): Promise<Sandbox>;
 }
 
 /** Memory of test sandboxes, in MiB. */
@@ -50,7 +50,7 @@ export async function withTestHome(body: (test: TestHome) => Promise<void>, pare
   mkdirSync(home, { mode: 0o700 });
   const sandboxes: Sandbox[] = [];
   const image = makeRootfs(join(scratch, "rootfs"));
-  const create = async (options: Partial<SandboxOptions> = {}) => {
+  const create = async (options: SandboxCreateOptions = {}) => {
     const sandbox = await Sandbox.create({ name: "subject", image, memoryMiB: MEMORY_MIB, ...options });
     sandboxes.push(sandbox);
     return sandbox;

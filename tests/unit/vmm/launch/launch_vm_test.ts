@@ -26,6 +26,7 @@ const REQUEST: Omit<BootRequest, "type"> = {
   limits: { maxDurationMs: undefined, idleTimeoutMs: undefined },
   hangTimeoutMs: null,
   ports: [],
+  mounts: [],
 };
 
 /** Longer than a test may take. */

@@ -1,0 +1,99 @@
+/* See mount_session.h. To the stream table a mount is a program: its channels and its exit are those of exec.c. */
+#include "mount_session.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "exec.h"
+#include "exec_start.h"
+#include "fuse_child.h"
+#include "reply.h"
+#include "stream_output.h"
+#include "stream_table.h"
+
+/* What the child that is being forked is for. */
+static struct msg_mount_open opening;
+
+/* Instead of an exec: a child_main. */
+static noreturn void serve_mount(const struct msg_exec_start *start, const struct child_files *files) {
+    fuse_run(start, files, &opening);
+}
+
+static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, const char *message) {
+    reply_exec_failed(sessions->queue, stream, kind, 0, message);
+    reply_closed(sessions->queue, stream);
+}
+
+static void mount_open(struct sessions *sessions, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    if (session_find(sessions, frame->stream) != NULL) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
+        return;
+    }
+    if (!msg_mount_open_decode(&reader, &opening)) {
+        reply_malformed(sessions->queue, frame);
+        reply_closed(sessions->queue, frame->stream);
+        return;
+    }
+    if (sessions->refuses_new) {
+        refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, "the sandbox is shutting down");
+        return;
+    }
+    struct session *session = session_claim(sessions, &MOUNT, frame->stream);
+    if (session == NULL) {
+        refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, "too many programs run at once");
+        return;
+    }
+    session->process.status_fd = -1;
+    struct msg_exec_start start = {.flags = EXEC_FLAG_STDIN_PIPE};
+    /* Outside of the programs' group: a pause must not stop what serves their files, and their end must not end it. */
+    struct cgroup none = {.fd = -1, .leaf_fd = -1};
+    exec_begin_in(sessions, session, &start, serve_mount, &none);
+}
+
+static void mount_handle(struct sessions *sessions, struct session *session, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    struct msg_unmount message;
+    if (!msg_unmount_decode(&reader, &message)) {
+        reply_malformed(sessions->queue, frame);
+        return;
+    }
+    if (!session->process.has_exited)
+        kill(session->process.pid, message.lazily ? FUSE_DETACH_SIGNAL : FUSE_UNMOUNT_SIGNAL);
+}
+
+/*
+ * Whoever served the mount is gone. The child stays and answers with errors from now on, rather than that programs find, and
+ * write into, the directory below the mount.
+ */
+static void mount_close(struct sessions *sessions, struct session *session, bool is_gone) {
+    (void)is_gone;
+    for (size_t i = 0; i < 2; i++) {
+        output_close(&session->outputs[i]);
+        session->outputs[i].is_settled = true;
+    }
+    session_abandon(sessions, session); /* closes the child's stdin */
+}
+
+void mounts_end(const struct sessions *sessions) {
+    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+        const struct session *session = &sessions->table[i];
+        if (session->stage != SESSION_FREE && session->kind == &MOUNT && !session->process.has_exited)
+            kill(session->process.pid, FUSE_UNMOUNT_SIGNAL);
+    }
+}
+
+const struct stream_kind MOUNT = {
+    .open_type = MSG_MOUNT_OPEN,
+    .types = (const uint8_t[]){MSG_UNMOUNT, 0},
+    .is_process = true,
+    .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .open = mount_open,
+    .handle = mount_handle,
+    .close = mount_close,
+    .stop = exec_stop,
+    .step = exec_step,
+    .read = outputs_read,
+    .interest = exec_interest,
+    .release = exec_release,
+};

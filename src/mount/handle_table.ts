@@ -1,0 +1,90 @@
+/**
+ * What a guest's kernel has open, by the numbers that it knows it by.
+ *
+ * @module
+ */
+import { FileSystemError } from "./errno.ts";
+import type { ProviderEntry, ProviderFile } from "./provider.ts";
+
+/** An open file. */
+export interface OpenFile {
+  readonly kind: "file";
+  readonly file: ProviderFile;
+  readonly isAppending: boolean;
+}
+
+/** An open directory: what was in it when it was read from its beginning. */
+export interface OpenDirectory {
+  readonly kind: "directory";
+  entries: readonly ProviderEntry[] | undefined;
+}
+
+export type OpenHandle = OpenFile | OpenDirectory;
+
+/** Open files and directories, within bounds. */
+export class HandleTable {
+  readonly #handlesMax: number;
+  readonly #entriesMax: number;
+  readonly #handles = new Map<bigint, OpenHandle>();
+  #nextId = 1n;
+  #entries = 0;
+
+  constructor(handlesMax: number, entriesMax: number) {
+    this.#handlesMax = handlesMax;
+    this.#entriesMax = entriesMax;
+  }
+
+  /** What is open. */
+  get size(): number {
+    return this.#handles.size;
+  }
+
+  /** @throws {FileSystemError} ENFILE; to be asked before anything is opened. */
+  reserve(): void {
+    if (this.#handles.size >= this.#handlesMax) throw new FileSystemError("ENFILE");
+  }
+
+  add(handle: OpenHandle): bigint {
+    const id = this.#nextId++;
+    this.#handles.set(id, handle);
+    return id;
+  }
+
+  /** @throws {FileSystemError} EBADF */
+  file(id: bigint): OpenFile {
+    const handle = this.#handles.get(id);
+    if (handle?.kind !== "file") throw new FileSystemError("EBADF");
+    return handle;
+  }
+
+  /** @throws {FileSystemError} EBADF */
+  directory(id: bigint): OpenDirectory {
+    const handle = this.#handles.get(id);
+    if (handle?.kind !== "directory") throw new FileSystemError("EBADF");
+    return handle;
+  }
+
+  /** Keeps what a directory holds. @throws {FileSystemError} ENOMEM if all open directories hold too much. */
+  setEntries(directory: OpenDirectory, entries: readonly ProviderEntry[]): void {
+    const total = this.#entries - (directory.entries?.length ?? 0) + entries.length;
+    if (total > this.#entriesMax) throw new FileSystemError("ENOMEM");
+    this.#entries = total;
+    directory.entries = entries;
+  }
+
+  /** Takes a handle out; the caller closes its file. */
+  remove(id: bigint): OpenHandle | undefined {
+    const handle = this.#handles.get(id);
+    this.#handles.delete(id);
+    if (handle?.kind === "directory") this.#entries -= handle.entries?.length ?? 0;
+    return handle;
+  }
+
+  /** Takes all out. */
+  clear(): readonly OpenHandle[] {
+    const handles = [...this.#handles.values()];
+    this.#handles.clear();
+    this.#entries = 0;
+    return handles;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Requests about open files.
+ *
+ * @module
+ */
+import { FileSystemError } from "../errno.ts";
+import {
+  ENTRY_OUT_BYTES,
+  FSYNC_DATA_ONLY,
+  OpenFlag,
+  OpenOutFlag,
+  SEEK_DATA,
+  SEEK_HOLE,
+} from "../fuse/constants.ts";
+import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
+import type { ProviderFile, ProviderOpenOptions } from "../provider.ts";
+import {
+  checkWritable,
+  enter,
+  entryOf,
+  type MountContext,
+  type Operation,
+  pathOf,
+  seen,
+  then,
+} from "./context.ts";
+
+/** How open(2) flags say a file is to be opened. */
+function optionsOf(flags: number, mode: number): ProviderOpenOptions {
+  const access = flags & OpenFlag.accessMask;
+  return {
+    // The kernel reads a page before it changes a part of it, also of a file that a program opened only for writing.
+    read: true,
+    write: access !== 0 || (flags & OpenFlag.truncate) !== 0,
+    append: (flags & OpenFlag.append) !== 0,
+    truncate: (flags & OpenFlag.truncate) !== 0,
+    create: (flags & OpenFlag.create) !== 0,
+    exclusive: (flags & OpenFlag.exclusive) !== 0,
+    mode,
+  };
+}
+
+function addFile(mount: MountContext, file: ProviderFile, isAppending: boolean): bigint {
+  return mount.handles.add({ kind: "file", file, isAppending });
+}
+
+export const open: Operation = (mount, request) => {
+  const options = optionsOf(request.u32(0), 0);
+  if (options.write) checkWritable(mount);
+  const path = pathOf(mount, request);
+  mount.handles.reserve();
+  return then(mount.provider.open(path, { ...options, create: false, exclusive: false }), (file) => {
+    const { bytes, body } = reply(request.unique, 16);
+    body.setBigUint64(0, addFile(mount, file, options.append), true);
+    body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
+    return bytes;
+  });
+};
+
+export const create: Operation = (mount, request) => {
+  checkWritable(mount);
+  const mode = request.u32(4) & 0o777 & ~request.u32(8);
+  const options = { ...optionsOf(request.u32(0), mode), create: true, write: true };
+  const { parent, name, path } = entryOf(mount, request, 16);
+  mount.handles.reserve();
+  return then(mount.provider.open(path, options), (file) =>
+    then(file.attributes(), (attributes) => {
+      const visible = seen(mount, attributes);
+      const node = enter(mount, parent, name, attributes);
+      const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES + 16);
+      writeEntry(body, 0, node.id, visible, mount.validity);
+      body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, file, options.append), true);
+      body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
+      return bytes;
+    }),
+  );
+};
+
+export const read: Operation = (mount, request) => {
+  const { file } = mount.handles.file(request.u64(0));
+  const length = Math.min(request.u32(16), mount.transferBytesMax);
+  return then(file.read(request.size(8), length), (data) => {
+    if (data.length > length) throw new FileSystemError("EIO"); // the provider's mistake
+    return dataReply(request.unique, data);
+  });
+};
+
+export const write: Operation = (mount, request) => {
+  checkWritable(mount);
+  const { file } = mount.handles.file(request.u64(0));
+  const size = request.u32(16);
+  if (file.write === undefined) throw new FileSystemError("EBADF");
+  return then(file.write(request.size(8), request.bytes(40, size)), () => {
+    const { bytes, body } = reply(request.unique, 8);
+    body.setUint32(0, size, true);
+    return bytes;
+  });
+};
+
+export const release: Operation = (mount, request) => {
+  const handle = mount.handles.remove(request.u64(0));
+  const closed = handle?.kind === "file" ? handle.file.close() : undefined;
+  return then(closed, () => statusReply(request.unique, 0));
+};
+
+/** A program closed one of its descriptors. What was written is with the provider already. */
+export const flush: Operation = (mount, request) => {
+  mount.handles.file(request.u64(0));
+  return statusReply(request.unique, 0);
+};
+
+export const fsync: Operation = (mount, request) => {
+  const { file } = mount.handles.file(request.u64(0));
+  const isDataOnly = (request.u32(8) & FSYNC_DATA_ONLY) !== 0;
+  return then(file.sync?.(isDataOnly), () => statusReply(request.unique, 0));
+};
+
+export const fallocate: Operation = (mount, request) => {
+  checkWritable(mount);
+  const { file } = mount.handles.file(request.u64(0));
+  if (file.allocate === undefined) throw new FileSystemError("EOPNOTSUPP");
+  const allocated = file.allocate(request.u32(24), request.size(8), request.size(16));
+  return then(allocated, () => statusReply(request.unique, 0));
+};
+
+export const lseek: Operation = (mount, request) => {
+  const { file } = mount.handles.file(request.u64(0));
+  const whence = request.u32(16);
+  if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FileSystemError("EINVAL");
+  if (file.seek === undefined) throw new FileSystemError("ENOSYS");
+  return then(file.seek(request.size(8), whence === SEEK_DATA ? "data" : "hole"), (offset) => {
+    const { bytes, body } = reply(request.unique, 8);
+    body.setBigUint64(0, BigInt(offset), true);
+    return bytes;
+  });
+};

@@ -1,0 +1,113 @@
+/**
+ * An open file of a `DirectoryProvider`, and what it shares with it.
+ *
+ * @module
+ */
+import type { FileStatus, Files } from "../../ffi/files.ts";
+import { errnoNameOf, FileSystemError } from "../errno.ts";
+import { TYPE_BITS } from "../fuse/constants.ts";
+import type { AttributeChanges, FileType, ProviderAttributes, ProviderFile } from "../provider.ts";
+
+const S_IFMT = 0o170000;
+/** No set-id bits: what the guest leaves behind lies on this machine. */
+export const PERMISSION_BITS = 0o1777;
+
+export const TYPES: ReadonlyMap<number, FileType> = new Map(
+  Object.entries(TYPE_BITS).map(([type, bits]) => [bits, type as FileType]),
+);
+
+/** An open file of a directory. */
+export class DirectoryFile implements ProviderFile {
+  readonly #files: Files;
+  readonly #fd: number;
+
+  constructor(files: Files, fd: number) {
+    this.#files = files;
+    this.#fd = fd;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const room = new Uint8Array(length);
+    let size = 0;
+    while (size < length) {
+      const count = check(this.#files.read(this.#fd, room.subarray(size), offset + size));
+      if (count === 0) break;
+      size += count;
+    }
+    return room.subarray(0, size);
+  }
+
+  write(offset: number, data: Uint8Array): void {
+    const bytes = data as Uint8Array<ArrayBuffer>; // a request's own memory
+    for (let written = 0; written < bytes.length; )
+      written += check(this.#files.write(this.#fd, bytes.subarray(written), offset + written));
+  }
+
+  attributes(): ProviderAttributes {
+    return attributesOf(statusOf(this.#files, this.#fd));
+  }
+
+  setAttributes({ size, ...others }: AttributeChanges): void {
+    if (size !== undefined) check(this.#files.truncate(this.#fd, size));
+    changeAttributes(this.#files, this.#fd, "file", others);
+  }
+
+  sync(dataOnly: boolean): void {
+    check(this.#files.sync(this.#fd, dataOnly));
+  }
+
+  allocate(mode: number, offset: number, length: number): void {
+    check(this.#files.allocate(this.#fd, mode, offset, length));
+  }
+
+  seek(offset: number, what: "data" | "hole"): number {
+    return check(this.#files.seek(this.#fd, offset, what));
+  }
+
+  close(): void {
+    this.#files.close(this.#fd);
+  }
+}
+
+export function changeAttributes(files: Files, fd: number, type: FileType, changes: AttributeChanges): void {
+  const { mode, uid, gid, accessedNs, modifiedNs } = changes;
+  if (mode !== undefined) {
+    if (type === "symlink") throw new FileSystemError("EOPNOTSUPP");
+    check(files.changeMode(fd, mode & PERMISSION_BITS));
+  }
+  if (uid !== undefined || gid !== undefined) check(files.changeOwner(fd, uid, gid));
+  if (accessedNs !== undefined || modifiedNs !== undefined)
+    check(files.changeTimes(fd, accessedNs, modifiedNs));
+}
+
+export function statusOf(files: Files, fd: number): FileStatus {
+  const status = files.status(fd);
+  if (typeof status === "number") throw failure(status);
+  return status;
+}
+
+export function attributesOf(status: FileStatus): ProviderAttributes {
+  const { size, allocated, links, uid, gid, inode, device, special, accessedNs, modifiedNs, changedNs } =
+    status;
+  return {
+    type: typeOf(status),
+    mode: status.mode & PERMISSION_BITS,
+    ...{ size, allocated, links, uid, gid, inode, device, special },
+    generation: status.createdNs,
+    ...{ accessedNs, modifiedNs, changedNs },
+  };
+}
+
+export function typeOf({ mode }: FileStatus): FileType {
+  return TYPES.get(mode & S_IFMT) ?? "file";
+}
+
+/** @throws {FileSystemError} if a call failed. */
+export function check(result: number): number {
+  if (result < 0) throw failure(result);
+  return result;
+}
+
+export function failure(result: number): FileSystemError {
+  return new FileSystemError(errnoNameOf(-result));
+}

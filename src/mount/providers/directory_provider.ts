@@ -1,0 +1,309 @@
+/**
+ * A directory of this machine as a mount, which a guest cannot leave.
+ *
+ * Every path is resolved beneath the root by the kernel, through no symbolic link: links are the guest's to follow. Nothing but a
+ * regular file is ever opened for its content. Devices are not made, and set-id bits are neither shown nor set, since what the
+ * guest leaves behind lies on this machine.
+ *
+ * @module
+ */
+import { type FileStatus, type Files, Open } from "../../ffi/files.ts";
+import { errnoNameOf, FileSystemError } from "../errno.ts";
+import { TYPE_BITS } from "../fuse/constants.ts";
+import { decodeName, encodeName } from "../names.ts";
+import { baseName, parentPath } from "../paths.ts";
+import type {
+  AttributeChanges,
+  FileSystemProvider,
+  FileType,
+  ProviderAttributes,
+  ProviderEntry,
+  ProviderFile,
+  ProviderOpenOptions,
+  ProviderStatistics,
+  RenameOptions,
+} from "../provider.ts";
+import {
+  attributesOf,
+  changeAttributes,
+  check,
+  DirectoryFile,
+  failure,
+  PERMISSION_BITS,
+  statusOf,
+  TYPES,
+  typeOf,
+} from "./directory_file.ts";
+
+const DIRECTORY_BYTES = 64 * 1024;
+const DIRENT_HEAD_BYTES = 19;
+const EXTENDED_BYTES_MAX = 64 * 1024;
+const TARGET_BYTES_MAX = 4096;
+/** The only attributes that mean nothing to this machine. */
+const EXTENDED_PREFIX = "user.";
+const PROBE_FLAGS = Open.pathOnly;
+const CONTENT_FLAGS = Open.noTerminal | Open.nonBlocking;
+
+/** See the module. */
+export class DirectoryProvider implements FileSystemProvider {
+  readonly #files: Files;
+  readonly #root: number;
+  /** The name of the only file, if the root is one: then `#root` is its directory. */
+  readonly #only: string | undefined;
+
+  private constructor(files: Files, root: number, only: string | undefined) {
+    this.#files = files;
+    this.#root = root;
+    this.#only = only;
+  }
+
+  /**
+   * Serves the directory, or the regular file, that `path` leads to now.
+   *
+   * @throws {FileSystemError} if there is none, or this process may not read it.
+   */
+  static open(files: Files, path: string): DirectoryProvider {
+    const fd = check(files.open(path, Open.pathOnly));
+    const status = statusOf(files, fd);
+    if (typeOf(status) === "directory") return new DirectoryProvider(files, fd, undefined);
+    files.close(fd);
+    if (typeOf(status) !== "file") throw new FileSystemError("EINVAL");
+    const directory = check(files.open(parentPath(path), Open.pathOnly | Open.directory));
+    return new DirectoryProvider(files, directory, baseName(path));
+  }
+
+  /** Whether the root is a file. */
+  get isFile(): boolean {
+    return this.#only !== undefined;
+  }
+
+  attributes(path: string): ProviderAttributes {
+    return this.#probe(path, (_fd, status) => attributesOf(status));
+  }
+
+  list(path: string): readonly ProviderEntry[] {
+    const fd = check(this.#files.openBeneath(this.#root, this.#relative(path), Open.read | Open.directory));
+    try {
+      return this.#entries(fd);
+    } finally {
+      this.#files.close(fd);
+    }
+  }
+
+  open(path: string, options: ProviderOpenOptions): ProviderFile {
+    const isThere = this.#checkRegular(path, options.create);
+    const flags =
+      (options.write ? (options.read ? Open.readWrite : Open.write) : Open.read) |
+      (options.append ? Open.append : 0) |
+      (options.truncate ? Open.truncate : 0) |
+      (options.create ? Open.create : 0) |
+      (options.exclusive ? Open.exclusive : 0);
+    const mode = options.mode & PERMISSION_BITS;
+    const relative = this.#relative(path);
+    let fd = this.#files.openBeneath(this.#root, relative, flags | CONTENT_FLAGS, mode);
+    // A file that may be written but not read.
+    if (fd < 0 && errnoNameOf(-fd) === "EACCES" && options.write && options.read)
+      fd = this.#files.openBeneath(
+        this.#root,
+        relative,
+        (flags & ~Open.readWrite) | Open.write | CONTENT_FLAGS,
+        mode,
+      );
+    check(fd);
+    const file = new DirectoryFile(this.#files, fd);
+    try {
+      // It may have become something else since it was looked at.
+      if (file.attributes().type !== "file") throw new FileSystemError("EACCES");
+      if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  readLink(path: string): string {
+    return this.#probe(path, (fd, status) => {
+      if (typeOf(status) !== "symlink") throw new FileSystemError("EINVAL");
+      const room = new Uint8Array(TARGET_BYTES_MAX);
+      return decodeName(room.subarray(0, check(this.#files.readLink(fd, room))));
+    });
+  }
+
+  setAttributes(path: string, changes: AttributeChanges): void {
+    const { size, ...others } = changes;
+    if (size !== undefined) {
+      const file = this.open(path, { ...READ_WRITE, read: false });
+      try {
+        file.setAttributes?.({ size });
+      } finally {
+        file.close();
+      }
+    }
+    this.#probe(path, (fd, status) => changeAttributes(this.#files, fd, typeOf(status), others));
+  }
+
+  makeDirectory(path: string, mode: number): void {
+    this.#inParent(path, (directory, name) => check(this.#files.makeDirectory(directory, name, mode)));
+    this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
+  }
+
+  makeNode(path: string, type: FileType, mode: number): void {
+    if (type !== "file" && type !== "fifo" && type !== "socket") throw new FileSystemError("EPERM");
+    const bits = TYPE_BITS[type] | (mode & PERMISSION_BITS);
+    this.#inParent(path, (directory, name) => check(this.#files.makeNode(directory, name, bits)));
+  }
+
+  makeSymlink(path: string, target: string): void {
+    const bytes = encodeName(target);
+    this.#inParent(path, (directory, name) => check(this.#files.makeSymlink(bytes, directory, name)));
+  }
+
+  makeLink(existing: string, path: string): void {
+    this.#inParent(existing, (from, name) =>
+      this.#inParent(path, (to, newName) => check(this.#files.makeLink(from, name, to, newName))),
+    );
+  }
+
+  removeFile(path: string): void {
+    this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, false)));
+  }
+
+  removeDirectory(path: string): void {
+    this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, true)));
+  }
+
+  rename(from: string, to: string, { exclusive, exchange }: RenameOptions): void {
+    const flags = (exclusive ? 1 : 0) | (exchange ? 2 : 0);
+    this.#inParent(from, (directory, name) =>
+      this.#inParent(to, (target, newName) =>
+        check(this.#files.rename(directory, name, target, newName, flags)),
+      ),
+    );
+  }
+
+  statistics(): ProviderStatistics {
+    const numbers = this.#files.statistics(this.#root);
+    if (typeof numbers === "number") throw failure(numbers);
+    const [, blockBytes = 4096, blocks = 0, freeBlocks = 0, availableBlocks = 0, files = 0, freeFiles = 0] =
+      numbers.map(Number);
+    return { blockBytes, blocks, freeBlocks, availableBlocks, files, freeFiles };
+  }
+
+  getExtended(path: string, name: string): Uint8Array {
+    return this.#extended(path, name, (fd, bytes) => {
+      const room = new Uint8Array(EXTENDED_BYTES_MAX);
+      return room.subarray(0, check(this.#files.getExtended(fd, bytes, room)));
+    });
+  }
+
+  listExtended(path: string): readonly string[] {
+    return this.#probe(path, (fd, status) => {
+      if (typeOf(status) === "symlink") return [];
+      const room = new Uint8Array(EXTENDED_BYTES_MAX);
+      const names = decodeName(room.subarray(0, check(this.#files.listExtended(fd, room))));
+      return names.split("\0").filter((name) => name.startsWith(EXTENDED_PREFIX));
+    });
+  }
+
+  setExtended(path: string, name: string, value: Uint8Array, existing: "any" | "new" | "old"): void {
+    const flags = existing === "new" ? 1 : existing === "old" ? 2 : 0;
+    this.#extended(path, name, (fd, bytes) =>
+      check(this.#files.setExtended(fd, bytes, value.slice(), flags)),
+    );
+  }
+
+  removeExtended(path: string, name: string): void {
+    this.#extended(path, name, (fd, bytes) => check(this.#files.removeExtended(fd, bytes)));
+  }
+
+  close(): void {
+    this.#files.close(this.#root);
+  }
+
+  #extended<T>(path: string, name: string, use: (fd: number, name: Uint8Array) => T): T {
+    if (!name.startsWith(EXTENDED_PREFIX)) throw new FileSystemError("EOPNOTSUPP");
+    return this.#probe(path, (fd, status) => {
+      if (typeOf(status) === "symlink") throw new FileSystemError("EPERM");
+      return use(fd, encodeName(name));
+    });
+  }
+
+  /** The path below the root, as bytes. */
+  #relative(path: string): Uint8Array {
+    if (this.#only === undefined) return encodeName(path.slice(1));
+    if (path !== "/") throw new FileSystemError("ENOTDIR");
+    return encodeName(this.#only);
+  }
+
+  /** Looks at what a path names, without opening it. */
+  #probe<T>(path: string, use: (fd: number, status: FileStatus) => T): T {
+    const fd = check(this.#files.openBeneath(this.#root, this.#relative(path), PROBE_FLAGS));
+    try {
+      return use(fd, statusOf(this.#files, fd));
+    } finally {
+      this.#files.close(fd);
+    }
+  }
+
+  /** Opens the directory of a path for what is done to the entry. */
+  #inParent<T>(path: string, use: (directory: number, name: Uint8Array) => T): T {
+    if (this.#only !== undefined) throw new FileSystemError("EPERM");
+    if (path === "/") throw new FileSystemError("EBUSY");
+    const flags = Open.pathOnly | Open.directory;
+    const directory = check(this.#files.openBeneath(this.#root, this.#relative(parentPath(path)), flags));
+    try {
+      return use(directory, encodeName(baseName(path)));
+    } finally {
+      this.#files.close(directory);
+    }
+  }
+
+  /** Refuses what is no regular file before it is opened: that alone can block, or do something to a device. */
+  #checkRegular(path: string, mayBeMissing: boolean): boolean {
+    const fd = this.#files.openBeneath(this.#root, this.#relative(path), PROBE_FLAGS);
+    if (fd < 0 && mayBeMissing && errnoNameOf(-fd) === "ENOENT") return false;
+    check(fd);
+    const type = typeOf(statusOf(this.#files, fd));
+    this.#files.close(fd);
+    if (type === "file") return true;
+    throw new FileSystemError(type === "directory" ? "EISDIR" : type === "symlink" ? "ELOOP" : "EACCES");
+  }
+
+  #entries(fd: number): ProviderEntry[] {
+    const entries: ProviderEntry[] = [];
+    const room = new Uint8Array(DIRECTORY_BYTES);
+    const view = new DataView(room.buffer);
+    for (let size = check(this.#files.readDirectory(fd, room)); size > 0; ) {
+      for (let offset = 0; offset < size; offset += view.getUint16(offset + 16, true)) {
+        const end = room.indexOf(0, offset + DIRENT_HEAD_BYTES);
+        const bytes = room.subarray(offset + DIRENT_HEAD_BYTES, end);
+        const name = decodeName(bytes);
+        if (name === "." || name === "..") continue;
+        const type = TYPES.get(view.getUint8(offset + 18) << 12) ?? this.#typeIn(fd, bytes);
+        if (type !== undefined) entries.push({ name, type, inode: view.getBigUint64(offset, true) });
+      }
+      size = check(this.#files.readDirectory(fd, room));
+    }
+    return entries;
+  }
+
+  /** Some file systems do not say it in the directory. */
+  #typeIn(directory: number, name: Uint8Array): FileType | undefined {
+    const fd = this.#files.openBeneath(directory, name, PROBE_FLAGS);
+    if (fd < 0) return undefined; // gone since it was listed
+    const type = typeOf(statusOf(this.#files, fd));
+    this.#files.close(fd);
+    return type;
+  }
+}
+
+const READ_WRITE: ProviderOpenOptions = {
+  read: true,
+  write: true,
+  append: false,
+  truncate: false,
+  create: false,
+  exclusive: false,
+  mode: 0,
+};

@@ -1,0 +1,67 @@
+/**
+ * Files of a `MemoryFileSystem`.
+ *
+ * @module
+ */
+import type { FileType, ProviderAttributes } from "../provider.ts";
+
+/** Limits of a {@linkcode MemoryFileSystem}. */
+export interface MemoryFileSystemOptions {
+  /** Most bytes that all files hold together; beyond it writes fail with ENOSPC. @default {1073741824} 1 GiB */
+  readonly bytesMax?: number | undefined;
+  /** Most files and directories. @default {100000} */
+  readonly filesMax?: number | undefined;
+  /** Owner of the files it begins with. @default {0} root */
+  readonly uid?: number | undefined;
+  /** Group of the files it begins with. @default {0} */
+  readonly gid?: number | undefined;
+}
+
+/** A file, a directory or a link in memory. */
+export interface MemoryNode {
+  readonly type: FileType;
+  readonly inode: bigint;
+  readonly special: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  links: number;
+  /** How often it is open: it stays, and counts, until the last is closed. */
+  opens: number;
+  /** Of a file. Longer than `size` once it has grown. */
+  content: Uint8Array;
+  size: number;
+  readonly target: string;
+  /** Of a directory. */
+  readonly entries: Map<string, MemoryNode>;
+  readonly extended: Map<string, Uint8Array>;
+  accessedNs: bigint;
+  modifiedNs: bigint;
+  changedNs: bigint;
+}
+
+/** A directory that moves takes the link of its `..` along. */
+export function moveLink(node: MemoryNode, from: MemoryNode, to: MemoryNode): void {
+  if (node.type !== "directory") return;
+  from.links--;
+  to.links++;
+}
+
+export function attributesOf(node: MemoryNode): ProviderAttributes {
+  const { type, mode, size, links, uid, gid, inode, special, accessedNs, modifiedNs, changedNs } = node;
+  const allocated = type === "file" ? node.content.length : 0;
+  return { type, mode, size, allocated, links, uid, gid, inode, special, accessedNs, modifiedNs, changedNs };
+}
+
+export function touch(node: MemoryNode): void {
+  node.modifiedNs = now();
+  node.changedNs = node.modifiedNs;
+}
+
+/** Later than any time before, so that two changes in one millisecond are two. */
+export function now(): bigint {
+  const wall = BigInt(Date.now()) * 1_000_000n;
+  last = wall > last ? wall : last + 1n;
+  return last;
+}
+let last = 0n;

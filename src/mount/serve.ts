@@ -1,0 +1,126 @@
+/**
+ * Joins a mount's stream to the server that answers it.
+ *
+ * @module
+ */
+import type { OutputChannel } from "../agent/channels.ts";
+import { MountFailedError, ProtocolError } from "../agent/errors.ts";
+import type { ExecSession } from "../agent/exec_session.ts";
+import { MiB } from "../base/bytes.ts";
+import { ChangeSignal } from "../base/change_signal.ts";
+import type { FileSystemProvider } from "./provider.ts";
+import { MountServer, type MountServerOptions } from "./server.ts";
+
+/** Replies that wait for the guest to take them, and reads that wait for the provider; past it no request is taken. */
+const WAITING_BYTES_MAX = 16 * MiB;
+
+/** A mount in a sandbox, served by this process. */
+export class ServedMount {
+  /** Resolves once programs can use it. Rejects with {@linkcode MountFailedError}. */
+  readonly mounted: Promise<void>;
+  /** Resolves when it is gone: unmounted, or the sandbox has ended. Never rejects. */
+  readonly ended: Promise<void>;
+  readonly #target: string;
+  readonly #process: ExecSession;
+  readonly #server: MountServer;
+  readonly #replies: Uint8Array[] = [];
+  readonly #changes = new ChangeSignal();
+  readonly #unmounts: PromiseWithResolvers<number>[] = [];
+  #waitingBytes = 0;
+  #isOver = false;
+
+  /** @param process The stream that `AgentClient.openMount()` opened. */
+  constructor(
+    target: string,
+    process: ExecSession,
+    provider: FileSystemProvider,
+    options: MountServerOptions,
+  ) {
+    this.#target = target;
+    this.#process = process;
+    this.#server = new MountServer(provider, options, (bytes) => this.#queue(bytes));
+    this.mounted = process.started.then(() => {});
+    this.mounted.catch(() => {});
+    this.ended = this.#serve();
+  }
+
+  /**
+   * Unmounts. With `lazily` programs that use it keep it until they are done.
+   *
+   * @throws {MountFailedError} EBUSY while programs use it.
+   */
+  async unmount(lazily = false): Promise<void> {
+    if (this.#isOver) return;
+    const answer = Promise.withResolvers<number>();
+    this.#unmounts.push(answer);
+    this.#process.unmount(lazily);
+    const errno = await answer.promise;
+    if (errno === 0) return await this.ended;
+    const reason = errno === 16 ? "programs in the sandbox use it" : `errno ${errno}`;
+    throw new MountFailedError(this.#target, errno, reason, "unmount");
+  }
+
+  async #serve(): Promise<void> {
+    const [requests, answers] = ["stdout", "stderr"].map((name) =>
+      this.#process.outputs.get(name as "stdout" | "stderr"),
+    );
+    if (requests === undefined || answers === undefined) throw new TypeError("a mount has two channels");
+    const sending = this.#sendReplies();
+    const answering = this.#takeAnswers(answers);
+    try {
+      await this.#takeRequests(requests);
+    } catch (error) {
+      this.#process.close(new ProtocolError("The guest broke the protocol of a mount", { cause: error }));
+    }
+    this.#isOver = true;
+    this.#changes.notify();
+    await Promise.allSettled([sending, answering]);
+    for (const answer of this.#unmounts.splice(0)) answer.resolve(0);
+    await this.#server.close();
+  }
+
+  /** @throws if the connection fails, or the guest sends what is no request. */
+  async #takeRequests(requests: OutputChannel): Promise<void> {
+    for (;;) {
+      while (this.#waitingBytes + this.#server.usage.pendingBytes > WAITING_BYTES_MAX)
+        await this.#changes.next;
+      const chunk = await requests.next();
+      if (chunk === undefined) return;
+      this.#server.feed(chunk);
+    }
+  }
+
+  /** Each unmount that was asked for is answered by an errno of four bytes, in order. */
+  async #takeAnswers(answers: OutputChannel): Promise<void> {
+    let kept = new Uint8Array(0);
+    for (let chunk = await answers.next(); chunk !== undefined; chunk = await answers.next()) {
+      const bytes = new Uint8Array(kept.length + chunk.length);
+      bytes.set(kept);
+      bytes.set(chunk, kept.length);
+      const view = new DataView(bytes.buffer);
+      let offset = 0;
+      for (; offset + 4 <= bytes.length; offset += 4)
+        this.#unmounts.shift()?.resolve(view.getUint32(offset, true));
+      kept = bytes.slice(offset);
+    }
+  }
+
+  #queue(bytes: Uint8Array): void {
+    this.#replies.push(bytes);
+    this.#waitingBytes += bytes.length;
+    this.#changes.notify();
+  }
+
+  async #sendReplies(): Promise<void> {
+    for (;;) {
+      const changed = this.#changes.next;
+      const reply = this.#replies.shift();
+      if (reply !== undefined) {
+        await this.#process.stdin.write(reply);
+        this.#waitingBytes -= reply.length;
+        this.#changes.notify();
+      } else if (this.#isOver) return;
+      else await changed;
+    }
+  }
+}

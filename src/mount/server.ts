@@ -1,0 +1,311 @@
+/**
+ * Serves one mount: takes the requests of a guest's kernel as a byte stream, asks a provider, and gives the replies.
+ *
+ * The guest is not trusted. What it can make this hold is bounded: nodes, open handles, entries of open directories, requests
+ * that wait for a provider, and the bytes of each. It needs no VM: tests mount it on this machine's own kernel.
+ *
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { Errno, errnoOf, FileSystemError } from "./errno.ts";
+import { FUSE_MAJOR, FUSE_MINOR, FUSE_MINOR_MIN, InitFlag, Notify, Opcode } from "./fuse/constants.ts";
+import { notification, reply, statusReply } from "./fuse/reply.ts";
+import { type FuseRequest, RequestAssembler } from "./fuse/request.ts";
+import { HandleTable } from "./handle_table.ts";
+import { encodeName } from "./names.ts";
+import { type MountNode, NodeTable } from "./node_table.ts";
+import * as attributes from "./operations/attributes.ts";
+import type { MountContext, Operation } from "./operations/context.ts";
+import * as directories from "./operations/directories.ts";
+import * as entries from "./operations/entries.ts";
+import * as files from "./operations/files.ts";
+import type { OwnerMap } from "./owner_map.ts";
+import type { FileSystemProvider } from "./provider.ts";
+
+/** Most bytes of one read or write. */
+export const TRANSFER_BYTES_MAX = 1024 * 1024;
+/** What comes before the content of the largest request, and room for names. */
+const REQUEST_HEAD_BYTES_MAX = 64 * 1024;
+const PAGE_BYTES = 4096;
+/** Nodes that a kernel may know of: about 100 MB here, and 1 GB there. */
+const NODES_MAX = 250_000;
+const HANDLES_MAX = 16_384;
+/** Entries that all open directories hold together. */
+const ENTRIES_MAX = 1_000_000;
+/** Requests that wait for the provider; the kernel has fewer under way unless many programs wait. */
+const PENDING_MAX = 1024;
+/** Background requests of the kernel: read-ahead and writing. */
+const BACKGROUND_MAX = 64;
+/** How long the kernel may believe what it was told. Changes by others are seen after that. */
+const VALIDITY_MS = 1000;
+
+/** How a mount is served. */
+export interface MountServerOptions {
+  /** Refuses every change with EROFS. @default {false} */
+  readonly isReadonly?: boolean | undefined;
+  /** Owners as the guest sees them. @default as the provider says */
+  readonly owners?: OwnerMap | undefined;
+  /** How long the kernel may use what it was told, in milliseconds. @default {1000} */
+  readonly validityMs?: number | undefined;
+  /**
+   * Whether the kernel may keep what is written for a while and write it in larger pieces. Then changes by others to a file that
+   * it knows are not seen. @default {false}
+   */
+  readonly writeback?: boolean | undefined;
+}
+
+const OPERATIONS: Readonly<Record<number, Operation>> = {
+  [Opcode.lookup]: entries.lookup,
+  [Opcode.readlink]: entries.readlink,
+  [Opcode.symlink]: entries.symlink,
+  [Opcode.mknod]: entries.mknod,
+  [Opcode.mkdir]: entries.mkdir,
+  [Opcode.unlink]: entries.unlink,
+  [Opcode.rmdir]: entries.rmdir,
+  [Opcode.rename]: entries.rename,
+  [Opcode.rename2]: entries.rename2,
+  [Opcode.link]: entries.link,
+  [Opcode.getattr]: attributes.getattr,
+  [Opcode.setattr]: attributes.setattr,
+  [Opcode.statfs]: attributes.statfs,
+  [Opcode.getxattr]: attributes.getxattr,
+  [Opcode.listxattr]: attributes.listxattr,
+  [Opcode.setxattr]: attributes.setxattr,
+  [Opcode.removexattr]: attributes.removexattr,
+  [Opcode.open]: files.open,
+  [Opcode.create]: files.create,
+  [Opcode.read]: files.read,
+  [Opcode.write]: files.write,
+  [Opcode.flush]: files.flush,
+  [Opcode.release]: files.release,
+  [Opcode.fsync]: files.fsync,
+  [Opcode.fallocate]: files.fallocate,
+  [Opcode.lseek]: files.lseek,
+  [Opcode.opendir]: directories.opendir,
+  [Opcode.readdir]: directories.readdir,
+  [Opcode.readdirplus]: directories.readdirplus,
+  [Opcode.releasedir]: files.release,
+  [Opcode.fsyncdir]: directories.fsyncdir,
+};
+
+/** Requests that may be given up half way: they change nothing. */
+const INTERRUPTIBLE: ReadonlySet<number> = new Set([
+  Opcode.lookup,
+  Opcode.getattr,
+  Opcode.readlink,
+  Opcode.read,
+  Opcode.statfs,
+  Opcode.getxattr,
+  Opcode.listxattr,
+  Opcode.readdir,
+]);
+
+/** What a mount holds for its guest. */
+export interface MountUsage {
+  readonly nodes: number;
+  readonly handles: number;
+  /** Requests that wait for the provider. */
+  readonly pending: number;
+  /** Bytes that these hold, or ask for. */
+  readonly pendingBytes: number;
+}
+
+/** See the module. */
+export class MountServer {
+  readonly #mount: MountContext;
+  readonly #options: MountServerOptions;
+  readonly #send: (bytes: Bytes) => void;
+  readonly #assembler = new RequestAssembler(TRANSFER_BYTES_MAX + REQUEST_HEAD_BYTES_MAX);
+  /** Requests that wait for the provider, by their number. */
+  readonly #pending = new Map<bigint, FuseRequest>();
+  /** Bytes that the requests among them hold, or ask for. */
+  #pendingBytes = 0;
+  readonly #endWatch: (() => void) | undefined;
+  #isClosed = false;
+
+  /** @param send takes replies, in any order. */
+  constructor(provider: FileSystemProvider, options: MountServerOptions, send: (bytes: Bytes) => void) {
+    const { isReadonly = false, owners, validityMs = VALIDITY_MS } = options;
+    this.#options = options;
+    this.#send = send;
+    this.#mount = {
+      provider,
+      nodes: new NodeTable(NODES_MAX),
+      handles: new HandleTable(HANDLES_MAX, ENTRIES_MAX),
+      owners,
+      isReadonly,
+      validity: { entryMs: validityMs, attributesMs: validityMs },
+      transferBytesMax: TRANSFER_BYTES_MAX,
+    };
+    this.#endWatch = provider.watch?.((path) => this.#changed(path));
+  }
+
+  /** What it holds for the guest. */
+  get usage(): MountUsage {
+    const { nodes, handles } = this.#mount;
+    const [pending, pendingBytes] = [this.#pending.size, this.#pendingBytes];
+    return { nodes: nodes.size, handles: handles.size, pending, pendingBytes };
+  }
+
+  /** Takes a part of the stream of requests. @throws {RangeError} if it is no such stream: the mount is of no more use. */
+  feed(chunk: Uint8Array): void {
+    for (const request of this.#assembler.feed(chunk)) this.#handle(request);
+  }
+
+  /** Closes what the guest had open; the provider is told. Replies that are still due are not sent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#endWatch?.();
+    const open = this.#mount.handles.clear();
+    // A provider that fails to close one file still has to close the others.
+    await Promise.allSettled(
+      open.map(async (handle) => handle.kind === "file" && (await handle.file.close())),
+    );
+    await this.#mount.provider.close?.();
+  }
+
+  #handle(request: FuseRequest): void {
+    if (this.#handleSession(request)) return;
+    const operation = OPERATIONS[request.opcode];
+    if (operation === undefined) return this.#fail(request, Errno.ENOSYS);
+    if (this.#pending.size >= PENDING_MAX) return this.#fail(request, Errno.ENOMEM);
+    try {
+      const result = operation(this.#mount, request);
+      if (!(result instanceof Promise)) return this.#reply(result);
+      this.#wait(request, result);
+    } catch (error) {
+      this.#fail(request, errnoOf(error));
+    }
+  }
+
+  #wait(request: FuseRequest, result: Promise<Bytes | undefined>): void {
+    const bytes = weightOf(request);
+    this.#pending.set(request.unique, request);
+    this.#pendingBytes += bytes;
+    const isDue = () => {
+      this.#pendingBytes -= bytes;
+      return this.#pending.delete(request.unique); // not if it was given up
+    };
+    result.then(
+      (bytes) => isDue() && this.#reply(bytes),
+      (error: unknown) => isDue() && this.#fail(request, errnoOf(error)),
+    );
+  }
+
+  /** Requests about the mount itself. */
+  #handleSession(request: FuseRequest): boolean {
+    if (request.opcode === Opcode.init) this.#answerInit(request);
+    else if (request.opcode === Opcode.destroy) this.#reply(statusReply(request.unique, 0));
+    else return this.#handleSilent(request);
+    return true;
+  }
+
+  /** Requests that have no reply, not even that they cannot be read. */
+  #handleSilent(request: FuseRequest): boolean {
+    const { nodes } = this.#mount;
+    try {
+      if (request.opcode === Opcode.forget) nodes.forget(request.node, request.u64(0));
+      else if (request.opcode === Opcode.batchForget) forgetAll(nodes, request);
+      else if (request.opcode === Opcode.interrupt) this.#interrupt(request.u64(0));
+      else return false;
+    } catch (error) {
+      if (!(error instanceof FileSystemError)) throw error;
+    }
+    return true;
+  }
+
+  #answerInit(request: FuseRequest): void {
+    try {
+      this.#init(request);
+    } catch (error) {
+      this.#fail(request, errnoOf(error));
+    }
+  }
+
+  #init(request: FuseRequest): void {
+    const major = request.u32(0);
+    const minor = request.u32(4);
+    if (major < FUSE_MAJOR || (major === FUSE_MAJOR && minor < FUSE_MINOR_MIN))
+      return this.#fail(request, Errno.EOPNOTSUPP);
+    const { bytes, body } = reply(request.unique, 64);
+    body.setUint32(0, FUSE_MAJOR, true);
+    body.setUint32(4, FUSE_MINOR, true);
+    if (major > FUSE_MAJOR) return this.#reply(bytes); // the kernel asks again, with ours
+    const wanted =
+      InitFlag.asyncRead |
+      InitFlag.atomicTruncate |
+      InitFlag.bigWrites |
+      InitFlag.autoInvalidateData |
+      InitFlag.readdirplus |
+      InitFlag.readdirplusAuto |
+      InitFlag.asyncDirectIo |
+      InitFlag.parallelDirectoryOps |
+      InitFlag.maxPages |
+      InitFlag.cacheSymlinks |
+      InitFlag.abortError |
+      InitFlag.dontMask |
+      (this.#options.writeback === true ? InitFlag.writebackCache : 0);
+    body.setUint32(8, request.u32(8), true); // read-ahead, as the kernel proposes
+    body.setUint32(12, (request.u32(12) & wanted) >>> 0, true);
+    body.setUint16(16, BACKGROUND_MAX, true);
+    body.setUint16(18, Math.trunc((BACKGROUND_MAX * 3) / 4), true);
+    body.setUint32(20, TRANSFER_BYTES_MAX, true);
+    body.setUint32(24, 1, true); // times in nanoseconds
+    body.setUint16(28, TRANSFER_BYTES_MAX / PAGE_BYTES, true);
+    this.#reply(bytes);
+  }
+
+  #interrupt(unique: bigint): void {
+    const opcode = this.#pending.get(unique)?.opcode;
+    if (opcode === undefined || !INTERRUPTIBLE.has(opcode)) return;
+    this.#pending.delete(unique);
+    this.#reply(statusReply(unique, Errno.EINTR));
+  }
+
+  /** Somebody else changed the file at `path`: the kernel drops what it knows of it, and tells who watches it. */
+  #changed(path: string): void {
+    const { nodes } = this.#mount;
+    const slash = path.lastIndexOf("/");
+    const parent = nodes.find(path.slice(0, slash));
+    const node = nodes.find(path);
+    if (node !== undefined) this.#reply(invalidateInode(node));
+    if (parent !== undefined && parent !== node) this.#reply(invalidateEntry(parent, path.slice(slash + 1)));
+  }
+
+  #reply(bytes: Bytes | undefined): void {
+    if (bytes !== undefined && !this.#isClosed) this.#send(bytes);
+  }
+
+  #fail(request: FuseRequest, errno: number): void {
+    this.#reply(statusReply(request.unique, errno));
+  }
+}
+
+/** What a request holds while it waits: itself, and what it reads. */
+function weightOf(request: FuseRequest): number {
+  const read = request.opcode === Opcode.read ? Math.min(request.u32(16), TRANSFER_BYTES_MAX) : 0;
+  return request.body.length + read;
+}
+
+function forgetAll(nodes: NodeTable, request: FuseRequest): void {
+  const count = request.u32(0);
+  for (let index = 0; index < count; index++)
+    nodes.forget(request.u64(8 + 16 * index), request.u64(16 + 16 * index));
+}
+
+function invalidateInode(node: MountNode): Bytes {
+  const { bytes, body } = notification(Notify.invalidateInode, 24);
+  body.setBigUint64(0, node.id, true);
+  body.setBigInt64(16, -1n, true); // all of it
+  return bytes;
+}
+
+function invalidateEntry(parent: MountNode, name: string): Bytes {
+  const encoded = encodeName(`${name}\0`);
+  const { bytes, body } = notification(Notify.invalidateEntry, 16 + encoded.length);
+  body.setBigUint64(0, parent.id, true);
+  body.setUint32(8, encoded.length - 1, true);
+  bytes.set(encoded, bytes.length - encoded.length);
+  return bytes;
+}

@@ -1,0 +1,190 @@
+/**
+ * What a caller may mount in a sandbox, checked.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { MiB } from "../base/bytes.ts";
+import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { parseConfig } from "../base/parse_config.ts";
+
+/** Mounts of one sandbox. */
+export const MOUNTS_MAX = 64;
+const TARGET_BYTES_MAX = 4095;
+const MEMORY_MIB_DEFAULT = 64;
+const ID_MAX = 0xffff_fffe;
+
+/** Directories of the guest that belong to its kernel and its agent. */
+const RESERVED = ["/", "/proc", "/sys", "/dev"] as const;
+
+/** A directory, or a file, of this machine. */
+export interface BindMountOptions {
+  /** Its path here. */
+  readonly bind: string;
+  /** Whether every change is refused on this machine, whatever the guest does. @default {false} */
+  readonly readonly?: boolean | undefined;
+  /** Whether programs in it cannot be run. @default {false} */
+  readonly noExec?: boolean | undefined;
+  /**
+   * Whom the files of this machine's user belong to in the sandbox; those of others belong to 65534. New files belong
+   * to this machine's user, who is the owner of the directory.
+   *
+   * @default the sandbox's user if it is given by numbers, else root
+   */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+}
+
+/** A file system in the guest's memory. */
+export interface MemoryMountOptions {
+  /** Chooses it. */
+  readonly tmpfs: true;
+  /** Its size in MiB. @default {64} */
+  readonly sizeMiB?: number | undefined;
+  /** Whether nothing can be written to it. @default {false} */
+  readonly readonly?: boolean | undefined;
+  /** Whether programs in it cannot be run. @default {false} */
+  readonly noExec?: boolean | undefined;
+}
+
+/** What to mount: the path of a directory or file of this machine, or one of the forms with options. */
+export type MountOptions = string | BindMountOptions | MemoryMountOptions;
+
+/** A mount, as it is stored. */
+export type MountConfig =
+  | {
+      readonly kind: "bind";
+      /** Where it is in the guest. */
+      readonly target: string;
+      /** An absolute path of this machine. */
+      readonly source: string;
+      readonly readonly: boolean;
+      readonly noExec: boolean;
+      readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+    }
+  | {
+      readonly kind: "tmpfs";
+      readonly target: string;
+      readonly sizeMiB: number;
+      readonly readonly: boolean;
+      readonly noExec: boolean;
+    };
+
+const id = z.int().min(0).max(ID_MAX);
+const path = z
+  .string()
+  .min(1)
+  .refine((text) => !text.includes("\0"), "must not contain a NUL byte");
+const common = { readonly: z.boolean().default(false), noExec: z.boolean().default(false) };
+const owner = z.strictObject({ uid: id, gid: id }).optional();
+const bindSchema = z.strictObject({ bind: path, ...common, owner });
+const memorySchema = z.strictObject({
+  tmpfs: z.literal(true),
+  sizeMiB: z
+    .int()
+    .min(1)
+    .max(1024 * 1024)
+    .default(MEMORY_MIB_DEFAULT),
+  ...common,
+});
+
+/** Options of one mount, as callers give them. */
+export const mountSchema = z.preprocess(
+  (value: MountOptions) => (typeof value === "string" ? { bind: value } : value),
+  z.union([bindSchema, memorySchema], "must be a path, { bind: path, … } or { tmpfs: true, … }"),
+);
+
+const storedCommon = { target: z.string(), readonly: z.boolean(), noExec: z.boolean() };
+/** Mounts as they are stored. */
+export const storedMountsSchema = z
+  .array(
+    z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("bind"), source: z.string(), owner, ...storedCommon }),
+      z.object({ kind: z.literal("tmpfs"), sizeMiB: z.int(), ...storedCommon }),
+    ]),
+  )
+  .default([]);
+
+type CheckedMount = z.output<typeof mountSchema>;
+
+/**
+ * Mounts in the order in which they are made: a mount inside another one comes after it.
+ *
+ * @throws {InvalidConfigError} naming every mount that is wrong.
+ */
+export function checkMounts(mounts: Readonly<Record<string, CheckedMount>>): readonly MountConfig[] {
+  const issues: ConfigIssue[] = [];
+  const configs: MountConfig[] = [];
+  const targets = Object.keys(mounts);
+  if (targets.length > MOUNTS_MAX) issues.push({ field: "mounts", problem: `must be at most ${MOUNTS_MAX}` });
+  for (const [target, mount] of Object.entries(mounts)) {
+    const field = `mounts[${JSON.stringify(target)}]`;
+    const problem = targetProblem(target) ?? sourceProblem(mount);
+    if (problem !== undefined) issues.push({ field, problem });
+    else configs.push(toConfig(normalTarget(target), mount));
+  }
+  const sorted = configs.toSorted((a, b) => (a.target < b.target ? -1 : 1)); // "/a" before "/a/b"
+  for (const [index, { target }] of sorted.entries())
+    if (sorted[index + 1]?.target === target)
+      issues.push({ field: `mounts[${JSON.stringify(target)}]`, problem: "must not be given twice" });
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+  return sorted;
+}
+
+/** Checks where something is to be mounted in the guest. @throws {InvalidConfigError} */
+export function checkMountTarget(target: string): string {
+  const problem = targetProblem(target);
+  if (problem !== undefined) throw new InvalidConfigError([{ field: "target", problem }]);
+  return normalTarget(target);
+}
+
+/** Checks one mount. @throws {InvalidConfigError} */
+export function checkMount(target: string, options: MountOptions): MountConfig {
+  const checked = parseConfig(mountSchema, options, "mount");
+  const problem = sourceProblem(checked);
+  if (problem !== undefined) throw new InvalidConfigError([{ field: "mount", problem }]);
+  return toConfig(checkMountTarget(target), checked);
+}
+
+function targetProblem(target: string): string | undefined {
+  if (!target.startsWith("/")) return "must be an absolute path in the sandbox";
+  if (target.includes("\0")) return "must not contain a NUL byte";
+  if (new TextEncoder().encode(target).length > TARGET_BYTES_MAX)
+    return `must be at most ${TARGET_BYTES_MAX} bytes`;
+  if (target.split("/").includes("..")) return "must not contain `..`";
+  const normal = normalTarget(target);
+  const isReserved = RESERVED.some(
+    (path) => normal === path || (path !== "/" && normal.startsWith(`${path}/`)),
+  );
+  return isReserved ? "must not be /, or in /proc, /sys or /dev" : undefined;
+}
+
+function sourceProblem(mount: CheckedMount): string | undefined {
+  if (!("bind" in mount)) return undefined;
+  const status = statSync(mount.bind, { throwIfNoEntry: false });
+  if (status === undefined) return `there is no ${mount.bind} on this machine`;
+  return status.isDirectory() || status.isFile()
+    ? undefined
+    : `${mount.bind} is neither a directory nor a file`;
+}
+
+/** Without doubled slashes, `.` and a slash at the end. */
+function normalTarget(target: string): string {
+  return `/${target
+    .split("/")
+    .filter((name) => name !== "" && name !== ".")
+    .join("/")}`;
+}
+
+function toConfig(target: string, mount: CheckedMount): MountConfig {
+  const { readonly, noExec } = mount;
+  return "bind" in mount
+    ? { kind: "bind", target, source: resolve(mount.bind), readonly, noExec, owner: mount.owner }
+    : { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
+}
+
+/** Bytes of a file system in memory. */
+export function memoryBytes({ sizeMiB }: { readonly sizeMiB: number }): number {
+  return sizeMiB * MiB;
+}

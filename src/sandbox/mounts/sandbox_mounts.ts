@@ -1,0 +1,108 @@
+/**
+ * What is mounted in a running sandbox.
+ *
+ * @module
+ */
+
+import { MountFlag } from "../../agent/protocol.ts";
+import type { BackendSandbox } from "../../backend/backend.ts";
+import { InvalidConfigError } from "../../base/errors.ts";
+import type { FileSystemProvider } from "../../mount/provider.ts";
+import { ServedMount } from "../../mount/serve.ts";
+import { checkMount, checkMountTarget, type MountOptions, memoryBytes } from "../../options/mount_options.ts";
+
+/** How a file system of this process is mounted. */
+export interface ProviderMountOptions {
+  /** Whether every change is refused, whatever the guest does. @default {false} */
+  readonly readonly?: boolean | undefined;
+  /** Whether programs in it cannot be run. @default {false} */
+  readonly noExec?: boolean | undefined;
+}
+
+/** Mounts that come and go while a sandbox runs: `sandbox.mounts`. They end with the sandbox, at the latest. */
+export class SandboxMounts {
+  readonly #sandbox: BackendSandbox;
+  /** Those that this process serves. */
+  readonly #served = new Map<string, ServedMount>();
+
+  /** @internal */
+  constructor(sandbox: BackendSandbox) {
+    this.#sandbox = sandbox;
+  }
+
+  /**
+   * Mounts at `target`, an absolute path in the sandbox that is made if it is missing. `what` is a directory or file of the
+   * machine that runs the sandbox, a file system in the guest's memory, or a file system of this process: a
+   * `MemoryFileSystem`, or an object of your own. What this process serves fails with EIO in the guest once the process is
+   * gone.
+   *
+   * @throws {InvalidConfigError} for a target or an option that cannot be, before anything happens.
+   * @throws {MountFailedError} if the sandbox refuses it.
+   * @throws {SandboxNotRunningError}
+   *
+   * @example
+   * ```ts
+   * import { MemoryFileSystem, Sandbox } from "microsandbox";
+   *
+   * await using sandbox = await Sandbox.builder("mounted").image("./rootfs").replace().create();
+   * const files = new MemoryFileSystem({ "input.txt": "hello" });
+   * await sandbox.mounts.add("/work", files);
+   * await sandbox.shell("tr a-z A-Z < /work/input.txt > /work/output.txt");
+   * console.log(files.readText("/output.txt"));
+   * await sandbox.mounts.remove("/work");
+   * ```
+   */
+  async add(
+    target: string,
+    what: MountOptions | FileSystemProvider,
+    options: ProviderMountOptions = {},
+  ): Promise<void> {
+    if (isProvider(what)) return await this.#serve(checkMountTarget(target), what, options);
+    const mount = checkMount(target, what);
+    const owner = mount.kind === "bind" ? mount.owner : undefined;
+    const client = await this.#sandbox.connect();
+    await client.addMount({
+      target: mount.target,
+      flags:
+        (mount.readonly ? MountFlag.readonly : 0) |
+        (mount.noExec ? MountFlag.noExec : 0) |
+        (mount.kind === "tmpfs" ? MountFlag.memory : 0),
+      source: mount.kind === "bind" ? mount.source : "",
+      memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
+      uid: owner?.uid ?? 0,
+      gid: owner?.gid ?? 0,
+    });
+  }
+
+  /**
+   * Unmounts what was mounted at `target`.
+   *
+   * @throws {MountFailedError} while programs use it, or if nothing is mounted there.
+   */
+  async remove(target: string): Promise<void> {
+    const path = checkMountTarget(target);
+    const served = this.#served.get(path);
+    if (served !== undefined) return await served.unmount();
+    await (await this.#sandbox.connect()).removeMount(path);
+  }
+
+  async #serve(target: string, provider: FileSystemProvider, options: ProviderMountOptions): Promise<void> {
+    if (this.#served.has(target))
+      throw new InvalidConfigError([{ field: "target", problem: `${target} is mounted already` }]);
+    const { readonly: isReadonly = false, noExec: isNoExec = false } = options;
+    const client = await this.#sandbox.connect();
+    const session = client.openMount({ target, isReadonly, isNoExec });
+    const mount = new ServedMount(target, session, provider, { isReadonly });
+    await mount.mounted;
+    this.#served.set(target, mount);
+    mount.ended.then(() => this.#served.delete(target));
+  }
+}
+
+/** Whether it is a file system of this process, and not options of a mount. */
+export function isProvider(value: unknown): value is FileSystemProvider {
+  if (typeof value !== "object" || value === null) return false;
+  return ["attributes", "list", "open"].every(
+    (name) => typeof (value as Readonly<Record<string, unknown>>)[name] === "function",
+  );
+}

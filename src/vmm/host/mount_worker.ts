@@ -1,0 +1,71 @@
+/**
+ * The Worker that serves directories of this machine to the guest. Calls into the file system wait here.
+ *
+ * @module
+ */
+import { AgentClient } from "../../agent/client.ts";
+import { MountFailedError } from "../../agent/errors.ts";
+import { messageOf } from "../../base/errors.ts";
+import { Files } from "../../ffi/files.ts";
+import { OwnerMap } from "../../mount/owner_map.ts";
+import { DirectoryProvider } from "../../mount/providers/directory_provider.ts";
+import { ServedMount } from "../../mount/serve.ts";
+import type { MountRequest } from "../host_protocol.ts";
+import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
+
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<MountWorkerRequest>) => void) | null;
+  postMessage(message: MountWorkerMessage): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+const served = new Map<string, ServedMount>();
+let connecting: Promise<AgentClient> | undefined;
+let loading: Promise<Files> | undefined;
+
+scope.onmessage = ({ data }) => {
+  const { token } = data;
+  handle(data).then(
+    () => scope.postMessage({ type: "done", token }),
+    (error: unknown) => scope.postMessage({ type: "failed", token, message: reasonOf(error) }),
+  );
+};
+
+/** Without what the client's error says anyway. */
+function reasonOf(error: unknown): string {
+  return error instanceof MountFailedError ? error.reason : messageOf(error);
+}
+
+async function handle(request: MountWorkerRequest): Promise<void> {
+  if (request.type === "unmount") return await unmount(request.target);
+  connecting ??= AgentClient.connect(request.socketPath);
+  await mount(await connecting, request.mount);
+}
+
+async function mount(
+  client: AgentClient,
+  { target, isReadonly, isNoExec, ...what }: MountRequest,
+): Promise<void> {
+  if (served.has(target)) throw new Error(`${target} is mounted already`);
+  if ("memoryBytes" in what) {
+    const session = client.openMount({ target, isReadonly, isNoExec, memoryBytes: what.memoryBytes });
+    await session.started;
+    return;
+  }
+  loading ??= Files.load();
+  const files = await loading;
+  const provider = DirectoryProvider.open(files, what.source);
+  const { uid, gid } = provider.attributes("/");
+  const owners = new OwnerMap({ uid, gid }, what.owner);
+  const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile });
+  const mount = new ServedMount(target, session, provider, { isReadonly, owners });
+  served.set(target, mount);
+  mount.ended.then(() => served.delete(target));
+  await mount.mounted;
+}
+
+async function unmount(target: string): Promise<void> {
+  const mount = served.get(target);
+  if (mount === undefined) throw new Error(`nothing of this machine is mounted at ${target}`);
+  await mount.unmount();
+}

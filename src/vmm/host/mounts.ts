@@ -1,0 +1,72 @@
+/**
+ * Directories of this machine in the guest. They are served in a Worker, so that a slow disk never holds up anything else, and
+ * by a connection to this process like any client's. Most sandboxes have none, and load nothing of it.
+ *
+ * @module
+ */
+import { InternalError, MicrosandboxError } from "../../base/errors.ts";
+import type { MountRequest } from "../host_protocol.ts";
+import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
+
+/** How long a mount may take to come or to go. */
+const MOUNT_TIMEOUT_MS = 60_000;
+
+/** What is mounted in one sandbox. */
+export class Mounts {
+  readonly #socketPath: string;
+  readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
+  #worker: Worker | undefined;
+  #nextToken = 1;
+
+  /** @param socketPath Where this process listens for clients. */
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Mounts, one after the other. @throws {MicrosandboxError} */
+  async open(mounts: readonly MountRequest[]): Promise<void> {
+    for (const mount of mounts) await this.#ask({ type: "mount", mount });
+  }
+
+  /** Unmounts what is mounted at `target`. @throws {MicrosandboxError} EBUSY while programs use it. */
+  async remove(target: string): Promise<void> {
+    await this.#ask({ type: "unmount", target });
+  }
+
+  async #ask(request: DistributiveOmit<MountWorkerRequest, "token" | "socketPath">): Promise<void> {
+    const token = this.#nextToken++;
+    const answer = Promise.withResolvers<void>();
+    this.#waiting.set(token, answer);
+    const timer = setTimeout(
+      () => answer.reject(new MicrosandboxError("mountFailed", `No answer in ${MOUNT_TIMEOUT_MS} ms`)),
+      MOUNT_TIMEOUT_MS,
+    );
+    try {
+      this.#thread().postMessage({ ...request, token, socketPath: this.#socketPath } as MountWorkerRequest);
+      await answer.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(token);
+    }
+  }
+
+  #thread(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    const worker = new Worker(new URL("./mount_worker.ts", import.meta.url).href, { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<MountWorkerMessage>) => {
+      const answer = this.#waiting.get(data.token);
+      if (data.type === "done") answer?.resolve();
+      else answer?.reject(new MicrosandboxError("mountFailed", data.message));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault(); // Deno would end the process
+      const error = new InternalError(`The Worker that serves mounts failed: ${event.message}`);
+      for (const answer of this.#waiting.values()) answer.reject(error);
+      this.#worker = undefined; // its mounts answer with EIO from now on
+    };
+    this.#worker = worker;
+    return worker;
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
