@@ -15,6 +15,8 @@ const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
   envVars: ["env"],
   img: ["image"],
   input: ["stdin"],
+  bind: ["mounts"],
+  binds: ["mounts"],
   mem: ["memoryMiB"],
   metadata: ["labels"],
   output: ["outputPath"],
@@ -31,6 +33,8 @@ const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
   ulimits: ["rlimits"],
   uid: ["user"],
   vcpus: ["cpus"],
+  volume: ["mounts"],
+  volumes: ["mounts"],
   workdir: ["cwd"],
   workingDir: ["workdir", "cwd"],
 };

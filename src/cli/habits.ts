@@ -15,13 +15,11 @@ const COMMANDS: Readonly<Record<string, string>> = {
   search: "msb pulls by reference: `msb pull alpine`",
   system: "`du -sh` of the home (`MSB_HOME`) shows what is used; `msb image prune` frees images",
   tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
-  volume: "there are no volumes: a sandbox keeps its disk until `msb rm`; `msb snapshot create` copies it",
+  volume: "`msb run -v ./PATH:/TARGET` mounts a directory; there are no named volumes",
 };
 
 const FLAGS: Readonly<Record<string, string>> = {
-  "-v": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
-  "--volume": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
-  "--mount": "there are no mounts: copy files in with `msb cp DIRECTORY NAME:/PATH`",
+  "--mount": "`-v PATH:TARGET`, or `--tmpfs TARGET`",
   "--publish": "`-p` or `--port`",
   "--net": "`--network`",
   "--cpu": "`--cpus`",

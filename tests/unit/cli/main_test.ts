@@ -44,7 +44,7 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
     [["frobnicate"], "error: unknown command 'frobnicate'"],
     [["stp", "web"], "Did you mean stop?"],
     [["system", "df"], "hint: `du -sh` of the home (`MSB_HOME`)"],
-    [["run", "-v", "a:b", "alpine"], "hint: there are no mounts"],
+    [["run", "-v", "cache:/data", "alpine"], "Begin a path with ./ or /"],
     [["run"], "error: missing required argument 'image'"],
     [["stop"], "error: missing required argument 'names'"],
     [["ls", "--bogus"], "error: unknown option '--bogus'"],
