@@ -53,6 +53,8 @@ const SEEK_FAILED = 0xffff_ffff_ffff_ffffn;
 const UNCHANGED_ID = 0xffff_ffff;
 const ENOSYS = 38;
 const EPERM = 1;
+const EXDEV = 18;
+const DOT = 0x2e;
 
 const encoder = new TextEncoder();
 const EMPTY = Uint8Array.of(0);
@@ -81,21 +83,25 @@ export class Files {
   readonly #errnoAddress: () => bigint;
   readonly #how: Bytes = new Uint8Array(OPEN_HOW_BYTES);
   readonly #statx: Bytes = new Uint8Array(STATX_BYTES);
-  #hasOpenat2 = true;
+  #hasOpenat2: boolean;
 
-  private constructor(native: NativeInterface, c: Bound<typeof FILE_SYMBOLS>) {
+  private constructor(native: NativeInterface, c: Bound<typeof FILE_SYMBOLS>, hasOpenat2: boolean) {
     this.#native = native;
     this.#c = c;
+    this.#hasOpenat2 = hasOpenat2;
     this.#errnoAddress = () => c.__errno_location();
   }
 
-  /** @throws {UnsupportedError} on a runtime without FFI. @throws {InternalError} if the C library lacks a function. */
-  static async load(): Promise<Files> {
+  /**
+   * @param hasOpenat2 `false` does as on a kernel without it.
+   * @throws {UnsupportedError} on a runtime without FFI. @throws {InternalError} if the C library lacks a function.
+   */
+  static async load(hasOpenat2 = true): Promise<Files> {
     const native = await loadNativeInterface();
     const failures: Error[] = [];
     for (const path of LIBC_FILES) {
       try {
-        return new Files(native, native.open(path, FILE_SYMBOLS));
+        return new Files(native, native.open(path, FILE_SYMBOLS), hasOpenat2);
       } catch (error) {
         failures.push(new Error(messageOf(error), { cause: error }));
       }
@@ -116,7 +122,7 @@ export class Files {
    */
   openBeneath(root: number, path: Uint8Array, flags: number, mode = 0): number {
     const all = flags | Open.closeOnExec | Open.noFollow;
-    const relative = path.length === 0 ? Uint8Array.of(0x2e) : path;
+    const relative = path.length === 0 ? Uint8Array.of(DOT) : path;
     if (!this.#hasOpenat2) return this.#openByNames(root, relative, all, mode);
     const view = new DataView(this.#how.buffer);
     view.setBigUint64(0, BigInt(all), true);
@@ -135,7 +141,8 @@ export class Files {
   /** Each directory on the way by its name in the one before, and never through a link. */
   #openByNames(root: number, path: Uint8Array, flags: number, mode: number): number {
     const names = split(path);
-    const last = names.pop() ?? Uint8Array.of(0x2e);
+    if (names.some((name) => name.length === 2 && name[0] === DOT && name[1] === DOT)) return -EXDEV; // as openat2 does
+    const last = names.pop() ?? Uint8Array.of(DOT);
     let directory = root;
     for (const name of names) {
       const step = Open.pathOnly | Open.directory | Open.noFollow | Open.closeOnExec;
