@@ -11,6 +11,7 @@ import type { AttributeChanges, FileType, ProviderAttributes, ProviderFile } fro
 const S_IFMT = 0o170000;
 /** No set-id bits: what the guest leaves behind lies on this machine. */
 export const PERMISSION_BITS = 0o1777;
+const SET_ID_BITS = 0o6000;
 
 export const TYPES: ReadonlyMap<number, FileType> = new Map(
   Object.entries(TYPE_BITS).map(([type, bits]) => [bits, type as FileType]),
@@ -20,10 +21,16 @@ export const TYPES: ReadonlyMap<number, FileType> = new Map(
 export class DirectoryFile implements ProviderFile {
   readonly #files: Files;
   readonly #fd: number;
+  /** Whether it has set-id bits, until it is changed. */
+  #isSetId: boolean;
 
+  /** @throws {FileSystemError} EACCES if it is no regular file. */
   constructor(files: Files, fd: number) {
     this.#files = files;
     this.#fd = fd;
+    const status = statusOf(files, fd);
+    if (typeOf(status) !== "file") throw new FileSystemError("EACCES");
+    this.#isSetId = (status.mode & SET_ID_BITS) !== 0;
   }
 
   read(offset: number, length: number): Uint8Array {
@@ -39,6 +46,7 @@ export class DirectoryFile implements ProviderFile {
 
   write(offset: number, data: Uint8Array): void {
     const bytes = data as Uint8Array<ArrayBuffer>; // a request's own memory
+    this.dropSetId();
     for (let written = 0; written < bytes.length; )
       written += check(this.#files.write(this.#fd, bytes.subarray(written), offset + written));
   }
@@ -48,7 +56,10 @@ export class DirectoryFile implements ProviderFile {
   }
 
   setAttributes({ size, ...others }: AttributeChanges): void {
-    if (size !== undefined) check(this.#files.truncate(this.#fd, size));
+    if (size !== undefined) {
+      this.dropSetId();
+      check(this.#files.truncate(this.#fd, size));
+    }
     changeAttributes(this.#files, this.#fd, "file", others);
   }
 
@@ -57,6 +68,7 @@ export class DirectoryFile implements ProviderFile {
   }
 
   allocate(mode: number, offset: number, length: number): void {
+    this.dropSetId();
     check(this.#files.allocate(this.#fd, mode, offset, length));
   }
 
@@ -66,6 +78,16 @@ export class DirectoryFile implements ProviderFile {
 
   close(): void {
     this.#files.close(this.#fd);
+  }
+
+  /** What a guest wrote must not run as the file's owner. To be called before its content changes. */
+  dropSetId(): void {
+    if (!this.#isSetId) return;
+    const { mode } = statusOf(this.#files, this.#fd);
+    const result = this.#files.changeMode(this.#fd, mode & PERMISSION_BITS);
+    // EPERM: it is somebody else's. Then the kernel drops them at the write.
+    if (result < 0 && errnoNameOf(-result) !== "EPERM") throw failure(result);
+    this.#isSetId = false;
   }
 }
 

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { realpathSync } from "node:fs";
 import { type FileStatus, type Files, Open } from "../../ffi/files.ts";
 import { errnoNameOf, FileSystemError } from "../errno.ts";
 import { TYPE_BITS } from "../fuse/constants.ts";
@@ -68,8 +69,9 @@ export class DirectoryProvider implements FileSystemProvider {
     if (typeOf(status) === "directory") return new DirectoryProvider(files, fd, undefined);
     files.close(fd);
     if (typeOf(status) !== "file") throw new FileSystemError("EINVAL");
-    const directory = check(files.open(parentPath(path), Open.pathOnly | Open.directory));
-    return new DirectoryProvider(files, directory, baseName(path));
+    const real = realpathSync(path);
+    const directory = check(files.open(parentPath(real), Open.pathOnly | Open.directory));
+    return new DirectoryProvider(files, directory, baseName(real));
   }
 
   /** Whether the root is a file. */
@@ -110,14 +112,13 @@ export class DirectoryProvider implements FileSystemProvider {
         mode,
       );
     check(fd);
-    const file = new DirectoryFile(this.#files, fd);
     try {
-      // It may have become something else since it was looked at.
-      if (file.attributes().type !== "file") throw new FileSystemError("EACCES");
+      const file = new DirectoryFile(this.#files, fd); // unless it has become something else since it was looked at
+      if (options.truncate) file.dropSetId();
       if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
       return file;
     } catch (error) {
-      file.close();
+      this.#files.close(fd);
       throw error;
     }
   }
@@ -152,6 +153,7 @@ export class DirectoryProvider implements FileSystemProvider {
     if (type !== "file" && type !== "fifo" && type !== "socket") throw new FileSystemError("EPERM");
     const bits = TYPE_BITS[type] | (mode & PERMISSION_BITS);
     this.#inParent(path, (directory, name) => check(this.#files.makeNode(directory, name, bits)));
+    this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
   }
 
   makeSymlink(path: string, target: string): void {
