@@ -1,0 +1,268 @@
+/** A directory of this machine that is shared: what is served, and that nothing beside it is. @module */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { Files, Open } from "../../../src/ffi/files.ts";
+import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import {
+  attempts,
+  readText,
+  SECRET,
+  SharedDirectory,
+  WAYS,
+  writeText,
+} from "../../support/mount/shared_directory.ts";
+
+/** The error numbers' names that an escape may end with. */
+const REFUSALS = new Set(["ELOOP", "ENOTDIR", "ENOENT", "EXDEV", "EINVAL", "EOPNOTSUPP", "EPERM"]);
+/** What is done to the link itself, as rm(1) or mv(1) in the guest does it. */
+const OF_THE_LINK = new Set([
+  "attributes",
+  "readLink",
+  "chown",
+  "times",
+  "linkOut",
+  "exchange",
+  "renameOut",
+  "removeFile",
+  "listExtended",
+]);
+
+/** Descriptors of this process that lead to `directory` or below it. */
+function openBelow(directory: string): number {
+  const list = execFileSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
+  return list.split("\n").filter((line) => line.includes(` ${directory}`)).length;
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? String(error);
+}
+
+for (const [way, hasOpenat2] of WAYS) {
+  test(`DirectoryProvider (${way}) never follows a link, wherever it stands in a path`, async () => {
+    using names = await SharedDirectory.open(hasOpenat2);
+    const paths = names.link();
+    const actions = Object.keys(attempts(names.provider, "/", "/"));
+    for (const path of paths)
+      for (const action of actions) {
+        using shared = await SharedDirectory.open(hasOpenat2);
+        shared.link();
+        const before = shared.outsideState();
+        const isLink = !path.slice(1).includes("/") || path === "/real/deep";
+        try {
+          const result = attempts(shared.provider, path, "/fresh")[action]?.();
+          assert.ok(isLink && OF_THE_LINK.has(action), `${action} of ${path} succeeded`);
+          assert.ok(!JSON.stringify(result, (_, value) => String(value))?.includes(SECRET));
+        } catch (error) {
+          assert.ok(REFUSALS.has(codeOf(error)), `${action} of ${path}: ${codeOf(error)}`);
+        }
+        assert.equal(shared.outsideState(), before, `${action} of ${path}`);
+      }
+  });
+
+  test(`DirectoryProvider (${way}) serves what is in the root`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const { provider, inside } = shared;
+    assert.equal(readText(provider, "/real/secret"), "of the guest");
+    writeText(provider, "/real/new", "content", 0o640);
+    assert.equal(readFileSync(join(inside, "real/new"), "utf8"), "content");
+    assert.equal(statSync(join(inside, "real/new")).mode & 0o7777, 0o640);
+    provider.makeDirectory("/real/d", 0o750);
+    provider.rename("/real/new", "/real/d/moved", { exclusive: false, exchange: false });
+    provider.makeSymlink("/loop", "loop");
+    assert.equal(provider.readLink("/loop"), "loop");
+    assert.throws(() => readText(provider, "/loop"), { code: "ELOOP" });
+    assert.deepEqual(
+      provider
+        .list("/real")
+        .map(({ name, type }) => `${name} ${type}`)
+        .toSorted(),
+      ["d directory", "secret file"],
+    );
+    assert.deepEqual(
+      provider.list("/real/d").map(({ name }) => name),
+      ["moved"],
+    );
+    assert.throws(() => provider.list("/real/secret"), { code: "ENOTDIR" });
+    assert.throws(() => readText(provider, "/real"), { code: "EISDIR" });
+    assert.throws(() => provider.removeDirectory("/"), { code: "EBUSY" });
+    assert.throws(() => provider.rename("/", "/x", { exclusive: false, exchange: false }), { code: "EBUSY" });
+  });
+
+  test(`Files.openBeneath() (${way}) refuses \`..\` and absolute paths`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const files = await Files.load(hasOpenat2);
+    const root = files.open(shared.inside, Open.pathOnly);
+    const outside = `${shared.outside}/secret`;
+    for (const path of ["..", "../outside/secret", "real/../../outside", outside]) {
+      const fd = files.openBeneath(root, new TextEncoder().encode(path), Open.pathOnly);
+      assert.ok(fd < 0, path);
+    }
+    files.close(root);
+  });
+
+  test(`DirectoryProvider (${way}) opens no FIFO, socket or device for its content`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const { provider, inside } = shared;
+    execFileSync("mkfifo", [join(inside, "fifo")]);
+    const server = createServer().listen(join(inside, "socket"));
+    await new Promise((resolve) => server.once("listening", resolve));
+    try {
+      for (const path of ["/fifo", "/socket"]) {
+        assert.throws(() => readText(provider, path), { code: "EACCES" });
+        assert.throws(() => writeText(provider, path, "x"), { code: "EACCES" });
+        assert.throws(() => provider.setAttributes(path, { size: 0 }), { code: "EACCES" });
+        provider.setAttributes(path, { mode: 0o600, modifiedNs: 5_000_000_000n });
+        assert.equal(provider.attributes(path).mode, 0o600);
+      }
+      for (const type of ["characterDevice", "blockDevice"] as const)
+        assert.throws(() => provider.makeNode("/null", type, 0o666), { code: "EPERM" });
+    } finally {
+      server.close();
+    }
+  });
+
+  test(`DirectoryProvider (${way}) neither shows nor sets set-id bits, and drops them with a change`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const { provider, inside } = shared;
+    const modeOf = (name: string) => statSync(join(inside, name)).mode & 0o7777;
+    for (const name of ["a", "b", "c"]) {
+      writeFileSync(join(inside, name), "#!/bin/sh\n");
+      chmodSync(join(inside, name), 0o6755);
+      assert.equal(provider.attributes(`/${name}`).mode, 0o755);
+    }
+    provider.setAttributes("/a", { mode: 0o6711 });
+    assert.equal(modeOf("a"), 0o711);
+    assert.equal(readText(provider, "/b"), "#!/bin/sh\n");
+    assert.equal(modeOf("b"), 0o6755, "what is only read stays");
+    writeText(provider, "/b", "of the guest");
+    assert.equal(modeOf("b"), 0o755, "a program of the guest's would run as its owner");
+    provider.setAttributes("/c", { size: 1 });
+    assert.equal(modeOf("c"), 0o755);
+    writeText(provider, "/new", "x", 0o6755);
+    provider.makeDirectory("/made", 0o3777);
+    provider.makeNode("/node", "file", 0o6777);
+    assert.deepEqual([modeOf("new"), modeOf("made"), modeOf("node") & 0o6000], [0o755, 0o1777, 0]);
+    chmodSync(join(inside, "real"), 0o2755);
+    provider.makeDirectory("/real/made", 0o755);
+    assert.equal(modeOf("real/made"), 0o755, "not by its directory's either");
+  });
+
+  test(`DirectoryProvider (${way}) keeps names that are not UTF-8, and long ones`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const { provider, inside } = shared;
+    execFileSync("sh", ["-c", 'cd "$1" && printf x > "$(printf "b\\377d\\303(")"', "sh", inside]);
+    const [odd] = provider.list("/").filter(({ name }) => name !== "real");
+    assert.equal(odd?.name, "b\udcffd\udcc3(");
+    assert.equal(readText(provider, `/${odd?.name}`), "x");
+    provider.rename(`/${odd?.name}`, "/\udc80", { exclusive: true, exchange: false });
+    assert.equal(provider.attributes("/\udc80").size, 1);
+    provider.makeSymlink("/link", "to \udcfe");
+    assert.equal(provider.readLink("/link"), "to \udcfe");
+    const long = "é".repeat(127) + "x";
+    writeText(provider, `/${long}`, "long");
+    assert.equal(readFileSync(join(inside, long), "utf8"), "long");
+    assert.throws(() => provider.attributes(`/${long}x`), { code: "ENAMETOOLONG" });
+  });
+
+  test(`DirectoryProvider (${way}) has extended attributes of users only`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const { provider } = shared;
+    provider.setExtended("/real", "user.a", Uint8Array.of(1, 0, 255), "new");
+    assert.deepEqual([...provider.getExtended("/real", "user.a")], [1, 0, 255]);
+    assert.throws(() => provider.setExtended("/real", "user.a", new Uint8Array(), "new"), { code: "EEXIST" });
+    assert.throws(() => provider.setExtended("/real", "user.b", new Uint8Array(), "old"), {
+      code: "ENODATA",
+    });
+    provider.setExtended("/real", "user.empty", new Uint8Array(), "any");
+    assert.deepEqual([...provider.getExtended("/real", "user.empty")], []);
+    assert.deepEqual([...provider.listExtended("/real")].toSorted(), ["user.a", "user.empty"]);
+    provider.removeExtended("/real", "user.a");
+    assert.throws(() => provider.getExtended("/real", "user.a"), { code: "ENODATA" });
+    for (const name of ["security.capability", "trusted.a", "system.posix_acl_access", "", "user"]) {
+      assert.throws(() => provider.setExtended("/real", name, new Uint8Array(4), "any"), {
+        code: "EOPNOTSUPP",
+      });
+      assert.throws(() => provider.getExtended("/real", name), { code: "EOPNOTSUPP" });
+      assert.throws(() => provider.removeExtended("/real", name), { code: "EOPNOTSUPP" });
+    }
+  });
+
+  test(`DirectoryProvider (${way}) with a file as its root serves that file alone`, async () => {
+    using shared = await SharedDirectory.open(hasOpenat2);
+    const files = await Files.load(hasOpenat2);
+    const only = DirectoryProvider.open(files, join(shared.inside, "real/secret"));
+    try {
+      assert.equal(only.isFile, true);
+      assert.equal(only.attributes("/").size, 12);
+      assert.equal(readText(only, "/"), "of the guest");
+      writeText(only, "/", "changed");
+      assert.equal(readFileSync(join(shared.inside, "real/secret"), "utf8"), "changed");
+      for (const path of ["/secret", "/real", "/../outside"])
+        assert.throws(() => only.attributes(path), { code: "ENOTDIR" });
+      assert.throws(() => only.list("/"), { code: "ENOTDIR" });
+      assert.throws(() => only.removeFile("/"), { code: "EPERM" });
+      assert.throws(() => only.makeDirectory("/x", 0o755), { code: "EPERM" });
+    } finally {
+      only.close();
+    }
+  });
+}
+
+test("DirectoryProvider.open() takes what a path leads to, relative or through links", async () => {
+  using directory = temporaryDirectory();
+  const files = await Files.load();
+  mkdirSync(join(directory.path, "d"));
+  writeFileSync(join(directory.path, "d/file"), "content");
+  symlinkSync("d/file", join(directory.path, "toFile"));
+  symlinkSync("d", join(directory.path, "toDirectory"));
+  execFileSync("mkfifo", [join(directory.path, "fifo")]);
+  const before = process.cwd();
+  process.chdir(directory.path);
+  try {
+    for (const path of ["d/file", "./toFile", "toFile", "toDirectory/file", join(directory.path, "toFile")]) {
+      const provider = DirectoryProvider.open(files, path);
+      assert.equal(readText(provider, "/"), "content", path);
+      provider.close();
+    }
+    const provider = DirectoryProvider.open(files, "toDirectory/");
+    assert.equal(readText(provider, "/file"), "content");
+    provider.close();
+    assert.throws(() => DirectoryProvider.open(files, "none"), { code: "ENOENT" });
+    assert.throws(() => DirectoryProvider.open(files, "fifo"), { code: "EINVAL" });
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test("DirectoryProvider knows hard links as one file, and follows no link that it makes a name of", async () => {
+  using shared = await SharedDirectory.open();
+  const { provider, inside } = shared;
+  provider.makeLink("/real/secret", "/second");
+  assert.equal(provider.attributes("/second").inode, provider.attributes("/real/secret").inode);
+  assert.equal(provider.attributes("/second").links, 2);
+  symlinkSync(join(shared.outside, "secret"), join(inside, "link"));
+  provider.makeLink("/link", "/third");
+  assert.equal(provider.attributes("/third").type, "symlink");
+  assert.equal(statSync(join(shared.outside, "secret")).nlink, 1);
+});
+
+test("DirectoryProvider leaves no descriptor open, whatever fails", async () => {
+  using shared = await SharedDirectory.open();
+  const paths = [...shared.link(), "/none", "/none/x", "/real", "/real/secret", `/${"x".repeat(300)}`];
+  const count = () => openBelow(shared.inside);
+  const before = count();
+  for (const path of paths)
+    for (const attempt of Object.values(attempts(shared.provider, path, "/fresh"))) {
+      try {
+        attempt();
+      } catch (error) {
+        assert.match(codeOf(error), /^E[A-Z]+$/);
+      }
+    }
+  assert.equal(before, 1, "the root");
+  assert.equal(count(), before);
+});
