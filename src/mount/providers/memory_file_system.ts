@@ -5,6 +5,7 @@
  */
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { FileSystemError } from "../errno.ts";
+import type { Owner } from "../owner_map.ts";
 import { baseName, isBelow, parentPath } from "../paths.ts";
 import type {
   AttributeChanges,
@@ -19,9 +20,12 @@ import type {
 } from "../provider.ts";
 import {
   attributesOf,
+  extendedBytes,
+  heldBytes,
   type MemoryFileSystemOptions,
   type MemoryNode,
   moveLink,
+  type NodeDetails,
   now,
   touch,
 } from "./memory_node.ts";
@@ -31,6 +35,8 @@ export type { MemoryFileSystemOptions } from "./memory_node.ts";
 const BLOCK_BYTES = 4096;
 const BYTES_MAX = 1024 ** 3;
 const FILES_MAX = 100_000;
+/** Others mean something to a kernel, which they would not do here. */
+const EXTENDED_PREFIX = "user.";
 
 /**
  * Files in the memory of this process, for what a sandbox is to see and no disk holds: generated configuration, inputs of a
@@ -159,6 +165,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     if (node.type === "directory") throw new FileSystemError("EPERM");
     const directory = this.#directory(parentPath(path));
     if (directory.entries.has(baseName(path))) throw new FileSystemError("EEXIST");
+    this.#countFile(); // names are bounded, whatever they name
     directory.entries.set(baseName(path), node);
     node.links++;
     node.changedNs = now();
@@ -234,11 +241,12 @@ export class MemoryFileSystem implements FileSystemProvider {
 
   /** @internal */
   setExtended(path: string, name: string, value: Uint8Array, existing: "any" | "new" | "old"): void {
+    if (!name.startsWith(EXTENDED_PREFIX)) throw new FileSystemError("EOPNOTSUPP");
     const node = this.#find(path);
     const old = node.extended.get(name);
     if (existing === "new" && old !== undefined) throw new FileSystemError("EEXIST");
     if (existing === "old" && old === undefined) throw new FileSystemError("ENODATA");
-    this.#account(value.length - (old?.length ?? 0));
+    this.#account(value.length - (old?.length ?? -extendedBytes(name)));
     node.extended.set(name, value.slice());
     node.changedNs = now();
   }
@@ -246,7 +254,7 @@ export class MemoryFileSystem implements FileSystemProvider {
   /** @internal */
   removeExtended(path: string, name: string): void {
     const node = this.#find(path);
-    this.#account(-this.getExtended(path, name).length);
+    this.#account(-this.getExtended(path, name).length - extendedBytes(name));
     node.extended.delete(name);
     node.changedNs = now();
   }
@@ -296,7 +304,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     return node;
   }
 
-  #make(path: string, type: FileType, mode: number, more: { target?: string; special?: number } = {}): void {
+  #make(path: string, type: FileType, mode: number, more: NodeDetails = {}): void {
     const directory = this.#directory(parentPath(path));
     if (directory.entries.has(baseName(path))) throw new FileSystemError("EEXIST");
     this.#add(directory, baseName(path), type, mode, more);
@@ -307,7 +315,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     name: string,
     type: FileType,
     mode: number,
-    more: { target?: string; special?: number } = {},
+    more: NodeDetails = {},
   ): MemoryNode {
     const node = this.#create(type, mode, { uid: directory.uid, gid: directory.gid, ...more });
     directory.entries.set(name, node);
@@ -319,10 +327,9 @@ export class MemoryFileSystem implements FileSystemProvider {
   #create(
     type: FileType,
     mode: number,
-    { uid, gid, target = "", special = 0 }: { uid: number; gid: number; target?: string; special?: number },
+    { uid, gid, target = "", special = 0 }: NodeDetails & Owner,
   ): MemoryNode {
-    if (this.#files >= this.#filesMax) throw new FileSystemError("ENOSPC");
-    this.#files++;
+    this.#countFile();
     const time = now();
     return {
       type,
@@ -350,6 +357,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     if (node.type === "directory") directory.links--;
     node.links -= node.type === "directory" ? 2 : 1;
     node.changedNs = now();
+    this.#files--;
     touch(directory);
     this.#release(node);
   }
@@ -357,8 +365,7 @@ export class MemoryFileSystem implements FileSystemProvider {
   /** Gives up what no name and no open file holds any more. */
   #release(node: MemoryNode): void {
     if (node.links > 0 || node.opens > 0) return;
-    this.#files--;
-    this.#account(-node.content.length);
+    this.#account(-heldBytes(node));
   }
 
   #change(node: MemoryNode, { mode, uid, gid, size, accessedNs, modifiedNs }: AttributeChanges): void {
@@ -378,7 +385,8 @@ export class MemoryFileSystem implements FileSystemProvider {
   /** Gives a file its size; what is new is zeros. */
   #resize(node: MemoryNode, size: number): void {
     if (size > node.content.length) {
-      const room = Math.max(size, 2 * node.content.length);
+      const free = this.#bytesMax - this.#bytes;
+      const room = Math.max(size, Math.min(2 * node.content.length, node.content.length + free));
       this.#account(room - node.content.length);
       const larger = new Uint8Array(room);
       larger.set(node.content.subarray(0, node.size));
@@ -390,6 +398,11 @@ export class MemoryFileSystem implements FileSystemProvider {
       } else node.content.fill(0, size, node.size);
     }
     node.size = size;
+  }
+
+  #countFile(): void {
+    if (this.#files >= this.#filesMax) throw new FileSystemError("ENOSPC");
+    this.#files++;
   }
 
   #account(bytes: number): void {

@@ -5,11 +5,22 @@
  */
 import type { FileType, ProviderAttributes } from "../provider.ts";
 
+/** About what a name takes beside its characters. */
+const ENTRY_BYTES = 64;
+
+/** What only some kinds of files have. */
+export interface NodeDetails {
+  /** Of a symbolic link. */
+  readonly target?: string;
+  /** Of a device. */
+  readonly special?: number;
+}
+
 /** Limits of a {@linkcode MemoryFileSystem}. */
 export interface MemoryFileSystemOptions {
   /** Most bytes that all files hold together; beyond it writes fail with ENOSPC. @default {1073741824} 1 GiB */
   readonly bytesMax?: number | undefined;
-  /** Most files and directories. @default {100000} */
+  /** Most names of files and directories. @default {100000} */
   readonly filesMax?: number | undefined;
   /** Owner of the files it begins with. @default {0} root */
   readonly uid?: number | undefined;
@@ -65,3 +76,16 @@ export function now(): bigint {
   return last;
 }
 let last = 0n;
+
+/** What the name of an extended attribute counts, so that empty values are bounded as well. */
+export function extendedBytes(name: string): number {
+  return 2 * name.length + ENTRY_BYTES;
+}
+
+/** All that a file counts. */
+export function heldBytes({ content, extended }: MemoryNode): number {
+  return [...extended].reduce(
+    (sum, [name, value]) => sum + value.length + extendedBytes(name),
+    content.length,
+  );
+}
