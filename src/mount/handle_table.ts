@@ -10,6 +10,8 @@ import type { ProviderEntry, ProviderFile } from "./provider.ts";
 export interface OpenFile {
   readonly kind: "file";
   readonly file: ProviderFile;
+  /** The number of its node. */
+  readonly node: bigint;
   readonly isAppending: boolean;
 }
 
@@ -55,6 +57,13 @@ export class HandleTable {
     const handle = this.#handles.get(id);
     if (handle?.kind !== "file") throw new FileSystemError("EBADF");
     return handle;
+  }
+
+  /** An open file of a node. It looks at all that is open: only files without a name are to be found so. */
+  fileOf(node: bigint): ProviderFile | undefined {
+    for (const handle of this.#handles.values())
+      if (handle.kind === "file" && handle.node === node) return handle.file;
+    return undefined;
   }
 
   /** @throws {FileSystemError} EBADF */

@@ -10,15 +10,26 @@ import { GETATTR_HANDLE, SetattrFlag, XATTR_CREATE, XATTR_REPLACE } from "../fus
 import { attributesReply, dataReply, reply, statusReply } from "../fuse/reply.ts";
 import type { FuseRequest } from "../fuse/request.ts";
 import { decodeName, encodeName, NAME_BYTES_MAX } from "../names.ts";
+import type { MountNode } from "../node_table.ts";
 import type { AttributeChanges, MaybePromise, ProviderAttributes, ProviderFile } from "../provider.ts";
 import { checkWritable, type MountContext, nodeOf, type Operation, pathOf, seen, then } from "./context.ts";
 
 /** Largest value of an extended attribute: XATTR_SIZE_MAX of Linux. */
 const EXTENDED_BYTES_MAX = 64 * 1024;
 
+/** The open file that a request is about, if it names one, or if the file has no name any more. */
+function openFile(
+  mount: MountContext,
+  node: MountNode,
+  handle: bigint | undefined,
+): ProviderFile | undefined {
+  if (handle !== undefined) return mount.handles.file(handle).file;
+  return node === mount.nodes.root || node.links.length > 0 ? undefined : mount.handles.fileOf(node.id);
+}
+
 export const getattr: Operation = (mount, request) => {
   const node = nodeOf(mount, request);
-  const file = (request.u32(0) & GETATTR_HANDLE) !== 0 ? mount.handles.file(request.u64(8)).file : undefined;
+  const file = openFile(mount, node, (request.u32(0) & GETATTR_HANDLE) !== 0 ? request.u64(8) : undefined);
   const attributes =
     file === undefined ? mount.provider.attributes(mount.nodes.path(node)) : file.attributes();
   return then(attributes, (found) =>
@@ -30,7 +41,7 @@ export const setattr: Operation = (mount, request) => {
   checkWritable(mount);
   const node = nodeOf(mount, request);
   const valid = request.u32(0);
-  const file = (valid & SetattrFlag.handle) !== 0 ? mount.handles.file(request.u64(8)).file : undefined;
+  const file = openFile(mount, node, (valid & SetattrFlag.handle) !== 0 ? request.u64(8) : undefined);
   const wanted = changesOf(request, valid);
   const changes = mount.owners === undefined ? wanted : mount.owners.toHost(wanted);
   return then(

@@ -13,14 +13,15 @@ import {
   SEEK_HOLE,
 } from "../fuse/constants.ts";
 import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
+import type { MountNode } from "../node_table.ts";
 import type { ProviderFile, ProviderOpenOptions } from "../provider.ts";
 import {
   checkWritable,
   enter,
   entryOf,
   type MountContext,
+  nodeOf,
   type Operation,
-  pathOf,
   seen,
   then,
 } from "./context.ts";
@@ -40,18 +41,19 @@ function optionsOf(flags: number, mode: number): ProviderOpenOptions {
   };
 }
 
-function addFile(mount: MountContext, file: ProviderFile, isAppending: boolean): bigint {
-  return mount.handles.add({ kind: "file", file, isAppending });
+function addFile(mount: MountContext, node: MountNode, file: ProviderFile, isAppending: boolean): bigint {
+  return mount.handles.add({ kind: "file", node: node.id, file, isAppending });
 }
 
 export const open: Operation = (mount, request) => {
   const options = optionsOf(request.u32(0), 0);
   if (options.write) checkWritable(mount);
-  const path = pathOf(mount, request);
+  const node = nodeOf(mount, request);
+  const path = mount.nodes.path(node);
   mount.handles.reserve();
   return then(mount.provider.open(path, { ...options, create: false, exclusive: false }), (file) => {
     const { bytes, body } = reply(request.unique, 16);
-    body.setBigUint64(0, addFile(mount, file, options.append), true);
+    body.setBigUint64(0, addFile(mount, node, file, options.append), true);
     body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
     return bytes;
   });
@@ -69,7 +71,7 @@ export const create: Operation = (mount, request) => {
       const node = enter(mount, parent, name, attributes);
       const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES + 16);
       writeEntry(body, 0, node.id, visible, mount.validity);
-      body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, file, options.append), true);
+      body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, node, file, options.append), true);
       body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
       return bytes;
     }),

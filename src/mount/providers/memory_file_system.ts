@@ -20,6 +20,9 @@ import type {
 } from "../provider.ts";
 import {
   attributesOf,
+  changeAttributes,
+  checkReplaceable,
+  enlarged,
   extendedBytes,
   heldBytes,
   type MemoryFileSystemOptions,
@@ -27,12 +30,12 @@ import {
   moveLink,
   type NodeDetails,
   now,
+  statisticsOf,
   touch,
 } from "./memory_node.ts";
 
 export type { MemoryFileSystemOptions } from "./memory_node.ts";
 
-const BLOCK_BYTES = 4096;
 const BYTES_MAX = 1024 ** 3;
 const FILES_MAX = 100_000;
 /** Others mean something to a kernel, which they would not do here. */
@@ -122,8 +125,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     const node = isNew
       ? this.#add(this.#directory(parentPath(path)), baseName(path), "file", options.mode)
       : this.#find(path);
-    if (node.type === "directory") throw new FileSystemError("EISDIR");
-    if (node.type !== "file") throw new FileSystemError("EACCES");
+    if (node.type !== "file") throw new FileSystemError(node.type === "directory" ? "EISDIR" : "EACCES");
     if (options.truncate) {
       this.#resize(node, 0);
       touch(node);
@@ -204,9 +206,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     } else {
       if (replaced !== undefined) {
         if (exclusive) throw new FileSystemError("EEXIST");
-        if (node.type === "directory" && replaced.type !== "directory") throw new FileSystemError("ENOTDIR");
-        if (node.type !== "directory" && replaced.type === "directory") throw new FileSystemError("EISDIR");
-        if (replaced.entries.size > 0) throw new FileSystemError("ENOTEMPTY");
+        checkReplaceable(replaced, node);
         this.#remove(to, replaced);
       }
       source.entries.delete(baseName(from));
@@ -214,17 +214,12 @@ export class MemoryFileSystem implements FileSystemProvider {
     moveLink(node, source, target);
     target.entries.set(baseName(to), node);
     node.changedNs = now();
-    touch(source);
-    touch(target);
+    for (const directory of [source, target]) touch(directory);
   }
 
   /** @internal */
   statistics(): ProviderStatistics {
-    const blocks = Math.floor(this.#bytesMax / BLOCK_BYTES);
-    const freeBlocks = Math.max(0, Math.floor((this.#bytesMax - this.#bytes) / BLOCK_BYTES));
-    const freeFiles = this.#filesMax - this.#files;
-    const files = this.#filesMax;
-    return { blockBytes: BLOCK_BYTES, blocks, freeBlocks, availableBlocks: freeBlocks, files, freeFiles };
+    return statisticsOf(this.#bytesMax, this.#bytes, this.#filesMax, this.#files);
   }
 
   /** @internal */
@@ -288,8 +283,7 @@ export class MemoryFileSystem implements FileSystemProvider {
 
   #find(path: string): MemoryNode {
     let node = this.#root;
-    for (const name of path.split("/")) {
-      if (name === "") continue;
+    for (const name of path.split("/").filter((part) => part !== "")) {
       if (node.type !== "directory") throw new FileSystemError("ENOTDIR");
       const next = node.entries.get(name);
       if (next === undefined) throw new FileSystemError("ENOENT");
@@ -368,29 +362,22 @@ export class MemoryFileSystem implements FileSystemProvider {
     this.#account(-heldBytes(node));
   }
 
-  #change(node: MemoryNode, { mode, uid, gid, size, accessedNs, modifiedNs }: AttributeChanges): void {
+  #change(node: MemoryNode, { size, ...others }: AttributeChanges): void {
     if (size !== undefined) {
       if (node.type !== "file") throw new FileSystemError("EINVAL");
       this.#resize(node, size);
       node.modifiedNs = now();
     }
-    node.mode = mode ?? node.mode;
-    node.uid = uid ?? node.uid;
-    node.gid = gid ?? node.gid;
-    node.accessedNs = accessedNs ?? node.accessedNs;
-    node.modifiedNs = modifiedNs ?? node.modifiedNs;
-    node.changedNs = now();
+    changeAttributes(node, others);
   }
 
   /** Gives a file its size; what is new is zeros. */
   #resize(node: MemoryNode, size: number): void {
     if (size > node.content.length) {
-      const free = this.#bytesMax - this.#bytes;
-      const room = Math.max(size, Math.min(2 * node.content.length, node.content.length + free));
+      const most = node.content.length + this.#bytesMax - this.#bytes;
+      const room = Math.max(size, Math.min(2 * node.content.length, most));
       this.#account(room - node.content.length);
-      const larger = new Uint8Array(room);
-      larger.set(node.content.subarray(0, node.size));
-      node.content = larger;
+      node.content = enlarged(node, room);
     } else if (size < node.size) {
       if (size === 0) {
         this.#account(-node.content.length);

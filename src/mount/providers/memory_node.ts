@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { FileType, ProviderAttributes } from "../provider.ts";
+import { FileSystemError } from "../errno.ts";
+import type { AttributeChanges, FileType, ProviderAttributes, ProviderStatistics } from "../provider.ts";
+
+const BLOCK_BYTES = 4096;
 
 /** About what a name takes beside its characters. */
 const ENTRY_BYTES = 64;
@@ -88,4 +91,47 @@ export function heldBytes({ content, extended }: MemoryNode): number {
     (sum, [name, value]) => sum + value.length + extendedBytes(name),
     content.length,
   );
+}
+
+/** Changes all but the size. */
+export function changeAttributes(node: MemoryNode, changes: Omit<AttributeChanges, "size">): void {
+  node.mode = changes.mode ?? node.mode;
+  node.uid = changes.uid ?? node.uid;
+  node.gid = changes.gid ?? node.gid;
+  node.accessedNs = changes.accessedNs ?? node.accessedNs;
+  node.modifiedNs = changes.modifiedNs ?? node.modifiedNs;
+  node.changedNs = now();
+}
+
+/** @throws {FileSystemError} if rename(2) does not put the one in the place of the other. */
+export function checkReplaceable(replaced: MemoryNode, node: MemoryNode): void {
+  if (node.type === "directory" && replaced.type !== "directory") throw new FileSystemError("ENOTDIR");
+  if (node.type !== "directory" && replaced.type === "directory") throw new FileSystemError("EISDIR");
+  if (replaced.entries.size > 0) throw new FileSystemError("ENOTEMPTY");
+}
+
+/** The content of a file with room for more. */
+export function enlarged(node: MemoryNode, room: number): Uint8Array {
+  const larger = new Uint8Array(room);
+  larger.set(node.content.subarray(0, node.size));
+  return larger;
+}
+
+export function statisticsOf(
+  bytesMax: number,
+  bytes: number,
+  filesMax: number,
+  files: number,
+): ProviderStatistics {
+  const blocks = Math.floor(bytesMax / BLOCK_BYTES);
+  const freeBlocks = Math.max(0, Math.floor((bytesMax - bytes) / BLOCK_BYTES));
+  const freeFiles = filesMax - files;
+  return {
+    blockBytes: BLOCK_BYTES,
+    blocks,
+    freeBlocks,
+    availableBlocks: freeBlocks,
+    files: filesMax,
+    freeFiles,
+  };
 }

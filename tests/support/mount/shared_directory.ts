@@ -14,6 +14,15 @@ export const WAYS: readonly (readonly [string, boolean])[] = [
   ["name by name", false],
 ];
 
+const loaded = new Map<boolean, Promise<Files>>();
+
+/** Loads once for all tests: on Deno it takes long. */
+export function filesBy(hasOpenat2: boolean): Promise<Files> {
+  const files = loaded.get(hasOpenat2) ?? Files.load(hasOpenat2);
+  loaded.set(hasOpenat2, files);
+  return files;
+}
+
 const OPEN: ProviderOpenOptions = {
   read: true,
   write: false,
@@ -42,7 +51,7 @@ export class SharedDirectory implements Disposable {
   }
 
   static async open(hasOpenat2 = true): Promise<SharedDirectory> {
-    return new SharedDirectory(await Files.load(hasOpenat2));
+    return new SharedDirectory(await filesBy(hasOpenat2));
   }
 
   /** Makes links that lead out, and gives the paths through them that name the secret, or where it lies. */

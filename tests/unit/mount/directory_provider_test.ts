@@ -4,11 +4,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { Files, Open } from "../../../src/ffi/files.ts";
+import { Open } from "../../../src/ffi/files.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import {
   attempts,
+  filesBy,
   readText,
   SECRET,
   SharedDirectory,
@@ -94,7 +95,7 @@ for (const [way, hasOpenat2] of WAYS) {
 
   test(`Files.openBeneath() (${way}) refuses \`..\` and absolute paths`, async () => {
     using shared = await SharedDirectory.open(hasOpenat2);
-    const files = await Files.load(hasOpenat2);
+    const files = await filesBy(hasOpenat2);
     const root = files.open(shared.inside, Open.pathOnly);
     const outside = `${shared.outside}/secret`;
     for (const path of ["..", "../outside/secret", "real/../../outside", outside]) {
@@ -193,7 +194,7 @@ for (const [way, hasOpenat2] of WAYS) {
 
   test(`DirectoryProvider (${way}) with a file as its root serves that file alone`, async () => {
     using shared = await SharedDirectory.open(hasOpenat2);
-    const files = await Files.load(hasOpenat2);
+    const files = await filesBy(hasOpenat2);
     const only = DirectoryProvider.open(files, join(shared.inside, "real/secret"));
     try {
       assert.equal(only.isFile, true);
@@ -214,7 +215,7 @@ for (const [way, hasOpenat2] of WAYS) {
 
 test("DirectoryProvider.open() takes what a path leads to, relative or through links", async () => {
   using directory = temporaryDirectory();
-  const files = await Files.load();
+  const files = await filesBy(true);
   mkdirSync(join(directory.path, "d"));
   writeFileSync(join(directory.path, "d/file"), "content");
   symlinkSync("d/file", join(directory.path, "toFile"));

@@ -1,0 +1,84 @@
+/** A mount on this machine's kernel shows programs what a plain directory does. @module */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { FileSystemProvider } from "../../../src/mount/provider.ts";
+import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
+import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+import { KernelMount, kernelMountProblem } from "../../support/mount/kernel_mount.ts";
+import { filesBy } from "../../support/mount/shared_directory.ts";
+
+const ROWS = fileURLToPath(new URL("../../support/mount/posix_rows.py", import.meta.url));
+
+const missing =
+  kernelMountProblem ??
+  (spawnSync("python3", ["-c", ""]).status === 0 ? undefined : "needs python3 to look at files");
+
+type Rows = Readonly<Record<string, readonly string[]>>;
+
+/** What differs, by the row, and why it may. */
+const EVERYWHERE: Readonly<Record<string, string>> = {
+  owner_of_what_a_user_makes:
+    "a provider has one owner for what is made; FUSE does not tell it whose program made it first",
+  removed_directories: "a directory without a name has no path that its provider could be asked for",
+  temporary_files: "a provider has no files without a name, and says EOPNOTSUPP",
+  devices: "devices are not made",
+  allocating_in_other_ways: "FUSE takes no range out of a file",
+};
+
+const providers: readonly (readonly [
+  string,
+  (directory: string) => Promise<FileSystemProvider>,
+  Readonly<Record<string, string>>,
+])[] = [
+  [
+    "DirectoryProvider",
+    async (directory) => DirectoryProvider.open(await filesBy(true), directory),
+    { ...EVERYWHERE, set_id_bits: "what a guest leaves behind must not run as its owner" },
+  ],
+  [
+    "MemoryFileSystem",
+    async () => new MemoryFileSystem(),
+    { ...EVERYWHERE, holes: "memory has none: all of a file is data" },
+  ],
+];
+
+/** Parts that the rows are tested in, each within a test's time. */
+const PARTS = 6;
+
+for (const [name, open, differences] of providers) {
+  for (let part = 0; part < PARTS; part++) {
+    test(
+      `MountServer of a ${name} shows programs what a plain directory does, part ${part + 1} of ${PARTS}`,
+      async () => {
+        using directory = temporaryDirectory();
+        const [below, plain] = ["below", "plain"].map((name) => join(directory.path, name)) as [
+          string,
+          string,
+        ];
+        mkdirSync(below);
+        mkdirSync(plain);
+        await using mount = await KernelMount.open(join(directory.path, "target"), await open(below));
+        const script = `exec python3 "$1" "$2" ${part} ${PARTS}`;
+        const [found, expected] = await Promise.all(
+          [mount.path, plain].map(async (path) => {
+            const { code, output } = await mount.run(script, [ROWS, path]);
+            assert.equal(code, 0, output);
+            return JSON.parse(output) as Rows;
+          }),
+        );
+        const rows = Object.keys(expected ?? {});
+        assert.ok(rows.length > 100);
+        for (const row of rows) {
+          const differs = JSON.stringify(found?.[row]) !== JSON.stringify(expected?.[row]);
+          if (!(row in differences)) assert.deepEqual(found?.[row], expected?.[row], row);
+          else assert.ok(differs, `${row} is the same by now`);
+        }
+      },
+      { missing },
+    );
+  }
+}
