@@ -163,7 +163,7 @@ for (const [way, hasOpenat2] of WAYS) {
     assert.equal(provider.attributes("/\udc80").size, 1);
     provider.makeSymlink("/link", "to \udcfe");
     assert.equal(provider.readLink("/link"), "to \udcfe");
-    const long = "é".repeat(127) + "x";
+    const long = `${"é".repeat(127)}x`;
     writeText(provider, `/${long}`, "long");
     assert.equal(readFileSync(join(inside, long), "utf8"), "long");
     assert.throws(() => provider.attributes(`/${long}x`), { code: "ENAMETOOLONG" });
