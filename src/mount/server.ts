@@ -113,7 +113,6 @@ export interface MountUsage {
 /** See the module. */
 export class MountServer {
   readonly #mount: MountContext;
-  readonly #options: MountServerOptions;
   readonly #send: (bytes: Bytes) => void;
   readonly #assembler = new RequestAssembler(TRANSFER_BYTES_MAX + REQUEST_HEAD_BYTES_MAX);
   /** Requests that wait for the provider, by their number. */
@@ -125,8 +124,7 @@ export class MountServer {
 
   /** @param send takes replies, in any order. */
   constructor(provider: FileSystemProvider, options: MountServerOptions, send: (bytes: Bytes) => void) {
-    const { isReadonly = false, owners, validityMs = VALIDITY_MS } = options;
-    this.#options = options;
+    const { isReadonly = false, owners, validityMs = VALIDITY_MS, writeback = false } = options;
     this.#send = send;
     this.#mount = {
       provider,
@@ -134,6 +132,7 @@ export class MountServer {
       handles: new HandleTable(HANDLES_MAX, ENTRIES_MAX),
       owners,
       isReadonly,
+      isWriteback: writeback,
       validity: { entryMs: validityMs, attributesMs: validityMs },
       transferBytesMax: TRANSFER_BYTES_MAX,
     };
@@ -245,7 +244,7 @@ export class MountServer {
       InitFlag.cacheSymlinks |
       InitFlag.abortError |
       InitFlag.dontMask |
-      (this.#options.writeback === true ? InitFlag.writebackCache : 0);
+      (this.#mount.isWriteback ? InitFlag.writebackCache : 0);
     body.setUint32(8, request.u32(8), true); // read-ahead, as the kernel proposes
     body.setUint32(12, (request.u32(12) & wanted) >>> 0, true);
     body.setUint16(16, BACKGROUND_MAX, true);

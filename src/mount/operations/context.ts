@@ -21,6 +21,8 @@ export interface MountContext {
   readonly handles: HandleTable;
   readonly owners: OwnerMap | undefined;
   readonly isReadonly: boolean;
+  /** Whether the kernel may keep for a while what is written. */
+  readonly isWriteback: boolean;
   readonly validity: Validity;
   /** Most bytes of one read or write. */
   readonly transferBytesMax: number;

@@ -27,13 +27,14 @@ import {
 } from "./context.ts";
 
 /** How open(2) flags say a file is to be opened. */
-function optionsOf(flags: number, mode: number): ProviderOpenOptions {
+function optionsOf(mount: MountContext, flags: number, mode: number): ProviderOpenOptions {
   const access = flags & OpenFlag.accessMask;
   return {
     // The kernel reads a page before it changes a part of it, also of a file that a program opened only for writing.
     read: true,
     write: access !== 0 || (flags & OpenFlag.truncate) !== 0,
-    append: (flags & OpenFlag.append) !== 0,
+    // A kernel that writes later says where, and also writes what others wrote by this file.
+    append: (flags & OpenFlag.append) !== 0 && !mount.isWriteback,
     truncate: (flags & OpenFlag.truncate) !== 0,
     create: (flags & OpenFlag.create) !== 0,
     exclusive: (flags & OpenFlag.exclusive) !== 0,
@@ -46,7 +47,7 @@ function addFile(mount: MountContext, node: MountNode, file: ProviderFile, isApp
 }
 
 export const open: Operation = (mount, request) => {
-  const options = optionsOf(request.u32(0), 0);
+  const options = optionsOf(mount, request.u32(0), 0);
   if (options.write) checkWritable(mount);
   const node = nodeOf(mount, request);
   const path = mount.nodes.path(node);
@@ -62,7 +63,7 @@ export const open: Operation = (mount, request) => {
 export const create: Operation = (mount, request) => {
   checkWritable(mount);
   const mode = request.u32(4) & 0o777 & ~request.u32(8);
-  const options = { ...optionsOf(request.u32(0), mode), create: true, write: true };
+  const options = { ...optionsOf(mount, request.u32(0), mode), create: true, write: true };
   const { parent, name, path } = entryOf(mount, request, 16);
   mount.handles.reserve();
   return then(mount.provider.open(path, options), (file) =>
