@@ -10,8 +10,19 @@ import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_syste
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { KernelMount, kernelMountProblem } from "../../support/mount/kernel_mount.ts";
 import { filesBy } from "../../support/mount/shared_directory.ts";
+import { seededRandom } from "../../support/random.ts";
 
 const ROWS = fileURLToPath(new URL("../../support/mount/posix_rows.py", import.meta.url));
+
+const RANDOM_IO = fileURLToPath(new URL("../../support/mount/random_io.py", import.meta.url));
+/** Operations on each provider; `MSB_MOUNT_OPERATIONS=1000000` takes hours. */
+const OPERATIONS = Number(process.env["MSB_MOUNT_OPERATIONS"] ?? 2000);
+/** Each run has its own file, and is within a command's time. */
+const OPERATIONS_A_RUN = 500;
+
+const TEST_MS = 20_000;
+/** Many times what one takes. */
+const OPERATION_MS = 100;
 
 const missing =
   kernelMountProblem ??
@@ -82,3 +93,26 @@ for (const [name, open, differences] of providers) {
     );
   }
 }
+
+for (const [name, open] of providers)
+  for (const writeback of [false, true])
+    test(
+      `MountServer of a ${name}${writeback ? " with writeback" : ""} reads what was written, by any calls and maps`,
+      async () => {
+        using directory = temporaryDirectory();
+        const random = seededRandom(`random I/O on ${name}`);
+        const below = join(directory.path, "below");
+        mkdirSync(below);
+        const provider = await open(below);
+        await using mount = await KernelMount.open(join(directory.path, "target"), provider, { writeback });
+        for (let done = 0; done < OPERATIONS; done += OPERATIONS_A_RUN) {
+          const files = [join(mount.path, `f${done}`), join(directory.path, `f${done}`)];
+          const numbers = [random.integer(0, 2 ** 31), Math.min(OPERATIONS_A_RUN, OPERATIONS - done)].map(
+            String,
+          );
+          const { output } = await mount.run('exec python3 "$@"', [RANDOM_IO, ...files, ...numbers]);
+          assert.equal(output, "the same\n");
+        }
+      },
+      { missing, timeoutMs: TEST_MS + OPERATIONS * OPERATION_MS },
+    );
