@@ -1,0 +1,114 @@
+/** Mounts that a caller asks for, checked before anything is made. @module */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { InvalidConfigError } from "../../../src/base/errors.ts";
+import { checkMount, checkMounts, checkMountTarget, MOUNTS_MAX } from "../../../src/options/mount_options.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
+
+const tmpfs = { tmpfs: true, sizeMiB: 64, readonly: false, noExec: false } as const;
+
+/** What is wrong with what `check` checks. */
+function problemsOf(check: () => unknown): readonly string[] {
+  try {
+    check();
+  } catch (error) {
+    assert.ok(error instanceof InvalidConfigError, String(error));
+    return error.issues.map(({ field, problem }) => `${field} ${problem}`);
+  }
+  return [];
+}
+
+test("checkMounts() orders mounts from the outer to the inner, and normalizes targets", () => {
+  const mounts = { "/a/b/c": tmpfs, "/b": tmpfs, "/a//b/": tmpfs, "/./a": tmpfs, "/a-": tmpfs };
+  const order = checkMounts(mounts).map(({ target }) => target);
+  assert.deepEqual(order.toSorted(), ["/a", "/a-", "/a/b", "/a/b/c", "/b"]);
+  for (const inner of order)
+    for (const outer of order)
+      if (inner.startsWith(`${outer}/`)) assert.ok(order.indexOf(outer) < order.indexOf(inner), inner);
+});
+
+test("checkMountTarget() refuses what is no place for a mount", () => {
+  for (const target of [
+    "",
+    "a",
+    "./a",
+    "/",
+    "//",
+    "/.",
+    "/proc",
+    "/proc/",
+    "/sys/fs",
+    "/dev",
+    "/dev/x",
+    "//dev//x",
+    "/a/..",
+    "/a/../b",
+    "/a\0",
+    `/${"n/".repeat(2048)}`,
+  ])
+    assert.equal(problemsOf(() => checkMountTarget(target)).length, 1, JSON.stringify(target));
+  for (const target of ["/a", "/process", "/devices", "/system", "/a..b", "/home/.x", "/é"])
+    assert.equal(checkMountTarget(target), target);
+  assert.equal(checkMountTarget("//a/./b//"), "/a/b");
+});
+
+test("checkMounts() names every mount that is wrong, and targets that are the same", () => {
+  using directory = temporaryDirectory();
+  execFileSync("mkfifo", [join(directory.path, "fifo")]);
+  const bind = (path: string) => ({ bind: path, readonly: false, noExec: false });
+  const none = join(directory.path, "none");
+  const fifo = join(directory.path, "fifo");
+  const problems = problemsOf(() =>
+    checkMounts({ "/a": bind(none), "/b": bind(fifo), relative: tmpfs, "/c": tmpfs, "/c/": tmpfs }),
+  );
+  assert.equal(problems.length, 4);
+  for (const part of [
+    `there is no ${none}`,
+    `${fifo} is neither`,
+    'mounts["relative"]',
+    'mounts["/c"] must not be given twice',
+  ])
+    assert.ok(
+      problems.some((problem) => problem.includes(part)),
+      part,
+    );
+  const many = Object.fromEntries(
+    Array.from({ length: MOUNTS_MAX + 1 }, (_, index) => [`/m${index}`, tmpfs]),
+  );
+  assert.match(problemsOf(() => checkMounts(many)).join(), /at most/);
+});
+
+test("checkMount() takes a path alone, and refuses unknown options and wrong values", () => {
+  using directory = temporaryDirectory();
+  writeFileSync(join(directory.path, "file"), "");
+  assert.deepEqual(checkMount("/a", directory.path), {
+    ...{
+      kind: "bind",
+      target: "/a",
+      source: directory.path,
+      readonly: false,
+      noExec: false,
+      owner: undefined,
+    },
+  });
+  assert.equal(checkMount("/a", { tmpfs: true }).kind, "tmpfs");
+  const wrong: readonly unknown[] = [
+    "",
+    "a\0b",
+    {},
+    { bind: directory.path, readOnly: true },
+    { bind: directory.path, owner: { uid: -1, gid: 0 } },
+    { bind: directory.path, owner: { uid: 0 } },
+    { bind: directory.path, tmpfs: true },
+    { tmpfs: false },
+    { tmpfs: true, sizeMiB: 0 },
+    { tmpfs: true, sizeMiB: 1.5 },
+    { tmpfs: true, size: 5 },
+    5,
+    null,
+  ];
+  for (const options of wrong)
+    assert.ok(problemsOf(() => checkMount("/a", options as string)).length > 0, JSON.stringify(options));
+});
