@@ -251,7 +251,8 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
     child_prepare(start, files, &identity);
     take_signals();
     const char *step = "cannot use the target of the mount";
-    if (error == 0 && (target.bytes[0] != '/' || strcmp(target.bytes, "/") == 0)) error = EINVAL;
+    /* Not the root, however it is spelled: what the sandbox is made of would be gone. */
+    if (error == 0 && (target.bytes[0] != '/' || strspn(target.bytes, "/.") == strlen(target.bytes))) error = EINVAL;
     if (error == 0) error = make_target(open->flags);
     bool is_memory = open->flags & MOUNT_FLAG_MEMORY;
     if (error == 0) {
