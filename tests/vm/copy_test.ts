@@ -118,5 +118,6 @@ homeTest(
     assert.match(limited.stderr, /hint: raise --max-files/);
     for (const name of ["box", "other"]) await (await Sandbox.get(name)).destroy({ force: true });
   },
-  { missing: terminalProblem },
+  // Two sandboxes and fifteen processes of msb: under a processor that is emulated twice, that takes minutes.
+  { missing: terminalProblem, timeoutMs: 900_000 },
 );
