@@ -167,7 +167,9 @@ export class GuestTreeWriter {
 
   /** A file that needs several messages. They are sent as fast as the guest takes them. */
   async #stream(path: Buffer, inGuest: Buffer, status: BigIntStats, descriptor: number): Promise<void> {
-    const call = this.#session.call("writeOpen", this.#target(inGuest, status));
+    const target = this.#target(inGuest, status);
+    // It gets its name once it is complete: what is given up half way never looks like the whole.
+    const call = this.#session.call("writeOpen", { ...target, flags: target.flags | FileFlag.atomic });
     const answered = this.#counted(call);
     answered.catch(() => {}); // it is awaited below; until then what is sent tells that the guest takes no more
     const size = status.size > 0n ? Number(status.size) : Number.POSITIVE_INFINITY; // files of /proc have no size
