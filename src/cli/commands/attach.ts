@@ -3,6 +3,7 @@ import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { DETACHED, type Job, Sandbox, type SandboxHandle } from "../../../mod.ts";
 import { attachStatus, detachKeysOption, noDetachKeysOption, tellDetached } from "../attach.ts";
 import type { CliContext } from "../context.ts";
+import { shortCommand } from "./job.ts";
 
 export function attachCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("attach")
@@ -36,6 +37,6 @@ async function onlyJob(sandbox: Pick<SandboxHandle, "jobs" | "name">): Promise<J
   if (job !== undefined && open.length === 1) return job;
   const where = `in ${JSON.stringify(sandbox.name)}`;
   if (job === undefined) throw new Error(`No program runs on a terminal ${where}`);
-  const names = open.map((other) => `${other.name ?? other.id} (${other.command.join(" ")})`);
+  const names = open.map((other) => `${other.name ?? other.id} (${shortCommand(other)})`);
   throw new Error(`Several programs run on terminals ${where}, say which: ${names.join(", ")}`);
 }

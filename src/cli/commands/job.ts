@@ -225,7 +225,8 @@ function formatStatus({ status, exit }: Job, output: CliContext["stdout"]): stri
   return output.style("red", exit?.signalName ?? status);
 }
 
-function shortCommand({ command }: Job): string {
+/** A command line for people: one line, and not a long one. */
+export function shortCommand({ command }: Pick<Job, "command">): string {
   const text = command.join(" ").replaceAll(/\p{Cc}/gu, " ");
   return text.length > COMMAND_CHARS_MAX ? `${text.slice(0, COMMAND_CHARS_MAX - 1)}…` : text;
 }

@@ -109,6 +109,21 @@ test(
 );
 
 test(
+  "attach names the programs to choose from in one line, whatever they are called",
+  () =>
+    withSandbox(async () => {
+      for (const name of ["a", "b"]) {
+        const words = ["sh", "-c", "sleep 1000; :", "\nerror: forged"];
+        assert.equal((await runCli(["job", "run", "box", "-t", "-n", name, "--", ...words])).status, 0);
+      }
+      const { status, stderr } = await runCli(["attach", "box"]);
+      assert.deepEqual([status, stderr.trimEnd().split("\n").length], [1, 1]);
+      assert.match(stderr, /say which: a \(sh -c sleep 1000; : {2}error: forged\), b \(/);
+    }),
+  options,
+);
+
+test(
   "attach says what to do with a job that does not run on a terminal",
   () =>
     withSandbox(async () => {
