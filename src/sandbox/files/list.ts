@@ -6,13 +6,19 @@
 import type { FileCall } from "../../agent/file_call.ts";
 import { FileFlag, type FileMessage, type FileMessageFields } from "../../agent/file_messages.ts";
 import type { FileSession } from "../../agent/file_session.ts";
-import type { Bytes } from "../../base/bytes.ts";
+import { type Bytes, MiB } from "../../base/bytes.ts";
 import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
 import { FileLimitError, failed, fileError, type SandboxFsOpsError } from "./errors.ts";
 import type { FileCaller, FileWork } from "./file_caller.ts";
 import { entryOf, type FsEntry } from "./metadata.ts";
 import type { FsWalkOptions } from "./options.ts";
 import { checkPathBelow, compareBytes, pathText } from "./path.ts";
+
+/**
+ * Names and targets of links that a list takes into memory, where each is held twice and as text: far more than any directory
+ * has. A guest that lies could fill the memory with few entries.
+ */
+const LIST_BYTES_MAX = 64 * MiB;
 
 /** An entry of a tree. */
 export interface FsWalkEntry extends FsEntry {
@@ -24,7 +30,7 @@ export interface FsWalkEntry extends FsEntry {
   readonly unread: SandboxFsOpsError | undefined;
 }
 
-/** The entries of the directory `path`, by name. @throws {FileLimitError} if there are more than `entriesMax`. */
+/** The entries of the directory `path`, by name. @throws {FileLimitError} if there are more than `entriesMax`, or their names are too long in all. */
 export async function listDirectory(
   caller: FileCaller,
   work: FileWork,
@@ -33,11 +39,20 @@ export async function listDirectory(
 ): Promise<FsEntry[]> {
   const entries = await caller.call(work, "list", { path }, async (call) => {
     const found: FsEntry[] = [];
+    let bytes = 0;
     for (let answer = await call.next(); answer !== undefined; answer = await call.next()) {
       if (answer.name !== "entry") continue;
       if (found.length === entriesMax)
         throw new FileLimitError(work, entriesMax, "entries", "use walk(), or raise entriesMax");
       checkPathBelow(answer.fields.path, 1);
+      bytes += answer.fields.path.length + answer.fields.target.length;
+      if (bytes > LIST_BYTES_MAX)
+        throw new FileLimitError(
+          work,
+          LIST_BYTES_MAX,
+          "bytes",
+          "use walk(), which holds one entry at a time",
+        );
       found.push(entryOf(path, answer.fields));
     }
     return found;

@@ -1,5 +1,7 @@
 /** Directories and trees of a guest that lies. Those of one that does not are in `names_test.ts`. @module */
 import assert from "node:assert/strict";
+import { encodeFileMessage } from "../../../../src/agent/file_codec.ts";
+import { FileKind } from "../../../../src/agent/file_messages.ts";
 import { encodeUtf8 } from "../../../../src/base/bytes.ts";
 import { SandboxFsOps } from "../../../../src/sandbox/files/fs_ops.ts";
 import { attributes, FakeFileGuest } from "../../../support/guest/fake_files.ts";
@@ -26,4 +28,19 @@ test("SandboxFsOps.list() refuses an entry of a directory below", async () => {
   await assert.rejects((await filesWith("a/b")).list("/d"), { code: "protocol" });
   for await (const { path, name } of (await filesWith("a/b")).walk("/d"))
     assert.deepEqual([path, name], ["/d/a/b", "b"]);
+});
+
+test("SandboxFsOps.list() holds a bounded amount of names and targets, whatever a guest sends", async () => {
+  const [name, target] = [new Uint8Array(255).fill(0x61), new Uint8Array(4000).fill(0x62)];
+  const guest = await FakeFileGuest.start((peer, { id }) => {
+    const entry = encodeFileMessage("entry", id, {
+      path: name,
+      target,
+      ...attributes({ kind: FileKind.symlink }),
+    });
+    for (let count = 0; count < 20_000; count++) peer.sendBytes(entry);
+    peer.answer("done", id, {});
+  });
+  const fs = new SandboxFsOps({ connect: async () => guest.client }, { user: "", cwd: "/" });
+  await assert.rejects(fs.list("/d"), { code: "fileLimit", limit: 64 * 1024 * 1024 });
 });
