@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkObject } from "../../base/parse_config.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
 import { checkMountTarget, type MountOptions } from "../../options/mount_options.ts";
 import type { SandboxOptions } from "../../options/sandbox_options.ts";
@@ -27,8 +28,10 @@ export function splitMounts(options: SandboxCreateOptions): {
   readonly stored: SandboxOptions;
   readonly providers: Providers;
 } {
+  checkObject(options, "options");
   const { mounts, ...others } = options;
   if (mounts === undefined) return { stored: others, providers: new Map() };
+  checkObject(mounts, "mounts");
   const providers = new Map<string, FileSystemProvider>();
   const stored: Record<string, MountOptions> = {};
   for (const [target, what] of Object.entries(mounts)) {
