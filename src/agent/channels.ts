@@ -7,8 +7,14 @@ import type { Bytes } from "../base/bytes.ts";
 import { ChangeSignal } from "../base/change_signal.ts";
 import { encodeMessage } from "./codec.ts";
 import { ProtocolError } from "./errors.ts";
-import { encodeFrame } from "./frame.ts";
-import { FRAME_PAYLOAD_BYTES_MAX, FrameFlag, MESSAGES, STREAM_WINDOW_BYTES } from "./protocol.ts";
+import { encodeFrame, writeFrameHeader } from "./frame.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_PAYLOAD_BYTES_MAX,
+  FrameFlag,
+  MESSAGES,
+  STREAM_WINDOW_BYTES,
+} from "./protocol.ts";
 
 /** A channel that carries what a program writes. */
 export type OutputName = "stdout" | "stderr" | "output";
@@ -199,7 +205,12 @@ export class InputChannel {
 
   /** Sends all of `bytes`, waiting for credit as needed. Returns false if the program reads no more. */
   write(bytes: Uint8Array): Promise<boolean> {
-    return this.#inTurn(() => this.#write(bytes));
+    return this.writeParts([bytes]);
+  }
+
+  /** {@linkcode write} of what lies in several places, one after the other. */
+  writeParts(parts: readonly Uint8Array[]): Promise<boolean> {
+    return this.#inTurn(() => this.#write(new Gathered(parts)));
   }
 
   /** Sends the end of input, once, when all that was written before is sent. */
@@ -213,18 +224,19 @@ export class InputChannel {
     return turn;
   }
 
-  async #write(bytes: Uint8Array): Promise<boolean> {
-    let offset = 0;
-    while (offset < bytes.length) {
+  async #write(bytes: Gathered): Promise<boolean> {
+    while (bytes.left > 0) {
       if (this.#ended || this.#errno !== undefined) return false;
-      const size = Math.min(bytes.length - offset, this.#credit, FRAME_PAYLOAD_BYTES_MAX);
+      const size = Math.min(bytes.left, this.#credit, FRAME_PAYLOAD_BYTES_MAX);
       if (size === 0) {
         await this.#changes.next;
         continue;
       }
       this.#credit -= size;
-      this.#data(bytes.subarray(offset, offset + size), 0);
-      offset += size;
+      const frame = new Uint8Array(FRAME_HEADER_BYTES + size);
+      writeFrameHeader(frame, this.#stream, MESSAGES.stdin.type, 0, size);
+      bytes.take(frame.subarray(FRAME_HEADER_BYTES));
+      this.#send(frame);
       await this.#drained();
     }
     return this.#errno === undefined;
@@ -233,10 +245,39 @@ export class InputChannel {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#data(new Uint8Array(0), FrameFlag.end);
+    const payload = new Uint8Array(0);
+    this.#send(
+      encodeFrame({ stream: this.#stream, type: MESSAGES.stdin.type, flags: FrameFlag.end, payload }),
+    );
+  }
+}
+
+/** Bytes that lie in several places, taken one after the other. */
+class Gathered {
+  readonly #parts: readonly Uint8Array[];
+  #index = 0;
+  #offset = 0;
+  /** Bytes that were not taken yet. */
+  left: number;
+
+  constructor(parts: readonly Uint8Array[]) {
+    this.#parts = parts;
+    this.left = parts.reduce((sum, part) => sum + part.length, 0);
   }
 
-  #data(payload: Uint8Array, flags: number): void {
-    this.#send(encodeFrame({ stream: this.#stream, type: MESSAGES.stdin.type, flags, payload }));
+  /** Fills `target` with the next bytes; there must be as many. */
+  take(target: Uint8Array): void {
+    for (let filled = 0; filled < target.length; ) {
+      const part = this.#parts[this.#index];
+      if (part === undefined) throw new RangeError("there are no more bytes");
+      const piece = part.subarray(this.#offset, this.#offset + target.length - filled);
+      target.set(piece, filled);
+      filled += piece.length;
+      this.#offset += piece.length;
+      if (this.#offset < part.length) continue;
+      this.#index++;
+      this.#offset = 0;
+    }
+    this.left -= target.length;
   }
 }

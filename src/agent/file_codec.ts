@@ -7,17 +7,24 @@ import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "./errors.ts";
 import { decodeFields, encodeFields } from "./fields.ts";
 import {
+  FILE_DATA_BYTES_MAX,
   FILE_MESSAGE_BYTES_MAX,
   FILE_MESSAGES,
   type FileMessage,
   type FileMessageFields,
   type FileMessageName,
 } from "./file_messages.ts";
+import { FRAME_PAYLOAD_BYTES_MAX } from "./protocol.ts";
 
 const SIZE_BYTES = 4;
 const ID_MAX = 0xffff_ffff;
-/** Size, id and type. */
+/** Size, id and type: what every message has, and `done` has nothing else. */
 const HEAD_BYTES = SIZE_BYTES + 5;
+/** Content of a message that fills frames to the last byte. */
+export const FILE_PART_BYTES: number = 2 * FRAME_PAYLOAD_BYTES_MAX - HEAD_BYTES;
+const TYPE_OFFSET = SIZE_BYTES + 4;
+/** Less content is copied rather than sent in a part of its own. */
+const PART_BYTES_MIN = 16 * 1024;
 
 const NAMES_BY_TYPE: ReadonlyMap<number, FileMessageName> = new Map(
   Object.entries(FILE_MESSAGES).map(([name, { type }]) => [type, name as FileMessageName]),
@@ -41,8 +48,29 @@ export function encodeFileMessage<N extends FileMessageName>(
   return bytes;
 }
 
-/** Cuts a byte stream into messages. What is left of a chunk is kept, never more than one message. */
+/** What {@linkcode encodeFileMessage} gives, in parts: content is not copied, and must stay as it is until they are sent. */
+export function encodeFileMessageParts<N extends FileMessageName>(
+  name: N,
+  id: number,
+  fields: FileMessageFields<N>,
+): readonly Uint8Array[] {
+  const content = "data" in fields ? (fields.data as Uint8Array) : undefined;
+  if (content === undefined || content.length < PART_BYTES_MIN) return [encodeFileMessage(name, id, fields)];
+  if (content.length > FILE_DATA_BYTES_MAX)
+    throw new ProtocolError(`Cannot encode ${name}: it has ${content.length} bytes of content`);
+  const head = encodeFileMessage(name, id, { ...fields, data: new Uint8Array(0) });
+  new DataView(head.buffer).setUint32(0, head.length - SIZE_BYTES + content.length, true);
+  return [head, content];
+}
+
+/**
+ * Cuts a byte stream into messages. What is left of a chunk is kept, never more than one message; content is not: it is given in
+ * pieces, as it comes.
+ */
 export class FileMessageDecoder {
+  /** Of the message whose content is coming. */
+  #contentId = 0;
+  #contentBytesLeft = 0;
   /** The start of a message whose rest has not come yet. */
   #partial: Bytes = new Uint8Array(0);
   #partialBytes = 0;
@@ -55,8 +83,17 @@ export class FileMessageDecoder {
   *feed(chunk: Uint8Array): Generator<FileMessage, void, void> {
     let offset = 0;
     while (offset < chunk.length) {
-      if (this.#partialBytes > 0) {
+      if (this.#contentBytesLeft > 0) {
+        const data = chunk.subarray(offset, offset + this.#contentBytesLeft);
+        this.#contentBytesLeft -= data.length;
+        offset += data.length;
+        yield { name: "data", id: this.#contentId, fields: { data } };
+      } else if (this.#partialBytes > 0) {
         offset += this.#complete(chunk.subarray(offset));
+        if (this.#beginContent(this.#partial.subarray(0, this.#partialBytes))) {
+          this.#partialBytes = 0;
+          continue;
+        }
         const size = this.#partialBytes >= SIZE_BYTES ? messageBytes(this.#partial) : undefined;
         if (size === undefined || this.#partialBytes < size) continue;
         this.#partialBytes = 0;
@@ -64,16 +101,26 @@ export class FileMessageDecoder {
       } else {
         const rest = chunk.subarray(offset);
         const size = rest.length >= SIZE_BYTES ? messageBytes(rest) : undefined;
-        if (size === undefined || rest.length < size) return this.#keep(rest);
-        offset += size;
-        yield decode(rest.subarray(0, size));
+        if (size !== undefined && rest.length >= size) {
+          offset += size;
+          yield decode(rest.subarray(0, size));
+        } else if (this.#beginContent(rest)) offset += HEAD_BYTES;
+        else return this.#keep(rest);
       }
     }
   }
 
   /** Whether the stream may end here without cutting a message. */
   get isBetweenMessages(): boolean {
-    return this.#partialBytes === 0;
+    return this.#partialBytes === 0 && this.#contentBytesLeft === 0;
+  }
+
+  /** Whether `bytes` begin a message of content, what follows of which is given as it comes. */
+  #beginContent(bytes: Uint8Array): boolean {
+    if (bytes.length < HEAD_BYTES || bytes[TYPE_OFFSET] !== FILE_MESSAGES.data.type) return false;
+    this.#contentId = new DataView(bytes.buffer, bytes.byteOffset, HEAD_BYTES).getUint32(SIZE_BYTES, true);
+    this.#contentBytesLeft = messageBytes(bytes) - HEAD_BYTES;
+    return true;
   }
 
   #keep(rest: Uint8Array): void {
@@ -82,9 +129,10 @@ export class FileMessageDecoder {
     this.#partialBytes = rest.length;
   }
 
-  /** Takes what the kept message still needs (first its size, then the rest); returns how much that was. */
+  /** Takes what the kept message still needs (first its head, then the rest); returns how much that was. */
   #complete(chunk: Uint8Array): number {
-    const wanted = this.#partialBytes < SIZE_BYTES ? SIZE_BYTES : messageBytes(this.#partial);
+    // The head alone tells whether the rest is content.
+    const wanted = this.#partialBytes < HEAD_BYTES ? HEAD_BYTES : messageBytes(this.#partial);
     const taken = Math.min(wanted - this.#partialBytes, chunk.length);
     this.#reserve(this.#partialBytes + taken);
     this.#partial.set(chunk.subarray(0, taken), this.#partialBytes);

@@ -15,7 +15,7 @@ import type { OutputChannel } from "./channels.ts";
 import { AgentDisconnectedError, FileSessionFailedError, ProtocolError } from "./errors.ts";
 import type { ExecExit, ExecSession } from "./exec_session.ts";
 import { FileCall, type FileRequestName } from "./file_call.ts";
-import { encodeFileMessage, FileMessageDecoder } from "./file_codec.ts";
+import { encodeFileMessage, encodeFileMessageParts, FileMessageDecoder } from "./file_codec.ts";
 import type { FileMessage, FileMessageFields } from "./file_messages.ts";
 import { RequestBatch } from "./request_batch.ts";
 
@@ -33,7 +33,7 @@ export class FileSession {
   readonly finished: Promise<void>;
   readonly #process: ExecSession;
   readonly #answers: OutputChannel;
-  readonly #requests = new RequestBatch((bytes) => this.#send(bytes));
+  readonly #requests = new RequestBatch((parts) => this.#send(parts));
   /** Those under way, the oldest first: by id. */
   readonly #calls = new Map<number, FileCall>();
   #nextId = 0;
@@ -70,7 +70,7 @@ export class FileSession {
     const isBounded = "length" in fields;
     const contentBytesMax = isBounded ? Number(fields.length) : Number.POSITIVE_INFINITY;
     const call = new FileCall(name, contentBytesMax, (more, moreFields) =>
-      this.#write(encodeFileMessage(more, id, moreFields)),
+      this.#write(encodeFileMessageParts(more, id, moreFields)),
     );
     if (this.#error !== undefined) {
       call.fail(this.#error);
@@ -79,7 +79,7 @@ export class FileSession {
     const bytes = encodeFileMessage(name, id, fields);
     this.#calls.set(id, call);
     this.#process.holding(call.ended);
-    this.#write(bytes);
+    this.#write([bytes]);
     return call;
   }
 
@@ -101,18 +101,18 @@ export class FileSession {
   }
 
   /** While a call is under way the guest is busy, so that other requests may gather. */
-  #write(bytes: Uint8Array): Promise<boolean> {
-    return this.#requests.write(bytes, this.#calls.size <= 1);
+  #write(parts: readonly Uint8Array[]): Promise<boolean> {
+    return this.#requests.write(parts, this.#calls.size <= 1);
   }
 
   /** A child that reads no more will answer no more. */
-  async #send(bytes: Uint8Array): Promise<boolean> {
+  async #send(parts: readonly Uint8Array[]): Promise<boolean> {
     try {
       await this.started; // until then nothing takes it
     } catch {
       return false; // the call rejects with the reason
     }
-    const isTaken = await this.#process.stdin.write(bytes);
+    const isTaken = await this.#process.stdin.writeParts(parts);
     if (!isTaken) this.#process.close(); // what it has answered until then still counts
     return isTaken;
   }

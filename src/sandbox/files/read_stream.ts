@@ -83,7 +83,8 @@ export async function openReadStream(
     const next = async () => {
       try {
         const answer = await call.next();
-        return answer?.name === "data" ? answer.fields.data.slice() : undefined;
+        // Content is given as it came, in memory of its own.
+        return answer?.name === "data" ? (answer.fields.data as Bytes) : undefined;
       } catch (error) {
         throw fileError(error, work);
       }

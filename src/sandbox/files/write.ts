@@ -4,6 +4,7 @@
  * @module
  */
 import type { FileCall } from "../../agent/file_call.ts";
+import { FILE_PART_BYTES } from "../../agent/file_codec.ts";
 import { FILE_DATA_BYTES_MAX, FileFlag, type FileMessageFields } from "../../agent/file_messages.ts";
 import type { FileSession } from "../../agent/file_session.ts";
 import { type Bytes, encodeUtf8 } from "../../base/bytes.ts";
@@ -140,8 +141,8 @@ export class FileWriter {
 
   /** Resolves when all of it is on its way. @throws {SandboxFsOpsError} if the file takes no more. */
   async write(bytes: Uint8Array): Promise<void> {
-    for (let offset = 0; offset < bytes.length; offset += FILE_DATA_BYTES_MAX) {
-      const data = bytes.subarray(offset, offset + FILE_DATA_BYTES_MAX);
+    for (let offset = 0; offset < bytes.length; offset += FILE_PART_BYTES) {
+      const data = bytes.subarray(offset, offset + FILE_PART_BYTES);
       if (!(await this.#call.send("writeData", { data }))) return await this.done;
     }
   }
