@@ -2,6 +2,7 @@
 #include "file_session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ static noreturn void serve_files(const struct msg_exec_start *start, const struc
     static struct identity identity;
     child_prepare(start, files, &identity);
     raise_open_files();
+    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns for a large file; refused beyond the user's allowance */
     const char *directory = child_string(start->cwd, "the working directory");
     /* A directory that is not there yet may be what this session is about to make. */
     if (chdir(*directory == '\0' ? identity.home : directory) != 0) {
