@@ -30,6 +30,7 @@ export class HandleTable {
   readonly #handles = new Map<bigint, OpenHandle>();
   #nextId = 1n;
   #entries = 0;
+  #isClosed = false;
 
   constructor(handlesMax: number, entriesMax: number) {
     this.#handlesMax = handlesMax;
@@ -46,7 +47,9 @@ export class HandleTable {
     if (this.#handles.size >= this.#handlesMax) throw new FileSystemError("ENFILE");
   }
 
+  /** @throws {FileSystemError} EIO once all was taken out: what a slow provider opens after that has no use. */
   add(handle: OpenHandle): bigint {
+    if (this.#isClosed) throw new FileSystemError("EIO");
     const id = this.#nextId++;
     this.#handles.set(id, handle);
     return id;
@@ -89,8 +92,9 @@ export class HandleTable {
     return handle;
   }
 
-  /** Takes all out. */
+  /** Takes all out, and no more in. */
   clear(): readonly OpenHandle[] {
+    this.#isClosed = true;
     const handles = [...this.#handles.values()];
     this.#handles.clear();
     this.#entries = 0;

@@ -14,7 +14,7 @@ import {
 } from "../fuse/constants.ts";
 import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
 import type { MountNode } from "../node_table.ts";
-import type { ProviderFile, ProviderOpenOptions } from "../provider.ts";
+import type { MaybePromise, ProviderAttributes, ProviderFile, ProviderOpenOptions } from "../provider.ts";
 import {
   checkWritable,
   enter,
@@ -46,18 +46,35 @@ function addFile(mount: MountContext, node: MountNode, file: ProviderFile, isApp
   return mount.handles.add({ kind: "file", node: node.id, file, isAppending });
 }
 
+/** Goes on with a file that was opened. It is closed if that fails: the kernel is told of no handle then. */
+function keeping<R>(file: ProviderFile, next: () => MaybePromise<R>): MaybePromise<R> {
+  const fail = (error: unknown): MaybePromise<never> =>
+    then(file.close(), () => {
+      throw error;
+    });
+  try {
+    const result = next();
+    return result instanceof Promise ? result.catch(fail) : result;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
 export const open: Operation = (mount, request) => {
   const options = optionsOf(mount, request.u32(0), 0);
   if (options.write) checkWritable(mount);
   const node = nodeOf(mount, request);
   const path = mount.nodes.path(node);
   mount.handles.reserve();
-  return then(mount.provider.open(path, { ...options, create: false, exclusive: false }), (file) => {
-    const { bytes, body } = reply(request.unique, 16);
-    body.setBigUint64(0, addFile(mount, node, file, options.append), true);
-    body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
-    return bytes;
-  });
+  const opened = mount.provider.open(path, { ...options, create: false, exclusive: false });
+  return then(opened, (file) =>
+    keeping(file, () => {
+      const { bytes, body } = reply(request.unique, 16);
+      body.setBigUint64(0, addFile(mount, node, file, options.append), true);
+      body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
+      return bytes;
+    }),
+  );
 };
 
 export const create: Operation = (mount, request) => {
@@ -66,16 +83,17 @@ export const create: Operation = (mount, request) => {
   const options = { ...optionsOf(mount, request.u32(0), mode), create: true, write: true };
   const { parent, name, path } = entryOf(mount, request, 16);
   mount.handles.reserve();
+  const opened = (file: ProviderFile, attributes: ProviderAttributes) => {
+    const visible = seen(mount, attributes);
+    const node = enter(mount, parent, name, attributes);
+    const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES + 16);
+    writeEntry(body, 0, node.id, visible, mount.validity);
+    body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, node, file, options.append), true);
+    body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
+    return bytes;
+  };
   return then(mount.provider.open(path, options), (file) =>
-    then(file.attributes(), (attributes) => {
-      const visible = seen(mount, attributes);
-      const node = enter(mount, parent, name, attributes);
-      const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES + 16);
-      writeEntry(body, 0, node.id, visible, mount.validity);
-      body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, node, file, options.append), true);
-      body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
-      return bytes;
-    }),
+    keeping(file, () => then(file.attributes(), (attributes) => opened(file, attributes))),
   );
 };
 

@@ -221,3 +221,36 @@ test("MountServer answers any request once, whatever it holds, and keeps its pat
     assert.ok(!path.split("/").some((name) => name === ".." || name === ".") || !path.startsWith("/"), path);
   assert.ok(client.server.usage.nodes < 1000);
 });
+
+test("MountServer closes a file that it opened and cannot tell the kernel of", async () => {
+  const memory = new MemoryFileSystem({ file: "content" });
+  const slow = Promise.withResolvers<void>();
+  let opened = 0;
+  let size = -1; // no size that can be encoded
+  const provider: FileSystemProvider = {
+    attributes: (path) => memory.attributes(path),
+    list: (path) => memory.list(path),
+    open: async (path, options) => {
+      if (opened > 0) await slow.promise;
+      const file = await memory.open(path, options);
+      opened++;
+      const attributes = () => ({ ...(file.attributes() as ProviderAttributes), size });
+      return { ...file, attributes, close: () => void opened-- };
+    },
+  };
+  const client = new FuseClient(provider);
+  const create = [READ_WRITE, 0o644, 0, 0] as const;
+  assert.equal(await client.errno(Opcode.create, ROOT_ID, ...create, "new"), Errno.EIO);
+  assert.deepEqual([opened, client.server.usage.handles], [0, 0]);
+  size = 0;
+  assert.equal(await client.errno(Opcode.create, ROOT_ID, ...create, "new"), 0);
+  assert.deepEqual([opened, client.server.usage.handles], [1, 1]);
+  const file = await client.lookup(ROOT_ID, "file");
+  client.send(Opcode.open, file, READ_WRITE, 0);
+  client.send(Opcode.create, ROOT_ID, ...create, "late");
+  await client.server.close();
+  assert.equal(opened, 0);
+  slow.resolve();
+  await new Promise((resolve) => setTimeout(resolve)); // after all that follows from it
+  assert.equal(opened, 0, "what was opened after the end");
+});
