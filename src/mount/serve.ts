@@ -13,6 +13,8 @@ import { MountServer, type MountServerOptions } from "./server.ts";
 
 /** Replies that wait for the guest to take them, and reads that wait for the provider; past it no request is taken. */
 const WAITING_BYTES_MAX = 16 * MiB;
+/** Replies that wait for the guest, however small they are. */
+const REPLIES_MAX = 4096;
 
 /** A mount in a sandbox, served by this process. */
 export class ServedMount {
@@ -28,6 +30,8 @@ export class ServedMount {
   readonly #unmounts: PromiseWithResolvers<number>[] = [];
   #waitingBytes = 0;
   #isOver = false;
+  /** Nothing reaches the guest any more. */
+  #isGone = false;
 
   /** @param process The stream that `AgentClient.openMount()` opened. */
   constructor(
@@ -38,7 +42,12 @@ export class ServedMount {
   ) {
     this.#target = target;
     this.#process = process;
-    this.#server = new MountServer(provider, options, (bytes) => this.#queue(bytes));
+    const settled = () => this.#changes.notify();
+    this.#server = new MountServer(provider, options, (bytes) => this.#queue(bytes), settled);
+    process.released.then(() => {
+      this.#isGone = true;
+      this.#changes.notify();
+    });
     this.mounted = process.started.then(() => {});
     this.mounted.catch(() => {});
     this.ended = this.#serve();
@@ -67,6 +76,7 @@ export class ServedMount {
     if (requests === undefined || answers === undefined) throw new TypeError("a mount has two channels");
     const sending = this.#sendReplies();
     const answering = this.#takeAnswers(answers);
+    for (const other of [sending, answering]) other.catch(() => {}); // this waits for them later
     try {
       await this.#takeRequests(requests);
     } catch (error) {
@@ -82,12 +92,19 @@ export class ServedMount {
   /** @throws if the connection fails, or the guest sends what is no request. */
   async #takeRequests(requests: OutputChannel): Promise<void> {
     for (;;) {
-      while (this.#waitingBytes + this.#server.usage.pendingBytes > WAITING_BYTES_MAX)
-        await this.#changes.next;
       const chunk = await requests.next();
       if (chunk === undefined) return;
-      this.#server.feed(chunk);
+      const steps = this.#server.steps(chunk);
+      while (!steps.next().done) {
+        while (this.#isFull && !this.#isGone) await this.#changes.next;
+        if (this.#isFull) return; // no guest takes the replies any more
+      }
     }
+  }
+
+  get #isFull(): boolean {
+    const bytes = this.#waitingBytes + this.#server.usage.pendingBytes;
+    return bytes > WAITING_BYTES_MAX || this.#replies.length > REPLIES_MAX;
   }
 
   /** Each unmount that was asked for is answered by an errno of four bytes, in order. */

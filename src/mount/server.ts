@@ -8,7 +8,15 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { Errno, errnoOf, FileSystemError } from "./errno.ts";
-import { FUSE_MAJOR, FUSE_MINOR, FUSE_MINOR_MIN, InitFlag, Notify, Opcode } from "./fuse/constants.ts";
+import {
+  FUSE_MAJOR,
+  FUSE_MINOR,
+  FUSE_MINOR_MIN,
+  IN_HEADER_BYTES,
+  InitFlag,
+  Notify,
+  Opcode,
+} from "./fuse/constants.ts";
 import { notification, reply, statusReply } from "./fuse/reply.ts";
 import { type FuseRequest, RequestAssembler } from "./fuse/request.ts";
 import { HandleTable } from "./handle_table.ts";
@@ -114,18 +122,30 @@ export interface MountUsage {
 export class MountServer {
   readonly #mount: MountContext;
   readonly #send: (bytes: Bytes) => void;
+  readonly #settled: () => void;
   readonly #assembler = new RequestAssembler(TRANSFER_BYTES_MAX + REQUEST_HEAD_BYTES_MAX);
   /** Requests that wait for the provider, by their number. */
   readonly #pending = new Map<bigint, FuseRequest>();
-  /** Bytes that the requests among them hold, or ask for. */
+  /** Calls of the provider that are under way: also those that were given up, or have the number of another one. */
+  #calls = 0;
+  /** Bytes that their requests hold, or ask for. */
   #pendingBytes = 0;
   readonly #endWatch: (() => void) | undefined;
   #isClosed = false;
 
-  /** @param send takes replies, in any order. */
-  constructor(provider: FileSystemProvider, options: MountServerOptions, send: (bytes: Bytes) => void) {
+  /**
+   * @param send takes replies, in any order.
+   * @param settled is called when a request that waited for the provider is over, also if its reply was not due any more.
+   */
+  constructor(
+    provider: FileSystemProvider,
+    options: MountServerOptions,
+    send: (bytes: Bytes) => void,
+    settled: () => void = () => {},
+  ) {
     const { isReadonly = false, owners, validityMs = VALIDITY_MS, writeback = false } = options;
     this.#send = send;
+    this.#settled = settled;
     this.#mount = {
       provider,
       nodes: new NodeTable(NODES_MAX),
@@ -142,13 +162,25 @@ export class MountServer {
   /** What it holds for the guest. */
   get usage(): MountUsage {
     const { nodes, handles } = this.#mount;
-    const [pending, pendingBytes] = [this.#pending.size, this.#pendingBytes];
+    const [pending, pendingBytes] = [this.#calls, this.#pendingBytes];
     return { nodes: nodes.size, handles: handles.size, pending, pendingBytes };
   }
 
   /** Takes a part of the stream of requests. @throws {RangeError} if it is no such stream: the mount is of no more use. */
   feed(chunk: Uint8Array): void {
-    for (const request of this.#assembler.feed(chunk)) this.#handle(request);
+    const steps = this.steps(chunk);
+    while (!steps.next().done);
+  }
+
+  /**
+   * Like {@linkcode feed}, one request at each step: requests of a few bytes ask for replies of a million, so that a caller
+   * has to look at what waits between any two.
+   */
+  *steps(chunk: Uint8Array): Generator<void, void, void> {
+    for (const request of this.#assembler.feed(chunk)) {
+      this.#handle(request);
+      yield;
+    }
   }
 
   /** Closes what the guest had open; the provider is told. Replies that are still due are not sent. */
@@ -161,14 +193,14 @@ export class MountServer {
     await Promise.allSettled(
       open.map(async (handle) => handle.kind === "file" && (await handle.file.close())),
     );
-    await this.#mount.provider.close?.();
+    await Promise.allSettled([(async () => await this.#mount.provider.close?.())()]);
   }
 
   #handle(request: FuseRequest): void {
     if (this.#handleSession(request)) return;
     const operation = OPERATIONS[request.opcode];
     if (operation === undefined) return this.#fail(request, Errno.ENOSYS);
-    if (this.#pending.size >= PENDING_MAX) return this.#fail(request, Errno.ENOMEM);
+    if (this.#calls >= PENDING_MAX) return this.#fail(request, Errno.ENOMEM);
     try {
       const result = operation(this.#mount, request);
       if (!(result instanceof Promise)) return this.#reply(result);
@@ -181,9 +213,12 @@ export class MountServer {
   #wait(request: FuseRequest, result: Promise<Bytes | undefined>): void {
     const bytes = weightOf(request);
     this.#pending.set(request.unique, request);
+    this.#calls++;
     this.#pendingBytes += bytes;
     const isDue = () => {
+      this.#calls--;
       this.#pendingBytes -= bytes;
+      this.#settled();
       return this.#pending.delete(request.unique); // not if it was given up
     };
     result.then(
@@ -281,11 +316,21 @@ export class MountServer {
   }
 }
 
-/** What a request holds while it waits: itself, and what it reads. */
+/** What a request holds while it waits: itself, and the reply that it has room for. */
 function weightOf(request: FuseRequest): number {
-  const read = request.opcode === Opcode.read ? Math.min(request.u32(16), TRANSFER_BYTES_MAX) : 0;
-  return request.body.length + read;
+  const room = ROOM_OFFSETS.get(request.opcode);
+  const reply = room === undefined ? 0 : Math.min(request.u32(room), TRANSFER_BYTES_MAX);
+  return IN_HEADER_BYTES + request.body.length + reply;
 }
+
+/** Where a request says how much room there is for its reply. */
+const ROOM_OFFSETS: ReadonlyMap<number, number> = new Map([
+  [Opcode.read, 16],
+  [Opcode.readdir, 16],
+  [Opcode.readdirplus, 16],
+  [Opcode.getxattr, 0],
+  [Opcode.listxattr, 0],
+]);
 
 function forgetAll(nodes: NodeTable, request: FuseRequest): void {
   const count = request.u32(0);

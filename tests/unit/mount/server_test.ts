@@ -254,3 +254,23 @@ test("MountServer closes a file that it opened and cannot tell the kernel of", a
   await new Promise((resolve) => setTimeout(resolve)); // after all that follows from it
   assert.equal(opened, 0, "what was opened after the end");
 });
+
+test("MountServer bounds calls of its provider by their number, also those that have one name or were given up", async () => {
+  let calls = 0;
+  const provider: FileSystemProvider = {
+    attributes: () => {
+      calls++;
+      return new Promise(() => {});
+    },
+    list: () => [],
+    open: () => assert.fail(),
+  };
+  const client = new FuseClient(provider);
+  for (let sent = 0; sent < 2000; sent++)
+    client.server.feed(requestOf(Opcode.lookup, 7n, ROOT_ID, Uint8Array.of(97, 0)));
+  assert.equal(calls, 1024);
+  const other = new FuseClient(provider);
+  for (let sent = 0; sent < 2000; sent++)
+    other.send(Opcode.interrupt, 0n, other.send(Opcode.lookup, ROOT_ID, "a"));
+  assert.equal(calls, 2048);
+});
