@@ -24,6 +24,7 @@ enum {
     REQUEST_HEAD_BYTES = 40,
     REPLY_HEAD_BYTES = 16,
     OPCODE_FORGET = 2,
+    OPCODE_INTERRUPT = 36,
     OPCODE_BATCH_FORGET = 42,
     /* Requests that are sent and not answered; past it no more are read. */
     OUTSTANDING_MAX = 4096,
@@ -123,9 +124,10 @@ static void refuse(const uint8_t *unique) {
     (void)written;
 }
 
+/* An interrupt is answered by the request that it is about. */
 static bool wants_reply(void) {
     uint32_t opcode = (uint32_t)load_little_endian(request + 4, 4);
-    return opcode != OPCODE_FORGET && opcode != OPCODE_BATCH_FORGET;
+    return opcode != OPCODE_FORGET && opcode != OPCODE_INTERRUPT && opcode != OPCODE_BATCH_FORGET;
 }
 
 static void refuse_request(void) {

@@ -6,14 +6,18 @@ import { join } from "node:path";
 import { MESSAGES, MountFlag } from "../../../src/agent/protocol.ts";
 import { Errno } from "../../../src/mount/errno.ts";
 import { Opcode } from "../../../src/mount/fuse/constants.ts";
+import { type FuseRequest, RequestAssembler } from "../../../src/mount/fuse/request.ts";
 import type { FileSystemProvider } from "../../../src/mount/provider.ts";
 import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
 import { MountServer } from "../../../src/mount/server.ts";
 import { NativeAgent, processEnd } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
+import { requestOf } from "../../support/mount/fuse_requests.ts";
 import { KernelMount, kernelMountProblem as missing } from "../../support/mount/kernel_mount.ts";
 
 const MiB = 1024 * 1024;
+const noPython =
+  spawnSync("python3", ["-c", ""]).status === 0 ? undefined : "needs python3 to interrupt calls";
 
 /** A directory to mount in; whatever is mounted there at its end is taken away. */
 class MountDirectory implements Disposable {
@@ -267,6 +271,45 @@ test(
     assert.equal(await run('cat "$1/f"', target), "content");
   },
   { missing },
+);
+
+test(
+  "A mount goes on after any number of interrupted requests",
+  async () => {
+    using directory = new MountDirectory();
+    const target = join(directory.path, "target");
+    const memory = new MemoryFileSystem();
+    const interrupts = 5000;
+    let interrupted = 0;
+    let held: FuseRequest | undefined; // what is asked waits until it is interrupted
+    let server: MountServer | undefined;
+    const assembler = new RequestAssembler(2 * MiB);
+    const answer = (data: Uint8Array, raw: RawMount) => {
+      server ??= new MountServer(memory, { validityMs: 0 }, (bytes) => raw.reply(bytes));
+      const serve = ({ opcode, unique, node, body }: FuseRequest) =>
+        server?.feed(requestOf(opcode, unique, node, body));
+      for (const request of assembler.feed(data)) {
+        if (request.opcode === Opcode.statfs) held = request;
+        else serve(request);
+        if (request.opcode !== Opcode.interrupt) continue;
+        interrupted++;
+        if (held !== undefined) serve(held);
+        held = undefined;
+      }
+    };
+    await using _raw = await RawMount.open(target, answer);
+    const script = `
+import os, signal, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+for _ in range(int(sys.argv[2])): os.statvfs(sys.argv[1])
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("done")`;
+    assert.equal(await run(`python3 -c '${script}' "$1" ${interrupts}`, target), "done\n");
+    assert.equal(interrupted, interrupts);
+    assert.equal(await run('mkdir "$1/d" && ls "$1"', target), "d\n");
+  },
+  { missing: missing ?? noPython },
 );
 
 const ends: readonly (readonly [string, (agent: NativeAgent) => Promise<void>])[] = [
