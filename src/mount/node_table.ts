@@ -35,6 +35,8 @@ export class NodeTable {
   readonly #nodesMax: number;
   readonly #nodes = new Map<bigint, MountNode>([[ROOT_ID, this.root]]);
   readonly #byIdentity = new Map<string, MountNode>();
+  /** Names of all nodes: one file can have any number of them. */
+  #names = 0;
   #nextId = ROOT_ID + 1n;
 
   constructor(nodesMax: number) {
@@ -80,15 +82,17 @@ export class NodeTable {
   /**
    * The node of an entry, which the kernel is told of now. `identity` is set of a file that may have several names.
    *
-   * @throws {FileSystemError} ENFILE if the kernel holds as many as it may.
+   * @throws {FileSystemError} ENFILE if the kernel holds as many, or as many names of them, as it may.
    */
   enter(parent: MountNode, name: string, identity: string): MountNode {
     const known = parent.children.get(name);
     if (known !== undefined && known.identity === identity) {
+      preferLink(known, parent, name);
       known.lookups++;
       return known;
     }
     if (known !== undefined) this.#unlink(known, parent, name); // another file has the name now
+    if (this.#names >= this.#nodesMax) throw new FileSystemError("ENFILE");
     const same = this.#byIdentity.get(identity);
     const node = same ?? this.#create(identity);
     node.lookups++;
@@ -143,11 +147,12 @@ export class NodeTable {
   #link(node: MountNode, parent: MountNode, name: string): void {
     node.links.unshift({ parent, name }); // the latest name is the likeliest to be true
     parent.children.set(name, node);
+    this.#names++;
   }
 
   #unlink(node: MountNode, parent: MountNode, name: string, keep = false): void {
     const index = node.links.findIndex((link) => link.parent === parent && link.name === name);
-    if (index !== -1) node.links.splice(index, 1);
+    if (index !== -1) this.#names -= node.links.splice(index, 1).length;
     parent.children.delete(name);
     // Its number stays good for those who hold it open, but another file may come to have its identity.
     if (node.links.length === 0 && !keep && node.identity !== undefined) this.#dropIdentity(node);
@@ -165,11 +170,21 @@ export class NodeTable {
     if (node === this.root || node.lookups > 0 || node.children.size > 0 || !this.#nodes.delete(node.id))
       return;
     this.#dropIdentity(node);
-    for (const { parent, name } of node.links.splice(0)) {
+    const links = node.links.splice(0);
+    this.#names -= links.length;
+    for (const { parent, name } of links) {
       if (parent.children.get(name) === node) parent.children.delete(name);
       this.#release(parent);
     }
   }
+}
+
+/** The name that a node was found by just now is the likeliest to be true: others may have changed the others. */
+function preferLink(node: MountNode, parent: MountNode, name: string): void {
+  const isIt = (link: Link | undefined) => link?.parent === parent && link.name === name;
+  if (isIt(node.links[0])) return;
+  const index = node.links.findIndex(isIt);
+  if (index > 0) node.links.unshift(...node.links.splice(index, 1));
 }
 
 function checkedPath(path: string): string {

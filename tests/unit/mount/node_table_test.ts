@@ -119,3 +119,45 @@ test("NodeTable agrees with a file system after any steps, and empties", () => {
   }
   assert.equal(table.size, 1);
 });
+
+test("NodeTable refuses more names than it may hold nodes, also of one file, and counts them right", () => {
+  const table = new NodeTable(10);
+  const random = seededRandom("names");
+  const names = Array.from({ length: 9 }, (_, index) => `n${index}`);
+  const held = new Set<string>();
+  const file = table.enter(table.root, "always", "1"); // without a name it would be another one from then on
+  for (let step = 0; step < 1000; step++) {
+    const name = random.pick(names);
+    const other = random.pick(names);
+    const action = random.integer(0, 2);
+    if (action === 0) {
+      table.enter(table.root, name, "1");
+      held.add(name);
+    } else if (action === 1) {
+      table.removed(table.root, name);
+      held.delete(name);
+    } else if (held.has(name) && !held.has(other)) {
+      table.renamed(table.root, name, table.root, other, false);
+      held.delete(name);
+      held.add(other);
+    }
+  }
+  for (const name of names) assert.equal(table.enter(table.root, name, "1"), file);
+  assert.throws(() => table.enter(table.root, "eleventh", "1"), { code: "ENFILE" });
+  assert.equal(table.enter(table.root, "n3", "1"), file);
+  table.forget(file.id, 2000n);
+  assert.equal(table.size, 1);
+  table.enter(table.root, "tenth", "tenth");
+  for (const name of names) table.enter(table.root, name, "1");
+  assert.throws(() => table.enter(table.root, "eleventh", "1"), { code: "ENFILE" });
+});
+
+test("NodeTable finds a directory by the name that it was seen under last, also if others moved it back", () => {
+  const table = new NodeTable(100);
+  const a = table.enter(table.root, "a", "1");
+  const b = table.enter(table.root, "b", "2");
+  table.enter(b, "a", "1"); // somebody else has moved it
+  assert.equal(table.path(a), "/b/a");
+  table.enter(table.root, "a", "1"); // and back
+  assert.equal(table.path(a), "/a");
+});
