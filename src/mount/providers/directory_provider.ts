@@ -37,6 +37,8 @@ import {
 } from "./directory_file.ts";
 
 const DIRECTORY_BYTES = 64 * 1024;
+/** Entries of one directory that are read: as many as all open directories of a mount may hold. */
+const ENTRIES_MAX = 1_000_000;
 const DIRENT_HEAD_BYTES = 19;
 const EXTENDED_BYTES_MAX = 64 * 1024;
 const TARGET_BYTES_MAX = 4096;
@@ -51,27 +53,30 @@ export class DirectoryProvider implements FileSystemProvider {
   readonly #root: number;
   /** The name of the only file, if the root is one: then `#root` is its directory. */
   readonly #only: string | undefined;
+  readonly #entriesMax: number;
 
-  private constructor(files: Files, root: number, only: string | undefined) {
+  private constructor(files: Files, root: number, only: string | undefined, entriesMax: number) {
     this.#files = files;
     this.#root = root;
     this.#only = only;
+    this.#entriesMax = entriesMax;
   }
 
   /**
    * Serves the directory, or the regular file, that `path` leads to now.
    *
+   * @param entriesMax Most entries of a directory that is listed; of a larger one that fails with ENOMEM.
    * @throws {FileSystemError} if there is none, or this process may not read it.
    */
-  static open(files: Files, path: string): DirectoryProvider {
+  static open(files: Files, path: string, entriesMax = ENTRIES_MAX): DirectoryProvider {
     const fd = check(files.open(path, Open.pathOnly));
     const status = statusOf(files, fd);
-    if (typeOf(status) === "directory") return new DirectoryProvider(files, fd, undefined);
+    if (typeOf(status) === "directory") return new DirectoryProvider(files, fd, undefined, entriesMax);
     files.close(fd);
     if (typeOf(status) !== "file") throw new FileSystemError("EINVAL");
     const real = realpathSync(path);
     const directory = check(files.open(parentPath(real), Open.pathOnly | Open.directory));
-    return new DirectoryProvider(files, directory, baseName(real));
+    return new DirectoryProvider(files, directory, baseName(real), entriesMax);
   }
 
   /** Whether the root is a file. */
@@ -283,6 +288,7 @@ export class DirectoryProvider implements FileSystemProvider {
         const name = decodeName(bytes);
         if (name === "." || name === "..") continue;
         const type = TYPES.get(view.getUint8(offset + 18) << 12) ?? this.#typeIn(fd, bytes);
+        if (entries.length >= this.#entriesMax) throw new FileSystemError("ENOMEM");
         if (type !== undefined) entries.push({ name, type, inode: view.getBigUint64(offset, true) });
       }
       size = check(this.#files.readDirectory(fd, room));

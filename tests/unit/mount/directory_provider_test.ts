@@ -267,3 +267,18 @@ test("DirectoryProvider leaves no descriptor open, whatever fails", async () => 
   assert.equal(before, 1, "the root");
   assert.equal(count(), before);
 });
+
+test("DirectoryProvider does not list a directory of more entries than it may hold", async () => {
+  using directory = temporaryDirectory();
+  for (const name of ["a", "b", "c"]) writeFileSync(join(directory.path, name), "");
+  const provider = DirectoryProvider.open(await filesBy(true), directory.path, 3);
+  try {
+    assert.equal(provider.list("/").length, 3);
+    writeFileSync(join(directory.path, "d"), "");
+    const open = openBelow(directory.path);
+    assert.throws(() => provider.list("/"), { code: "ENOMEM" });
+    assert.equal(openBelow(directory.path), open);
+  } finally {
+    provider.close();
+  }
+});
