@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { statSync } from "node:fs";
-import { resolve } from "node:path";
+import { realpathSync, statSync } from "node:fs";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
@@ -57,7 +56,7 @@ export type MountConfig =
       readonly kind: "bind";
       /** Where it is in the guest. */
       readonly target: string;
-      /** An absolute path of this machine. */
+      /** An absolute path of this machine without links: a link that a guest makes later is not to lead anywhere else. */
       readonly source: string;
       readonly readonly: boolean;
       readonly noExec: boolean;
@@ -180,7 +179,7 @@ function normalTarget(target: string): string {
 function toConfig(target: string, mount: CheckedMount): MountConfig {
   const { readonly, noExec } = mount;
   return "bind" in mount
-    ? { kind: "bind", target, source: resolve(mount.bind), readonly, noExec, owner: mount.owner }
+    ? { kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec, owner: mount.owner }
     : { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
 }
 

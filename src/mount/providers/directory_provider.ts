@@ -69,14 +69,30 @@ export class DirectoryProvider implements FileSystemProvider {
    * @throws {FileSystemError} if there is none, or this process may not read it.
    */
   static open(files: Files, path: string, entriesMax = ENTRIES_MAX): DirectoryProvider {
-    const fd = check(files.open(path, Open.pathOnly));
-    const status = statusOf(files, fd);
-    if (typeOf(status) === "directory") return new DirectoryProvider(files, fd, undefined, entriesMax);
-    files.close(fd);
-    if (typeOf(status) !== "file") throw new FileSystemError("EINVAL");
-    const real = realpathSync(path);
-    const directory = check(files.open(parentPath(real), Open.pathOnly | Open.directory));
-    return new DirectoryProvider(files, directory, baseName(real), entriesMax);
+    return DirectoryProvider.openReal(files, realpathSync(path), entriesMax);
+  }
+
+  /**
+   * Like {@linkcode open} of an absolute path without links, as `realpathSync()` gives it: who can write on the way to it must
+   * not choose what is served.
+   *
+   * @throws {FileSystemError} ELOOP or ENOTDIR if a link lies on the path.
+   */
+  static openReal(files: Files, path: string, entriesMax = ENTRIES_MAX): DirectoryProvider {
+    const top = check(files.open("/", Open.pathOnly | Open.directory));
+    try {
+      const openAt = (at: string, flags: number) =>
+        check(files.openBeneath(top, encodeName(at.slice(1)), Open.pathOnly | flags));
+      const fd = openAt(path, 0);
+      const type = typeOf(statusOf(files, fd));
+      if (type === "directory") return new DirectoryProvider(files, fd, undefined, entriesMax);
+      files.close(fd);
+      if (type !== "file") throw new FileSystemError(type === "symlink" ? "ELOOP" : "EINVAL");
+      const directory = openAt(parentPath(path), Open.directory);
+      return new DirectoryProvider(files, directory, baseName(path), entriesMax);
+    } finally {
+      files.close(top);
+    }
   }
 
   /** Whether the root is a file. */

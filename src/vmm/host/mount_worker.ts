@@ -7,6 +7,7 @@ import { AgentClient } from "../../agent/client.ts";
 import { MountFailedError } from "../../agent/errors.ts";
 import { messageOf } from "../../base/errors.ts";
 import { Files } from "../../ffi/files.ts";
+import { FileSystemError } from "../../mount/errno.ts";
 import { OwnerMap } from "../../mount/owner_map.ts";
 import { DirectoryProvider } from "../../mount/providers/directory_provider.ts";
 import { ServedMount } from "../../mount/serve.ts";
@@ -54,7 +55,7 @@ async function mount(
   }
   loading ??= Files.load();
   const files = await loading;
-  const provider = DirectoryProvider.open(files, what.source);
+  const provider = openSource(files, what.source);
   const { uid, gid } = provider.attributes("/");
   const owners = new OwnerMap({ uid, gid }, what.owner);
   const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile });
@@ -62,6 +63,22 @@ async function mount(
   served.set(target, mount);
   mount.ended.then(() => served.delete(target));
   await mount.mounted;
+}
+
+/** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */
+function openSource(files: Files, source: string): DirectoryProvider {
+  try {
+    return DirectoryProvider.openReal(files, source);
+  } catch (error) {
+    const code = error instanceof FileSystemError ? error.code : undefined;
+    const problem =
+      code === "ENOENT"
+        ? "there is no such directory or file on this machine any more"
+        : code === "ELOOP" || code === "ENOTDIR"
+          ? "a symbolic link, or a file, has come to lie on the path"
+          : messageOf(error);
+    throw new Error(`${source}: ${problem}`, { cause: error });
+  }
 }
 
 async function unmount(target: string): Promise<void> {

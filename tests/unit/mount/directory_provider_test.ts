@@ -282,3 +282,29 @@ test("DirectoryProvider does not list a directory of more entries than it may ho
     provider.close();
   }
 });
+
+for (const [way, hasOpenat2] of WAYS)
+  test(`DirectoryProvider.openReal() (${way}) does not go where a guest has put a link since`, async () => {
+    using directory = temporaryDirectory();
+    const files = await filesBy(hasOpenat2);
+    const at = (name: string) => join(directory.path, name);
+    mkdirSync(at("outside/data"), { recursive: true });
+    writeFileSync(at("outside/file"), SECRET);
+    mkdirSync(at("shared"));
+    symlinkSync(at("outside"), at("shared/link"));
+    symlinkSync(at("outside/file"), at("shared/file"));
+    const open = openBelow(directory.path);
+    for (const path of ["shared/link", "shared/link/data", "shared/link/file", "shared/file"])
+      assert.throws(
+        () => DirectoryProvider.openReal(files, at(path)),
+        ({ code }: { code: string }) => code === "ELOOP" || code === "ENOTDIR",
+        path,
+      );
+    assert.equal(openBelow(directory.path), open);
+    for (const path of ["outside/data", "outside/file"]) {
+      const provider = DirectoryProvider.openReal(files, at(path));
+      assert.equal(provider.isFile, path === "outside/file");
+      provider.close();
+    }
+    assert.equal(openBelow(directory.path), open);
+  });

@@ -1,7 +1,7 @@
 /** Mounts that a caller asks for, checked before anything is made. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
 import { checkMount, checkMounts, checkMountTarget, MOUNTS_MAX } from "../../../src/options/mount_options.ts";
@@ -111,4 +111,13 @@ test("checkMount() takes a path alone, and refuses unknown options and wrong val
   ];
   for (const options of wrong)
     assert.ok(problemsOf(() => checkMount("/a", options as string)).length > 0, JSON.stringify(options));
+});
+
+test("checkMount() resolves links of this machine once: what they lead to later does not count", () => {
+  using directory = temporaryDirectory();
+  const link = join(directory.path, "link");
+  mkdirSync(join(directory.path, "real"));
+  symlinkSync("real", link);
+  const mount = checkMount("/a", link);
+  assert.equal(mount.kind === "bind" && mount.source, join(directory.path, "real"));
 });
