@@ -9,6 +9,9 @@ import { messageOf } from "../../base/errors.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { RelayClient } from "./relay_client.ts";
 
+/** Of what went wrong: a guest says some of it, and the whole has to fit into a frame. */
+const PROBLEM_CHARS_MAX = 2048;
+
 /** Mounts and unmounts; both reject with what people are told. */
 export interface RelayMounts {
   open(mounts: readonly MountRequest[]): Promise<void>;
@@ -24,7 +27,8 @@ export function changeMounts(
   message: MountMessage,
 ): void {
   const { token } = message.fields;
-  const answer = (problem: string) => encodeMessage("mountChanged", 0, { token, problem });
+  const answer = (problem: string) =>
+    encodeMessage("mountChanged", 0, { token, problem: problem.slice(0, PROBLEM_CHARS_MAX) });
   const change = async () => {
     if (mounts === undefined) throw new Error("the sandbox has no mounts");
     if (message.name === "mountRemove") await mounts.remove(message.fields.target);
