@@ -7,6 +7,7 @@ import type { FileStatus, Files } from "../../ffi/files.ts";
 import { errnoNameOf, FileSystemError } from "../errno.ts";
 import { TYPE_BITS } from "../fuse/constants.ts";
 import type { AttributeChanges, FileType, ProviderAttributes, ProviderFile } from "../provider.ts";
+import type { OpenFiles } from "./open_files.ts";
 
 const S_IFMT = 0o170000;
 /** No set-id bits: what the guest leaves behind lies on this machine. */
@@ -21,13 +22,18 @@ export const TYPES: ReadonlyMap<number, FileType> = new Map(
 export class DirectoryFile implements ProviderFile {
   readonly #files: Files;
   readonly #fd: number;
+  readonly #openFiles: OpenFiles | undefined;
   /** Whether it has set-id bits, until it is changed. */
   #isSetId: boolean;
 
-  /** @throws {FileSystemError} EACCES if it is no regular file. */
-  constructor(files: Files, fd: number) {
+  /**
+   * @param openFiles What it was counted in.
+   * @throws {FileSystemError} EACCES if it is no regular file.
+   */
+  constructor(files: Files, fd: number, openFiles: OpenFiles | undefined) {
     this.#files = files;
     this.#fd = fd;
+    this.#openFiles = openFiles;
     const status = statusOf(files, fd);
     if (typeOf(status) !== "file") throw new FileSystemError("EACCES");
     this.#isSetId = (status.mode & SET_ID_BITS) !== 0;
@@ -78,6 +84,7 @@ export class DirectoryFile implements ProviderFile {
 
   close(): void {
     this.#files.close(this.#fd);
+    this.#openFiles?.giveBack();
   }
 
   /** What a guest wrote must not run as the file's owner. To be called before its content changes. */

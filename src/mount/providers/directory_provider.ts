@@ -35,6 +35,7 @@ import {
   TYPES,
   typeOf,
 } from "./directory_file.ts";
+import type { OpenFiles } from "./open_files.ts";
 
 const DIRECTORY_BYTES = 64 * 1024;
 /** Entries of one directory that are read: as many as all open directories of a mount may hold. */
@@ -47,6 +48,14 @@ const EXTENDED_PREFIX = "user.";
 const PROBE_FLAGS = Open.pathOnly;
 const CONTENT_FLAGS = Open.noTerminal | Open.nonBlocking;
 
+/** What a guest may make it hold. */
+export interface DirectoryBounds {
+  /** Most entries of a directory that is listed; of a larger one that fails with ENOMEM. @default {1000000} */
+  readonly entriesMax?: number | undefined;
+  /** What counts the open files of all mounts. @default none */
+  readonly openFiles?: OpenFiles | undefined;
+}
+
 /** See the module. */
 export class DirectoryProvider implements FileSystemProvider {
   readonly #files: Files;
@@ -54,22 +63,23 @@ export class DirectoryProvider implements FileSystemProvider {
   /** The name of the only file, if the root is one: then `#root` is its directory. */
   readonly #only: string | undefined;
   readonly #entriesMax: number;
+  readonly #openFiles: OpenFiles | undefined;
 
-  private constructor(files: Files, root: number, only: string | undefined, entriesMax: number) {
+  private constructor(files: Files, root: number, only: string | undefined, bounds: DirectoryBounds) {
     this.#files = files;
     this.#root = root;
     this.#only = only;
-    this.#entriesMax = entriesMax;
+    this.#entriesMax = bounds.entriesMax ?? ENTRIES_MAX;
+    this.#openFiles = bounds.openFiles;
   }
 
   /**
    * Serves the directory, or the regular file, that `path` leads to now.
    *
-   * @param entriesMax Most entries of a directory that is listed; of a larger one that fails with ENOMEM.
    * @throws {FileSystemError} if there is none, or this process may not read it.
    */
-  static open(files: Files, path: string, entriesMax = ENTRIES_MAX): DirectoryProvider {
-    return DirectoryProvider.openReal(files, realpathSync(path), entriesMax);
+  static open(files: Files, path: string, bounds: DirectoryBounds = {}): DirectoryProvider {
+    return DirectoryProvider.openReal(files, realpathSync(path), bounds);
   }
 
   /**
@@ -78,18 +88,18 @@ export class DirectoryProvider implements FileSystemProvider {
    *
    * @throws {FileSystemError} ELOOP or ENOTDIR if a link lies on the path.
    */
-  static openReal(files: Files, path: string, entriesMax = ENTRIES_MAX): DirectoryProvider {
+  static openReal(files: Files, path: string, bounds: DirectoryBounds = {}): DirectoryProvider {
     const top = check(files.open("/", Open.pathOnly | Open.directory));
     try {
       const openAt = (at: string, flags: number) =>
         check(files.openBeneath(top, encodeName(at.slice(1)), Open.pathOnly | flags));
       const fd = openAt(path, 0);
       const type = typeOf(statusOf(files, fd));
-      if (type === "directory") return new DirectoryProvider(files, fd, undefined, entriesMax);
+      if (type === "directory") return new DirectoryProvider(files, fd, undefined, bounds);
       files.close(fd);
       if (type !== "file") throw new FileSystemError(type === "symlink" ? "ELOOP" : "EINVAL");
       const directory = openAt(parentPath(path), Open.directory);
-      return new DirectoryProvider(files, directory, baseName(path), entriesMax);
+      return new DirectoryProvider(files, directory, baseName(path), bounds);
     } finally {
       files.close(top);
     }
@@ -123,6 +133,7 @@ export class DirectoryProvider implements FileSystemProvider {
       (options.exclusive ? Open.exclusive : 0);
     const mode = options.mode & PERMISSION_BITS;
     const relative = this.#relative(path);
+    this.#openFiles?.take();
     let fd = this.#files.openBeneath(this.#root, relative, flags | CONTENT_FLAGS, mode);
     // A file that may be written but not read.
     if (fd < 0 && errnoNameOf(-fd) === "EACCES" && options.write && options.read)
@@ -132,14 +143,16 @@ export class DirectoryProvider implements FileSystemProvider {
         (flags & ~Open.readWrite) | Open.write | CONTENT_FLAGS,
         mode,
       );
+    if (fd < 0) this.#openFiles?.giveBack();
     check(fd);
     try {
-      const file = new DirectoryFile(this.#files, fd); // unless it has become something else since it was looked at
+      const file = new DirectoryFile(this.#files, fd, this.#openFiles); // unless it has become something else since it was looked at
       if (options.truncate) file.dropSetId();
       if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
       return file;
     } catch (error) {
       this.#files.close(fd);
+      this.#openFiles?.giveBack();
       throw error;
     }
   }

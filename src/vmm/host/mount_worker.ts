@@ -10,7 +10,9 @@ import { Files } from "../../ffi/files.ts";
 import { FileSystemError } from "../../mount/errno.ts";
 import { OwnerMap } from "../../mount/owner_map.ts";
 import { DirectoryProvider } from "../../mount/providers/directory_provider.ts";
+import { OpenFiles } from "../../mount/providers/open_files.ts";
 import { ServedMount } from "../../mount/serve.ts";
+import { descriptorLimit } from "../../platform/descriptor_limit.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
 
@@ -20,6 +22,8 @@ interface WorkerScope {
 }
 const scope = globalThis as unknown as WorkerScope;
 
+/** Of all mounts: the other half is for this process itself. */
+const openFiles = new OpenFiles(Math.floor(descriptorLimit() / 2));
 const served = new Map<string, ServedMount>();
 let connecting: Promise<AgentClient> | undefined;
 let loading: Promise<Files> | undefined;
@@ -68,7 +72,7 @@ async function mount(
 /** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */
 function openSource(files: Files, source: string): DirectoryProvider {
   try {
-    return DirectoryProvider.openReal(files, source);
+    return DirectoryProvider.openReal(files, source, { openFiles });
   } catch (error) {
     const code = error instanceof FileSystemError ? error.code : undefined;
     const problem =

@@ -6,6 +6,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Open } from "../../../src/ffi/files.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
+import { OpenFiles } from "../../../src/mount/providers/open_files.ts";
+import { descriptorLimit } from "../../../src/platform/descriptor_limit.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import {
   attempts,
@@ -271,7 +273,7 @@ test("DirectoryProvider leaves no descriptor open, whatever fails", async () => 
 test("DirectoryProvider does not list a directory of more entries than it may hold", async () => {
   using directory = temporaryDirectory();
   for (const name of ["a", "b", "c"]) writeFileSync(join(directory.path, name), "");
-  const provider = DirectoryProvider.open(await filesBy(true), directory.path, 3);
+  const provider = DirectoryProvider.open(await filesBy(true), directory.path, { entriesMax: 3 });
   try {
     assert.equal(provider.list("/").length, 3);
     writeFileSync(join(directory.path, "d"), "");
@@ -308,3 +310,40 @@ for (const [way, hasOpenat2] of WAYS)
     }
     assert.equal(openBelow(directory.path), open);
   });
+
+test("DirectoryProvider opens as many files as its bound for all mounts lets it, whatever fails in between", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "file");
+  writeFileSync(path, "content");
+  const files = await filesBy(true);
+  const openFiles = new OpenFiles(3);
+  const mounts = [directory.path, path].map((root) => DirectoryProvider.open(files, root, { openFiles }));
+  const [whole, only] = mounts;
+  assert.ok(whole !== undefined && only !== undefined);
+  const options = {
+    read: true,
+    write: true,
+    append: false,
+    truncate: false,
+    create: false,
+    exclusive: false,
+    mode: 0,
+  };
+  for (let round = 0; round < 5; round++) {
+    assert.throws(() => whole.open("/none", options), { code: "ENOENT" });
+    assert.throws(() => whole.open("/file", { ...options, create: true, exclusive: true }), {
+      code: "EEXIST",
+    });
+    whole.setAttributes("/file", { size: 3 });
+    const open = [whole.open("/file", options), only.open("/", options), whole.open("/file", options)];
+    assert.throws(() => whole.open("/file", options), { code: "ENFILE" });
+    assert.throws(() => only.open("/", options), { code: "ENFILE" });
+    for (const file of open) file.close();
+  }
+  for (const mount of mounts) mount.close();
+});
+
+test("descriptorLimit() is the soft limit of this process", () => {
+  const limit = execFileSync("sh", ["-c", "ulimit -Sn"], { encoding: "utf8" }).trim();
+  assert.equal(descriptorLimit(), limit === "unlimited" ? Number.POSITIVE_INFINITY : Number(limit));
+});
