@@ -187,3 +187,12 @@ function toConfig(target: string, mount: CheckedMount): MountConfig {
 export function memoryBytes({ sizeMiB }: { readonly sizeMiB: number }): number {
   return sizeMiB * MiB;
 }
+
+/**
+ * Whom the files of a bind mount belong to in a sandbox with that user. Names are known in the guest alone: then it is root, who
+ * may do everything with the files.
+ */
+export function defaultOwner(user: string | undefined): { readonly uid: number; readonly gid: number } {
+  const [, uid = "0", gid = uid] = /^(\d+)(?::(\d+))?$/.exec(user ?? "") ?? [];
+  return { uid: Number(uid), gid: Number(gid) };
+}

@@ -65,7 +65,7 @@ export class Sandbox extends SandboxTerminals implements AsyncDisposable {
   /** Use `Sandbox.create()`, `Sandbox.start()` or `SandboxHandle.connect()`. */
   private constructor(sandbox: BackendSandbox, config: SandboxConfig, owned: Boot | undefined) {
     super(sandbox, config);
-    this.mounts = new SandboxMounts(sandbox);
+    this.mounts = new SandboxMounts(sandbox, config.user ?? config.imageConfig.user);
     this.#sandbox = sandbox;
     this.#owned = owned;
   }

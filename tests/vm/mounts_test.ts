@@ -92,6 +92,10 @@ homeTest(
     await sandbox.mounts.remove("/late");
     assert.equal(await output(sandbox, "ls /late"), "");
     await assert.rejects(sandbox.mounts.remove("/nothing"), MountFailedError);
+    await assert.rejects(sandbox.mounts.remove("/memory"), {
+      code: "mountFailed",
+      message: /until the sandbox stops/,
+    });
     await assert.rejects(sandbox.mounts.add("/etc/hostname/x", host.path), MountFailedError);
     await assert.rejects(sandbox.mounts.add("/proc/x", host.path), InvalidConfigError);
   },

@@ -6,11 +6,11 @@
 import { join } from "node:path";
 import { MiB } from "../../base/bytes.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
-import { type MountConfig, memoryBytes } from "../../options/mount_options.ts";
+import { defaultOwner, type MountConfig, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
-import type { BootRequest, MountRequest, OwnerIds } from "../../vmm/host_protocol.ts";
+import type { BootRequest, MountRequest } from "../../vmm/host_protocol.ts";
 import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
 
@@ -77,11 +77,5 @@ export function mountRequest(mount: MountConfig, user: string | undefined): Moun
   const { target, readonly: isReadonly, noExec: isNoExec } = mount;
   return mount.kind === "tmpfs"
     ? { target, isReadonly, isNoExec, memoryBytes: memoryBytes(mount) }
-    : { target, isReadonly, isNoExec, source: mount.source, owner: mount.owner ?? ownerOf(user) };
-}
-
-/** Names are known in the guest alone: then it is root, who may do everything with the files. */
-function ownerOf(user: string | undefined): OwnerIds {
-  const [, uid = "0", gid = uid] = /^(\d+)(?::(\d+))?$/.exec(user ?? "") ?? [];
-  return { uid: Number(uid), gid: Number(gid) };
+    : { target, isReadonly, isNoExec, source: mount.source, owner: mount.owner ?? defaultOwner(user) };
 }

@@ -9,7 +9,13 @@ import type { BackendSandbox } from "../../backend/backend.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
 import { ServedMount } from "../../mount/serve.ts";
-import { checkMount, checkMountTarget, type MountOptions, memoryBytes } from "../../options/mount_options.ts";
+import {
+  checkMount,
+  checkMountTarget,
+  defaultOwner,
+  type MountOptions,
+  memoryBytes,
+} from "../../options/mount_options.ts";
 
 /** How a file system of this process is mounted. */
 export interface ProviderMountOptions {
@@ -22,12 +28,14 @@ export interface ProviderMountOptions {
 /** Mounts that come and go while a sandbox runs: `sandbox.mounts`. They end with the sandbox, at the latest. */
 export class SandboxMounts {
   readonly #sandbox: BackendSandbox;
+  readonly #user: string | undefined;
   /** Those that this process serves. */
   readonly #served = new Map<string, ServedMount>();
 
   /** @internal */
-  constructor(sandbox: BackendSandbox) {
+  constructor(sandbox: BackendSandbox, user: string | undefined) {
     this.#sandbox = sandbox;
+    this.#user = user;
   }
 
   /**
@@ -59,7 +67,7 @@ export class SandboxMounts {
   ): Promise<void> {
     if (isProvider(what)) return await this.#serve(checkMountTarget(target), what, options);
     const mount = checkMount(target, what);
-    const owner = mount.kind === "bind" ? mount.owner : undefined;
+    const { uid, gid } = (mount.kind === "bind" ? mount.owner : undefined) ?? defaultOwner(this.#user);
     const client = await this.#sandbox.connect();
     await client.addMount({
       target: mount.target,
@@ -69,15 +77,16 @@ export class SandboxMounts {
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
       source: mount.kind === "bind" ? mount.source : "",
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
-      uid: owner?.uid ?? 0,
-      gid: owner?.gid ?? 0,
+      uid,
+      gid,
     });
   }
 
   /**
    * Unmounts what was mounted at `target`.
    *
-   * @throws {MountFailedError} while programs use it, or if nothing is mounted there.
+   * @throws {MountFailedError} while programs use it, if nothing is mounted there, or for a `tmpfs`, which stays until the
+   * sandbox stops.
    */
   async remove(target: string): Promise<void> {
     const path = checkMountTarget(target);

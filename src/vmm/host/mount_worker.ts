@@ -25,6 +25,8 @@ const scope = globalThis as unknown as WorkerScope;
 /** Of all mounts: the other half is for this process itself. */
 const openFiles = new OpenFiles(Math.floor(descriptorLimit() / 2));
 const served = new Map<string, ServedMount>();
+/** Where file systems in the guest's memory are, which need no server. */
+const memory = new Set<string>();
 let connecting: Promise<AgentClient> | undefined;
 let loading: Promise<Files> | undefined;
 
@@ -55,6 +57,7 @@ async function mount(
   if ("memoryBytes" in what) {
     const session = client.openMount({ target, isReadonly, isNoExec, memoryBytes: what.memoryBytes });
     await session.started;
+    memory.add(target);
     return;
   }
   loading ??= Files.load();
@@ -87,6 +90,7 @@ function openSource(files: Files, source: string): DirectoryProvider {
 
 async function unmount(target: string): Promise<void> {
   const mount = served.get(target);
-  if (mount === undefined) throw new Error(`nothing of this machine is mounted at ${target}`);
+  if (memory.has(target)) throw new Error("a file system in memory stays until the sandbox stops");
+  if (mount === undefined) throw new Error("nothing was mounted there");
   await mount.unmount();
 }
