@@ -1,7 +1,16 @@
 /** A directory of this machine that is shared: what is served, and that nothing beside it is. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Open } from "../../../src/ffi/files.ts";
@@ -34,10 +43,16 @@ const OF_THE_LINK = new Set([
   "listExtended",
 ]);
 
-/** Descriptors of this process that lead to `directory` or below it. */
+/** Descriptors of this process that lead to `directory` or below it. Others come and go while it looks. */
 function openBelow(directory: string): number {
-  const list = execFileSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
-  return list.split("\n").filter((line) => line.includes(` ${directory}`)).length;
+  const leadsThere = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync("/proc/self/fd").filter(leadsThere).length;
 }
 
 function codeOf(error: unknown): string {
