@@ -13,7 +13,7 @@
 #include "stream_output.h"
 #include "stream_table.h"
 
-static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, int error, const char *message) {
+void exec_refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, int error, const char *message) {
     reply_exec_failed(sessions->queue, stream, kind, error, message);
     reply_closed(sessions->queue, stream);
 }
@@ -48,7 +48,7 @@ void exec_begin_in(struct sessions *sessions, struct session *session, const str
     struct spawned spawned;
     struct spawn_failure failure;
     if (!spawn(start, run, cgroup, &spawned, &failure)) {
-        refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
+        exec_refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
         session_release(sessions, session);
         return;
     }
@@ -99,6 +99,37 @@ static void collect(struct sessions *sessions, struct session *session, struct t
     session_release(sessions, session);
 }
 
+/* Whether new processes are refused now, which is told. */
+static bool is_closed(struct sessions *sessions, uint32_t stream, bool runs_paused) {
+    if (sessions->refuses_new)
+        exec_refuse(sessions, stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
+    else if (sessions->pausing->stage != PAUSE_OFF && !runs_paused)
+        exec_refuse(sessions, stream, EXEC_FAILURE_PAUSED, 0, "the sandbox is paused");
+    else
+        return false;
+    return true;
+}
+
+struct session *exec_claim(struct sessions *sessions, const struct stream_kind *kind, const struct frame *frame,
+                           bool is_decoded, bool runs_paused) {
+    if (session_find(sessions, frame->stream) != NULL) {
+        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
+        return NULL;
+    }
+    if (!is_decoded) {
+        reply_malformed(sessions->queue, frame);
+        reply_closed(sessions->queue, frame->stream);
+        return NULL;
+    }
+    if (is_closed(sessions, frame->stream, runs_paused)) return NULL;
+    struct session *session = session_claim(sessions, kind, frame->stream);
+    if (session == NULL)
+        exec_refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
+    else
+        session->process.status_fd = -1;
+    return session;
+}
+
 void exec_open(struct sessions *sessions, const struct frame *frame) {
     struct session *session = session_find(sessions, frame->stream);
     bool is_first = session == NULL;
@@ -107,18 +138,13 @@ void exec_open(struct sessions *sessions, const struct frame *frame) {
         reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
         return;
     }
-    bool is_paused = sessions->pausing->stage != PAUSE_OFF;
-    if (sessions->refuses_new || is_paused) {
+    if (is_closed(sessions, frame->stream, false)) {
         if (!is_first) session_release(sessions, session);
-        if (sessions->refuses_new)
-            refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, 0, "the sandbox is shutting down");
-        else
-            refuse(sessions, frame->stream, EXEC_FAILURE_PAUSED, 0, "the sandbox is paused");
         return;
     }
     if (is_first) session = session_claim(sessions, &EXEC, frame->stream);
     if (session == NULL) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
+        exec_refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, 0, "too many programs run at once");
         return;
     }
     if (is_first) session->process.status_fd = -1;
@@ -136,7 +162,7 @@ void exec_step_start(struct sessions *sessions, struct session *session) {
     ssize_t size = read(session->process.status_fd, &failure, sizeof failure);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size == (ssize_t)sizeof failure) { /* the child is reaped as an orphan */
-        refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
+        exec_refuse(sessions, session->stream, (uint8_t)failure.kind, failure.error, failure.message);
         session_release(sessions, session);
         return;
     }

@@ -44,42 +44,17 @@ static noreturn void serve_files(const struct msg_exec_start *start, const struc
 
 /* ---- the stream */
 
-static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, const char *message) {
-    reply_exec_failed(sessions->queue, stream, kind, 0, message);
-    reply_closed(sessions->queue, stream);
-}
-
 static void files_open(struct sessions *sessions, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
     struct msg_files_open message;
-    if (session_find(sessions, frame->stream) != NULL) {
-        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
-        return;
-    }
-    if (!msg_files_open_decode(&reader, &message)) {
-        reply_malformed(sessions->queue, frame);
-        reply_closed(sessions->queue, frame->stream);
-        return;
-    }
-    if (sessions->refuses_new) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, "the sandbox is shutting down");
-        return;
-    }
-    if (sessions->pausing->stage != PAUSE_OFF) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_PAUSED, "the sandbox is paused");
-        return;
-    }
-    struct session *session = session_claim(sessions, &FILES, frame->stream);
-    if (session == NULL) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, "too many programs run at once");
-        return;
-    }
-    session->process.status_fd = -1;
+    bool is_decoded = msg_files_open_decode(&reader, &message);
+    struct session *session = exec_claim(sessions, &FILES, frame, is_decoded, false);
+    if (session == NULL) return;
     struct msg_exec_start start = {.flags = EXEC_FLAG_STDIN_PIPE, .user = message.user, .cwd = message.cwd};
     exec_begin(sessions, session, &start, serve_files);
 }
 
-/* What the child still has to say is for nobody: it is not kept, as a program's output is for the log. */
+/* What the child has not sent yet is dropped. Only the output of programs is kept, for the log. */
 static void files_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
     exec_stop(session);
@@ -96,7 +71,7 @@ static void files_step(struct sessions *sessions, struct session *session) {
         exec_step(sessions, session);
         return;
     }
-    refuse(sessions, session->stream, EXEC_FAILURE_PAUSED, "the sandbox is paused");
+    exec_refuse(sessions, session->stream, EXEC_FAILURE_PAUSED, 0, "the sandbox is paused");
     exec_stop(session);
     session_release(sessions, session); /* the child is reaped as an orphan */
 }

@@ -26,7 +26,7 @@ void answers_flush(void) {
     while (sent < output_size) {
         ssize_t written = write(STDOUT_FILENO, output + sent, output_size - sent);
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) _exit(0); /* nobody listens any more */
+        if (written < 0) _exit(0); /* the client is gone */
         sent += (size_t)written;
     }
     output_size = 0;

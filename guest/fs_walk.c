@@ -11,7 +11,7 @@
 #include "fs_descent.h"
 #include "fs_server.h"
 
-/* Where the link `name` of the directory `fd` leads; "" if it is none, or none any more. */
+/* The target of the symbolic link `name` in the directory `fd`; "" if `name` is not a link, or has been removed. */
 static const char *link_target(int fd, const char *name, const struct file_attributes *attributes) {
     static struct path target;
     target.bytes[0] = '\0';

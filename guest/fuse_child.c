@@ -37,7 +37,7 @@ static size_t outstanding_count;
 static uint8_t reply[MESSAGE_BYTES_MAX];
 static size_t reply_size;
 static int fuse_fd = -1;
-static bool is_lost; /* whoever served is gone: every request fails */
+static bool is_lost; /* the server is gone: every request fails */
 static struct path target;
 static pid_t unmounting; /* the child that unmounts; 0: none */
 
@@ -108,7 +108,7 @@ static void finish_unmount(void) {
     int error = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
     uint8_t answer[4];
     store_little_endian(answer, 4, (uint64_t)error);
-    ssize_t written = write(STDERR_FILENO, answer, sizeof answer); /* a full pipe: nobody has read the last ones either */
+    ssize_t written = write(STDERR_FILENO, answer, sizeof answer); /* a full pipe: earlier answers were not read either */
     (void)written;
     if (error == 0) _exit(0);
 }
@@ -120,7 +120,7 @@ static void refuse(const uint8_t *unique) {
     store_little_endian(answer, 4, sizeof answer);
     store_little_endian(answer + 4, 4, (uint32_t)-EIO);
     memcpy(answer + 8, unique, 8);
-    ssize_t written = write(fuse_fd, answer, sizeof answer); /* ENOENT: nobody waits for it any more */
+    ssize_t written = write(fuse_fd, answer, sizeof answer); /* ENOENT: the request was given up */
     (void)written;
 }
 
@@ -183,7 +183,7 @@ static void deliver_replies(void) {
             return;
         }
         if (reply_size - begin < size) break;
-        ssize_t written = write(fuse_fd, reply + begin, size); /* ENOENT: nobody waits for it any more */
+        ssize_t written = write(fuse_fd, reply + begin, size); /* ENOENT: the request was given up */
         (void)written;
         note_answer(reply + begin + 8);
         begin += size;

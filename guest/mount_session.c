@@ -19,32 +19,11 @@ static noreturn void serve_mount(const struct msg_exec_start *start, const struc
     fuse_run(start, files, &opening);
 }
 
-static void refuse(struct sessions *sessions, uint32_t stream, uint8_t kind, const char *message) {
-    reply_exec_failed(sessions->queue, stream, kind, 0, message);
-    reply_closed(sessions->queue, stream);
-}
-
 static void mount_open(struct sessions *sessions, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
-    if (session_find(sessions, frame->stream) != NULL) {
-        reply_error(sessions->queue, frame->stream, WIRE_ERROR_BAD_STREAM, frame->type, "the stream is in use");
-        return;
-    }
-    if (!msg_mount_open_decode(&reader, &opening)) {
-        reply_malformed(sessions->queue, frame);
-        reply_closed(sessions->queue, frame->stream);
-        return;
-    }
-    if (sessions->refuses_new) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_SHUTTING_DOWN, "the sandbox is shutting down");
-        return;
-    }
-    struct session *session = session_claim(sessions, &MOUNT, frame->stream);
-    if (session == NULL) {
-        refuse(sessions, frame->stream, EXEC_FAILURE_TOO_MANY_SESSIONS, "too many programs run at once");
-        return;
-    }
-    session->process.status_fd = -1;
+    bool is_decoded = msg_mount_open_decode(&reader, &opening);
+    struct session *session = exec_claim(sessions, &MOUNT, frame, is_decoded, true);
+    if (session == NULL) return;
     struct msg_exec_start start = {.flags = EXEC_FLAG_STDIN_PIPE};
     /* Outside of the programs' group: a pause must not stop what serves their files, and their end must not end it. */
     struct cgroup none = {.fd = -1, .leaf_fd = -1};
