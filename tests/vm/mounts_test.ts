@@ -105,15 +105,15 @@ homeTest(
   "mounts: a file system of this process is served by it, and its failures are the guest's",
   async ({ create }) => {
     const memory = new MemoryFileSystem({ "in.txt": "hello" });
-    const sandbox = await create({ mounts: { "/work": memory } });
+    const sandbox = await create({ mounts: { "/shared": memory } });
     await output(
       sandbox,
-      "tr a-z A-Z < /work/in.txt > /work/out.txt && mkdir -p /work/d/e && ln -s ../out.txt /work/d/l",
+      "tr a-z A-Z < /shared/in.txt > /shared/out.txt && mkdir -p /shared/d/e && ln -s ../out.txt /shared/d/l",
     );
     assert.equal(memory.readText("/out.txt"), "HELLO");
-    assert.equal(await output(sandbox, "cat /work/d/l"), "HELLO");
+    assert.equal(await output(sandbox, "cat /shared/d/l"), "HELLO");
     memory.writeFile("/later.txt", "from the program");
-    assert.equal(await output(sandbox, "cat /work/later.txt"), "from the program");
+    assert.equal(await output(sandbox, "cat /shared/later.txt"), "from the program");
 
     const broken: FileSystemProvider = {
       attributes: (path) =>
@@ -125,8 +125,8 @@ homeTest(
     assert.equal(await output(sandbox, "cat /broken/in.txt"), "hello");
     assert.match((await sandbox.shell("cat /broken/bad")).stderr(), /Input\/output error/);
     assert.match((await sandbox.shell("mkdir /broken/new")).stderr(), /Read-only/);
-    await sandbox.mounts.remove("/work");
-    assert.equal(await output(sandbox, "ls /work"), "");
+    await sandbox.mounts.remove("/shared");
+    assert.equal(await output(sandbox, "ls /shared"), "");
   },
 );
 

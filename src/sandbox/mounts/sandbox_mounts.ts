@@ -54,10 +54,10 @@ export class SandboxMounts {
    *
    * await using sandbox = await Sandbox.builder("mounted").image("./rootfs").replace().create();
    * const files = new MemoryFileSystem({ "input.txt": "hello" });
-   * await sandbox.mounts.add("/work", files);
-   * await sandbox.shell("tr a-z A-Z < /work/input.txt > /work/output.txt");
+   * await sandbox.mounts.add("/shared", files);
+   * await sandbox.shell("tr a-z A-Z < /shared/input.txt > /shared/output.txt");
    * console.log(files.readText("/output.txt"));
-   * await sandbox.mounts.remove("/work");
+   * await sandbox.mounts.remove("/shared");
    * ```
    */
   async add(

@@ -32,9 +32,9 @@ test("FileSession.call() pipelines requests, and gives each its answer", async (
   const guest = await FakeFileGuest.start((peer, request) =>
     peer.answer("attributes", request.id, attributes({ size: sizeFromPath(request) })),
   );
-  const session = guest.client.openFiles({ user: "someone", cwd: "/work" });
+  const session = guest.client.openFiles({ user: "someone", cwd: "/srv" });
   assert.equal(await session.started, 7);
-  assert.deepEqual(guest.sessions[0]?.opened, { user: "someone", cwd: "/work" });
+  assert.deepEqual(guest.sessions[0]?.opened, { user: "someone", cwd: "/srv" });
   const calls = Array.from({ length: 1000 }, (_, size) =>
     session.call("stat", { path: encodeUtf8(String(size)), flags: 0 }),
   );
