@@ -22,13 +22,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   snapshot: ["platform", "base"],
   network: ["platform", "base"],
   mount: ["ffi", "agent", "platform", "base"],
-  vmm: ["ffi", "agent", "logs", "mount", "network", "state", "platform", "base"],
-  options: ["agent", "image", "logs", "network", "state", "platform", "base"],
+  egress: ["agent", "platform", "base"],
+  vmm: ["ffi", "agent", "egress", "logs", "mount", "network", "state", "platform", "base"],
+  options: ["agent", "egress", "image", "logs", "network", "state", "platform", "base"],
   "backend/local": [
     "backend",
     "options",
     "vmm",
     "agent",
+    "egress",
     "image",
     "logs",
     "network",
@@ -38,7 +40,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "base",
   ],
   backend: ["options", "agent", "logs", "platform", "base"],
-  sandbox: ["backend", "options", "agent", "logs", "mount", "platform", "base"],
+  sandbox: ["backend", "options", "agent", "egress", "logs", "mount", "platform", "base"],
 };
 
 /** Rooms whose types cross the seam between faces and backends as plain data. */
