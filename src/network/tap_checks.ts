@@ -5,10 +5,10 @@
  */
 import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { errnoOf, messageOf, UnsupportedError } from "../base/errors.ts";
+import { parseIpv4Network, rangesOverlap } from "../base/ipv4.ts";
 import { hasNetworkInterface } from "../platform/network_interface.ts";
 import { NetworkError, NetworkPrivilegeError } from "./errors.ts";
 import { ipError, runIp } from "./ip_program.ts";
-import { parseIpv4Network, rangesOverlap } from "./ipv4.ts";
 import { rangeOf, type TapConfig } from "./tap_config.ts";
 
 const TUN_DEVICE = "/dev/net/tun";

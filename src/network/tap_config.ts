@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatIpv4, type Ipv4Range, parseIpv4, parseIpv4Network, rangesOverlap } from "./ipv4.ts";
+import { formatIpv4, type Ipv4Range, parseIpv4, parseIpv4Network, rangesOverlap } from "../base/ipv4.ts";
 
 /** Where addresses come from by default: a private network (RFC 1918) that few use. */
 export const TAP_CIDR_DEFAULT = "10.213.0.0/16";

@@ -4,9 +4,9 @@
  * @module
  */
 import { MicrosandboxError } from "../../base/errors.ts";
+import { formatIpv4, parseIpv4, rangesOverlap } from "../../base/ipv4.ts";
 import { pollUntil } from "../../base/wait.ts";
 import { NetworkError, NetworkExhaustedError } from "../../network/errors.ts";
-import { formatIpv4, parseIpv4, rangesOverlap } from "../../network/ipv4.ts";
 import {
   type NetworkConfig,
   type NetworkPlan,

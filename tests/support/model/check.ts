@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { reconcile, sweepLeftovers } from "../../../src/backend/local/reconcile.ts";
-import { formatIpv4 } from "../../../src/network/ipv4.ts";
+import { formatIpv4 } from "../../../src/base/ipv4.ts";
 import { tapNameOf } from "../../../src/network/network_plan.ts";
 import { parseStoredConfig, type SandboxConfig } from "../../../src/options/sandbox_options.ts";
 import { homePaths } from "../../../src/platform/home.ts";

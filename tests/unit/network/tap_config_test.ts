@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatIpv4 } from "../../../src/network/ipv4.ts";
+import { formatIpv4 } from "../../../src/base/ipv4.ts";
 import { findTapProblem, gatewayOf, hostRange, TAP_CIDR_DEFAULT } from "../../../src/network/tap_config.ts";
 import { test } from "../../support/harness.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatIpv4, parseIpv4, parseIpv4Network, rangesOverlap } from "../../../src/network/ipv4.ts";
+import { formatIpv4, parseIpv4, parseIpv4Network, rangesOverlap } from "../../../src/base/ipv4.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 
