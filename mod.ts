@@ -102,13 +102,23 @@ export type {
   FileType,
   MaybePromise,
   ProviderAttributes,
+  ProviderChange,
   ProviderEntry,
   ProviderFile,
   ProviderOpenOptions,
   ProviderStatistics,
   RenameOptions,
 } from "./src/mount/provider.ts";
+export {
+  type FileSystemHooks,
+  type FileSystemOperation,
+  type FileSystemOutcome,
+  withHooks,
+} from "./src/mount/providers/hooks.ts";
+export { openHostDirectory } from "./src/mount/providers/host_directory.ts";
 export { MemoryFileSystem, type MemoryFileSystemOptions } from "./src/mount/providers/memory_file_system.ts";
+export { OverlayFileSystem, type OverlayOptions } from "./src/mount/providers/overlay_file_system.ts";
+export { ReadonlyFileSystem } from "./src/mount/providers/readonly_file_system.ts";
 export {
   NetworkError,
   NetworkExhaustedError,

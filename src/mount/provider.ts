@@ -139,6 +139,21 @@ export interface RenameOptions {
   readonly exchange: boolean;
 }
 
+/** What happened to a file without the guest's doing. */
+export interface ProviderChange {
+  /**
+   * `created` and `removed` are about a name, `renamed` about two. `modified` is about what a file holds, `attributes` about its
+   * mode, owner or times. With `lost` it is not known what has changed: everything may have, and `path` is `/`.
+   */
+  readonly kind: "created" | "removed" | "renamed" | "modified" | "attributes" | "lost";
+  /** The file, or with `renamed` its new path. */
+  readonly path: string;
+  /** With `renamed`: the path that it had. */
+  readonly from?: string | undefined;
+  /** With `removed`: whether it was a directory. @default {false} */
+  readonly isDirectory?: boolean | undefined;
+}
+
 /**
  * A file system that a sandbox can mount. Paths begin with `/`, have no `.`, `..` or doubled slashes, and name the file itself,
  * not what a symbolic link leads to; the guest resolves links. Methods fail by throwing a `FileSystemError`, or an error of
@@ -186,8 +201,11 @@ export interface FileSystemProvider {
   ): MaybePromise<void>;
   /** Removes an extended attribute. Fails with ENODATA. */
   removeExtended?(path: string, name: string): MaybePromise<void>;
-  /** Calls `changed` with the path of each file that was changed by somebody else; returns what ends that. */
-  watch?(changed: (path: string) => void): () => void;
+  /**
+   * Calls `changed` after each change that did not come through this mount; returns what ends that. The guest sees the change at
+   * once, and inotify there tells of it.
+   */
+  watch?(changed: (change: ProviderChange) => void): () => void;
   /** The mount is gone. */
   close?(): MaybePromise<void>;
 }

@@ -156,7 +156,7 @@ export class MountServer {
       validity: { entryMs: validityMs, attributesMs: validityMs },
       transferBytesMax: TRANSFER_BYTES_MAX,
     };
-    this.#endWatch = provider.watch?.((path) => this.#changed(path));
+    this.#endWatch = provider.watch?.(({ path }) => this.#changed(path));
   }
 
   /** What it holds for the guest. */

@@ -14,6 +14,8 @@ import type { MountNode, NodeTable } from "../node_table.ts";
 import type { OwnerMap } from "../owner_map.ts";
 import type { FileSystemProvider, MaybePromise, ProviderAttributes } from "../provider.ts";
 
+export { then } from "../maybe_promise.ts";
+
 /** One mount. */
 export interface MountContext {
   readonly provider: FileSystemProvider;
@@ -30,11 +32,6 @@ export interface MountContext {
 
 /** Handles one kind of request: gives its reply, or nothing where none is due. Failures are thrown. */
 export type Operation = (mount: MountContext, request: FuseRequest) => MaybePromise<Bytes | undefined>;
-
-/** Goes on with a value, at once if it is there. */
-export function then<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
-  return value instanceof Promise ? value.then(next) : next(value);
-}
 
 /** The node that a request is about. */
 export function nodeOf(mount: MountContext, request: FuseRequest): MountNode {

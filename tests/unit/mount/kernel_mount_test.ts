@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { FileSystemProvider } from "../../../src/mount/provider.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
 import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
+import { OverlayFileSystem } from "../../../src/mount/providers/overlay_file_system.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { KernelMount, kernelMountProblem } from "../../support/mount/kernel_mount.ts";
 import { filesBy } from "../../support/mount/shared_directory.ts";
@@ -54,6 +55,15 @@ const providers: readonly (readonly [
     "MemoryFileSystem",
     async () => new MemoryFileSystem(),
     { ...EVERYWHERE, holes: "memory has none: all of a file is data" },
+  ],
+  [
+    "OverlayFileSystem",
+    async (directory) =>
+      new OverlayFileSystem({
+        lower: [new MemoryFileSystem({ "lower/file": "content" })],
+        upper: DirectoryProvider.open(await filesBy(true), directory),
+      }),
+    { ...EVERYWHERE, set_id_bits: "what a guest leaves behind must not run as its owner" },
   ],
 ];
 
