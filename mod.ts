@@ -128,6 +128,13 @@ export {
 export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
 export type { PortKind, PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
+export {
+  DISK_FILE_SYSTEMS as DiskFileSystems,
+  DISK_IMAGE_FORMATS as DiskImageFormats,
+  type DiskFileSystem,
+  type DiskImageFormat,
+  type DiskMountOptions,
+} from "./src/options/disk_mount.ts";
 export type {
   BindMountOptions,
   MemoryMountOptions,
@@ -331,7 +338,7 @@ export type { CommonFindings, KernelFiles } from "./src/vmm/engine/checks.ts";
 export type { EngineFiles, EngineFindings, EngineProblem } from "./src/vmm/engine/engines.ts";
 export type { KrunFiles, KrunFindings, KrunProblem } from "./src/vmm/engine/krun/checks.ts";
 export type { QemuFiles, QemuFindings, QemuProblem } from "./src/vmm/engine/qemu/checks.ts";
-export { BootStartError, EngineUnavailableError } from "./src/vmm/errors.ts";
+export { BootStartError, DiskInUseError, EngineUnavailableError } from "./src/vmm/errors.ts";
 export type { BootStep } from "./src/vmm/host_protocol.ts";
 export {
   type DoctorCheck,

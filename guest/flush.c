@@ -72,13 +72,34 @@ static bool make_read_only(const char *path) {
     return false;
 }
 
+/* Whether no disk that is still mounted can be written to. The upper one is not among those that a path leads to. */
+static bool disks_are_clean(const struct boot_handles *handles) {
+    char *text = fchdir(handles->proc_fd) == 0 ? file_read("self/mountinfo", DATABASE_BYTES_MAX) : NULL;
+    if (chdir("/") != 0) return false;
+    bool is_clean = text != NULL;
+    char *cursor = text;
+    for (char *line = strsep(&cursor, "\n"); line != NULL; line = strsep(&cursor, "\n")) {
+        char *source = strstr(line, " - "); /* behind it: type, source, options of the file system */
+        if (source == NULL) continue;
+        source += strlen(" - ");
+        strsep(&source, " ");
+        const char *device = strsep(&source, " ");
+        bool is_disk = device != NULL && strncmp(device, "/dev/vd", strlen("/dev/vd")) == 0;
+        if (!is_disk || source == NULL || strncmp(source, "rw", 2) != 0) continue;
+        log_line("%s is still being written to", device);
+        is_clean = false;
+    }
+    free(text);
+    return is_clean;
+}
+
 bool flush_filesystems(const struct boot_handles *handles) {
     sync();
-    if (handles->upper_fd < 0) return true;
     unmount_all(handles);
     make_read_only("/");
     /* The upper file system is hidden below the new root: reached by its descriptor, not by a path. */
-    bool is_clean = fchdir(handles->upper_fd) == 0 && make_read_only(".");
+    bool is_clean = handles->upper_fd < 0 || (fchdir(handles->upper_fd) == 0 && make_read_only("."));
+    is_clean = disks_are_clean(handles) && is_clean;
     sync();
     return is_clean;
 }

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fs_path.h"
+#include "mount_target.h"
 
 enum {
     /* As the kernel wants it: the largest write, and what comes before it. */
@@ -43,31 +43,10 @@ static pid_t unmounting; /* the child that unmounts; 0: none */
 
 /* ---- mounting */
 
-static int make_target(uint8_t flags) {
-    int error = path_make_parents(&target);
-    if (error != 0) return error;
-    if (flags & MOUNT_FLAG_FILE_ROOT) {
-        int fd = open(target.bytes, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644);
-        if (fd < 0) return errno;
-        close(fd);
-        return 0;
-    }
-    struct stat status;
-    if (mkdir(target.bytes, 0755) == 0) return 0;
-    if (errno != EEXIST) return errno;
-    return stat(target.bytes, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
-}
-
-/* Devices and set-id bits of a file system that the guest does not own mean nothing here. */
-static unsigned long mount_bits(uint8_t flags) {
-    return MS_NODEV | MS_NOSUID | (flags & MOUNT_FLAG_READONLY ? MS_RDONLY : 0) |
-           (flags & MOUNT_FLAG_NO_EXEC ? MS_NOEXEC : 0);
-}
-
 static int mount_memory(const struct msg_mount_open *open) {
     char options[64];
     snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)open->size_bytes);
-    return mount("tmpfs", target.bytes, "tmpfs", mount_bits(open->flags), options) == 0 ? 0 : errno;
+    return mount("tmpfs", target.bytes, "tmpfs", mount_target_bits(open->flags), options) == 0 ? 0 : errno;
 }
 
 static int mount_target(uint8_t flags) {
@@ -76,7 +55,7 @@ static int mount_target(uint8_t flags) {
     if (fuse_fd < 0) return errno;
     snprintf(options, sizeof options, "fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d",
              fuse_fd, flags & MOUNT_FLAG_FILE_ROOT ? S_IFREG : S_IFDIR, 1024 * 1024);
-    return mount("microsandbox", target.bytes, "fuse.microsandbox", mount_bits(flags), options) == 0 ? 0 : errno;
+    return mount("microsandbox", target.bytes, "fuse.microsandbox", mount_target_bits(flags), options) == 0 ? 0 : errno;
 }
 
 /* ---- unmounting */
@@ -249,13 +228,11 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
                        const struct msg_mount_open *open) {
     static struct identity identity;
     /* Before the agent's files are given up: the request is in its memory still. */
-    int error = path_take(open->target, &target);
+    int error = mount_target_take(open->target, &target);
     child_prepare(start, files, &identity);
     take_signals();
     const char *step = "cannot use the target of the mount";
-    /* Not the root, however it is spelled: what the sandbox is made of would be gone. */
-    if (error == 0 && (target.bytes[0] != '/' || strspn(target.bytes, "/.") == strlen(target.bytes))) error = EINVAL;
-    if (error == 0) error = make_target(open->flags);
+    if (error == 0) error = mount_target_make(&target, open->flags);
     bool is_memory = open->flags & MOUNT_FLAG_MEMORY;
     if (error == 0) {
         step = "cannot mount";

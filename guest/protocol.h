@@ -123,6 +123,7 @@ enum {
     MSG_HANDED_OVER = 74,
     MSG_MOUNT_OPEN = 56,
     MSG_UNMOUNT = 57,
+    MSG_MOUNT_DISK = 61,
     MSG_MOUNT_ADD = 58,
     MSG_MOUNT_REMOVE = 59,
     MSG_MOUNT_CHANGED = 60,
@@ -838,6 +839,27 @@ static inline bool msg_unmount_decode(struct reader *reader, struct msg_unmount 
 }
 static inline void msg_unmount_encode(struct writer *writer, const struct msg_unmount *message) {
     write_u8(writer, message->lazily);
+}
+
+/* mountDisk: client to agent: opens the stream. target is made if it is missing; see MountFlag. fstype may be empty: the agent tries those that it knows. */
+struct msg_mount_disk {
+    uint8_t flags;
+    struct text device;
+    struct text fstype;
+    struct text target;
+};
+static inline bool msg_mount_disk_decode(struct reader *reader, struct msg_mount_disk *message) {
+    message->flags = read_u8(reader);
+    message->device = read_text(reader);
+    message->fstype = read_text(reader);
+    message->target = read_blob(reader);
+    return reader_finished(reader);
+}
+static inline void msg_mount_disk_encode(struct writer *writer, const struct msg_mount_disk *message) {
+    write_u8(writer, message->flags);
+    write_text(writer, message->device);
+    write_text(writer, message->fstype);
+    write_blob(writer, message->target);
 }
 
 /* mountAdd: client to host: see MountFlag. source is a path of the host, whose owner is uid and gid in the guest; answered by mountChanged. */

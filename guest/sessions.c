@@ -1,6 +1,7 @@
 /* See sessions.h. */
 #include "sessions.h"
 
+#include "disk_mount.h"
 #include "exec.h"
 #include "file_session.h"
 #include "mount_session.h"
@@ -11,7 +12,7 @@
 #include "tcp.h"
 #include "udp.h"
 
-static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &MOUNT, &TCP, &UDP};
+static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &MOUNT, &DISK_MOUNT, &TCP, &UDP};
 enum { KINDS_COUNT = sizeof KINDS / sizeof *KINDS };
 
 static bool takes(const struct stream_kind *kind, uint8_t type) {

@@ -12,6 +12,8 @@ import { acceptWelcome, type ConnectOptions, connectLimit } from "./connecting.t
 import { EndReason, type ExplainEnd } from "./end_reason.ts";
 import { AgentDisconnectedError, AgentHandshakeError, ConnectFailedError, ProtocolError } from "./errors.ts";
 import {
+  type DiskMountOpen,
+  diskMountOpening,
   type ExecOpening,
   type ExecStart,
   execOpening,
@@ -182,6 +184,11 @@ export class AgentClient extends HostQuestions {
   /** Mounts in the guest; see `serveMount()`. The session's `started` rejects with {@linkcode MountFailedError}. */
   openMount(open: MountOpen): ExecSession {
     return this.#startProcess(mountOpening(open));
+  }
+
+  /** Mounts a disk of the VM. The session's `started` rejects with {@linkcode MountFailedError}; it ends by itself. */
+  openDiskMount(open: DiskMountOpen): ExecSession {
+    return this.#startProcess(diskMountOpening(open));
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */

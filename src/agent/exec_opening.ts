@@ -78,6 +78,14 @@ export interface MountOpen {
   readonly memoryBytes?: number | undefined;
 }
 
+/** A disk of the VM to mount in the guest. */
+export interface DiskMountOpen extends Pick<MountOpen, "target" | "isReadonly" | "isNoExec"> {
+  /** `/dev/vdd`. */
+  readonly device: string;
+  /** `""`: the guest tries the types that it knows. */
+  readonly fstype: string;
+}
+
 /** How a stream with a process begins. */
 export interface ExecOpening {
   /** The channels that it writes to. */
@@ -148,6 +156,25 @@ export function mountOpening({ target, isReadonly, isNoExec, isFile, memoryBytes
     failure: (_kind, errno, reason) => new MountFailedError(target, errno, reason),
     frames: (stream) => [
       encodeMessage("mountOpen", stream, { flags, sizeBytes, target: encodeUtf8(target) }),
+    ],
+  };
+}
+
+/** Mounts a disk of the VM. */
+export function diskMountOpening({
+  target,
+  isReadonly,
+  isNoExec,
+  device,
+  fstype,
+}: DiskMountOpen): ExecOpening {
+  const flags = (isReadonly ? MountFlag.readonly : 0) | (isNoExec ? MountFlag.noExec : 0);
+  return {
+    outputs: ["stdout", "stderr"],
+    isUnattended: true,
+    failure: (_kind, errno, reason) => new MountFailedError(target, errno, reason),
+    frames: (stream) => [
+      encodeMessage("mountDisk", stream, { flags, device, fstype, target: encodeUtf8(target) }),
     ],
   };
 }

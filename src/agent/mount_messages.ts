@@ -21,6 +21,14 @@ export const MOUNT_MESSAGES = {
     fields: { lazily: "u8" },
   },
 
+  // ---- a disk of the VM, any stream but 0: started as a program is, and over once it is mounted
+  mountDisk: {
+    type: 0x3d,
+    about:
+      "client to agent: opens the stream. target is made if it is missing; see MountFlag. fstype may be empty: the agent tries those that it knows",
+    fields: { flags: "u8", device: "text", fstype: "text", target: "blob" },
+  },
+
   // ---- mounts of directories of the host, stream 0: a client asks the VM host process, which serves them
   mountAdd: {
     type: 0x3a,

@@ -66,6 +66,7 @@ export type ErrorCode =
   | "treeInvalid"
   | "diskFull"
   | "diskInvalid"
+  | "diskInUse"
   // logs
   | "missedRotation"
   | "invalidCursor"

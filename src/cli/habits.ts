@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
 };
 
 const FLAGS: Readonly<Record<string, string>> = {
-  "--mount": "`-v PATH:TARGET`, or `--tmpfs TARGET`",
+  "--mount": "`-v PATH:TARGET`, `--tmpfs TARGET`, or `--mount-disk IMAGE:TARGET`",
   "--publish": "`-p` or `--port`",
   "--net": "`--network`",
   "--cpu": "`--cpus`",

@@ -4,8 +4,15 @@
  * @module
  */
 import { InvalidArgumentError } from "@commander-js/extra-typings";
-import type { MountOptions } from "../../mod.ts";
+import { DiskFileSystems, DiskImageFormats, type DiskMountOptions, type MountOptions } from "../../mod.ts";
 import { parseSizeMiB } from "./parse.ts";
+
+/** What may follow the target of a disk, with commas between. */
+const DISK_OPTIONS = [
+  ...["ro", "rw", "noexec"],
+  ...DiskImageFormats.map((name) => `format=${name}`),
+  ...DiskFileSystems.map((name) => `fstype=${name}`),
+];
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
 
@@ -27,3 +34,23 @@ export function parseTmpfs(text: string): TargetAndMount {
     throw new InvalidArgumentError("It must be TARGET or TARGET:SIZE, with an absolute TARGET.");
   return [target, { tmpfs: true, sizeMiB: size === undefined ? undefined : parseSizeMiB(size) }];
 }
+
+/** `./data.img:/data`, `./data.qcow2:/data:ro,format=qcow2,fstype=ext4`. */
+export function parseDiskMount(text: string): TargetAndMount {
+  const [disk = "", target = "", options, ...rest] = text.split(":");
+  if (disk === "" || !target.startsWith("/") || rest.length > 0)
+    throw new InvalidArgumentError("It must be PATH:TARGET or PATH:TARGET:OPTIONS, with an absolute TARGET.");
+  const mount: Mutable<DiskMountOptions> = { disk };
+  for (const option of options === undefined ? [] : options.split(",")) {
+    const format = DiskImageFormats.find((name) => option === `format=${name}`);
+    const fstype = DiskFileSystems.find((name) => option === `fstype=${name}`);
+    if (format !== undefined) mount.format = format;
+    else if (fstype !== undefined) mount.fstype = fstype;
+    else if (option === "ro" || option === "rw") mount.readonly = option === "ro";
+    else if (option === "noexec") mount.noExec = true;
+    else throw new InvalidArgumentError(`${option} is none of these: ${DISK_OPTIONS.join(", ")}.`);
+  }
+  return [target, mount];
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -17,7 +17,7 @@ import {
   parseRlimit,
   parseSizeMiB,
 } from "./parse.ts";
-import { parseTmpfs, parseVolume } from "./parse_mounts.ts";
+import { parseDiskMount, parseTmpfs, parseVolume } from "./parse_mounts.ts";
 
 /** Adds the flags to a command that has nothing yet, so that their types are known to what is added behind them. */
 export function withSandboxFlags(command: Command) {
@@ -43,6 +43,11 @@ export function withSandboxFlags(command: Command) {
       "-v, --volume <PATH:TARGET[:ro]>",
       "mount a directory or file of this machine; repeatable",
       collect(parseVolume),
+    )
+    .option(
+      "--mount-disk <PATH:TARGET[:OPTIONS]>",
+      "mount a disk image; OPTIONS: ro,format=qcow2,fstype=ext4; repeatable",
+      collect(parseDiskMount),
     )
     .option("--tmpfs <TARGET[:SIZE]>", "mount a file system in memory; repeatable", collect(parseTmpfs))
     .addOption(
@@ -89,7 +94,7 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
     workdir: flags.workdir,
     user: flags.user,
     ports: flags.port,
-    mounts: toRecord([...(flags.volume ?? []), ...(flags.tmpfs ?? [])]),
+    mounts: toRecord([...(flags.volume ?? []), ...(flags.tmpfs ?? []), ...(flags.mountDisk ?? [])]),
     network: flags.network,
     hostname: flags.hostname,
     shell: flags.shell,

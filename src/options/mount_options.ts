@@ -8,6 +8,15 @@ import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
+import {
+  DISK_FILE_SYSTEMS,
+  DISK_IMAGE_FORMATS,
+  type DiskFileSystem,
+  type DiskImageFormat,
+  type DiskMountOptions,
+  diskProblem,
+  isBelow,
+} from "./disk_mount.ts";
 
 /** Mounts of one sandbox. */
 export const MOUNTS_MAX = 64;
@@ -48,7 +57,7 @@ export interface MemoryMountOptions {
 }
 
 /** What to mount: the path of a directory or file of this machine, or one of the forms with options. */
-export type MountOptions = string | BindMountOptions | MemoryMountOptions;
+export type MountOptions = string | BindMountOptions | MemoryMountOptions | DiskMountOptions;
 
 /** A mount, as it is stored. */
 export type MountConfig =
@@ -68,7 +77,21 @@ export type MountConfig =
       readonly sizeMiB: number;
       readonly readonly: boolean;
       readonly noExec: boolean;
+    }
+  | {
+      readonly kind: "disk";
+      readonly target: string;
+      /** An absolute path of this machine without links. */
+      readonly source: string;
+      readonly format: DiskImageFormat;
+      /** `undefined`: the guest finds out. */
+      readonly fstype?: DiskFileSystem | undefined;
+      readonly readonly: boolean;
+      readonly noExec: boolean;
     };
+
+/** A disk image to mount, as it is stored. */
+export type DiskMountConfig = Extract<MountConfig, { readonly kind: "disk" }>;
 
 const id = z.int().min(0).max(ID_MAX);
 const path = z
@@ -88,10 +111,20 @@ const memorySchema = z.strictObject({
   ...common,
 });
 
-/** Options of one mount, as callers give them. */
+const diskSchema = z.strictObject({
+  disk: path,
+  format: z.enum(DISK_IMAGE_FORMATS).default("raw"),
+  fstype: z.enum(DISK_FILE_SYSTEMS).optional(),
+  ...common,
+});
+
+/** Options of one mount, as callers give them. What it is about decides which of them there are. */
 export const mountSchema = z.preprocess(
   (value: MountOptions) => (typeof value === "string" ? { bind: value } : value),
-  z.union([bindSchema, memorySchema], "must be a path, { bind: path, … } or { tmpfs: true, … }"),
+  z.union(
+    [bindSchema, memorySchema, diskSchema],
+    "must be a path, { bind: path, … }, { tmpfs: true, … } or { disk: path, … }",
+  ),
 );
 
 const storedCommon = { target: z.string(), readonly: z.boolean(), noExec: z.boolean() };
@@ -101,6 +134,13 @@ export const storedMountsSchema = z
     z.discriminatedUnion("kind", [
       z.object({ kind: z.literal("bind"), source: z.string(), owner, ...storedCommon }),
       z.object({ kind: z.literal("tmpfs"), sizeMiB: z.int(), ...storedCommon }),
+      z.object({
+        kind: z.literal("disk"),
+        source: z.string(),
+        format: z.enum(DISK_IMAGE_FORMATS),
+        fstype: z.enum(DISK_FILE_SYSTEMS).optional(),
+        ...storedCommon,
+      }),
     ]),
   )
   .default([]);
@@ -127,8 +167,26 @@ export function checkMounts(mounts: Readonly<Record<string, CheckedMount>>): rea
   for (const [index, { target }] of sorted.entries())
     if (sorted[index + 1]?.target === target)
       issues.push({ field: `mounts[${JSON.stringify(target)}]`, problem: "must not be given twice" });
+  issues.push(...sharedDiskIssues(configs));
   if (issues.length > 0) throw new InvalidConfigError(issues);
   return sorted;
+}
+
+/** A disk that something else in the same sandbox writes to, behind the back of its file system. */
+function sharedDiskIssues(mounts: readonly MountConfig[]): readonly ConfigIssue[] {
+  return mounts.flatMap((mount, index) => {
+    if (mount.kind !== "disk") return [];
+    const field = `mounts[${JSON.stringify(mount.target)}]`;
+    const others = mounts.filter((other, at) => other.kind !== "tmpfs" && at !== index);
+    const isTwice = others.some((other) => other.kind === "disk" && other.source === mount.source);
+    if (isTwice) return [{ field, problem: `must not mount ${mount.source} twice` }];
+    const around = others.find(
+      (other) => other.kind === "bind" && !other.readonly && isBelow(mount.source, other.source),
+    );
+    if (around === undefined) return [];
+    const problem = `must not be in a directory that the guest can write to: ${mount.source} is, by ${around.target}`;
+    return [{ field, problem }];
+  });
 }
 
 /** Checks where something is to be mounted in the guest. @throws {InvalidConfigError} */
@@ -160,6 +218,7 @@ function targetProblem(target: string): string | undefined {
 }
 
 function sourceProblem(mount: CheckedMount): string | undefined {
+  if ("disk" in mount) return diskProblem(mount);
   if (!("bind" in mount)) return undefined;
   const status = statSync(mount.bind, { throwIfNoEntry: false });
   if (status === undefined) return `there is no ${mount.bind} on this machine`;
@@ -178,9 +237,11 @@ function normalTarget(target: string): string {
 
 function toConfig(target: string, mount: CheckedMount): MountConfig {
   const { readonly, noExec } = mount;
-  return "bind" in mount
-    ? { kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec, owner: mount.owner }
-    : { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
+  if ("bind" in mount)
+    return { kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec, owner: mount.owner };
+  if ("tmpfs" in mount) return { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
+  const { disk, format, fstype } = mount;
+  return { kind: "disk", target, source: realpathSync(disk), format, fstype, readonly, noExec };
 }
 
 /** Bytes of a file system in memory. */

@@ -53,6 +53,8 @@ export function homePaths(home: string): {
   readonly sandboxes: string;
   /** A file for each sandbox, locked while its VM host process lives. Nothing may watch the directory. */
   readonly locks: string;
+  /** A file for each disk of a user that a sandbox has had, locked while a VM has the disk. Nothing may watch it. */
+  readonly diskLocks: string;
   readonly trash: string;
   /** Directories of sandboxes that the state database did not know when their name was taken. */
   readonly lost: string;
@@ -65,6 +67,7 @@ export function homePaths(home: string): {
     changes: join(home, "changes", "latest"),
     sandboxes: join(home, "sandboxes"),
     locks: join(home, "locks"),
+    diskLocks: join(home, "locks", "disks"),
     trash: join(home, "trash"),
     lost: join(home, "lost"),
     kernels: join(home, "cache", "kernels"),

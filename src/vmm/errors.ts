@@ -1,5 +1,5 @@
 /** Errors of starting a VM. @module */
-import { type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
+import { MicrosandboxError, type MicrosandboxErrorOptions, RuntimeError } from "../base/errors.ts";
 import type { BootStep } from "./host_protocol.ts";
 
 /**
@@ -35,6 +35,21 @@ export class BootStartError extends RuntimeError {
     this.step = step;
     this.consoleTail = tails.console;
     this.diagnosticsTail = tails.diagnostics;
+  }
+}
+
+/** Another sandbox that runs has the disk, and one of both can write to it. */
+export class DiskInUseError extends MicrosandboxError {
+  /** The disk's path on this machine. */
+  readonly path: string;
+
+  /** @internal */
+  constructor(path: string, options?: MicrosandboxErrorOptions) {
+    super("diskInUse", `The disk ${path} is in use by a sandbox that runs`, {
+      hint: "stop that sandbox; or mount the disk with readonly in all that share it",
+      ...options,
+    });
+    this.path = path;
   }
 }
 

@@ -86,7 +86,16 @@ export type MountRequest = {
       /** A file system in the guest's memory. */
       readonly memoryBytes: number;
     }
+  | {
+      /** A disk of the VM, as the guest names it. */
+      readonly device: string;
+      /** Its file system; `""`: the guest finds out. */
+      readonly fstype: string;
+    }
 );
+
+/** How a disk's file holds its bytes. */
+export type DiskFormat = "raw" | "qcow2";
 
 export interface DiskConfig {
   /** Unique in the VM. */
@@ -95,6 +104,13 @@ export interface DiskConfig {
   readonly readOnly: boolean;
   /** Size that the guest sees, if the file may have become shorter; `undefined`: that of the file. */
   readonly sizeBytes?: number | undefined;
+  /** How the file holds the disk's bytes. @default {"raw"} */
+  readonly format?: DiskFormat | undefined;
+  /**
+   * The file whose lock says who uses the disk: held while the VM lives, shared by those that only read. `undefined`: it is
+   * the sandbox's own, or nothing ever writes to it.
+   */
+  readonly lockPath?: string | undefined;
 }
 
 /** Input for the agent to assemble the guest's root. */
@@ -132,6 +148,8 @@ export type HostReport =
       readonly hint?: string | undefined;
       /** The port that is in use, where that is the failure. */
       readonly portInUse?: PortAddress | undefined;
+      /** The path of the disk that is in use, where that is the failure. */
+      readonly diskInUse?: string | undefined;
     };
 
 /** What the guest says of its boot. */

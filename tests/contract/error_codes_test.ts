@@ -38,6 +38,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   tarInvalid: "TarInvalidError",
   treeInvalid: "TreeInvalidError",
   diskInvalid: "Ext4InvalidError",
+  diskInUse: "DiskInUseError",
   imageReferenceInvalid: "ImageReferenceInvalidError",
   imageRegistry: "ImageRegistryError",
   imageAuth: "ImageAuthError",

@@ -6,12 +6,18 @@
 import { join } from "node:path";
 import { MiB } from "../../base/bytes.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
-import { defaultOwner, type MountConfig, memoryBytes } from "../../options/mount_options.ts";
+import {
+  type DiskMountConfig,
+  defaultOwner,
+  type MountConfig,
+  memoryBytes,
+} from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
-import type { BootRequest, MountRequest } from "../../vmm/host_protocol.ts";
+import type { BootRequest, DiskConfig, MountRequest } from "../../vmm/host_protocol.ts";
 import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
+import { diskConfig } from "./attached_disks.ts";
 import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
 
 /** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
@@ -34,20 +40,19 @@ export function bootRequest(
   network: NetworkPlan | undefined,
 ): Omit<BootRequest, "type"> {
   const { name, hostname } = config;
+  const disks = ownDisks(state.home, config, bootDisk, imagePath);
+  const mounts = config.mounts.map((mount): MountRequest => {
+    if (mount.kind === "disk") {
+      disks.push(diskConfig(state.home, mount, `mount${disks.length}`));
+      return diskRequest(mount, deviceOf(disks.length - 1));
+    }
+    return mountRequest(mount, config.user ?? config.imageConfig.user);
+  });
   return {
     cpus: config.cpus,
     memoryMiB: config.memoryMiB,
     kvm: engine.kvm,
-    disks: [
-      { id: "boot", path: bootDisk, readOnly: true },
-      { id: "image", path: imagePath, readOnly: true },
-      {
-        id: "upper",
-        path: join(sandboxDirectory(state.home, name), UPPER_NAME),
-        readOnly: false,
-        sizeBytes: config.diskMiB * MiB,
-      },
-    ],
+    disks,
     guest: {
       imageDevice: "/dev/vdb",
       imageType: "erofs",
@@ -63,7 +68,7 @@ export function bootRequest(
     hangTimeoutMs: config.hangTimeoutMs,
     network,
     ports: config.ports,
-    mounts: config.mounts.map((mount) => mountRequest(mount, config.user ?? config.imageConfig.user)),
+    mounts,
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(state.home, name), to: removalPath(state.home, id) }
       : undefined,
@@ -72,10 +77,34 @@ export function bootRequest(
   };
 }
 
+/** The disks that every sandbox has, in the order in which the guest sees them. */
+function ownDisks(home: string, config: SandboxConfig, bootDisk: string, imagePath: string): DiskConfig[] {
+  return [
+    { id: "boot", path: bootDisk, readOnly: true },
+    { id: "image", path: imagePath, readOnly: true },
+    {
+      id: "upper",
+      path: join(sandboxDirectory(home, config.name), UPPER_NAME),
+      readOnly: false,
+      sizeBytes: config.diskMiB * MiB,
+    },
+  ];
+}
+
+/** What the guest calls the disk at that place: the order of the disks is that of the letters. */
+function deviceOf(index: number): string {
+  return `/dev/vd${String.fromCharCode("a".charCodeAt(0) + index)}`;
+}
+
 /** What the VM host process is to mount. `user` is the sandbox's. */
-export function mountRequest(mount: MountConfig, user: string | undefined): MountRequest {
+function mountRequest(mount: Exclude<MountConfig, DiskMountConfig>, user: string | undefined): MountRequest {
   const { target, readonly: isReadonly, noExec: isNoExec } = mount;
   return mount.kind === "tmpfs"
     ? { target, isReadonly, isNoExec, memoryBytes: memoryBytes(mount) }
     : { target, isReadonly, isNoExec, source: mount.source, owner: mount.owner ?? defaultOwner(user) };
+}
+
+function diskRequest(mount: DiskMountConfig, device: string): MountRequest {
+  const { target, readonly: isReadonly, noExec: isNoExec, fstype = "" } = mount;
+  return { target, isReadonly, isNoExec, device, fstype };
 }

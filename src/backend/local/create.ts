@@ -28,6 +28,7 @@ import type { ClaimRequest } from "../../vmm/host_protocol.ts";
 import { type LaunchedVm, launchVm } from "../../vmm/launch/launch_vm.ts";
 import type { BootCallOptions, CreationKey, StartOptions } from "../backend.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
+import { checkDiskEngine, checkDisks } from "./attached_disks.ts";
 import { type BootSources, bootRequest } from "./boot_request.ts";
 import { chooseEngine } from "./choose_engine.ts";
 import { LocalSandbox } from "./local_sandbox.ts";
@@ -67,6 +68,7 @@ export async function createSandbox(
   if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
   checkNetworkHost(state, request.config.network);
   const engine = await chooseEngine(request.config.engine);
+  checkDiskEngine(request.config, engine);
   sweepLeftovers(state);
   const claimed = new Set<string>();
   try {
@@ -191,6 +193,8 @@ async function bootAgain(
   const config = parseStoredConfig(record.configJson);
   checkNetworkHost(state, config.network);
   const engine = await chooseEngine(config.engine);
+  checkDiskEngine(config, engine);
+  await checkDisks(state.home, config);
   const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
   const imagePath = findStoredDisk(state.home, record.imageDigest);
   const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
@@ -219,6 +223,7 @@ async function bootNew(
   { id, imageDigest }: NewSandboxKey,
 ): Promise<BootedSandbox> {
   const { state, config } = boot;
+  await checkDisks(state.home, config); // once the sandbox that is replaced has let go of them
   const sandbox = {
     kind: "create",
     id,

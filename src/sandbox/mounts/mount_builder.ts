@@ -4,11 +4,14 @@
  * @module
  */
 import { InvalidConfigError } from "../../base/errors.ts";
+import type { DiskFileSystem, DiskImageFormat, DiskMountOptions } from "../../options/disk_mount.ts";
 import type { BindMountOptions, MemoryMountOptions } from "../../options/mount_options.ts";
 
-/** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()` or `tmpfs()`, and what it is like. */
+/** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()`, `tmpfs()` or `disk()`, and what it is like. */
 export class MountBuilder {
-  #kind: { readonly bind: string } | { readonly tmpfs: true } | undefined;
+  #kind: { readonly bind: string } | { readonly tmpfs: true } | { readonly disk: string } | undefined;
+  #format: DiskImageFormat | undefined;
+  #fstype: DiskFileSystem | undefined;
   #sizeMiB: number | undefined;
   #readonly: boolean | undefined;
   #noExec: boolean | undefined;
@@ -23,6 +26,24 @@ export class MountBuilder {
   /** Mounts a file system in the guest's memory. */
   tmpfs(): this {
     this.#kind = { tmpfs: true };
+    return this;
+  }
+
+  /** Mounts a disk image of this machine. See {@linkcode DiskMountOptions}. */
+  disk(path: string): this {
+    this.#kind = { disk: path };
+    return this;
+  }
+
+  /** Sets the format of a `disk()`. @default {"raw"} */
+  format(format: DiskImageFormat): this {
+    this.#format = format;
+    return this;
+  }
+
+  /** Sets the file system that is on a `disk()`. @default the guest finds out */
+  fstype(fstype: DiskFileSystem): this {
+    this.#fstype = fstype;
     return this;
   }
 
@@ -61,17 +82,32 @@ export class MountBuilder {
   }
 
   /** The options. @throws {InvalidConfigError} if no kind was chosen, or something is set that the kind has not. */
-  build(): BindMountOptions | MemoryMountOptions {
+  build(): BindMountOptions | MemoryMountOptions | DiskMountOptions {
     const kind = this.#kind;
     if (kind === undefined)
-      throw new InvalidConfigError([{ field: "volume", problem: "needs bind() or tmpfs()" }]);
+      throw new InvalidConfigError([{ field: "volume", problem: "needs bind(), tmpfs() or disk()" }]);
+    const own = "bind" in kind ? BIND : "tmpfs" in kind ? TMPFS : DISK;
+    const set = {
+      size: this.#sizeMiB,
+      owner: this.#owner,
+      format: this.#format,
+      fstype: this.#fstype,
+    };
+    for (const [name, value] of Object.entries(set))
+      if (value !== undefined && !own.has(name))
+        throw new InvalidConfigError([{ field: name, problem: `is for ${kindOf(name)} only` }]);
     const common = { readonly: this.#readonly, noExec: this.#noExec };
-    if ("bind" in kind && this.#sizeMiB !== undefined)
-      throw new InvalidConfigError([{ field: "size", problem: "is for tmpfs() only" }]);
-    if ("tmpfs" in kind && this.#owner !== undefined)
-      throw new InvalidConfigError([{ field: "owner", problem: "is for bind() only" }]);
-    return "bind" in kind
-      ? { ...kind, ...common, owner: this.#owner }
-      : { ...kind, ...common, sizeMiB: this.#sizeMiB };
+    if ("bind" in kind) return { ...kind, ...common, owner: this.#owner };
+    if ("tmpfs" in kind) return { ...kind, ...common, sizeMiB: this.#sizeMiB };
+    return { ...kind, ...common, format: this.#format, fstype: this.#fstype };
   }
+}
+
+/** What each kind can be given, beside what all can. */
+const BIND: ReadonlySet<string> = new Set(["owner"]);
+const TMPFS: ReadonlySet<string> = new Set(["size"]);
+const DISK: ReadonlySet<string> = new Set(["format", "fstype"]);
+
+function kindOf(name: string): string {
+  return BIND.has(name) ? "bind()" : TMPFS.has(name) ? "tmpfs()" : "disk()";
 }

@@ -67,6 +67,10 @@ export class SandboxMounts {
   ): Promise<void> {
     if (isProvider(what)) return await this.#serve(checkMountTarget(target), what, options);
     const mount = checkMount(target, what);
+    if (mount.kind === "disk") {
+      const problem = "must not be a disk: a VM gets its disks at its start, so give it to create()";
+      throw new InvalidConfigError([{ field: "mount", problem }]);
+    }
     const { uid, gid } = (mount.kind === "bind" ? mount.owner : undefined) ?? defaultOwner(this.#user);
     const client = await this.#sandbox.connect();
     await client.addMount({

@@ -6,6 +6,7 @@
  * @module
  */
 import type { EngineName } from "../../base/engine_name.ts";
+import type { DiskFormat } from "../host_protocol.ts";
 
 /** Where the guest's kernel is, which all engines boot. */
 export interface KernelFiles {
@@ -21,6 +22,18 @@ export interface CommonFindings {
   readonly libkrunfw: string | undefined;
 }
 
+/** How many devices a VM can have, and which disks. */
+export interface EngineDevices {
+  /** Virtio devices in all. */
+  readonly max: number;
+  /** Those that every VM has, other than disks. */
+  readonly own: number;
+  /** The formats of disks. */
+  readonly diskFormats: readonly DiskFormat[];
+  /** Why it has no others, as the end of a sentence; `""` if it has all. */
+  readonly formatReason: string;
+}
+
 /** The part of an engine that decides whether it can run here. */
 export interface EngineChecks<Files, Findings, Problem extends string> {
   readonly name: EngineName;
@@ -31,6 +44,8 @@ export interface EngineChecks<Files, Findings, Problem extends string> {
     /** @throws {MicrosandboxError} saying what is missing, and what to do about it. */
     find(files: Files): string;
   };
+  /** What a VM of it can have. */
+  readonly devices: EngineDevices;
   /** Whether a machine without KVM is a problem for it. */
   readonly needsKvm: boolean;
   works(found: CommonFindings & Findings): boolean;

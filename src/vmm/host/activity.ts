@@ -66,7 +66,8 @@ export class Activity {
 
   /** Sees each frame that goes to the guest. */
   toAgent(frame: Frame): void {
-    if (frame.type === MESSAGES.mountOpen.type) this.#mounts.add(frame.stream);
+    if (frame.type === MESSAGES.mountOpen.type || frame.type === MESSAGES.mountDisk.type)
+      this.#mounts.add(frame.stream);
     if (this.#mounts.has(frame.stream)) return; // what programs do there is what programs do
     // Of a program, credit says that somebody reads, not that anybody does something. Of a file it is a long download.
     if (frame.type === MESSAGES.credit.type && !this.#fileSessions.has(frame.stream)) return;

@@ -16,6 +16,7 @@ import { identifyProcess } from "../../platform/process_identity.ts";
 import { SandboxAlreadyExistsError } from "../../state/errors.ts";
 import { type BootKey, StateStore } from "../../state/state_store.ts";
 import type { RunningVm } from "../engine/engine.ts";
+import { DiskInUseError } from "../errors.ts";
 import type { BootRequest, BootStep, ClaimRequest } from "../host_protocol.ts";
 import { HostNetwork } from "../network/host_network.ts";
 import { NetworkService } from "../network/port_service.ts";
@@ -24,6 +25,7 @@ import { holdSandboxLock, removeSandboxLock } from "../run_directory/sandbox_loc
 import { AgentWatch } from "./agent_watch.ts";
 import { Boot } from "./boot.ts";
 import { Pause } from "./guest_pause.ts";
+import { holdDisks } from "./hold_disks.ts";
 import { WriteHolds } from "./hold_writes.ts";
 import { JobRecorder } from "./job_recorder.ts";
 import { Jobs } from "./jobs.ts";
@@ -66,6 +68,7 @@ async function main(): Promise<void> {
     const network = undo.use(new HostNetwork(state, key, request.network));
     const ports = undo.use(new NetworkService());
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
+    await holdDisks(request.disks);
     using limit = boot.limit(request.bootTimeoutMs);
     const launched = await boot.launch(claim, request, key, network, limit);
     const { link, ready } = await boot.greet(launched, request, network, limit);
@@ -216,6 +219,7 @@ function reportFailure(parent: ParentProcess, step: BootStep, error: unknown): v
     code: known?.code,
     hint: known?.hint,
     portInUse: error instanceof PortInUseError ? portAddressOf(error) : undefined,
+    diskInUse: error instanceof DiskInUseError ? error.path : undefined,
   });
 }
 

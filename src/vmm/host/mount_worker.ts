@@ -27,6 +27,8 @@ const openFiles = new OpenFiles(Math.floor(descriptorLimit() / 2));
 const served = new Map<string, ServedMount>();
 /** Where file systems in the guest's memory are, which need no server. */
 const memory = new Set<string>();
+/** Where disks of the VM are. */
+const disks = new Set<string>();
 let connecting: Promise<AgentClient> | undefined;
 let loading: Promise<Files> | undefined;
 
@@ -53,11 +55,17 @@ async function mount(
   client: AgentClient,
   { target, isReadonly, isNoExec, ...what }: MountRequest,
 ): Promise<void> {
-  if (served.has(target)) throw new Error(`${target} is mounted already`);
+  if (served.has(target) || disks.has(target)) throw new Error(`${target} is mounted already`);
   if ("memoryBytes" in what) {
     const session = client.openMount({ target, isReadonly, isNoExec, memoryBytes: what.memoryBytes });
     await session.started;
     memory.add(target);
+    return;
+  }
+  if ("device" in what) {
+    const session = client.openDiskMount({ target, isReadonly, isNoExec, ...what });
+    await session.started;
+    disks.add(target);
     return;
   }
   loading ??= Files.load();
@@ -91,6 +99,7 @@ function openSource(files: Files, source: string): DirectoryProvider {
 async function unmount(target: string): Promise<void> {
   const mount = served.get(target);
   if (memory.has(target)) throw new Error("a file system in memory stays until the sandbox stops");
+  if (disks.has(target)) throw new Error("a disk stays until the sandbox stops");
   if (mount === undefined) throw new Error("nothing was mounted there");
   await mount.unmount();
 }

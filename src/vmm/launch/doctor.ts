@@ -8,7 +8,7 @@ import { ENGINE_NAMES, type EngineChoice, type EngineName } from "../../base/eng
 import { InternalError, InvalidConfigError, MicrosandboxError } from "../../base/errors.ts";
 import { type KvmProbe, probeKvm } from "../../ffi/kvm_probe.ts";
 import { findLibkrunfw } from "../../ffi/library_search.ts";
-import type { CommonFindings } from "../engine/checks.ts";
+import type { CommonFindings, EngineDevices } from "../engine/checks.ts";
 import type { EngineStart } from "../engine/engine.ts";
 import {
   type AnyEngineChecks,
@@ -138,6 +138,8 @@ function checksOf(found: CommonFindings & EngineFindings, problems: readonly Doc
 export interface SelectedEngine extends EngineStart {
   readonly engine: EngineName;
   readonly kvm: boolean;
+  /** What a VM of it can have. */
+  readonly devices: EngineDevices;
 }
 
 /** The engine to use. @throws {EngineUnavailableError} if the one asked for, or any, cannot run VMs here. */
@@ -149,7 +151,8 @@ export async function selectEngine(options: EngineOptions = {}): Promise<Selecte
     const enginePath = report[chosen.file.field];
     if (enginePath === undefined || libkrunfw === undefined)
       throw new InternalError("an engine was chosen without its files");
-    return { engine: chosen.name, kvm, enginePath, libkrunfwPath: libkrunfw };
+    const { name, devices } = chosen;
+    return { engine: name, kvm, devices, enginePath, libkrunfwPath: libkrunfw };
   }
   const wanted = wantedEngine(options);
   const relevant = report.problems.filter((problem) => wanted === "auto" || problem.engine === wanted);

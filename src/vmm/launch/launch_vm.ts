@@ -22,7 +22,7 @@ import { runtimeCommand, runtimeEnvironment } from "../../platform/runtime.ts";
 import { SandboxAlreadyExistsError, SandboxStillRunningError } from "../../state/errors.ts";
 import type { BootKey } from "../../state/state_store.ts";
 import type { EngineStart } from "../engine/engine.ts";
-import { BootStartError } from "../errors.ts";
+import { BootStartError, DiskInUseError } from "../errors.ts";
 import {
   type BootRequest,
   type BootStep,
@@ -70,6 +70,7 @@ export interface LaunchedVm {
  * @throws {SandboxAlreadyExistsError} if another process took the name first.
  * @throws {SandboxStillRunningError} if the sandbox to start is running.
  * @throws {PortInUseError} if a port to publish is taken.
+ * @throws {DiskInUseError} if another VM has a disk of this one.
  * @throws {BootStartError} if the VM does not come up.
  * @throws {AbortedError} if `signal` fired.
  */
@@ -176,8 +177,9 @@ async function nextReport(
   }
   const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
   if (report.type === "failed") {
-    const { code, message, hint, portInUse } = report;
+    const { code, message, hint, portInUse, diskInUse } = report;
     if (portInUse !== undefined) throw new PortInUseError(portInUse);
+    if (diskInUse !== undefined) throw new DiskInUseError(diskInUse);
     const cause = code === undefined ? undefined : new MicrosandboxError(code, message);
     throw bootError(name, report.step, message, runDirectory, { cause, hint });
   }

@@ -1,6 +1,6 @@
 /** Flags that mount something. @module */
 import assert from "node:assert/strict";
-import { parseTmpfs, parseVolume } from "../../../src/cli/parse_mounts.ts";
+import { parseDiskMount, parseTmpfs, parseVolume } from "../../../src/cli/parse_mounts.ts";
 import { test } from "../../support/harness.ts";
 
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
@@ -38,4 +38,14 @@ test("parseTmpfs() takes a target, and its size", () => {
   assert.deepEqual(parseTmpfs("/scratch"), ["/scratch", { tmpfs: true, sizeMiB: undefined }]);
   assert.deepEqual(parseTmpfs("/scratch:1G"), ["/scratch", { tmpfs: true, sizeMiB: 1024 }]);
   refuses(parseTmpfs, ["", "scratch", "/a:", "/a:x", "/a:-1M", "/a:1M:ro"]);
+});
+
+test("parseDiskMount() takes an image, a target, and options with commas between", () => {
+  assert.deepEqual(parseDiskMount("./data.img:/data"), ["/data", { disk: "./data.img" }]);
+  assert.deepEqual(parseDiskMount("/d.qcow2:/d:ro,format=qcow2,fstype=xfs,noexec"), [
+    "/d",
+    { disk: "/d.qcow2", readonly: true, format: "qcow2", fstype: "xfs", noExec: true },
+  ]);
+  assert.deepEqual(parseDiskMount("d:/d:rw"), ["/d", { disk: "d", readonly: false }]);
+  refuses(parseDiskMount, ["", "d", ":/d", "d:d", "d:/d:", "d:/d:ro:rw", "d:/d:format=vmdk", "d:/d:fstype"]);
 });

@@ -4,7 +4,13 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidConfigError } from "../../../src/base/errors.ts";
-import { checkMount, checkMounts, checkMountTarget, MOUNTS_MAX } from "../../../src/options/mount_options.ts";
+import {
+  checkMount,
+  checkMounts,
+  checkMountTarget,
+  MOUNTS_MAX,
+  type MountOptions,
+} from "../../../src/options/mount_options.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const tmpfs = { tmpfs: true, sizeMiB: 64, readonly: false, noExec: false } as const;
@@ -120,4 +126,55 @@ test("checkMount() resolves links of this machine once: what they lead to later 
   symlinkSync("real", link);
   const mount = checkMount("/a", link);
   assert.equal(mount.kind === "bind" && mount.source, join(directory.path, "real"));
+});
+
+test("checkMount() takes a disk as raw unless it is told otherwise, and looks at it", () => {
+  using directory = temporaryDirectory();
+  const path = (name: string) => join(directory.path, name);
+  writeFileSync(path("disk"), new Uint8Array(1024));
+  writeFileSync(path("odd"), new Uint8Array(1000));
+  writeFileSync(path("empty"), "");
+  symlinkSync("disk", path("link"));
+  // What a guest could write to its raw disk to have a file of this machine.
+  writeFileSync(
+    path("forged"),
+    Buffer.concat([Buffer.from("QFI\xfb\0\0\0\x03", "latin1"), Buffer.alloc(1016)]),
+  );
+  assert.deepEqual(checkMount("/d", { disk: path("link") }), {
+    ...{ kind: "disk", target: "/d", source: path("disk"), format: "raw", fstype: undefined },
+    ...{ readonly: false, noExec: false },
+  });
+  const forged = checkMount("/d", { disk: path("forged"), fstype: "xfs", readonly: true });
+  assert.deepEqual(forged.kind === "disk" && [forged.format, forged.fstype, forged.readonly], [
+    "raw",
+    "xfs",
+    true,
+  ]);
+  const wrong: readonly [RegExp, object][] = [
+    [/there is no/, { disk: path("none") }],
+    [/not a regular file/, { disk: directory.path }],
+    [/multiple of 512/, { disk: path("odd") }],
+    [/multiple of 512/, { disk: path("empty") }],
+    [/no qcow2/, { disk: path("disk"), format: "qcow2" }],
+    [/./, { disk: path("disk"), format: "vmdk" }],
+    [/./, { disk: path("disk"), fstype: "ntfs" }],
+    [/./, { disk: path("disk"), sizeMiB: 5 }],
+    [/./, { disk: "" }],
+  ];
+  for (const [problem, options] of wrong)
+    assert.match(problemsOf(() => checkMount("/d", options as MountOptions)).join(), problem);
+});
+
+test("checkMounts() refuses a disk that something else in the sandbox writes to", () => {
+  using directory = temporaryDirectory();
+  const disk = join(directory.path, "disk");
+  writeFileSync(disk, new Uint8Array(512));
+  const mount = { disk, format: "raw", readonly: false, noExec: false } as const;
+  const around = { bind: directory.path, readonly: false, noExec: false };
+  const problems = (mounts: Parameters<typeof checkMounts>[0]) =>
+    problemsOf(() => checkMounts(mounts)).join();
+  assert.match(problems({ "/a": mount, "/b": mount }), /twice/);
+  assert.match(problems({ "/a": mount, "/b": around }), /can write to.*by \/b/);
+  assert.match(problems({ "/a": mount, "/b": { ...around, bind: disk } }), /can write to/);
+  assert.equal(problems({ "/a": mount, "/b": { ...around, readonly: true } }), "");
 });

@@ -1,4 +1,5 @@
 /** What krun needs of this machine: KVM, libkrun and its kernel. @module */
+import { VIRTIO_DEVICES_MAX } from "../../../ffi/krun_checks.ts";
 import { findLibkrun } from "../../../ffi/library_search.ts";
 import type { EngineChecks } from "../checks.ts";
 
@@ -24,6 +25,12 @@ export const krunChecks: EngineChecks<KrunFiles, KrunFindings, KrunProblem> = {
     field: "libkrun",
     missing: "libkrunMissing",
     find: ({ libkrunPath }) => findLibkrun({ path: libkrunPath }).path,
+  },
+  devices: {
+    max: VIRTIO_DEVICES_MAX,
+    own: 4, // the balloon, the random source, the kernel's console, and the agent's
+    diskFormats: ["raw"],
+    formatReason: "libkrun keeps part of such a disk in memory, which is lost when the VM ends",
   },
   needsKvm: true,
   works: ({ kvm, libkrun, libkrunfw }) => kvm && libkrun !== undefined && libkrunfw !== undefined,

@@ -22,6 +22,9 @@ export interface QemuFindings {
 /** What QEMU alone can miss. */
 export type QemuProblem = "qemuMissing";
 
+/** Virtio devices of a machine `microvm` without ACPI (QEMU, hw/i386/microvm.c: `virtio_num_transports`). */
+const TRANSPORTS = 8;
+
 /** See the module comment. */
 export const qemuChecks: EngineChecks<QemuFiles, QemuFindings, QemuProblem> = {
   name: "qemu",
@@ -29,6 +32,12 @@ export const qemuChecks: EngineChecks<QemuFiles, QemuFindings, QemuProblem> = {
     field: "qemu",
     missing: "qemuMissing",
     find: ({ qemuPath = process.env["MSB_QEMU"] || undefined }) => locateQemu(qemuPath),
+  },
+  devices: {
+    max: TRANSPORTS,
+    own: 2, // the console, and the random source
+    diskFormats: ["raw", "qcow2"],
+    formatReason: "",
   },
   needsKvm: false,
   works: ({ qemu, libkrunfw }) => qemu !== undefined && libkrunfw !== undefined,

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import type { DiskConfig } from "../../host_protocol.ts";
 import { RunFile } from "../../run_directory/run_directory.ts";
 import { KERNEL_WORDS, type VmConfig } from "../engine.ts";
 import { SANDBOX_ARGUMENTS } from "./confine_qemu.ts";
@@ -36,13 +37,7 @@ export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?:
     ...["-name", "sandbox,debug-threads=on"],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", kernelPath, "-append", words.join(" ")],
-    ...config.disks.flatMap(({ id, path, readOnly }) => [
-      ...[
-        "-drive",
-        `id=${id},file=${escapeOption(path)},readonly=${readOnly ? "on" : "off"},${DRIVE_OPTIONS}`,
-      ],
-      ...["-device", `virtio-blk-device,drive=${id}`],
-    ]),
+    ...config.disks.flatMap(diskArguments),
     ...["-device", "virtio-serial-device,max_ports=2"], // the kernel allocates queues for as many as there may be
     ...[
       "-chardev",
@@ -55,6 +50,20 @@ export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?:
     ...networkArguments(config),
     ...["-device", "virtio-rng-device"],
   ];
+}
+
+function diskArguments({ id, path, readOnly, format = "raw" }: DiskConfig): string[] {
+  if (format === "raw") {
+    const drive = `id=${id},file=${escapeOption(path)},readonly=${readOnly ? "on" : "off"},${DRIVE_OPTIONS}`;
+    return [...["-drive", drive], ...["-device", `virtio-blk-device,drive=${id}`]];
+  }
+  const node = {
+    ...{ driver: format, "node-name": id, "read-only": readOnly, discard: "unmap" },
+    backing: null, // whatever its header says: a guest may have written it
+    file: { driver: "file", filename: path, discard: "unmap" },
+  };
+  const device = `virtio-blk-device,drive=${id},werror=report,rerror=report`;
+  return [...["-blockdev", JSON.stringify(node)], ...["-device", device]];
 }
 
 function networkArguments({ networkDevice }: VmConfig): string[] {

@@ -73,6 +73,31 @@ test("qemuArguments() doubles commas in paths, so that none becomes an option", 
   assert.deepEqual(paths, ["/run,,x/console", "/run,,x/agent.sock"]);
 });
 
+test("qemuArguments() says the format of each disk, and gives a qcow2 one no backing file", () => {
+  const disks = [
+    { id: "boot", path: "/boot.erofs", readOnly: true },
+    { id: "mount1", path: "/a,b.img", readOnly: false, format: "raw" },
+    { id: "mount2", path: "/a,b.qcow2", readOnly: true, format: "qcow2" },
+  ] as const;
+  const args = qemuArguments({ ...CONFIG, disks }, "/kernel");
+  const drives = values(args, "-drive");
+  assert.equal(drives.length, 2);
+  for (const drive of drives) assert.match(drive, /,format=raw,/);
+  assert.deepEqual(
+    values(args, "-blockdev").map((json) => JSON.parse(json)),
+    [
+      {
+        ...{ driver: "qcow2", "node-name": "mount2", "read-only": true, discard: "unmap", backing: null },
+        file: { driver: "file", filename: "/a,b.qcow2", discard: "unmap" },
+      },
+    ],
+  );
+  assert.deepEqual(
+    values(args, "-device").filter((device) => device.startsWith("virtio-blk-device")),
+    ["boot", "mount1", "mount2,werror=report,rerror=report"].map((id) => `virtio-blk-device,drive=${id}`),
+  );
+});
+
 test("qemuArguments() joins the network device to a socket, or to a TAP device that it makes itself", () => {
   const networkOf = (networkDevice: VmConfig["networkDevice"]) => {
     const args = qemuArguments({ ...CONFIG, networkDevice }, "/kernel");

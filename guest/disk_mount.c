@@ -1,0 +1,106 @@
+/*
+ * See disk_mount.h. A child mounts, because the replay of a journal may take its time, and PID 1 waits for nothing. What the
+ * disk says is as hostile as its last user: it is read by the guest's kernel alone.
+ */
+#include "disk_mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exec.h"
+#include "exec_start.h"
+#include "files.h"
+#include "limits.h"
+#include "mount_target.h"
+#include "stream_output.h"
+#include "stream_table.h"
+
+enum { DEVICE_BYTES_MAX = 64, FSTYPE_BYTES_MAX = 32, DEVICE_RETRY_MS = 2 };
+
+/* What is tried if the type was not given, in this order: none of them takes another one's disk for its own. */
+static const char *const TYPES[] = {"ext4", "xfs", "btrfs", "erofs", "vfat"};
+
+/* What the child that is being forked is for. */
+static struct msg_mount_disk opening;
+
+/* mount(2) of a disk that may be found a moment after us. Returns 0 or an errno. */
+static int mount_device(const char *device, const struct path *target, const char *type, unsigned long bits) {
+    for (unsigned waited_ms = 0;; waited_ms += DEVICE_RETRY_MS) {
+        if (mount(device, target->bytes, type, bits, NULL) == 0) return 0;
+        bool may_come = errno == ENOENT || errno == ENXIO;
+        if (!may_come || waited_ms >= DEVICE_WAIT_MS) return errno;
+        clock_sleep_ms(DEVICE_RETRY_MS);
+    }
+}
+
+static int mount_any_type(const char *device, const struct path *target, unsigned long bits) {
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
+        int error = mount_device(device, target, TYPES[i], bits | MS_SILENT);
+        /* ENODEV: a kernel without it. The rest is how file systems say that the disk is not theirs. */
+        bool is_other = error == EINVAL || error == ENODEV || error == EUCLEAN || error == ESTALE;
+        if (!is_other) return error;
+    }
+    return EINVAL;
+}
+
+static const char *reason_of(int error, const char *type) {
+    switch (error) {
+        case EINVAL:
+            return *type == '\0' ? "it has no file system that the guest's kernel knows"
+                                 : "it has no such file system, or a damaged one";
+        case ENODEV: return "the guest's kernel does not know that type of file system";
+        case EROFS: return "it was not unmounted cleanly, and a read-only disk cannot be repaired: mount it writable once";
+        default: return "cannot mount the disk";
+    }
+}
+
+static noreturn void mount_disk(const struct msg_exec_start *start, const struct child_files *files) {
+    static struct identity identity;
+    static struct path target;
+    char device[DEVICE_BYTES_MAX], type[FSTYPE_BYTES_MAX];
+    /* Before the agent's files are given up: the request is in its memory still. */
+    int error = mount_target_take(opening.target, &target);
+    bool is_named = text_to_string(opening.device, device, sizeof device) &&
+                    text_to_string(opening.fstype, type, sizeof type) && device[0] == '/';
+    if (error == 0 && !is_named) error = EINVAL;
+    child_prepare(start, files, &identity);
+    if (error == 0) error = mount_target_make(&target, opening.flags);
+    if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, "cannot use the target of the mount");
+    unsigned long bits = mount_target_bits(opening.flags);
+    error = *type == '\0' ? mount_any_type(device, &target, bits) : mount_device(device, &target, type, bits);
+    if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, reason_of(error, type));
+    child_started();
+    _exit(0);
+}
+
+static void disk_open(struct sessions *sessions, const struct frame *frame) {
+    struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
+    bool is_decoded = msg_mount_disk_decode(&reader, &opening);
+    struct session *session = exec_claim(sessions, &DISK_MOUNT, frame, is_decoded, true);
+    if (session == NULL) return;
+    struct msg_exec_start start = {0};
+    struct cgroup none = {.fd = -1, .leaf_fd = -1}; /* as for other mounts: a pause must not stop it */
+    exec_begin_in(sessions, session, &start, mount_disk, &none);
+}
+
+static void disk_close(struct sessions *sessions, struct session *session, bool is_gone) {
+    (void)is_gone;
+    session_abandon(sessions, session);
+}
+
+const struct stream_kind DISK_MOUNT = {
+    .open_type = MSG_MOUNT_DISK,
+    .types = (const uint8_t[]){0},
+    .is_process = true,
+    .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .open = disk_open,
+    .close = disk_close,
+    .stop = exec_stop,
+    .step = exec_step,
+    .read = outputs_read,
+    .interest = exec_interest,
+    .release = exec_release,
+};

@@ -1,0 +1,86 @@
+/**
+ * Disk images of users that a sandbox mounts: what is checked before anything is made, and how the VM host process gets them.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { InvalidConfigError, IoError, UnsupportedError } from "../../base/errors.ts";
+import { pollUntil } from "../../base/wait.ts";
+import { storedDiskProblem } from "../../options/disk_mount.ts";
+import type { DiskMountConfig } from "../../options/mount_options.ts";
+import type { SandboxConfig } from "../../options/sandbox_options.ts";
+import { tryLockFile } from "../../platform/file_lock.ts";
+import { homePaths } from "../../platform/home.ts";
+import { DiskInUseError } from "../../vmm/errors.ts";
+import type { DiskConfig } from "../../vmm/host_protocol.ts";
+import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
+
+/** A VM that ends lets go of its disks a moment after its sandbox has ended. */
+const LOCK_WAIT_MS_MAX = 1_000;
+const LOCK_POLL_MS = 10;
+
+/** Devices that a VM has for itself: its disks (the agent's, the image, the sandbox's own). */
+const OWN_DISKS = 3;
+
+type ConfiguredDisks = Pick<SandboxConfig, "mounts" | "network">;
+
+/** Checks that the engine can give the guest these disks. @throws {UnsupportedError | InvalidConfigError} */
+export function checkDiskEngine(
+  { mounts, network }: ConfiguredDisks,
+  { engine, devices }: SelectedEngine,
+): void {
+  const disks = diskMounts(mounts);
+  const foreign = disks.find(({ format }) => !devices.diskFormats.includes(format));
+  if (foreign !== undefined) {
+    const { source, format } = foreign;
+    throw new UnsupportedError(`The engine ${engine} has no ${format} disks: ${devices.formatReason}`, {
+      hint: `use the engine qemu, or: qemu-img convert -O raw ${source} ${source}.raw`,
+    });
+  }
+  const hasNetwork = network.mode !== "none";
+  const count = devices.own + OWN_DISKS + disks.length + Number(hasNetwork);
+  if (count <= devices.max) return;
+  const excess = count - devices.max;
+  const drop = excess === 1 ? "one disk" : `${excess} disks`;
+  const instead = hasNetwork && excess === 1 ? ", or the network" : "";
+  const problem = `must have at most ${disks.length - excess} disks: a VM of the engine ${engine} has ${devices.max} virtio devices, and this one needs ${count}; drop ${drop}${instead}`;
+  throw new InvalidConfigError([{ field: "mounts", problem }]);
+}
+
+/** Checks that the disks are there, and free. @throws {InvalidConfigError | DiskInUseError} */
+export async function checkDisks(home: string, { mounts }: ConfiguredDisks): Promise<void> {
+  for (const mount of diskMounts(mounts)) {
+    const { source: disk, readonly: isReadonly, target } = mount;
+    const problem = storedDiskProblem(mount);
+    if (problem !== undefined)
+      throw new InvalidConfigError([{ field: `mounts[${JSON.stringify(target)}]`, problem }]);
+    const path = lockPathOf(home, disk);
+    const look = () => {
+      using lock = tryLockFile(path, isReadonly ? "shared" : "exclusive");
+      return lock !== undefined;
+    };
+    const isFree = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: LOCK_WAIT_MS_MAX });
+    if (isFree === undefined) throw new DiskInUseError(disk);
+  }
+}
+
+/** The disk, for the VM host process. @throws {IoError} if it is gone. */
+export function diskConfig(home: string, mount: DiskMountConfig, id: string): DiskConfig {
+  const { source: path, format, readonly: readOnly } = mount;
+  return { id, path, format, readOnly, lockPath: lockPathOf(home, path) };
+}
+
+function diskMounts(mounts: SandboxConfig["mounts"]): readonly DiskMountConfig[] {
+  return mounts.filter((mount) => mount.kind === "disk");
+}
+
+/** By the file, not by its path: a file may have several. The lock files stay; they are empty. */
+function lockPathOf(home: string, path: string): string {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return join(homePaths(home).diskLocks, `${dev}-${ino}`);
+  } catch (error) {
+    throw new IoError(`look at ${path}`, path, error);
+  }
+}

@@ -1,0 +1,102 @@
+/** Disks of users that a sandbox mounts: what an engine can give, and who has them. @module */
+import assert from "node:assert/strict";
+import { linkSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkDiskEngine, checkDisks, diskConfig } from "../../../../src/backend/local/attached_disks.ts";
+import type { MountConfig } from "../../../../src/options/mount_options.ts";
+import { tryLockFile } from "../../../../src/platform/file_lock.ts";
+import { krunChecks } from "../../../../src/vmm/engine/krun/checks.ts";
+import { qemuChecks } from "../../../../src/vmm/engine/qemu/checks.ts";
+import { holdDisks } from "../../../../src/vmm/host/hold_disks.ts";
+import { temporaryDirectory, test } from "../../../support/harness.ts";
+
+const files = { enginePath: "", libkrunfwPath: "", kvm: false };
+const krun = { engine: "krun", devices: krunChecks.devices, ...files } as const;
+const qemu = { engine: "qemu", devices: qemuChecks.devices, ...files } as const;
+
+function mountOf(source: string, readonly = false, format: "raw" | "qcow2" = "raw") {
+  return { kind: "disk", target: "/d", source, format, readonly, noExec: false } as const;
+}
+
+function mountsOf(count: number): readonly MountConfig[] {
+  const tmpfs = { kind: "tmpfs", target: "/t", sizeMiB: 1, readonly: false, noExec: false } as const;
+  return [tmpfs, ...Array.from({ length: count }, () => mountOf("/disk"))];
+}
+
+test(
+  "checkDiskEngine() counts the devices of the VM, and says what to drop",
+  () => {
+    const network = { mode: "user", dns: [] } as const;
+    for (const [engine, most] of [
+      [krun, 4],
+      [qemu, 3],
+    ] as const) {
+      checkDiskEngine({ mounts: mountsOf(most), network: { mode: "none" } }, engine);
+      checkDiskEngine({ mounts: mountsOf(most - 1), network }, engine);
+      assert.throws(() => checkDiskEngine({ mounts: mountsOf(most), network }, engine), {
+        code: "invalidConfig",
+        message: /drop one disk, or the network/,
+      });
+      assert.throws(
+        () => checkDiskEngine({ mounts: mountsOf(most + 2), network: { mode: "none" } }, engine),
+        {
+          code: "invalidConfig",
+          message: new RegExp(
+            `at most ${most} disks.*${engine.engine} has ${engine.devices.max} .*drop 2 disks$`,
+          ),
+        },
+      );
+    }
+  },
+  { skip: process.arch === "x64" ? undefined : "libkrun has other bounds on other processors" },
+);
+
+test("checkDiskEngine() refuses qcow2 on krun, with the reason and a way out", () => {
+  const mounts = [mountOf("/disk.qcow2", true, "qcow2")];
+  checkDiskEngine({ mounts, network: { mode: "none" } }, qemu);
+  assert.throws(() => checkDiskEngine({ mounts, network: { mode: "none" } }, krun), {
+    code: "unsupported",
+    message: /qcow2.*in memory/,
+    hint: /qemu-img convert -O raw \/disk\.qcow2/,
+  });
+});
+
+test("checkDisks() and holdDisks() let a disk have one writer, or many readers", async () => {
+  using directory = temporaryDirectory();
+  const home = join(directory.path, "home");
+  const [disk, other] = [join(directory.path, "disk"), join(directory.path, "other name")];
+  writeFileSync(disk, new Uint8Array(512));
+  linkSync(disk, other);
+  const check = (mount: MountConfig) => checkDisks(home, { mounts: [mount], network: { mode: "none" } });
+  const lockPath = diskConfig(home, mountOf(disk), "d").lockPath ?? "";
+  assert.equal(diskConfig(home, mountOf(other), "d").lockPath, lockPath);
+  await check(mountOf(disk));
+  {
+    using reader = tryLockFile(lockPath, "shared");
+    assert.ok(reader !== undefined);
+    await check(mountOf(disk, true));
+    await assert.rejects(check(mountOf(other)), { code: "diskInUse", path: other });
+    await assert.rejects(holdDisks([diskConfig(home, mountOf(disk), "d")]), {
+      code: "diskInUse",
+      path: disk,
+    });
+  }
+  {
+    using writer = tryLockFile(lockPath, "exclusive");
+    assert.ok(writer !== undefined);
+    await assert.rejects(check(mountOf(disk, true)), { code: "diskInUse" });
+  }
+  await check(mountOf(disk));
+  assert.equal(readdirSync(join(home, "locks/disks")).length, 1);
+});
+
+test("holdDisks() refuses a path that leads elsewhere since it was resolved", async () => {
+  using directory = temporaryDirectory();
+  const path = (name: string) => join(directory.path, name);
+  writeFileSync(path("disk"), new Uint8Array(512));
+  const config = diskConfig(path("home"), mountOf(path("disk"), true), "d");
+  await holdDisks([config, { id: "own", path: path("none"), readOnly: false }]);
+  renameSync(path("disk"), path("moved"));
+  symlinkSync("moved", path("disk"));
+  await assert.rejects(holdDisks([config]), /symbolic link/);
+});

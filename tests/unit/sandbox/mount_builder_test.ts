@@ -1,0 +1,34 @@
+/** Options of a mount, by the builder. @module */
+import assert from "node:assert/strict";
+import { InvalidConfigError, MountBuilder } from "../../../mod.ts";
+import { test } from "../../support/harness.ts";
+
+const none = { readonly: undefined, noExec: undefined };
+
+test("MountBuilder gives the options of each kind", () => {
+  assert.deepEqual(new MountBuilder().bind("./a").owner(1, 2).readonly().build(), {
+    ...{ bind: "./a", owner: { uid: 1, gid: 2 }, readonly: true, noExec: undefined },
+  });
+  assert.deepEqual(new MountBuilder().tmpfs().size(5).noexec().nosuid().nodev().build(), {
+    ...{ tmpfs: true, sizeMiB: 5, readonly: undefined, noExec: true },
+  });
+  assert.deepEqual(new MountBuilder().disk("d").build(), {
+    ...{ disk: "d", format: undefined, fstype: undefined, ...none },
+  });
+  assert.deepEqual(new MountBuilder().disk("d").format("qcow2").fstype("ext4").readonly().build(), {
+    ...{ disk: "d", format: "qcow2", fstype: "ext4", readonly: true, noExec: undefined },
+  });
+});
+
+test("MountBuilder refuses what the kind has not", () => {
+  for (const builder of [
+    new MountBuilder(),
+    new MountBuilder().bind("a").size(1),
+    new MountBuilder().bind("a").format("raw"),
+    new MountBuilder().tmpfs().owner(1, 1),
+    new MountBuilder().tmpfs().fstype("ext4"),
+    new MountBuilder().disk("d").size(1),
+    new MountBuilder().disk("d").owner(1, 1),
+  ])
+    assert.throws(() => builder.build(), InvalidConfigError);
+});

@@ -1,0 +1,186 @@
+/** Disk images in real guests. The oracles are programs of e2fsprogs and QEMU on this machine. @module */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { DiskInUseError, InvalidConfigError, Sandbox, UnsupportedError } from "../../mod.ts";
+import { findProgram } from "../../src/platform/find_program.ts";
+import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
+
+const missing = ["mkfs.ext4", "e2fsck", "debugfs"].find((program) => findProgram(program) === undefined);
+const needs = { missing: missing === undefined ? undefined : `needs ${missing} (e2fsprogs)` };
+const isKrun = process.env["MSB_ENGINE"] === "krun";
+
+/** What a script writes; it must succeed. */
+async function output(sandbox: Sandbox, script: string): Promise<string> {
+  const result = await sandbox.shell(script);
+  assert.equal(result.code, 0, `${script}:\n${result.stdout()}${result.stderr()}`);
+  return result.stdout();
+}
+
+function makeDisk(path: string, sizeMiB = 32): string {
+  execFileSync("truncate", ["-s", `${sizeMiB}M`, path]);
+  execFileSync("mkfs.ext4", ["-q", "-F", path]);
+  return path;
+}
+
+/** Content of a file on a disk that no VM has. */
+function fileOn(disk: string, path: string): string {
+  return execFileSync("debugfs", ["-R", `cat ${path}`, disk], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+}
+
+/** The status of `e2fsck` that changes nothing: 0 is a clean file system. */
+function fsck(disk: string): string {
+  const { status, stdout } = spawnSync("e2fsck", ["-f", "-n", disk], { encoding: "utf8" });
+  return status === 0 ? "clean" : stdout;
+}
+
+homeTest(
+  "disks: what a guest writes is on the disk after a stop, and after its host was killed",
+  async ({ create, scratch, home }) => {
+    const data = makeDisk(join(scratch, "data,1.img"));
+    const shared = makeDisk(join(scratch, "shared.img"));
+    const sandbox = await create({
+      mounts: {
+        "/data/in/memory": { tmpfs: true, sizeMiB: 1 },
+        "/data": { disk: data },
+        "/data/in": scratch,
+        "/shared": { disk: shared, readonly: true, fstype: "ext4", noExec: true },
+      },
+    }).catch((error: unknown) => error);
+    // The directory holds the disks: the guest could write to them.
+    assert.ok(sandbox instanceof InvalidConfigError, String(sandbox));
+    assert.match(sandbox.message, /can write to/);
+
+    const mounts = {
+      "/data/in": { tmpfs: true, sizeMiB: 1 },
+      "/data": { disk: data },
+      "/shared": { disk: shared, readonly: true, fstype: "ext4", noExec: true },
+    } as const;
+    const first = await create({ mounts });
+    assert.match(
+      await output(first, "grep ' /data\\| /shared' /proc/mounts"),
+      /\/dev\/vdd \/data ext4 rw,nosuid,nodev.*\ntmpfs \/data\/in.*\n\/dev\/vde \/shared ext4 ro,nosuid,nodev,noexec/,
+    );
+    await output(first, "echo kept > /data/file; mkdir /data/sub; (cd /data/sub; exec sleep 1000 > held) & ");
+    assert.match((await first.shell("echo x > /shared/x")).stderr(), /Read-only/);
+    assert.notEqual((await first.shell("echo x > /dev/vde")).code, 0); // the device itself is read-only
+
+    // Nobody else may have the disk that is written to; the other one may be shared by those that only read.
+    const other = (mounts: NonNullable<Parameters<typeof create>[0]>["mounts"]) =>
+      Sandbox.create({ name: "other", image: join(scratch, "rootfs"), memoryMiB: MEMORY_MIB, mounts });
+    for (const disk of [{ disk: data }, { disk: data, readonly: true }, { disk: shared }])
+      await assert.rejects(other({ "/d": disk }), DiskInUseError);
+    assert.deepEqual(readdirSync(join(home, "sandboxes")), ["subject"]);
+    await assert.rejects(first.mounts.add("/late", { disk: shared }), InvalidConfigError);
+    await assert.rejects(first.mounts.remove("/data"), { code: "mountFailed" });
+    {
+      await using reader = await other({ "/d": { disk: shared, readonly: true } });
+      assert.match(await output(reader, "ls /d"), /lost\+found/);
+    }
+    await Sandbox.remove("other");
+
+    await first.stop();
+    assert.equal(fsck(data), "clean");
+    assert.equal(fileOn(data, "/file"), "kept\n");
+
+    const second = await Sandbox.start("subject");
+    await output(second, "cat /data/file; cp /bin/busybox /data/copy; echo synced > /data/synced; sync");
+    await second.kill();
+    const third = await Sandbox.start("subject"); // the journal is replayed
+    assert.equal(
+      await output(third, "cat /data/file /data/synced; cmp /data/copy /bin/busybox"),
+      "kept\nsynced\n",
+    );
+    await third.stop();
+    assert.equal(fsck(data), "clean");
+
+    // A guest that could write there might have put a link in the disk's place.
+    renameSync(data, join(scratch, "moved"));
+    symlinkSync("/etc/passwd", data);
+    await assert.rejects(Sandbox.start("subject"), { code: "invalidConfig" });
+  },
+  needs,
+);
+
+homeTest(
+  "disks: a read-only disk that was not unmounted, other file systems, and a disk without one",
+  async ({ create, scratch }) => {
+    const outside = join(scratch, "outside");
+    const dirty = makeDisk(join(scratch, "dirty.img"));
+    mkdirSync(outside);
+    writeFileSync(join(scratch, "blank.img"), new Uint8Array(1024 * 1024));
+    const first = await create({ mounts: { "/out": outside, "/dirty": { disk: dirty } } });
+    await output(
+      first,
+      "truncate -s 4M /out/fat.img; mkdosfs /out/fat.img > /dev/null; touch /dirty/x; sync",
+    );
+    await first.kill();
+    await Sandbox.remove("subject");
+    const fat = join(outside, "fat.img");
+
+    const refused = async (mounts: NonNullable<Parameters<typeof create>[0]>["mounts"], problem: RegExp) => {
+      await assert.rejects(create({ mounts }), { code: "bootStart", message: problem });
+      assert.deepEqual((await Sandbox.list()).sandboxes, []);
+    };
+    await refused({ "/d": { disk: dirty, readonly: true } }, /not unmounted cleanly.*mount it writable/);
+    await refused({ "/d": { disk: join(scratch, "blank.img") } }, /no file system/);
+    await refused({ "/d": { disk: fat, fstype: "ext4" } }, /no such file system/);
+
+    const second = await create({ mounts: { "/fat": { disk: fat }, "/dirty": { disk: dirty } } });
+    await output(second, "grep '/fat vfat' /proc/mounts; echo fat > /fat/file.txt; ls /dirty/x");
+    await second.stop();
+    assert.equal(fsck(dirty), "clean");
+    assert.ok(readFileSync(fat).includes("fat\n"));
+  },
+  needs,
+);
+
+homeTest(
+  "disks: qcow2 is for qemu, and a disk too many is refused before anything is made",
+  async ({ create, scratch, home }) => {
+    const raw = makeDisk(join(scratch, "raw.img"));
+    const disk = join(scratch, "disk.qcow2");
+    execFileSync("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, disk]);
+    const names = ["a", "b", "c", "d", "e"].map((name) => makeDisk(join(scratch, `${name}.img`), 4));
+    const many = Object.fromEntries(names.map((name, index) => [`/m${index}`, { disk: name }]));
+    await assert.rejects(create({ mounts: many }), {
+      code: "invalidConfig",
+      message: /virtio devices.*drop/,
+    });
+    if (isKrun)
+      await assert.rejects(create({ mounts: { "/q": { disk, format: "qcow2" } } }), UnsupportedError);
+    assert.ok(!existsSync(join(home, "sandboxes")));
+
+    const most = names.slice(0, isKrun ? 4 : 2);
+    const sandbox = await create({
+      mounts: {
+        ...Object.fromEntries(most.map((name, index) => [`/m${index}`, { disk: name }])),
+        ...(isKrun ? {} : { "/q": { disk, format: "qcow2" } }),
+      },
+    });
+    await output(sandbox, `for m in /m*; do echo $m > $m/name; done; test ! -d /q || echo written > /q/file`);
+    await sandbox.stop();
+    for (const [index, name] of most.entries()) {
+      assert.equal(fsck(name), "clean");
+      assert.equal(fileOn(name, "/name"), `/m${index}\n`);
+    }
+    if (isKrun) return;
+    execFileSync("qemu-img", ["check", "-q", disk]);
+    execFileSync("qemu-img", ["convert", "-O", "raw", disk, raw]);
+    assert.equal(fsck(raw), "clean");
+    assert.equal(fileOn(raw, "/file"), "written\n");
+  },
+  findProgram("qemu-img") === undefined ? { missing: "needs qemu-img (qemu-utils)" } : needs,
+);
