@@ -60,6 +60,8 @@ export function homePaths(home: string): {
   readonly lost: string;
   readonly kernels: string;
   readonly bootDisks: string;
+  /** Certificate and key of the authority whose certificates the guests of this home trust, in one file. */
+  readonly authority: string;
 } {
   return {
     state: join(home, "state", "state.sqlite"),
@@ -72,6 +74,7 @@ export function homePaths(home: string): {
     lost: join(home, "lost"),
     kernels: join(home, "cache", "kernels"),
     bootDisks: join(home, "cache", "boot"),
+    authority: join(home, "tls", "ca.pem"),
   };
 }
 
