@@ -48,7 +48,6 @@ export {
 export {
   CloudHttpError,
   MetricsDisabledError,
-  PatchFailedError,
   VolumeAlreadyExistsError,
   VolumeNotFoundError,
 } from "./src/base/sdk_errors.ts";
@@ -135,6 +134,7 @@ export {
   type DiskImageFormat,
   type DiskMountOptions,
 } from "./src/options/disk_mount.ts";
+export type { ImageDefaults } from "./src/options/image_defaults.ts";
 export type {
   BindMountOptions,
   MemoryMountOptions,
@@ -142,9 +142,15 @@ export type {
   MountOptions,
 } from "./src/options/mount_options.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
+export {
+  type PatchFileOptions,
+  type PatchKind,
+  PatchKinds,
+  type PatchModeOptions,
+  type PatchReplaceOptions,
+} from "./src/options/patch_options.ts";
 export type { RlimitOptions } from "./src/options/rlimits.ts";
 export type {
-  ImageDefaults,
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
@@ -304,6 +310,9 @@ export {
   SandboxNetwork,
   SandboxPorts,
 } from "./src/sandbox/network/published_ports.ts";
+export { PatchFailedError } from "./src/sandbox/patches/errors.ts";
+export { Patch } from "./src/sandbox/patches/patch.ts";
+export { PatchBuilder } from "./src/sandbox/patches/patch_builder.ts";
 export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool/sandbox_pool.ts";
 export type { ClaimOptions } from "./src/sandbox/pool/warm_pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";

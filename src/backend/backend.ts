@@ -13,6 +13,7 @@ import type { PullProgressListener } from "../image/progress.ts";
 import type { ImageBuildLimits } from "../image/store/image_builder.ts";
 import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
 import type { NetworkConfig, NetworkPlan } from "../network/network_plan.ts";
+import type { Patch } from "../options/patch_options.ts";
 import type { SandboxConfig, SandboxOptions } from "../options/sandbox_options.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
 import type { DiskProgressListener } from "../snapshot/disk_content.ts";
@@ -86,6 +87,13 @@ export interface CreationKey {
   readonly id?: string | undefined;
   /** Id of the snapshot that `fromSnapshot` names, in case another one takes the name. */
   readonly snapshotId?: string | undefined;
+  /**
+   * Applies the patches of the options. Called if there are some, with a connection to a guest that no other client can reach
+   * yet; a failure ends the creation. The connection is closed when this is done.
+   */
+  readonly applyPatches?:
+    | ((client: AgentClient, patches: readonly Patch[], signal: AbortSignal | undefined) => Promise<void>)
+    | undefined;
 }
 
 /** A sandbox that was just booted, and its ties to this process. */

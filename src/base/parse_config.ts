@@ -10,7 +10,7 @@ import { suggestOption } from "./suggest_option.ts";
 /** How many characters of a value are shown. */
 const SHOWN_CHARS_MAX = 60;
 /** Fields whose value may be secret, and is not shown. */
-const SECRET_FIELDS: readonly unknown[] = ["env", "stdin"];
+const SECRET_FIELDS: readonly unknown[] = ["env", "stdin", "content", "contentBytes"];
 
 /** How many unknown fields of one object are named. */
 const UNKNOWN_FIELDS_MAX = 10;
@@ -159,7 +159,8 @@ function problemOf(issue: z.core.$ZodIssue): string {
 
 function currentValue(path: readonly PropertyKey[], value: unknown): string {
   const isWhole = path.length === 0 && typeof value === "object" && value !== null;
-  if (value === undefined || isWhole || SECRET_FIELDS.includes(path[0])) return "";
+  const isSecret = SECRET_FIELDS.includes(path[0]) || SECRET_FIELDS.includes(path.at(-1));
+  if (value === undefined || isWhole || isSecret) return "";
   const text = shown(value);
   return `: current value is ${text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text}`;
 }

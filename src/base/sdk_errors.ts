@@ -30,14 +30,6 @@ export class VolumeAlreadyExistsError extends MicrosandboxError {
   }
 }
 
-/** About changes to an image's files before the boot. Never thrown. */
-export class PatchFailedError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("patchFailed", message, options);
-  }
-}
-
 /** About a sampler that is off. Never thrown: here nothing samples, and each call measures. */
 export class MetricsDisabledError extends MicrosandboxError {
   /** Creates the error with this message. */

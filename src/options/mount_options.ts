@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { realpathSync, statSync } from "node:fs";
+import { realpathSync, type Stats, statSync } from "node:fs";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
-import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import { type ConfigIssue, errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import {
   DISK_FILE_SYSTEMS,
@@ -204,7 +204,8 @@ export function checkMount(target: string, options: MountOptions): MountConfig {
   return toConfig(checkMountTarget(target), checked);
 }
 
-function targetProblem(target: string): string | undefined {
+/** What keeps something from being put at a path of the guest; `undefined` if nothing does. */
+export function targetProblem(target: string): string | undefined {
   if (!target.startsWith("/")) return "must be an absolute path in the sandbox";
   if (target.includes("\0")) return "must not contain a NUL byte";
   if (new TextEncoder().encode(target).length > TARGET_BYTES_MAX)
@@ -220,15 +221,25 @@ function targetProblem(target: string): string | undefined {
 function sourceProblem(mount: CheckedMount): string | undefined {
   if ("disk" in mount) return diskProblem(mount);
   if (!("bind" in mount)) return undefined;
-  const status = statSync(mount.bind, { throwIfNoEntry: false });
-  if (status === undefined) return `there is no ${mount.bind} on this machine`;
+  const status = hostStatus(mount.bind);
+  if (typeof status === "string") return status;
   return status.isDirectory() || status.isFile()
     ? undefined
     : `${mount.bind} is neither a directory nor a file`;
 }
 
+/** What a path of this machine leads to; text if it leads nowhere, or cannot be looked at. */
+export function hostStatus(path: string): Stats | string {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const isAbsent = ["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "");
+    return isAbsent ? `there is no ${path} on this machine` : `${path} cannot be used: ${messageOf(error)}`;
+  }
+}
+
 /** Without doubled slashes, `.` and a slash at the end. */
-function normalTarget(target: string): string {
+export function normalTarget(target: string): string {
   return `/${target
     .split("/")
     .filter((name) => name !== "" && name !== ".")

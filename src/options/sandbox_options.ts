@@ -15,6 +15,7 @@ import type { PullPolicy } from "../image/store/pull.ts";
 import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
 import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
 import { DatabaseError } from "../state/errors.ts";
+import { type ImageDefaults, storedImageDefaultsSchema } from "./image_defaults.ts";
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
 import {
   checkMounts,
@@ -31,6 +32,7 @@ import {
   type PortOptions,
   portSchema,
 } from "./network_options.ts";
+import { checkPatches, type Patch, patchesSchema } from "./patch_options.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema, storedRlimitSchema } from "./rlimits.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -134,12 +136,25 @@ export interface SandboxOptions {
    * @default none
    */
   readonly mounts?: Readonly<Record<string, MountOptions>> | undefined;
+  /**
+   * Changes to the sandbox's files, made once, in that order, before a program can run in it: see {@linkcode Patch}. At most
+   * 1,000. They are not stored.
+   *
+   * @default none
+   */
+  readonly patches?: readonly Patch[] | undefined;
   /** When to pull an image that is not a path. @default {"if-missing"} */
   readonly pullPolicy?: PullPolicy | undefined;
 }
 
 /** Options of one creation, which are not stored. */
-const CREATION_OPTIONS = { fromSnapshot: true, detached: true, replace: true, pullPolicy: true } as const;
+const CREATION_OPTIONS = {
+  fromSnapshot: true,
+  detached: true,
+  replace: true,
+  pullPolicy: true,
+  patches: true,
+} as const;
 type CreationOption = keyof typeof CREATION_OPTIONS;
 /** Options that are stored in another form than callers give them. */
 type ReshapedOption = "rlimits" | "network" | "ports" | "mounts";
@@ -173,22 +188,6 @@ export interface SandboxConfig
   readonly imageConfig: ImageDefaults;
 }
 
-/** Defaults that an image has for its programs. */
-export interface ImageDefaults {
-  /** ENTRYPOINT: the main program and its first arguments. */
-  readonly entrypoint?: readonly string[] | undefined;
-  /** CMD: the arguments after `entrypoint`, or the main command where there is none. */
-  readonly cmd?: readonly string[] | undefined;
-  /** ENV, as `NAME=value`. */
-  readonly env?: readonly string[] | undefined;
-  /** WORKDIR: where programs start. */
-  readonly workingDir?: string | undefined;
-  /** USER: whom programs run as. */
-  readonly user?: string | undefined;
-  /** LABEL, as far as a sandbox can have such labels. */
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-}
-
 /** Checked options: what to store, and how to carry out this one creation. */
 export interface CreateRequest {
   /** With `fromSnapshot`, `image` and `diskMiB` come from the snapshot. */
@@ -199,6 +198,8 @@ export interface CreateRequest {
   /** `undefined`: an existing sandbox of that name is an error. */
   readonly replaceGraceMs: number | undefined;
   readonly pullPolicy: PullPolicy;
+  /** What is done to its files before it is ready. */
+  readonly patches: readonly Patch[];
 }
 
 /** Text that can be given to a program. */
@@ -259,6 +260,7 @@ const shape = {
     .refine(areDistinct, "must not have the same host port twice")
     .default([]),
   mounts: z.record(z.string(), mountSchema).default({}),
+  patches: patchesSchema,
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
 } satisfies { readonly [K in keyof SandboxOptions]-?: z.ZodType<ParsedOption<K>, SandboxOptions[K]> };
 
@@ -278,13 +280,11 @@ export const REPLACE_GRACE_MS = 10_000;
 
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
-  const { detached, replace, pullPolicy, fromSnapshot, hostname, rlimits, mounts, ...config } = parseConfig(
-    schema,
-    withoutUndefined(options),
-    "options",
-  );
+  const checked = parseConfig(schema, withoutUndefined(options), "options");
+  const { detached, replace, pullPolicy, patches, fromSnapshot, hostname, rlimits, ...config } = checked;
   checkOrigin(options);
   checkCounts(config.labels, config.env);
+  const mounts = checkMounts(config.mounts);
   const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
   return {
     config: {
@@ -292,12 +292,16 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       ...config,
       hostname: hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
-      mounts: checkMounts(mounts),
+      mounts,
     },
     fromSnapshot,
     detached,
     replaceGraceMs: replace === false ? undefined : grace,
     pullPolicy,
+    patches: checkPatches(
+      patches,
+      mounts.map(({ target }) => target),
+    ),
   };
 }
 
@@ -334,7 +338,6 @@ export function checkGrace(timeoutMs: number): void {
   parseConfig(graceSchema, timeoutMs, "timeoutMs");
 }
 
-const storedStrings = z.array(z.string());
 /**
  * A stored config: the options as checked. A config that an older release stored lacks later options, which then have
  * their defaults; so later releases may widen the bounds of an option, but not narrow them.
@@ -350,14 +353,7 @@ const storedSchema = z.object({
   rlimits: z.array(storedRlimitSchema),
   mounts: storedMountsSchema,
   snapshotDigest: z.string().optional(),
-  imageConfig: z.object({
-    entrypoint: storedStrings.optional(),
-    cmd: storedStrings.optional(),
-    env: storedStrings.optional(),
-    workingDir: z.string().optional(),
-    user: z.string().optional(),
-    labels: z.record(z.string(), z.string()).optional(),
-  }),
+  imageConfig: storedImageDefaultsSchema,
 });
 
 /** Reads a config back from the state database. @throws {DatabaseError} if the record is damaged. */

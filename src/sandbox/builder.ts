@@ -14,6 +14,8 @@ import type { NetworkOptions, PortOptions } from "../options/network_options.ts"
 import type { RlimitOptions } from "../options/rlimits.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
 import { MountBuilder } from "./mounts/mount_builder.ts";
+import type { Patch } from "./patches/patch.ts";
+import { PatchBuilder } from "./patches/patch_builder.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -64,6 +66,25 @@ export class SandboxBuilder {
   volume(target: string, configure: (mount: MountBuilder) => MountBuilder): this {
     const mount = withoutUndefined(configure(new MountBuilder()).build());
     return this.#set("mounts", { ...this.#options.mounts, [target]: mount });
+  }
+
+  /**
+   * Changes files of the new sandbox, once, before a program can run in it; adds to what was added before. See
+   * {@linkcode SandboxOptions.patches}.
+   *
+   * @example
+   * ```ts no-run: needs files of its own
+   * const builder = Sandbox.builder("app").image("alpine")
+   *   .patch((patch) => patch.text("/etc/greeting", "hi\n").copyFile("./conf", "/etc/app.conf").mkdir("/srv"));
+   * ```
+   */
+  patch(configure: (patch: PatchBuilder) => PatchBuilder): this {
+    return this.#addPatches(configure(new PatchBuilder()).build());
+  }
+
+  /** Adds one patch: see {@linkcode patch}. */
+  addPatch(patch: Patch): this {
+    return this.#addPatches([patch]);
   }
 
   /** Sets the size of the writable disk in MiB. @default {4096} */
@@ -262,6 +283,10 @@ export class SandboxBuilder {
   #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {
     Object.assign(this.#options, { [name]: value });
     return this;
+  }
+
+  #addPatches(patches: readonly Patch[]): this {
+    return this.#set("patches", [...(this.#options.patches ?? []), ...patches]);
   }
 
   #addPort(port: PortOptions): this {

@@ -26,6 +26,8 @@ import { InvalidConfigError, MicrosandboxError } from "../base/errors.ts";
 import { checkObject, parseConfig } from "../base/parse_config.ts";
 import { checkSandboxName, type SandboxOptions } from "../options/sandbox_options.ts";
 
+import { applyPatches } from "./patches/apply_patches.ts";
+
 export { type WaitableStatus, type WaitOptions, waitForStatus } from "../backend/wait_for.ts";
 
 /** How long `checkHealth` waits: longer than a host under heavy load makes a healthy guest wait. */
@@ -188,7 +190,8 @@ export async function connectOrCreate(
   for (let turn = 1; ; turn++) {
     try {
       const found = await backend.find(options.name);
-      if (found === undefined) return { kind: "booted", boot: await backend.create(options, call) };
+      if (found === undefined)
+        return { kind: "booted", boot: await backend.create(options, call, { applyPatches }) };
       return await connectOrStart(found.sandbox, { ...call, detached: options.detached });
     } catch (error) {
       const isOvertaken =

@@ -37,6 +37,7 @@ import { mountProviders, type SandboxCreateOptions, splitMounts } from "./mounts
 import { SandboxMounts } from "./mounts/sandbox_mounts.ts";
 import { type ConnectPortOptions, connectPort, type SandboxConnection } from "./network/connection.ts";
 import { fetchPort, type SandboxFetchInit } from "./network/fetch.ts";
+import { applyPatches } from "./patches/apply_patches.ts";
 import { SandboxTerminals } from "./sandbox_terminals.ts";
 
 export type { SandboxPingResult, SandboxTouchResult } from "./lifecycle.ts";
@@ -83,11 +84,12 @@ export class Sandbox extends SandboxTerminals implements AsyncDisposable {
    * @throws {ImageNotFoundError} if there is no such image.
    * @throws {EngineUnavailableError} if this machine cannot run VMs.
    * @throws {BootStartError} if the VM does not come up; with the end of its console.
+   * @throws {PatchFailedError} if one of `patches` cannot be applied.
    */
   static async create(options: SandboxCreateOptions, call: BootCallOptions = {}): Promise<Sandbox> {
     checkCallOptions(call);
     const { stored, providers } = splitMounts(options);
-    const sandbox = Sandbox.fromBoot(await defaultBackend().create(stored, call));
+    const sandbox = Sandbox.fromBoot(await defaultBackend().create(stored, call, { applyPatches }));
     await mountProviders(sandbox, providers);
     return sandbox;
   }

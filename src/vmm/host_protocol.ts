@@ -58,6 +58,8 @@ export interface BootRequest {
   readonly ports: readonly PublishedPort[];
   /** What to mount, in that order. */
   readonly mounts: readonly MountRequest[];
+  /** Whether the process that started this one works on the guest's files first, and says when it is done. */
+  readonly isPrepared: boolean;
   /** Where the sandbox's directory goes when it ends, with the sandbox; `undefined`: it is kept. */
   readonly removeAtEnd?: DirectoryMove | undefined;
   /** The engine's library or program. */
@@ -127,10 +129,15 @@ export interface GuestConfig {
 }
 
 /** All lines in. The end of input means that the parent is gone. */
-export type ParentMessage = ClaimRequest | BootRequest | { readonly type: "detach" };
+export type ParentMessage =
+  | ClaimRequest
+  | BootRequest
+  /** The guest's files are as they are to be. */
+  | { readonly type: "prepared" }
+  | { readonly type: "detach" };
 
-/** How far a boot got, in order. */
-export type BootStep = "claim" | "kernel" | "engine" | "agent" | "root" | "ready";
+/** How far a boot got, in order; `patches` only if there are some. */
+export type BootStep = "claim" | "kernel" | "engine" | "agent" | "root" | "patches" | "ready";
 
 /** Lines out. */
 export type HostReport =
@@ -138,6 +145,8 @@ export type HostReport =
   | { readonly type: "refused"; readonly reason: "exists" | "notStartable" }
   /** A step was reached; `atMs` counts from the start of the process. */
   | { readonly type: "step"; readonly step: BootStep; readonly atMs: number }
+  /** The guest waits at `prepare.sock` for the process that started this one. */
+  | { readonly type: "preparing" }
   | { readonly type: "ready"; readonly guest: GuestTimes }
   | {
       readonly type: "failed";

@@ -38,7 +38,7 @@ export function bootRequest(
   { state, config, engine, bootDisk, imagePath }: BootSources,
   id: string,
   network: NetworkPlan | undefined,
-): Omit<BootRequest, "type"> {
+): Omit<BootRequest, "type" | "isPrepared"> {
   const { name, hostname } = config;
   const disks = ownDisks(state.home, config, bootDisk, imagePath);
   const mounts = config.mounts.map((mount): MountRequest => {

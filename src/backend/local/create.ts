@@ -7,7 +7,9 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
+import { AgentClient } from "../../agent/client.ts";
 import { MiB } from "../../base/bytes.ts";
+import { InternalError } from "../../base/errors.ts";
 import { ensureBootDisk } from "../../image/boot_disk.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
@@ -25,7 +27,7 @@ import {
 import type { BootKey, SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
 import type { ClaimRequest } from "../../vmm/host_protocol.ts";
-import { type LaunchedVm, launchVm } from "../../vmm/launch/launch_vm.ts";
+import { type LaunchedVm, type LaunchOptions, launchVm } from "../../vmm/launch/launch_vm.ts";
 import type { BootCallOptions, CreationKey, StartOptions } from "../backend.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
 import { checkDiskEngine, checkDisks } from "./attached_disks.ts";
@@ -62,7 +64,7 @@ export async function createSandbox(
   state: StateStore,
   request: CreateRequest,
   call: BootCallOptions = {},
-  { id = randomUUID(), snapshotId }: CreationKey = {},
+  { id = randomUUID(), snapshotId, applyPatches }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
   if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
@@ -99,7 +101,7 @@ export async function createSandbox(
       call,
       begin,
     };
-    return await bootInFreeName(boot, request, { id, imageDigest: image.digest });
+    return await bootInFreeName(boot, request, { id, imageDigest: image.digest, applyPatches });
   } finally {
     for (const digest of claimed) state.releaseImage(digest, ownProcess());
   }
@@ -200,7 +202,7 @@ async function bootAgain(
   const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };
-  const vm = await launch(boot, { kind: "start", last }, detached, async () => {});
+  const vm = await launch(boot, { kind: "start", last }, detached, { placeDisks: async () => {} });
   return { core, config, vm, detached };
 }
 
@@ -212,7 +214,7 @@ interface BootInputs extends BootSources {
 }
 
 /** What a new sandbox is, beside its config. */
-interface NewSandboxKey {
+interface NewSandboxKey extends Pick<CreationKey, "applyPatches"> {
   readonly id: string;
   readonly imageDigest: string;
 }
@@ -220,7 +222,7 @@ interface NewSandboxKey {
 async function bootNew(
   boot: BootInputs,
   request: CreateRequest,
-  { id, imageDigest }: NewSandboxKey,
+  { id, imageDigest, applyPatches }: NewSandboxKey,
 ): Promise<BootedSandbox> {
   const { state, config } = boot;
   await checkDisks(state.home, config); // once the sandbox that is replaced has let go of them
@@ -232,10 +234,24 @@ async function bootNew(
     imageDigest,
     labels: config.labels,
   } as const;
+  const { patches } = request;
+  if (patches.length > 0 && applyPatches === undefined) throw new InternalError("no way to apply patches");
+  const prepareGuest = async (path: string) => {
+    const client = await AgentClient.connect(path, { signal: boot.call.signal });
+    try {
+      await applyPatches?.(client, patches, boot.call.signal);
+    } finally {
+      client.close();
+    }
+  };
   // The disk is made while the VM host process starts: neither needs the other.
   await using disk = new StagedDisk(state, (path) => makeUpper(boot, path));
   try {
-    const vm = await launch(boot, sandbox, request.detached, (key) => disk.place(key, config.name));
+    const placeDisks = (key: BootKey) => disk.place(key, config.name);
+    const vm = await launch(boot, sandbox, request.detached, {
+      placeDisks,
+      prepareGuest: patches.length > 0 ? prepareGuest : undefined,
+    });
     return {
       core: new LocalSandbox(state, { id, name: config.name }),
       config,
@@ -250,11 +266,17 @@ async function bootNew(
   }
 }
 
+/** What is done for a guest on the way. */
+interface NewGuest extends Pick<LaunchOptions, "prepareGuest"> {
+  /** Called once the name is ours. */
+  readonly placeDisks: (key: BootKey) => Promise<void>;
+}
+
 function launch(
   boot: BootInputs,
   sandbox: ClaimRequest["sandbox"],
   detached: boolean,
-  placeDisks: (key: BootKey) => Promise<void>,
+  { placeDisks, prepareGuest }: NewGuest,
 ): Promise<LaunchedVm> {
   const { state, config, engine, call, begin } = boot;
   const spawnedAt = performance.now();
@@ -268,8 +290,10 @@ function launch(
       const holder = state.findById(key.id)?.host;
       if (holder === undefined) throw new SandboxNotFoundError(config.name); // its host was killed, and somebody has looked
       // Held by the VM host process, so that it ends with that.
-      return bootRequest(boot, key.id, planNetwork(state, config.network, key.id, holder));
+      const network = planNetwork(state, config.network, key.id, holder);
+      return { ...bootRequest(boot, key.id, network), isPrepared: prepareGuest !== undefined };
     },
+    prepareGuest,
     signal: call.signal,
     onStep: (step, atMs) => call.onStep?.(step, spawnedAt - begin + atMs),
   });

@@ -6,7 +6,8 @@
 import { MiB } from "../../base/bytes.ts";
 import { ImageNotFoundError } from "../../image/oci/errors.ts";
 import { findStoredDisk, type ResolvedImage } from "../../image/store/resolve_image.ts";
-import type { ImageDefaults, SandboxConfig } from "../../options/sandbox_options.ts";
+import type { ImageDefaults } from "../../options/image_defaults.ts";
+import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { type CopiedDisk, copyDisk } from "../../snapshot/disk_copy.ts";
 import { SnapshotIntegrityError, SnapshotNotFoundError } from "../../snapshot/errors.ts";
 import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";

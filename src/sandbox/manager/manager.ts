@@ -27,6 +27,7 @@ import { hasLabels } from "../../options/labels.ts";
 import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "../events.ts";
 import { destroy, setTimeLimits } from "../lifecycle.ts";
+import { applyPatches } from "../patches/apply_patches.ts";
 import { Sandbox } from "../sandbox.ts";
 import { checkId, checkListing, checkRun } from "./check_input.ts";
 import * as checkpoints from "./checkpoints.ts";
@@ -327,7 +328,9 @@ export class SandboxManager implements AsyncDisposable {
     options: SandboxOptions,
     signal: AbortSignal,
   ): Promise<void> {
-    const sandbox = Sandbox.fromBoot(await this.#backend.create(options, { signal }, key));
+    const sandbox = Sandbox.fromBoot(
+      await this.#backend.create(options, { signal }, { ...key, applyPatches }),
+    );
     if (!this.#detached) this.#owned.set(key.id, sandbox);
     this.#creations.delete(key.id);
   }

@@ -45,6 +45,7 @@ export class Boot {
   #vm: RunningVm | undefined;
   /** Fires when the boot is of no use any more; its reason is the error. */
   readonly #gaveUp = new AbortController();
+  readonly #prepared = Promise.withResolvers<void>();
 
   constructor(parent: ParentProcess, stop: StopSequence) {
     this.#parent = parent;
@@ -56,14 +57,30 @@ export class Boot {
     return this.#step;
   }
 
+  /** Resolves when the creator is done with the guest's files: see {@linkcode hasPrepared}. */
+  get prepared(): Promise<void> {
+    return this.#prepared.promise;
+  }
+
   /** The VM, as soon as there is one to kill. */
   get vm(): RunningVm | undefined {
     return this.#vm;
   }
 
-  /** Starts the time of the boot. A stop that is asked for and the end of the VM end it as well. */
+  /** The creator is done with the guest's files. */
+  hasPrepared(): void {
+    this.#reach("patches");
+    this.#prepared.resolve();
+  }
+
+  /** The boot is of no use any more. Changes nothing once it is over. */
+  giveUp(reason: string): void {
+    this.#gaveUp.abort(new Error(reason));
+  }
+
+  /** Starts the time of the boot, or of a part of it. A stop that is asked for and the end of the VM end it as well. */
   limit(timeoutMs: number): CallLimit {
-    this.#stop.begun.then(() => this.#gaveUp.abort(new Error("it was stopped while it booted")));
+    this.#stop.begun.then(() => this.giveUp("it was stopped while it booted"));
     return new CallLimit({
       action: "waiting for the guest to become ready",
       timeoutMs,
@@ -102,7 +119,7 @@ export class Boot {
     );
     // What only a running VM needs is loaded and opened while it starts.
     const [vm, { SandboxLogs }] = await limit.race(Promise.all([starting, import("./sandbox_logs.ts")]));
-    vm.exited.then((reason) => this.#gaveUp.abort(new Error(`the VM ended: ${reason}`)));
+    vm.exited.then((reason) => this.giveUp(`the VM ended: ${reason}`));
     const logs = new SandboxLogs(request.logDirectory, key.id, runDirectory);
     return { vm, logs, connected: connected.promise, closeAgentPort: () => agentPort.close() };
   }

@@ -22,6 +22,7 @@ import { HostNetwork } from "../network/host_network.ts";
 import { NetworkService } from "../network/port_service.ts";
 import { keepRunDirectory, RunFile, removeRunDirectory } from "../run_directory/run_directory.ts";
 import { holdSandboxLock, removeSandboxLock } from "../run_directory/sandbox_lock.ts";
+import type { AgentLink } from "./agent_link.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { Boot } from "./boot.ts";
 import { Pause } from "./guest_pause.ts";
@@ -33,8 +34,9 @@ import { LogTap } from "./log_tap.ts";
 import { Metrics } from "./metrics.ts";
 import { MountService } from "./mount_service.ts";
 import { ParentProcess } from "./parent_process.ts";
+import { prepareGuest } from "./preparation.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
-import { type Session, StopSequence } from "./stop_sequence.ts";
+import { StopSequence } from "./stop_sequence.ts";
 import { RECORD_TIMEOUT_MS, Supervision } from "./usage_limits.ts";
 
 /** What programs get to end in after a SIGTERM. */
@@ -64,7 +66,7 @@ async function main(): Promise<void> {
   try {
     const request = await parent.next("boot");
     if (request === undefined) throw new Error("the process that was starting it ended");
-    watchParent(parent, stop, boot, claim.detached, request.stopGraceMs);
+    watchParent(parent, stop, boot, claim, request);
     const network = undo.use(new HostNetwork(state, key, request.network));
     const ports = undo.use(new NetworkService());
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
@@ -87,8 +89,10 @@ async function main(): Promise<void> {
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
     const mounts = new MountService(join(claim.runDirectory, RunFile.relay));
-    const service = { link, activity, tap, jobs, handlers, mounts, network: ports };
-    relay.serve({ ...service, sandboxId: key.id, bootNumber: key.bootNumber });
+    const service = {
+      ...{ link, activity, tap, jobs, handlers, mounts, network: ports },
+      ...{ sandboxId: key.id, bootNumber: key.bootNumber },
+    };
     const onEnded = () => {
       network.close();
       if (request.removeAtEnd !== undefined) removeSandbox(state, key, request.removeAtEnd);
@@ -98,8 +102,16 @@ async function main(): Promise<void> {
       jobs.flush();
       supervision.flushEvents();
     };
+    const watch = watchAgent(link, stop, boot, request.hangTimeoutMs);
+    if (request.isPrepared) {
+      const invite = () => parent.report({ type: "preparing" });
+      const { runDirectory } = claim;
+      using preparing = boot.limit(Number.POSITIVE_INFINITY); // how long it takes is up to the creator
+      await prepareGuest({ runDirectory, relay, service, invite, done: boot.prepared }, preparing);
+    }
+    relay.serve(service);
     stop.serve({ ...session, onEnding });
-    stopServingAtEnd(stop, ports, watchAgent(session, stop, request.hangTimeoutMs));
+    stopServingAtEnd(stop, ports, watch);
     await mounts.open(request.mounts); // programs find everything there when the sandbox is ready
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time
@@ -141,12 +153,14 @@ async function watchParent(
   parent: ParentProcess,
   stop: StopSequence,
   boot: Boot,
-  detached: boolean,
-  graceMs: number,
+  { detached }: ClaimRequest,
+  { isPrepared, stopGraceMs }: BootRequest,
 ): Promise<void> {
+  if (isPrepared && (await parent.next("prepared")) !== undefined) boot.hasPrepared();
   const message = await parent.next("detach");
-  const isKept = message !== undefined || (detached && boot.step === "root");
-  if (!isKept) stop.begin("ownerGone", graceMs);
+  const lastStep = isPrepared ? "patches" : "root";
+  const isKept = message !== undefined || (detached && boot.step === lastStep);
+  if (!isKept) stop.begin("ownerGone", stopGraceMs);
 }
 
 /** What clients can ask for, by the part that does it. */
@@ -178,17 +192,16 @@ function recordJobs(state: StateStore, key: BootKey): JobRecorder {
   });
 }
 
-/** Watches for an agent that hangs: its sandbox can be neither used nor stopped gracefully. */
-function watchAgent(
-  { link }: Pick<Session, "link">,
-  stop: StopSequence,
-  timeoutMs: number | null,
-): AgentWatch {
+/** Watches for an agent that hangs or hangs up: its sandbox can be neither used nor stopped gracefully. */
+function watchAgent(link: AgentLink, stop: StopSequence, boot: Boot, timeoutMs: number | null): AgentWatch {
   const watch = new AgentWatch();
+  const end = (reason: string) => {
+    boot.giveUp(reason); // while the boot is not over
+    stop.crash(reason);
+  };
+  link.ended.then((reason) => boot.giveUp(reason)); // of a running sandbox, the stop sequence sees it
   if (timeoutMs !== null)
-    watch.begin(link, timeoutMs, () =>
-      stop.crash(`the guest's agent gave no sign of life for ${timeoutMs} ms`),
-    );
+    watch.begin(link, timeoutMs, () => end(`the guest's agent gave no sign of life for ${timeoutMs} ms`));
   return watch;
 }
 

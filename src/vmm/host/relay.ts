@@ -6,8 +6,6 @@
  */
 import { decodeMessage, encodeMessage } from "../../agent/codec.ts";
 import type { DecodedFrame, Frame } from "../../agent/frame.ts";
-import { GuestErrno } from "../../agent/guest_errno.ts";
-import { PortFailure } from "../../agent/port_codes.ts";
 import {
   ExecFailure,
   FrameFlag,
@@ -21,14 +19,14 @@ import {
   WireError,
 } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
-import { messageOf } from "../../base/errors.ts";
 import type { UnixConnection, UnixListener } from "../../platform/unix_connection.ts";
 import { listenUnix } from "../../platform/unix_socket.ts";
 import type { Activity } from "./activity.ts";
 import { type AgentLink, WATCH_PING } from "./agent_link.ts";
 import type { Jobs } from "./jobs.ts";
 import type { LogTap } from "./log_tap.ts";
-import { type Measurement, noProcesses, unmeasured } from "./metrics.ts";
+import type { Measurement } from "./metrics.ts";
+import { answerHold, answerMetrics, changePorts, refusedPorts } from "./relay_answers.ts";
 import { RelayClient } from "./relay_client.ts";
 import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
 import { changeMounts, type RelayMounts } from "./relay_mounts.ts";
@@ -97,6 +95,12 @@ export class Relay {
   }
 
   private constructor() {}
+
+  /** Greets one client before all others, which go on waiting for {@linkcode serve}. */
+  admit(service: RelayService, connection: UnixConnection): void {
+    service.link.onFrame = (frame) => this.#fromAgent(service, frame);
+    this.#greet(service, connection);
+  }
 
   /** The guest answers: greets the clients that wait, and those to come. */
   serve(service: RelayService): void {
@@ -221,7 +225,7 @@ export class Relay {
         break;
       case "ports": {
         const { fields } = message;
-        const answer = async () => encodeMessage("published", 0, await changePorts(service, fields));
+        const answer = async () => encodeMessage("published", 0, await changePorts(service.network, fields));
         client.answerLater(answer, () =>
           encodeMessage("published", 0, refusedPorts(fields.token, "too many")),
         );
@@ -339,54 +343,6 @@ function roomFor(link: AgentLink): Promise<void> | undefined {
 
 function note(client: RelayClient, activity: Activity): void {
   client.answer(encodeMessage("noted", 0, { activity: activity.sequence }));
-}
-
-function answerHold(
-  client: RelayClient,
-  name: "paused" | "frozen",
-  token: number,
-  hold: () => Promise<HoldState>,
-): void {
-  const encode = ({ on, errno }: HoldState) => encodeMessage(name, 0, { token, on: on ? 1 : 0, errno });
-  const failed = (error: unknown) => {
-    console.error(`${name}: ${messageOf(error)}`); // into the diagnostics
-    return { on: false, errno: GuestErrno.ETIMEDOUT }; // the guest did not answer, or it cannot be written down
-  };
-  client.answerLater(
-    async () => encode(await hold().catch(failed)),
-    () => encode({ on: false, errno: GuestErrno.EBUSY }),
-  );
-}
-
-function answerMetrics(
-  client: RelayClient,
-  handlers: RelayHandlers,
-  { token, processes }: MessageFields<"metrics">,
-): void {
-  type Listing = Omit<MessageFields<"processes">, "token">;
-  const list = (fields: Listing) => encodeMessage("processes", 0, { ...fields, token });
-  const measured = (fields: Measurement) => encodeMessage("measured", 0, { ...fields, token });
-  if (processes === 1)
-    client.answerLater(
-      async () => list(await handlers.processes()),
-      () => list(noProcesses(GuestErrno.EBUSY)),
-    );
-  else
-    client.answerLater(
-      async () => measured(await handlers.measure()),
-      () => measured(unmeasured(GuestErrno.EBUSY, "too many questions at a time")),
-    );
-}
-
-function changePorts(
-  { network }: RelayService,
-  fields: MessageFields<"ports">,
-): Promise<MessageFields<"published">> {
-  return network?.control(fields) ?? Promise.resolve(refusedPorts(fields.token, "the sandbox has no ports"));
-}
-
-function refusedPorts(token: number, message: string): MessageFields<"published"> {
-  return { token, failure: PortFailure.other, message, ports: [] };
 }
 
 /** A client that has closed a stream still learns when the process is gone. */

@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { AgentDisconnectedError } from "../../agent/errors.ts";
 import {
   AbortedError,
   InternalError,
@@ -51,6 +52,8 @@ export interface LaunchOptions {
   readonly bootTimeoutMs: number;
   /** Called once the name is ours: puts the disks in place and returns what to boot. */
   readonly prepare: (key: BootKey) => Promise<Omit<BootRequest, "type">>;
+  /** Called if the boot request asks for it: works on the guest's files through the host process that listens at `path`. */
+  readonly prepareGuest?: ((path: string) => Promise<void>) | undefined;
   /** Aborting ends the VM; nothing of this boot is left. */
   readonly signal?: AbortSignal | undefined;
   /** Called at each step; `atMs` counts from the start of the host process. */
@@ -110,31 +113,64 @@ async function spawnHost(runDirectory: string, { claim, engineStart }: LaunchOpt
 /** Sends the host process what to claim and what to boot, and waits until the guest answers. */
 async function converse(child: LineChild, runDirectory: string, options: LaunchOptions): Promise<LaunchedVm> {
   const progress: Progress = { step: "claim" };
-  const next = (limit: CallLimit) => nextReport(child, runDirectory, options.name, progress, limit);
   using claiming = limitOf(runDirectory, options, progress);
   child.send({ type: "claim", ...options.claim, runDirectory } satisfies ClaimRequest);
-  const answer = await next(claiming);
+  const answer = await nextReport(child, runDirectory, options.name, progress, claiming);
   if (answer.type === "refused") throw refusal(options.name, answer.reason);
   if (answer.type !== "claimed") throw new InternalError(`Unexpected answer to a claim: ${answer.type}`);
 
   child.send({ type: "boot", ...(await options.prepare(answer.key)) } satisfies BootRequest);
-  using booting = limitOf(runDirectory, options, progress);
-  for (;;) {
-    const report = await next(booting);
-    if (report.type === "ready") {
-      child.release();
-      watchHostExit(runDirectory, child.exited);
-      const detach = () => {
-        child.send({ type: "detach" });
-        child.endInput();
-      };
-      return { key: answer.key, runDirectory, guest: report.guest, detach };
-    }
-    if (report.type === "step") {
-      progress.step = report.step;
-      options.onStep?.(report.step, report.atMs);
-    }
+  let report = await nextStop(child, runDirectory, options, progress);
+  if (report.type === "preparing") {
+    await prepareGuest(child, runDirectory, options, progress);
+    child.send({ type: "prepared" });
+    report = await nextStop(child, runDirectory, options, progress);
   }
+  if (report.type !== "ready") throw new InternalError(`Unexpected report of a boot: ${report.type}`);
+  child.release();
+  watchHostExit(runDirectory, child.exited);
+  const detach = () => {
+    child.send({ type: "detach" });
+    child.endInput();
+  };
+  return { key: answer.key, runDirectory, guest: report.guest, detach };
+}
+
+/** The next report that is no step of the boot. */
+async function nextStop(
+  child: LineChild,
+  runDirectory: string,
+  options: LaunchOptions,
+  progress: Progress,
+): Promise<HostReport> {
+  using limit = limitOf(runDirectory, options, progress);
+  for (;;) {
+    const report = await nextReport(child, runDirectory, options.name, progress, limit);
+    if (report.type !== "step") return report;
+    progress.step = report.step;
+    options.onStep?.(report.step, report.atMs);
+  }
+}
+
+async function prepareGuest(
+  child: LineChild,
+  runDirectory: string,
+  options: LaunchOptions,
+  progress: Progress,
+): Promise<void> {
+  try {
+    await options.prepareGuest?.(join(runDirectory, RunFile.prepare));
+  } catch (error) {
+    // The end of the connection says less than the host process does.
+    if (isDisconnection(error)) await nextStop(child, runDirectory, options, progress);
+    throw error;
+  }
+}
+
+function isDisconnection(error: unknown): boolean {
+  let cause = error;
+  while (cause instanceof Error && !(cause instanceof AgentDisconnectedError)) cause = cause.cause;
+  return cause instanceof AgentDisconnectedError;
 }
 
 /** How far a boot has got. */
@@ -175,7 +211,7 @@ async function nextReport(
     const reason = code === 0 ? "the VM ended" : `the VM host process ended (${signal ?? `status ${code}`})`;
     throw bootError(name, progress.step, reason, runDirectory);
   }
-  const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "ready", "failed"]);
+  const report = parseLine<HostReport>(line, ["claimed", "refused", "step", "preparing", "ready", "failed"]);
   if (report.type === "failed") {
     const { code, message, hint, portInUse, diskInUse } = report;
     if (portInUse !== undefined) throw new PortInUseError(portInUse);

@@ -31,7 +31,11 @@ import {
   SandboxStillRunningError,
 } from "../../../src/backend/backend.ts";
 import { UnsupportedError } from "../../../src/base/errors.ts";
-import { parseSandboxOptions, type SandboxOptions } from "../../../src/options/sandbox_options.ts";
+import {
+  type CreateRequest,
+  parseSandboxOptions,
+  type SandboxOptions,
+} from "../../../src/options/sandbox_options.ts";
 import { FakeHost } from "../host/in_process_host.ts";
 
 /** An image that says nothing of how to run it. */
@@ -52,8 +56,8 @@ class MemorySandbox implements BackendSandbox {
   #ended: readonly JobRecord[] = [];
   #client: Promise<AgentClient> | undefined;
 
-  constructor(backend: MemoryBackend, options: SandboxOptions, id: string) {
-    const config = { ...parseSandboxOptions(options).config, imageConfig: NO_DEFAULTS };
+  constructor(backend: MemoryBackend, request: CreateRequest, id: string) {
+    const config = { ...request.config, imageConfig: NO_DEFAULTS };
     this.backend = backend;
     this.id = id;
     this.name = config.name;
@@ -89,6 +93,20 @@ class MemorySandbox implements BackendSandbox {
     if (this.#host === undefined) throw new SandboxNotRunningError(this.name, this.current.status);
     this.#client ??= this.#host.connect();
     return await this.#client;
+  }
+
+  /** As a boot, with the patches of a creation before anybody else can connect. */
+  async create({ patches }: CreateRequest, { signal }: BootCallOptions, key: CreationKey): Promise<Boot> {
+    const boot = await this.start();
+    if (patches.length === 0) return boot;
+    try {
+      await key.applyPatches?.(await this.connect(), patches, signal);
+      return boot;
+    } catch (error) {
+      await this.stop();
+      await this.remove();
+      throw error;
+    }
   }
 
   async start(): Promise<Boot> {
@@ -195,12 +213,13 @@ export class MemoryBackend implements Backend, AsyncDisposable {
     throw new UnsupportedError("this backend takes no snapshots");
   }
 
-  async create(options: SandboxOptions, _call: BootCallOptions, key: CreationKey = {}): Promise<Boot> {
-    const sandbox = new MemorySandbox(this, options, key.id ?? randomUUID());
+  async create(options: SandboxOptions, call: BootCallOptions, key: CreationKey = {}): Promise<Boot> {
+    const request = parseSandboxOptions(options);
+    const sandbox = new MemorySandbox(this, request, key.id ?? randomUUID());
     if (this.sandboxes.has(sandbox.name)) throw new SandboxAlreadyExistsError(sandbox.name);
     this.sandboxes.set(sandbox.name, sandbox);
     this.note(sandbox, "created");
-    return await sandbox.start();
+    return await sandbox.create(request, call, key);
   }
 
   async find(name: string): Promise<FoundSandbox | undefined> {

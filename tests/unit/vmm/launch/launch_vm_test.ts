@@ -27,6 +27,7 @@ const REQUEST: Omit<BootRequest, "type"> = {
   hangTimeoutMs: null,
   ports: [],
   mounts: [],
+  isPrepared: false,
 };
 
 /** Longer than a test may take. */
