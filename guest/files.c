@@ -55,15 +55,19 @@ char *file_read(const char *path, size_t bytes_max) {
     return bytes;
 }
 
-/* A boot with the same names and addresses as the last one writes nothing. */
-static bool has_content(const char *path, struct text content) {
+bool file_begins_with(const char *path, struct text content) {
     struct stat status;
-    if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size != (off_t)content.size)
-        return false;
+    if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < (off_t)content.size) return false;
     char *bytes = file_read(path, content.size);
     bool is_same = bytes != NULL && memcmp(bytes, content.bytes, content.size) == 0;
     free(bytes);
     return is_same;
+}
+
+/* A boot with the same names and addresses as the last one writes nothing. */
+static bool has_content(const char *path, struct text content) {
+    struct stat status;
+    return lstat(path, &status) == 0 && status.st_size == (off_t)content.size && file_begins_with(path, content);
 }
 
 bool file_replace(const char *path, struct text content) {

@@ -40,6 +40,7 @@ homeTest(
     const patches = [
       Patch.text("/etc/greeting", "hi\n"),
       Patch.append("/etc/greeting", "there\n"),
+      Patch.append("/etc/hosts", "127.0.0.1 app.local\n"),
       Patch.mkdir("/data", { mode: 0o700 }), // before anything is mounted in it
       Patch.remove("/bin/none"),
       Patch.copyFile(join(host.path, "conf"), "/etc/app.conf", { mode: 0o600 }),
@@ -74,8 +75,9 @@ homeTest(
     assert.equal(steps.at(-1), "patches");
     assert.equal(await early, "last", "another process came in before the last patch");
     const asRoot = { user: "root" };
-    const seen = "stat -c '%U %a' /etc/app.conf /data; cat /etc/link.conf /etc/greeting; ls /srv | wc -l";
-    const expected = "root 600\nroot 700\nfrom the hosthi\nthere\n20\n";
+    const seen =
+      "stat -c '%U %a' /etc/app.conf /data; cat /etc/link.conf /etc/greeting; grep -c . /etc/hosts; grep app /etc/hosts; ls /srv | wc -l";
+    const expected = "root 600\nroot 700\nfrom the hosthi\nthere\n4\n127.0.0.1 app.local\n20\n";
     const look = async (where: Sandbox) => (await where.exec("sh", ["-c", seen], asRoot)).stdout();
     assert.equal(await look(sandbox), expected);
     await sandbox.kill();
