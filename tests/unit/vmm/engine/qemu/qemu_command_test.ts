@@ -44,11 +44,13 @@ test("qemuArguments() tells the kernel the counter's speed, if it is known", () 
   assert.doesNotMatch(words(), /tsc/);
 });
 
-test("qemuArguments() keeps a kernel that is emulated from doubting its timer", () => {
+test("qemuArguments() keeps a kernel that is emulated from doubting its timer, and from cmpxchg16b", () => {
   const words = (kvm: boolean) =>
     values(qemuArguments({ ...CONFIG, kvm }, "/kernel"), "-append")[0]?.split(" ");
-  assert.ok(words(false)?.includes("no_timer_check"));
-  assert.ok(!words(true)?.includes("no_timer_check"));
+  for (const word of ["no_timer_check", "clearcpuid=cx16"]) {
+    assert.ok(words(false)?.includes(word));
+    assert.ok(!words(true)?.includes(word));
+  }
 });
 
 test("qemuArguments() attaches the disks in order, read-only where they are", () => {
