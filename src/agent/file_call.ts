@@ -41,8 +41,13 @@ const FIRST: readonly FileMessageName[] = ["opened"];
 
 type Send = <N extends FileContinuationName>(name: N, fields: FileMessageFields<N>) => Promise<boolean>;
 
-/** A request that was sent. Made by `FileSession.call`. */
+/** Keeps this process alive until a promise settles. */
+export type Holding = <T>(promise: Promise<T>) => Promise<T>;
+
+/** A request that was sent. Made by `FileSession.call`. It keeps this process alive while a caller waits, and not between. */
 export class FileCall {
+  /** For a caller that waits for what comes of this call, other than by its methods. */
+  readonly holding: Holding;
   /** Resolves when the last answer is here, or none will come. Never rejects. */
   readonly ended: Promise<void>;
   readonly #name: FileRequestName;
@@ -62,7 +67,8 @@ export class FileCall {
   #isOver = false;
   #isDiscarded = false;
 
-  constructor(name: FileRequestName, contentBytesMax: number, send: Send) {
+  constructor(name: FileRequestName, contentBytesMax: number, send: Send, holding: Holding) {
+    this.holding = holding;
     this.#name = name;
     this.#allowed = ANSWERS[name];
     this.#send = send;
@@ -82,8 +88,10 @@ export class FileCall {
    * @throws {FileAnswerError} if the request failed.
    * @throws why the session ended: {@linkcode FileSessionFailedError}, {@linkcode AgentDisconnectedError},
    * {@linkcode ProtocolError}, or what `FileSession.close()` was given.
+   *
+   * @param isHeld Whether the wait keeps this process alive.
    */
-  next(): Promise<FileMessage | undefined> {
+  next(isHeld = true): Promise<FileMessage | undefined> {
     const answer = this.#answer;
     if (answer !== undefined) {
       this.#answer = undefined;
@@ -94,20 +102,21 @@ export class FileCall {
     if (this.#isOver) return Promise.resolve(undefined);
     if (this.#waiting !== undefined) throw new TypeError("an answer is being waited for already");
     this.#waiting = Promise.withResolvers();
-    return this.#waiting.promise;
+    return isHeld ? this.holding(this.#waiting.promise) : this.#waiting.promise;
   }
 
   /** The final answer; others before it are dropped. @throws what {@linkcode next} throws. */
-  async result(): Promise<FileMessage> {
+  async result(isHeld = true): Promise<FileMessage> {
     let last: FileMessage | undefined;
-    for (let answer = await this.next(); answer !== undefined; answer = await this.next()) last = answer;
+    for (let answer = await this.next(isHeld); answer !== undefined; answer = await this.next(isHeld))
+      last = answer;
     if (last === undefined) throw new TypeError("the final answer was taken already");
     return last;
   }
 
   /** Sends more of a `writeOpen`; resolves when it is on its way, with false if the guest takes no more. */
   async send<N extends FileContinuationName>(name: N, fields: FileMessageFields<N>): Promise<boolean> {
-    return !this.#isOver && (await this.#send(name, fields));
+    return !this.#isOver && (await this.holding(this.#send(name, fields)));
   }
 
   /** No caller takes the answers any more: they are dropped as they come, and hold up no other call. */

@@ -25,7 +25,7 @@ const EXIT_TIMEOUT_MS = 2_000;
 /** How long a child that is let go may take to clean up and exit. */
 const LEAVE_TIMEOUT_MS = 1_000;
 
-/** A file session. Made by `AgentClient.openFiles`. Its calls keep this process alive; it does not by itself. */
+/** A file session. Made by `AgentClient.openFiles`. Those who wait for its calls keep this process alive; it does not by itself. */
 export class FileSession {
   /** The process id of the child in the guest. Rejects with {@linkcode FileSessionFailedError} if there is none. */
   readonly started: Promise<number>;
@@ -69,8 +69,11 @@ export class FileSession {
     this.#nextId = (id + 1) % IDS;
     const isBounded = "length" in fields;
     const contentBytesMax = isBounded ? Number(fields.length) : Number.POSITIVE_INFINITY;
-    const call = new FileCall(name, contentBytesMax, (more, moreFields) =>
-      this.#write(encodeFileMessageParts(more, id, moreFields)),
+    const call = new FileCall(
+      name,
+      contentBytesMax,
+      (more, moreFields) => this.#write(encodeFileMessageParts(more, id, moreFields)),
+      (promise) => this.#process.holding(promise),
     );
     if (this.#error !== undefined) {
       call.fail(this.#error);
@@ -78,7 +81,6 @@ export class FileSession {
     }
     const bytes = encodeFileMessage(name, id, fields);
     this.#calls.set(id, call);
-    this.#process.holding(call.ended);
     this.#write([bytes]);
     return call;
   }

@@ -138,6 +138,10 @@ class Changes implements AnswerSource<FsChange> {
   }
 
   async next(): Promise<FsChange | undefined> {
+    return (await this.#call).holding(this.#take());
+  }
+
+  async #take(): Promise<FsChange | undefined> {
     for (;;) {
       const first = this.#held[0];
       if (first !== undefined && !(await this.#mayBeJoined(first))) {
@@ -210,7 +214,7 @@ class Changes implements AnswerSource<FsChange> {
   async #receive(): Promise<Change | undefined> {
     const call = await this.#call;
     try {
-      const answer = await call.next();
+      const answer = await call.next(false); // also asked for half a rename, when no caller waits
       return answer?.name === "change" ? changeOf(answer.fields) : undefined;
     } catch (error) {
       throw fileError(error, this.#work);

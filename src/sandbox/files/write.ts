@@ -150,7 +150,7 @@ export class FileWriter {
   /** Resolves when the file is complete. @throws {SandboxFsOpsError} */
   async finish(): Promise<void> {
     await this.#call.send("writeEnd", {});
-    await this.done;
+    await this.#call.holding(this.done);
   }
 
   /** Gives up: one that is written beside its place leaves nothing behind, another one stays as far as it was written. */
@@ -171,7 +171,7 @@ export class FileWriter {
 
   async #result(work: FileWork): Promise<void> {
     try {
-      await this.#call.result();
+      await this.#call.result(false); // a file that is left open is no reason to wait
     } catch (error) {
       throw fileError(error, work);
     }

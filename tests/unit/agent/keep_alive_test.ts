@@ -15,6 +15,7 @@ import { appendMany, testLogs } from "../logs/support.ts";
 
 const options = { skip: nativeAgentProblem };
 const isBun = "Bun" in globalThis;
+const CONFIG = new URL("../../../deno.json", import.meta.url).pathname;
 const url = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url).href);
 
 /** Begins with a handle of a program that was started detached and runs for ten minutes. */
@@ -36,8 +37,9 @@ async function runProgram(host: FakeHost, body: string): Promise<[number | null,
   using directory = temporaryDirectory();
   const program = join(directory.path, "program.ts");
   writeFileSync(program, PRELUDE(host.path) + body);
-  const { file, args } = runtimeCommand(new URL(`file://${program}`));
-  const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+  // A program of a user, who has a configuration for the packages that the library needs.
+  const args = isBun ? [program] : ["run", "-A", "--no-check", "--quiet", "--config", CONFIG, program];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");
   const output = await text(child.stdout);
   return [(await closed)[0], output];
@@ -70,6 +72,34 @@ test(
       console.log((await handle.recv()).kind);
     `;
     assert.deepEqual(await runProgram(host, body), [0, "5\nsink\n\nstream\n\nstdout\n"]);
+  },
+  options,
+);
+
+test(
+  "streams and watches of files that are left open do not keep their process alive, and those that wait for them do",
+  async () => {
+    await using host = await FakeHost.start();
+    using directory = temporaryDirectory();
+    const path = (name: string) => JSON.stringify(join(directory.path, name));
+    const body = `
+      import { SandboxFsOps } from ${url("sandbox/files/fs_ops.ts")};
+      const fs = new SandboxFsOps({ connect: async () => client }, { user: "", cwd: "/" });
+      await fs.write(${path("big")}, new Uint8Array(2_000_000));
+      const read = await fs.readStream(${path("big")});
+      console.log((await read.recv()).length > 0);
+      const written = await fs.writeStream(${path("written")});
+      await written.write("begun");
+      const watch = fs.watch(${path("")});
+      await watch.ready;
+      const late = await start("sleep 0.5; echo changed > " + ${path("late")});
+      console.log((await watch.recv()).kind);
+      await fs.rename(${path("big")}, "/tmp/msb-test-" + process.pid); // half a rename, for whose other half it looks
+      for (let kind = ""; kind !== "removed"; ) kind = (await watch.recv()).kind;
+      await fs.remove("/tmp/msb-test-" + process.pid);
+      console.log("done");
+    `;
+    assert.deepEqual(await runProgram(host, body), [0, "true\ncreated\ndone\n"]);
   },
   options,
 );
@@ -145,8 +175,7 @@ test(
       "--port",
       String(port),
     ];
-    const config = new URL("../../../deno.json", import.meta.url).pathname;
-    const server = spawn(process.execPath, [...args, "--config", config, program], {
+    const server = spawn(process.execPath, [...args, "--config", CONFIG, program], {
       stdio: ["ignore", "ignore", "inherit"],
     });
     try {
