@@ -10,7 +10,13 @@ import { connectUnix } from "../platform/unix_socket.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
 import { acceptWelcome, type ConnectOptions, connectLimit } from "./connecting.ts";
 import { EndReason, type ExplainEnd } from "./end_reason.ts";
-import { AgentDisconnectedError, AgentHandshakeError, ConnectFailedError, ProtocolError } from "./errors.ts";
+import {
+  AgentDisconnectedError,
+  AgentHandshakeError,
+  ConnectFailedError,
+  FileSessionFailedError,
+  ProtocolError,
+} from "./errors.ts";
 import {
   type DiskMountOpen,
   diskMountOpening,
@@ -178,7 +184,20 @@ export class AgentClient extends HostQuestions {
 
   /** Opens a file session. @throws {FileSessionFailedError} if this connection has no stream numbers left. */
   openFiles(open: FilesOpen): FileSession {
-    return new FileSession(this.#startProcess(filesOpening(open)));
+    return new FileSession(this.#startProcess(filesOpening(open)), () => this.#isStopping(open));
+  }
+
+  /** Whether the guest takes no more programs, since the sandbox is about to end. */
+  async #isStopping(open: FilesOpen): Promise<boolean> {
+    try {
+      const probe = this.#startProcess(filesOpening(open));
+      await probe.started;
+      probe.close();
+      return false;
+    } catch (error) {
+      const isRefused = error instanceof FileSessionFailedError && error.kind === "shuttingDown";
+      return isRefused || error instanceof AgentDisconnectedError;
+    }
   }
 
   /** Mounts in the guest; see `serveMount()`. The session's `started` rejects with {@linkcode MountFailedError}. */

@@ -33,6 +33,7 @@ export class FileSession {
   readonly finished: Promise<void>;
   readonly #process: ExecSession;
   readonly #answers: OutputChannel;
+  readonly #isStopping: () => Promise<boolean>;
   readonly #requests = new RequestBatch((parts) => this.#send(parts));
   /** Those under way, the oldest first: by id. */
   readonly #calls = new Map<number, FileCall>();
@@ -42,11 +43,16 @@ export class FileSession {
   /** Why it has ended, once it has. */
   #error: Error | undefined;
 
-  /** @param process The child, on a stream that {@linkcode filesOpening} opens. */
-  constructor(process: ExecSession) {
+  /**
+   * @param process The child, on a stream that {@linkcode filesOpening} opens.
+   * @param isStopping Whether the sandbox is about to end, which ends its file sessions as it does programs. Asked if a signal
+   * ended the child.
+   */
+  constructor(process: ExecSession, isStopping: () => Promise<boolean> = async () => false) {
     const answers = process.outputs.get("stdout");
     if (answers === undefined) throw new TypeError("a file session is answered on stdout");
     this.#process = process;
+    this.#isStopping = isStopping;
     this.#answers = answers;
     this.started = process.started;
     this.finished = process.finished;
@@ -131,7 +137,9 @@ export class FileSession {
       if (!this.isOpen) return;
     }
     this.#isEnding = true;
-    this.#end(endedEarly(await this.#exit()));
+    const exit = await this.#exit();
+    const isStopping = exit?.signal !== undefined && (await this.#isStopping());
+    this.#end(isStopping ? sandboxStops() : endedEarly(exit));
   }
 
   async #exit(): Promise<ExecExit | undefined> {
@@ -166,6 +174,10 @@ export class FileSession {
 
 function closedHere(): Error {
   return new AgentDisconnectedError("The file session was closed");
+}
+
+function sandboxStops(): Error {
+  return new FileSessionFailedError("shuttingDown", 0, "the sandbox is shutting down");
 }
 
 function endedEarly(exit: ExecExit | undefined): Error {

@@ -153,6 +153,29 @@ function change(kind: number, path: string, cookie = 0) {
   return { kind, isDirectory: 0, cookie, path: encodeUtf8(path) };
 }
 
+fileTest("FsWatch and streams that end with the sandbox say so", async ({ fs, host, at }) => {
+  writeFileSync(at("big"), new Uint8Array(2_000_000));
+  const watch = fs.watch(at(""));
+  await watch.ready;
+  const stream = await fs.readStream(at("big"));
+  await stream.recv();
+  const rest = assert.rejects(stream.collect(), { code: "sandboxFsOps", kind: "shuttingDown" });
+  const next = assert.rejects(watch.recv(), (error) => {
+    assert.match(String(error), /: the sandbox is shutting down$/);
+    return true;
+  });
+  await host.link.shutdown(5_000, 10_000);
+  await next;
+  await rest;
+});
+
+fileTest("FsWatch whose program alone is ended says how", async ({ fs, host, at }) => {
+  const watch = fs.watch(at(""));
+  await watch.ready;
+  for (const pid of sessionPids(host)) process.kill(pid, "SIGTERM");
+  await assert.rejects(watch.recv(), /was killed by signal 15$/);
+});
+
 test("FsWatch joins the halves of a rename, whatever comes between them", async () => {
   const watch = await fakeWatch((peer, id) => {
     peer.answer("change", id, change(FileChange.movedFrom, "a", 1));
