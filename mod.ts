@@ -48,8 +48,6 @@ export {
 export {
   CloudHttpError,
   MetricsDisabledError,
-  VolumeAlreadyExistsError,
-  VolumeNotFoundError,
 } from "./src/base/sdk_errors.ts";
 export {
   KernelInvalidError,
@@ -140,6 +138,7 @@ export type {
   MemoryMountOptions,
   MountConfig,
   MountOptions,
+  VolumeMountOptions,
 } from "./src/options/mount_options.ts";
 export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
 export {
@@ -154,6 +153,12 @@ export type {
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
+export type {
+  VolumeCreateOptions,
+  VolumeKind,
+  VolumeMode,
+  VolumeSpec,
+} from "./src/options/volume_options.ts";
 export { TerminalError } from "./src/platform/raw_mode.ts";
 export type { TerminalSize } from "./src/platform/terminal.ts";
 export { UntrustedPathError } from "./src/platform/trust.ts";
@@ -300,7 +305,7 @@ export { allSandboxMetrics, type SandboxMetrics } from "./src/sandbox/metrics/me
 export { MetricsStream, type MetricsStreamOptions } from "./src/sandbox/metrics/metrics_stream.ts";
 export type { SandboxProcess, SandboxProcessList } from "./src/sandbox/metrics/processes.ts";
 export type { SandboxCreateOptions } from "./src/sandbox/mounts/create_mounts.ts";
-export { MountBuilder } from "./src/sandbox/mounts/mount_builder.ts";
+export { MountBuilder, type NamedVolumeOptions } from "./src/sandbox/mounts/mount_builder.ts";
 export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
@@ -326,6 +331,14 @@ export {
   type SnapshotSource,
   type SnapshotVerifyReport,
 } from "./src/sandbox/snapshot.ts";
+export {
+  Volume,
+  VolumeBuilder,
+  type VolumeListOptions,
+} from "./src/sandbox/volumes/volume.ts";
+export { VolumeFsReadStream, VolumeFsWriteSink } from "./src/sandbox/volumes/volume_content.ts";
+export { VolumeFs, type WithoutUser } from "./src/sandbox/volumes/volume_fs.ts";
+export { VolumeHandle } from "./src/sandbox/volumes/volume_handle.ts";
 export type { DiskProgressListener } from "./src/snapshot/disk_content.ts";
 export {
   SnapshotAlreadyExistsError,
@@ -356,3 +369,4 @@ export {
   doctor,
   type EngineOptions,
 } from "./src/vmm/launch/doctor.ts";
+export { VolumeAlreadyExistsError, VolumeInUseError, VolumeNotFoundError } from "./src/volume/errors.ts";

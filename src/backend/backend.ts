@@ -12,9 +12,11 @@ import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import type { ImageBuildLimits } from "../image/store/image_builder.ts";
 import type { LogReadOptions, LogSnapshot, LogStream, LogStreamOptions } from "../logs/mod.ts";
+import type { FileSystemProvider } from "../mount/provider.ts";
 import type { NetworkConfig, NetworkPlan } from "../network/network_plan.ts";
 import type { Patch } from "../options/patch_options.ts";
 import type { SandboxConfig, SandboxOptions } from "../options/sandbox_options.ts";
+import type { VolumeConfig, VolumeKind, VolumeRequest } from "../options/volume_options.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
 import type { DiskProgressListener } from "../snapshot/disk_content.ts";
 import { SandboxNotFoundError } from "../state/errors.ts";
@@ -237,9 +239,39 @@ export interface SnapshotBackend {
   load(path: string, options: Pick<SnapshotFileOptions, "signal">): Promise<SnapshotRecord>;
 }
 
+/** What is known of a volume. */
+export interface VolumeRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: VolumeKind;
+  /** Size of the disk; `undefined` for a directory. */
+  readonly sizeBytes: number | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: Date;
+  /** The directory with its files, or the disk, where it is kept. */
+  readonly path: string;
+}
+
+/** Named volumes. An `id` names one volume for good, whatever has its name later. */
+export interface VolumeBackend {
+  /** @throws {VolumeAlreadyExistsError} */
+  create(config: VolumeConfig): Promise<VolumeRecord>;
+  /** Finds the volume that is asked for, or makes it. */
+  obtain(request: VolumeRequest): Promise<VolumeRecord>;
+  get(name: string): Promise<VolumeRecord>;
+  list(): Promise<readonly VolumeRecord[]>;
+  /** @throws {VolumeInUseError} while a sandbox that runs has it. */
+  remove(name: string, id?: string): Promise<void>;
+  /** Bytes that it takes now. */
+  usedBytes(volume: VolumeRecord): Promise<number>;
+  /** The files of a directory volume. The caller closes the result. */
+  files(volume: VolumeRecord): Promise<FileSystemProvider>;
+}
+
 /** A place where sandboxes run. */
 export interface Backend {
   readonly snapshots: SnapshotBackend;
+  readonly volumes: VolumeBackend;
   /** Creates and boots a sandbox; resolves when its agent answers. A failure leaves nothing behind. */
   create(options: SandboxOptions, call: BootCallOptions, key?: CreationKey): Promise<Boot>;
   find(name: string): Promise<FoundSandbox | undefined>;

@@ -75,6 +75,10 @@ export type ErrorCode =
   | "snapshotNotFound"
   | "snapshotAlreadyExists"
   | "snapshotIntegrity"
+  // volumes
+  | "volumeNotFound"
+  | "volumeAlreadyExists"
+  | "volumeInUse"
   // networks
   | "network"
   | "connectFailed"
@@ -84,8 +88,6 @@ export type ErrorCode =
   // of the known SDK, about what is not here
   | "cloudHttp"
   | "terminal"
-  | "volumeNotFound"
-  | "volumeAlreadyExists"
   | "patchFailed"
   | "metricsDisabled"
   | "metricsUnavailable"

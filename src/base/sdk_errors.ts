@@ -14,22 +14,6 @@ export class CloudHttpError extends MicrosandboxError {
   }
 }
 
-/** About volumes. Never thrown. */
-export class VolumeNotFoundError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("volumeNotFound", message, options);
-  }
-}
-
-/** About volumes. Never thrown. */
-export class VolumeAlreadyExistsError extends MicrosandboxError {
-  /** Creates the error with this message. */
-  constructor(message: string, options?: MicrosandboxErrorOptions) {
-    super("volumeAlreadyExists", message, options);
-  }
-}
-
 /** About a sampler that is off. Never thrown: here nothing samples, and each call measures. */
 export class MetricsDisabledError extends MicrosandboxError {
   /** Creates the error with this message. */

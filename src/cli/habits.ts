@@ -15,11 +15,10 @@ const COMMANDS: Readonly<Record<string, string>> = {
   search: "msb pulls by reference: `msb pull alpine`",
   system: "`du -sh` of the home (`MSB_HOME`) shows what is used; `msb image prune` frees images",
   tag: "name an image when it is loaded: `msb load --tag REFERENCE ARCHIVE`",
-  volume: "`msb run -v ./PATH:/TARGET` mounts a directory; there are no named volumes",
 };
 
 const FLAGS: Readonly<Record<string, string>> = {
-  "--mount": "`-v PATH:TARGET`, `--tmpfs TARGET`, or `--mount-disk IMAGE:TARGET`",
+  "--mount": "`-v PATH:TARGET`, `-v VOLUME:TARGET`, `--tmpfs TARGET`, or `--mount-disk IMAGE:TARGET`",
   "--publish": "`-p` or `--port`",
   "--net": "`--network`",
   "--cpu": "`--cpus`",

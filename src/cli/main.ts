@@ -33,6 +33,7 @@ import { runCommand } from "./commands/run.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { topCommand } from "./commands/top.ts";
+import { volumeCommand } from "./commands/volume.ts";
 import { CliContext, type CliStreams } from "./context.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { commandHabit, flagHabit } from "./habits.ts";
@@ -124,8 +125,15 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
   );
   adopt(
     program,
-    [pullCommand(cli), loadCommand(cli), saveCommand(cli), imageCommand(cli), snapshotCommand(cli)],
-    { heading: "Images and snapshots:" },
+    [
+      pullCommand(cli),
+      loadCommand(cli),
+      saveCommand(cli),
+      imageCommand(cli),
+      snapshotCommand(cli),
+      volumeCommand(cli),
+    ],
+    { heading: "Images, snapshots and volumes:" },
   );
   program.commandsGroup("Other:");
   adopt(program, [doctorCommand(cli), completionCommand(cli, program), versionCommand(cli)], {

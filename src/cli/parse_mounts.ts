@@ -16,14 +16,14 @@ const DISK_OPTIONS = [
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
 
-/** `./project:/app`, `./docs:/docs:ro`. */
+/** `./project:/app`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if there is none, as with Docker. */
 export function parseVolume(text: string): TargetAndMount {
   const [source = "", target = "", mode = "rw", ...rest] = text.split(":");
   if (source === "" || !target.startsWith("/") || rest.length > 0)
-    throw new InvalidArgumentError("It must be PATH:TARGET or PATH:TARGET:ro, with an absolute TARGET.");
+    throw new InvalidArgumentError("It must be SOURCE:TARGET or SOURCE:TARGET:ro, with an absolute TARGET.");
   if (mode !== "rw" && mode !== "ro") throw new InvalidArgumentError("Behind TARGET it takes ro or rw.");
   if (!source.includes("/") && source !== "." && source !== "..")
-    throw new InvalidArgumentError(`Begin a path with ./ or /: ./${source} (there are no named volumes).`);
+    return [target, { volume: source, mode: "ensure", readonly: mode === "ro" }];
   return [target, { bind: source, readonly: mode === "ro" }];
 }
 

@@ -40,8 +40,8 @@ export function withSandboxFlags(command: Command) {
       collect(parsePort),
     )
     .option(
-      "-v, --volume <PATH:TARGET[:ro]>",
-      "mount a directory or file of this machine; repeatable",
+      "-v, --volume <SOURCE:TARGET[:ro]>",
+      "mount a directory or file of this machine (./PATH), or a volume (NAME); repeatable",
       collect(parseVolume),
     )
     .option(

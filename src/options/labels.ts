@@ -1,6 +1,8 @@
 /** Labels: their bounds, those of an image, and labels as filters. @module */
 import { z } from "zod";
 
+const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
+
 type Labels = Readonly<Record<string, string>>;
 
 /** Most labels of a sandbox. */
@@ -9,6 +11,11 @@ export const LABELS_MAX = 64;
 export const LABEL_KEY_LENGTH_MAX = 128;
 /** Longest value, in UTF-16 code units. */
 export const LABEL_VALUE_LENGTH_MAX = 1024;
+
+/** Labels of a new thing. */
+export const labelsSchema = z
+  .record(noNul.min(1).max(LABEL_KEY_LENGTH_MAX), noNul.max(LABEL_VALUE_LENGTH_MAX))
+  .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`);
 
 /** Labels as a filter: nothing has more of them than this. */
 export const wantedLabelsSchema = z

@@ -17,6 +17,15 @@ import {
   diskProblem,
   isBelow,
 } from "./disk_mount.ts";
+import { nameSchema } from "./names.ts";
+import {
+  specProblem,
+  type VolumeMode,
+  type VolumeRequest,
+  type VolumeSpec,
+  volumeConfig,
+  volumeSpecShape,
+} from "./volume_options.ts";
 
 /** Mounts of one sandbox. */
 export const MOUNTS_MAX = 64;
@@ -56,8 +65,27 @@ export interface MemoryMountOptions {
   readonly noExec?: boolean | undefined;
 }
 
+/** A named volume. `kind`, `sizeMiB` and `labels` are for the modes `"create"` and `"ensure"`. */
+export interface VolumeMountOptions extends VolumeSpec {
+  /** Its name. */
+  readonly volume: string;
+  /** What is to happen if it is there, or is not: see {@linkcode VolumeMode}. @default {"existing"} */
+  readonly mode?: VolumeMode | undefined;
+  /** Whether nothing can be written to it. A disk may have any number of readers, or one writer. @default {false} */
+  readonly readonly?: boolean | undefined;
+  /** Whether programs in it cannot be run. @default {false} */
+  readonly noExec?: boolean | undefined;
+  /** Of a directory: see {@linkcode BindMountOptions.owner}. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+}
+
 /** What to mount: the path of a directory or file of this machine, or one of the forms with options. */
-export type MountOptions = string | BindMountOptions | MemoryMountOptions | DiskMountOptions;
+export type MountOptions =
+  | string
+  | BindMountOptions
+  | MemoryMountOptions
+  | DiskMountOptions
+  | VolumeMountOptions;
 
 /** A mount, as it is stored. */
 export type MountConfig =
@@ -88,6 +116,15 @@ export type MountConfig =
       readonly fstype?: DiskFileSystem | undefined;
       readonly readonly: boolean;
       readonly noExec: boolean;
+    }
+  | {
+      readonly kind: "volume";
+      readonly target: string;
+      /** Name of the volume: each start takes the one that has it then. */
+      readonly volume: string;
+      readonly readonly: boolean;
+      readonly noExec: boolean;
+      readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
     };
 
 /** A disk image to mount, as it is stored. */
@@ -110,6 +147,13 @@ const memorySchema = z.strictObject({
     .default(MEMORY_MIB_DEFAULT),
   ...common,
 });
+const volumeSchema = z.strictObject({
+  volume: nameSchema,
+  mode: z.enum(["existing", "create", "ensure"]).default("existing"),
+  ...volumeSpecShape,
+  ...common,
+  owner,
+});
 
 const diskSchema = z.strictObject({
   disk: path,
@@ -122,8 +166,8 @@ const diskSchema = z.strictObject({
 export const mountSchema = z.preprocess(
   (value: MountOptions) => (typeof value === "string" ? { bind: value } : value),
   z.union(
-    [bindSchema, memorySchema, diskSchema],
-    "must be a path, { bind: path, … }, { tmpfs: true, … } or { disk: path, … }",
+    [bindSchema, memorySchema, diskSchema, volumeSchema],
+    "must be a path, { bind: path, … }, { tmpfs: true, … }, { disk: path, … } or { volume: name, … }",
   ),
 );
 
@@ -141,6 +185,7 @@ export const storedMountsSchema = z
         fstype: z.enum(DISK_FILE_SYSTEMS).optional(),
         ...storedCommon,
       }),
+      z.object({ kind: z.literal("volume"), volume: nameSchema, owner, ...storedCommon }),
     ]),
   )
   .default([]);
@@ -196,12 +241,19 @@ export function checkMountTarget(target: string): string {
   return normalTarget(target);
 }
 
+/** One mount, and what was asked of its volume if it is of one. */
+export interface CheckedMountRequest {
+  readonly mount: MountConfig;
+  readonly volume: VolumeRequest | undefined;
+}
+
 /** Checks one mount. @throws {InvalidConfigError} */
-export function checkMount(target: string, options: MountOptions): MountConfig {
+export function checkMount(target: string, options: MountOptions): CheckedMountRequest {
   const checked = parseConfig(mountSchema, options, "mount");
   const problem = sourceProblem(checked);
   if (problem !== undefined) throw new InvalidConfigError([{ field: "mount", problem }]);
-  return toConfig(checkMountTarget(target), checked);
+  const [volume] = volumeRequests({ [target]: checked });
+  return { mount: toConfig(checkMountTarget(target), checked), volume };
 }
 
 /** What keeps something from being put at a path of the guest; `undefined` if nothing does. */
@@ -220,6 +272,7 @@ export function targetProblem(target: string): string | undefined {
 
 function sourceProblem(mount: CheckedMount): string | undefined {
   if ("disk" in mount) return diskProblem(mount);
+  if ("volume" in mount) return volumeProblem(mount);
   if (!("bind" in mount)) return undefined;
   const status = hostStatus(mount.bind);
   if (typeof status === "string") return status;
@@ -238,6 +291,24 @@ export function hostStatus(path: string): Stats | string {
   }
 }
 
+function volumeProblem(mount: z.output<typeof volumeSchema>): string | undefined {
+  const { mode, kind, sizeMiB, labels } = mount;
+  if (mode === "existing" && (kind ?? sizeMiB ?? labels) !== undefined)
+    return 'takes kind, sizeMiB and labels with mode: "create" or "ensure" only';
+  const problem = specProblem(mount);
+  return problem === undefined ? undefined : `${problem.field} ${problem.problem}`;
+}
+
+/** The volumes that mounts are of, each as it was asked for. */
+export function volumeRequests(mounts: Readonly<Record<string, CheckedMount>>): readonly VolumeRequest[] {
+  return Object.values(mounts).flatMap((mount) => ("volume" in mount ? [volumeRequest(mount)] : []));
+}
+
+function volumeRequest(mount: z.output<typeof volumeSchema>): VolumeRequest {
+  const { volume: name, mode, kind, sizeMiB } = mount;
+  return { name, mode, wanted: { kind, sizeMiB }, config: volumeConfig(name, mount) };
+}
+
 /** Without doubled slashes, `.` and a slash at the end. */
 export function normalTarget(target: string): string {
   return `/${target
@@ -248,6 +319,8 @@ export function normalTarget(target: string): string {
 
 function toConfig(target: string, mount: CheckedMount): MountConfig {
   const { readonly, noExec } = mount;
+  if ("volume" in mount)
+    return { kind: "volume", target, volume: mount.volume, readonly, noExec, owner: mount.owner };
   if ("bind" in mount)
     return { kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec, owner: mount.owner };
   if ("tmpfs" in mount) return { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };

@@ -1,4 +1,4 @@
-/** Names of sandboxes and snapshots, and the host names made from them. @module */
+/** Names of sandboxes, snapshots and volumes, and the host names made from them. @module */
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 
@@ -8,7 +8,7 @@ const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** Of 100,000 sandboxes in one home, two are given the same name with a probability of 1 in 56,000. */
 const INVENTED_NAME_BYTES = 6;
 
-/** A name of a sandbox or a snapshot. */
+/** A name of a sandbox, a snapshot or a volume. */
 export const nameSchema = z
   .string()
   .min(1)

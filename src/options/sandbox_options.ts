@@ -23,6 +23,7 @@ import {
   type MountOptions,
   mountSchema,
   storedMountsSchema,
+  volumeRequests,
 } from "./mount_options.ts";
 import { hostnameOf, inventName, nameSchema } from "./names.ts";
 import {
@@ -34,6 +35,7 @@ import {
 } from "./network_options.ts";
 import { checkPatches, type Patch, patchesSchema } from "./patch_options.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema, storedRlimitSchema } from "./rlimits.ts";
+import type { VolumeRequest } from "./volume_options.ts";
 
 /** libkrun's kernels are built for 16 processors. */
 export const CPUS_MAX = 16;
@@ -130,8 +132,9 @@ export interface SandboxOptions {
    */
   readonly ports?: readonly PortOptions[] | undefined;
   /**
-   * What to mount, by its absolute path in the sandbox: directories and files of this machine (`{ "/app": "./project" }`), or
-   * file systems in the guest's memory (`{ "/scratch": { tmpfs: true, sizeMiB: 64 } }`). At most 64.
+   * What to mount, by its absolute path in the sandbox: directories and files of this machine (`{ "/app": "./project" }`),
+   * file systems in the guest's memory (`{ "/scratch": { tmpfs: true, sizeMiB: 64 } }`), or named volumes
+   * (`{ "/data": { volume: "cache", mode: "ensure" } }`). At most 64.
    *
    * @default none
    */
@@ -200,6 +203,8 @@ export interface CreateRequest {
   readonly pullPolicy: PullPolicy;
   /** What is done to its files before it is ready. */
   readonly patches: readonly Patch[];
+  /** The volumes of its mounts. */
+  readonly volumes: readonly VolumeRequest[];
 }
 
 /** Text that can be given to a program. */
@@ -302,6 +307,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       patches,
       mounts.map(({ target }) => target),
     ),
+    volumes: volumeRequests(config.mounts),
   };
 }
 

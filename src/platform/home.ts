@@ -62,6 +62,8 @@ export function homePaths(home: string): {
   readonly bootDisks: string;
   /** Certificate and key of the authority whose certificates the guests of this home trust, in one file. */
   readonly authority: string;
+  /** Named volumes, each with its locks. Nothing may watch the directory. */
+  readonly volumes: string;
 } {
   return {
     state: join(home, "state", "state.sqlite"),
@@ -75,6 +77,7 @@ export function homePaths(home: string): {
     kernels: join(home, "cache", "kernels"),
     bootDisks: join(home, "cache", "boot"),
     authority: join(home, "tls", "ca.pem"),
+    volumes: join(home, "volumes"),
   };
 }
 

@@ -128,4 +128,13 @@ export const MIGRATIONS: readonly string[] = [
      UPDATE job SET status = 'lost', ended_at = NEW.updated_at
        WHERE sandbox_id = NEW.id AND status IN ('starting', 'running');
    END;`,
+  // Named volumes. What a volume holds is in a directory of its id.
+  `CREATE TABLE volume (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     kind TEXT NOT NULL,
+     size_bytes INTEGER,
+     labels TEXT NOT NULL,
+     created_at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];

@@ -20,6 +20,7 @@ import { openDatabase } from "./open_database.ts";
 import { number, text } from "./row_fields.ts";
 import { decodeSandbox, type SandboxRecord } from "./sandbox_record.ts";
 import { isLive, type SandboxAction, type SandboxStatus, TRANSITIONS } from "./status.ts";
+import { Volumes } from "./volumes.ts";
 
 export type { SandboxRecord } from "./sandbox_record.ts";
 
@@ -68,6 +69,8 @@ export class StateStore {
   readonly leases: Leases;
   /** The programs that outlive their clients. */
   readonly jobs: Jobs;
+  /** Which volumes there are. */
+  readonly volumes: Volumes;
   readonly #database: Database;
   readonly #notice: ChangeNotice;
 
@@ -79,6 +82,7 @@ export class StateStore {
     this.eventLog = new EventLog(this.#database, () => this.#notice.post());
     this.leases = new Leases(this.#database);
     this.jobs = new Jobs(this.#database, () => this.#notice.post());
+    this.volumes = new Volumes(this.#database);
   }
 
   close(): void {

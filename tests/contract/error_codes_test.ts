@@ -80,6 +80,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   mountFailed: "MountFailedError",
   volumeNotFound: "VolumeNotFoundError",
   volumeAlreadyExists: "VolumeAlreadyExistsError",
+  volumeInUse: "VolumeInUseError",
   patchFailed: "PatchFailedError",
   metricsDisabled: "MetricsDisabledError",
   metricsUnavailable: "MetricsUnavailableError",

@@ -21,19 +21,23 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   state: ["platform", "base"],
   snapshot: ["platform", "base"],
   network: ["platform", "base"],
+  volume: ["state", "platform", "base"],
   mount: ["ffi", "agent", "platform", "base"],
   egress: ["agent", "platform", "base"],
-  vmm: ["ffi", "agent", "egress", "logs", "mount", "network", "state", "platform", "base"],
+  vmm: ["ffi", "agent", "egress", "logs", "mount", "network", "volume", "state", "platform", "base"],
   options: ["agent", "egress", "image", "logs", "network", "state", "platform", "base"],
   "backend/local": [
     "backend",
     "options",
     "vmm",
+    "ffi",
     "agent",
     "egress",
     "image",
     "logs",
+    "mount",
     "network",
+    "volume",
     "state",
     "snapshot",
     "platform",
@@ -45,7 +49,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms whose types cross the seam between faces and backends as plain data. */
 const PLAIN_DATA: Readonly<Record<string, readonly string[]>> = {
-  backend: ["image", "network", "snapshot", "state", "vmm"],
+  backend: ["image", "mount", "network", "snapshot", "state", "vmm"],
   sandbox: ["image", "network", "snapshot"],
 };
 

@@ -39,11 +39,11 @@ const SDK: Readonly<Record<string, { readonly code: string; readonly ours: reado
   JsonError: { code: "json", ours: ["ImageManifestInvalidError"] },
   UnsupportedOperationError: { code: "unsupportedOperation", ours: ["UnsupportedError"] },
   CustomError: { code: "custom", ours: ["InternalError"] },
+  VolumeNotFoundError: { code: "volumeNotFound", ours: ["VolumeNotFoundError"] },
+  VolumeAlreadyExistsError: { code: "volumeAlreadyExists", ours: ["VolumeAlreadyExistsError"] },
   // Never thrown: what they are about does not exist here.
   CloudHttpError: { code: "cloudHttp", ours: ["CloudHttpError"] },
   TerminalError: { code: "terminal", ours: ["TerminalError"] },
-  VolumeNotFoundError: { code: "volumeNotFound", ours: ["VolumeNotFoundError"] },
-  VolumeAlreadyExistsError: { code: "volumeAlreadyExists", ours: ["VolumeAlreadyExistsError"] },
   PatchFailedError: { code: "patchFailed", ours: ["PatchFailedError"] },
   MetricsDisabledError: { code: "metricsDisabled", ours: ["MetricsDisabledError"] },
 };

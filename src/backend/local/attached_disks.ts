@@ -55,14 +55,19 @@ export async function checkDisks(home: string, { mounts }: ConfiguredDisks): Pro
     const problem = storedDiskProblem(mount);
     if (problem !== undefined)
       throw new InvalidConfigError([{ field: `mounts[${JSON.stringify(target)}]`, problem }]);
-    const path = lockPathOf(home, disk);
-    const look = () => {
-      using lock = tryLockFile(path, isReadonly ? "shared" : "exclusive");
-      return lock !== undefined;
-    };
-    const isFree = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: LOCK_WAIT_MS_MAX });
-    if (isFree === undefined) throw new DiskInUseError(disk);
+    if (!(await isDiskFree(home, disk, isReadonly))) throw new DiskInUseError(disk);
   }
+}
+
+/** Whether a VM could have the disk at `path` now, or in a moment. */
+export async function isDiskFree(home: string, path: string, isReadonly: boolean): Promise<boolean> {
+  const lockPath = lockPathOf(home, path);
+  const look = () => {
+    using lock = tryLockFile(lockPath, isReadonly ? "shared" : "exclusive");
+    return lock !== undefined;
+  };
+  const isFree = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: LOCK_WAIT_MS_MAX });
+  return isFree !== undefined;
 }
 
 /** The disk, for the VM host process. @throws {IoError} if it is gone. */

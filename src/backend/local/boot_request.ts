@@ -6,12 +6,7 @@
 import { join } from "node:path";
 import { MiB } from "../../base/bytes.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
-import {
-  type DiskMountConfig,
-  defaultOwner,
-  type MountConfig,
-  memoryBytes,
-} from "../../options/mount_options.ts";
+import { type DiskMountConfig, defaultOwner, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
@@ -19,6 +14,7 @@ import type { BootRequest, DiskConfig, MountRequest } from "../../vmm/host_proto
 import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 import { diskConfig } from "./attached_disks.ts";
 import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
+import type { ResolvedMount } from "./sandbox_volumes.ts";
 
 /** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
 const OWN_STOP_GRACE_MS = 10_000;
@@ -33,15 +29,16 @@ export interface BootSources {
   readonly imagePath: string;
 }
 
-/** What to boot for the sandbox `id`, whose config is stored. */
+/** What to boot for the sandbox `id`, whose config is stored. `resolved` are its mounts. */
 export function bootRequest(
   { state, config, engine, bootDisk, imagePath }: BootSources,
   id: string,
   network: NetworkPlan | undefined,
+  resolved: readonly ResolvedMount[],
 ): Omit<BootRequest, "type" | "isPrepared"> {
   const { name, hostname } = config;
   const disks = ownDisks(state.home, config, bootDisk, imagePath);
-  const mounts = config.mounts.map((mount): MountRequest => {
+  const mounts = resolved.map((mount): MountRequest => {
     if (mount.kind === "disk") {
       disks.push(diskConfig(state.home, mount, `mount${disks.length}`));
       return diskRequest(mount, deviceOf(disks.length - 1));
@@ -97,7 +94,10 @@ function deviceOf(index: number): string {
 }
 
 /** What the VM host process is to mount. `user` is the sandbox's. */
-function mountRequest(mount: Exclude<MountConfig, DiskMountConfig>, user: string | undefined): MountRequest {
+function mountRequest(
+  mount: Exclude<ResolvedMount, DiskMountConfig>,
+  user: string | undefined,
+): MountRequest {
   const { target, readonly: isReadonly, noExec: isNoExec } = mount;
   return mount.kind === "tmpfs"
     ? { target, isReadonly, isNoExec, memoryBytes: memoryBytes(mount) }

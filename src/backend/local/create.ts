@@ -15,6 +15,7 @@ import { formatExt4 } from "../../image/ext4.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
 import { withImageLabels } from "../../options/labels.ts";
 import { type CreateRequest, parseStoredConfig, type SandboxConfig } from "../../options/sandbox_options.ts";
+import type { VolumeRequest } from "../../options/volume_options.ts";
 import { homePaths } from "../../platform/home.ts";
 import { ownProcess } from "../../platform/process_identity.ts";
 import type { StoredSnapshot } from "../../snapshot/store.ts";
@@ -36,6 +37,7 @@ import { chooseEngine } from "./choose_engine.ts";
 import { LocalSandbox } from "./local_sandbox.ts";
 import { reconcile, sweepLeftovers } from "./reconcile.ts";
 import { discardCreation } from "./sandbox_directories.ts";
+import { SandboxVolumes } from "./sandbox_volumes.ts";
 import {
   copySourceDisk,
   openSource,
@@ -67,10 +69,13 @@ export async function createSandbox(
   { id = randomUUID(), snapshotId, applyPatches }: CreationKey = {},
 ): Promise<BootedSandbox> {
   const begin = performance.now();
-  if (request.replaceGraceMs === undefined) await refuseExisting(state, request.config.name);
-  checkNetworkHost(state, request.config.network);
+  const { name, mounts, network } = request.config;
+  if (request.replaceGraceMs === undefined) await refuseExisting(state, name);
+  checkNetworkHost(state, network);
+  const replaced = request.replaceGraceMs === undefined ? undefined : name;
+  const resolved = await SandboxVolumes.check({ state, mounts, requests: request.volumes }, replaced);
   const engine = await chooseEngine(request.config.engine);
-  checkDiskEngine(request.config, engine);
+  checkDiskEngine({ mounts: resolved, network }, engine);
   sweepLeftovers(state);
   const claimed = new Set<string>();
   try {
@@ -195,14 +200,15 @@ async function bootAgain(
   const config = parseStoredConfig(record.configJson);
   checkNetworkHost(state, config.network);
   const engine = await chooseEngine(config.engine);
-  checkDiskEngine(config, engine);
+  const resolved = await SandboxVolumes.check({ state, mounts: config.mounts });
+  checkDiskEngine({ ...config, mounts: resolved }, engine);
   await checkDisks(state.home, config);
   const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
   const imagePath = findStoredDisk(state.home, record.imageDigest);
   const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };
-  const vm = await launch(boot, { kind: "start", last }, detached, { placeDisks: async () => {} });
+  const vm = await launch(boot, { sandbox: { kind: "start", last }, detached });
   return { core, config, vm, detached };
 }
 
@@ -247,9 +253,11 @@ async function bootNew(
   // The disk is made while the VM host process starts: neither needs the other.
   await using disk = new StagedDisk(state, (path) => makeUpper(boot, path));
   try {
-    const placeDisks = (key: BootKey) => disk.place(key, config.name);
-    const vm = await launch(boot, sandbox, request.detached, {
-      placeDisks,
+    const vm = await launch(boot, {
+      sandbox,
+      detached: request.detached,
+      volumeRequests: request.volumes,
+      placeDisks: (key) => disk.place(key, config.name),
       prepareGuest: patches.length > 0 ? prepareGuest : undefined,
     });
     return {
@@ -266,17 +274,32 @@ async function bootNew(
   }
 }
 
-/** What is done for a guest on the way. */
-interface NewGuest extends Pick<LaunchOptions, "prepareGuest"> {
-  /** Called once the name is ours. */
-  readonly placeDisks: (key: BootKey) => Promise<void>;
+/** What a boot is of. */
+interface LaunchRequest
+  extends Pick<ClaimRequest, "sandbox" | "detached">,
+    Pick<LaunchOptions, "prepareGuest"> {
+  /** @default that the volumes are there */
+  readonly volumeRequests?: readonly VolumeRequest[];
+  /** @default {they are there} */
+  readonly placeDisks?: (key: BootKey) => Promise<void>;
 }
 
-function launch(
+/** Boots, and takes back the volumes that were made for it if that fails. */
+async function launch(boot: BootInputs, request: LaunchRequest): Promise<LaunchedVm> {
+  const { mounts } = boot.config;
+  using volumes = await SandboxVolumes.open({ state: boot.state, mounts, requests: request.volumeRequests });
+  try {
+    return await launchWith(volumes, boot, request);
+  } catch (error) {
+    volumes.undo();
+    throw error;
+  }
+}
+
+function launchWith(
+  volumes: SandboxVolumes,
   boot: BootInputs,
-  sandbox: ClaimRequest["sandbox"],
-  detached: boolean,
-  { placeDisks, prepareGuest }: NewGuest,
+  { sandbox, detached, placeDisks, prepareGuest }: LaunchRequest,
 ): Promise<LaunchedVm> {
   const { state, config, engine, call, begin } = boot;
   const spawnedAt = performance.now();
@@ -286,12 +309,13 @@ function launch(
     engineStart: engine,
     bootTimeoutMs: config.bootTimeoutMs,
     prepare: async (key) => {
-      await placeDisks(key);
+      await placeDisks?.(key);
       const holder = state.findById(key.id)?.host;
       if (holder === undefined) throw new SandboxNotFoundError(config.name); // its host was killed, and somebody has looked
       // Held by the VM host process, so that it ends with that.
       const network = planNetwork(state, config.network, key.id, holder);
-      return { ...bootRequest(boot, key.id, network), isPrepared: prepareGuest !== undefined };
+      const resolved = volumes.resolve(config.mounts);
+      return { ...bootRequest(boot, key.id, network, resolved), isPrepared: prepareGuest !== undefined };
     },
     prepareGuest,
     signal: call.signal,

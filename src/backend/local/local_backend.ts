@@ -25,6 +25,7 @@ import type {
   SnapshotRecord,
   StartOptions,
   TakeSnapshotOptions,
+  VolumeBackend,
 } from "../backend.ts";
 import { presentPlan, reserveAddress } from "./address_lease.ts";
 import { type BootedSandbox, createSandbox, startCore } from "./create.ts";
@@ -33,6 +34,7 @@ import { hasHostProcess } from "./host_liveness.ts";
 import { orphanedLogs } from "./local_logs.ts";
 import { LocalSandbox, stateOf } from "./local_sandbox.ts";
 import { localSnapshots } from "./local_snapshots.ts";
+import { LocalVolumes } from "./local_volumes.ts";
 import { reconcile, reconcileLive } from "./reconcile.ts";
 import { takeSnapshot } from "./take_snapshot.ts";
 
@@ -92,6 +94,10 @@ class LocalBackend implements Backend {
 
   get snapshots(): SnapshotBackend {
     return localSnapshots(openHome(this.#home));
+  }
+
+  get volumes(): VolumeBackend {
+    return new LocalVolumes(this.#state);
   }
 
   async create(options: SandboxOptions, call: BootCallOptions, key?: CreationKey): Promise<Boot> {

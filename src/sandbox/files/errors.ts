@@ -18,6 +18,8 @@ export interface FileTask {
   readonly destination?: FsPath | undefined;
   /** The user of the file session, as it was given; `""` is root. */
   readonly user: string;
+  /** Where the file is. @default {"in the sandbox"} */
+  readonly place?: string | undefined;
 }
 
 /** How it failed. */
@@ -34,7 +36,7 @@ interface FileFailure {
 }
 
 /**
- * Something could not be done with a file in the sandbox (`sandboxFsOps`). The common causes have classes and codes of
+ * Something could not be done with a file in a sandbox or a volume (`sandboxFsOps`). The common causes have classes and codes of
  * their own, which are subclasses of this.
  *
  * @example
@@ -69,7 +71,11 @@ export class SandboxFsOpsError extends MicrosandboxError {
     const { task, below, hint, cause, reason } = failure;
     const path = below === undefined || below.length === 0 ? task.path : joinPath(bytesOf(task.path), below);
     const shown = pathText(path);
-    super(code ?? "sandboxFsOps", `Cannot ${phrase(task, shown)} in the sandbox: ${reason}`, { hint, cause });
+    super(
+      code ?? "sandboxFsOps",
+      `Cannot ${phrase(task, shown)} ${task.place ?? "in the sandbox"}: ${reason}`,
+      { hint, cause },
+    );
     this.operation = task.operation;
     this.path = shown;
     this.destination = task.destination === undefined ? undefined : pathText(task.destination);
@@ -191,7 +197,7 @@ function phrase({ operation, destination }: FileTask, path: string): string {
   return `${operation} ${JSON.stringify(path)}${to}`;
 }
 
-function hintFor(name: string, { operation, user }: FileTask): string | undefined {
+function hintFor(name: string, { operation, user, place }: FileTask): string | undefined {
   const isRoot = user === "" || /^(root|0)(:|$)/.test(user);
   if (name === "EACCES" && !isRoot) return 'work as another user, e.g. with { user: "root" }';
   if (name === "ENOTEMPTY" && operation === "removeDir")
@@ -200,6 +206,9 @@ function hintFor(name: string, { operation, user }: FileTask): string | undefine
   if (name === "EISDIR" && operation === "copy") return "copy what is in it, too, with { recursive: true }";
   if (name === "ENOTDIR" && operation === "removeDir") return "use remove()";
   if (name === "EXDEV") return "copy() and remove() it: it would leave its file system";
-  if (name === "ENOSPC") return "remove files, or give the sandbox a larger disk with diskMiB";
+  if (name === "ELOOP" && place !== undefined)
+    return "links are followed in a sandbox only: fs() of one that has the volume mounted";
+  if (name === "ENOSPC" && place === undefined)
+    return "remove files, or give the sandbox a larger disk with diskMiB";
   return undefined;
 }

@@ -5,11 +5,29 @@
  */
 import { InvalidConfigError } from "../../base/errors.ts";
 import type { DiskFileSystem, DiskImageFormat, DiskMountOptions } from "../../options/disk_mount.ts";
-import type { BindMountOptions, MemoryMountOptions } from "../../options/mount_options.ts";
+import type {
+  BindMountOptions,
+  MemoryMountOptions,
+  VolumeMountOptions,
+} from "../../options/mount_options.ts";
+import type { VolumeKind, VolumeMode, VolumeSpec } from "../../options/volume_options.ts";
 
-/** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()`, `tmpfs()` or `disk()`, and what it is like. */
+/** How `MountBuilder.named()` treats a volume that is there, or is not. */
+export interface NamedVolumeOptions extends VolumeSpec {
+  /** See {@linkcode VolumeMode}. @default {"existing"} */
+  readonly mode?: VolumeMode | undefined;
+}
+
+/** A kind, with what only it has. */
+type ChosenKind =
+  | { readonly bind: string }
+  | { readonly tmpfs: true }
+  | { readonly disk: string }
+  | ({ readonly volume: string } & NamedVolumeOptions);
+
+/** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()`, `named()`, `tmpfs()` or `disk()`, and what it is like. */
 export class MountBuilder {
-  #kind: { readonly bind: string } | { readonly tmpfs: true } | { readonly disk: string } | undefined;
+  #kind: ChosenKind | undefined;
   #format: DiskImageFormat | undefined;
   #fstype: DiskFileSystem | undefined;
   #sizeMiB: number | undefined;
@@ -21,6 +39,38 @@ export class MountBuilder {
   bind(path: string): this {
     this.#kind = { bind: path };
     return this;
+  }
+
+  /**
+   * Mounts a named volume, which must be there unless the options say otherwise.
+   *
+   * @example
+   * ```ts
+   * await using sandbox = await Sandbox.builder("builder")
+   *   .image("./rootfs")
+   *   .volume("/data", (m) => m.named("cache", { mode: "ensure" }))
+   *   .replace()
+   *   .create();
+   * await sandbox.shell("date >> /data/runs");
+   * ```
+   */
+  named(name: string, options: NamedVolumeOptions = {}): this {
+    this.#kind = { ...options, volume: name };
+    return this;
+  }
+
+  /** {@linkcode named} as the known SDK has it; its mode `"ensure-exists"` is `"ensure"`. */
+  namedWith(
+    name: string,
+    mode?: VolumeMode | "ensure-exists" | null,
+    kind?: VolumeKind | null,
+    sizeMiB?: number | null,
+  ): this {
+    return this.named(name, {
+      mode: mode === "ensure-exists" ? "ensure" : (mode ?? undefined),
+      kind: kind ?? undefined,
+      sizeMiB: sizeMiB ?? undefined,
+    });
   }
 
   /** Mounts a file system in the guest's memory. */
@@ -75,18 +125,20 @@ export class MountBuilder {
     return this;
   }
 
-  /** Sets whom the files of a `bind()` belong to in the sandbox: those of the owner of the directory here. */
+  /** Sets whom the files of a `bind()` or of a directory volume belong to in the sandbox: those of the owner of the directory here. */
   owner(uid: number, gid: number): this {
     this.#owner = { uid, gid };
     return this;
   }
 
   /** The options. @throws {InvalidConfigError} if no kind was chosen, or something is set that the kind has not. */
-  build(): BindMountOptions | MemoryMountOptions | DiskMountOptions {
+  build(): BindMountOptions | MemoryMountOptions | DiskMountOptions | VolumeMountOptions {
     const kind = this.#kind;
     if (kind === undefined)
-      throw new InvalidConfigError([{ field: "volume", problem: "needs bind(), tmpfs() or disk()" }]);
-    const own = "bind" in kind ? BIND : "tmpfs" in kind ? TMPFS : DISK;
+      throw new InvalidConfigError([
+        { field: "volume", problem: "needs bind(), named(), tmpfs() or disk()" },
+      ]);
+    const own = "bind" in kind || "volume" in kind ? BIND : "tmpfs" in kind ? TMPFS : DISK;
     const set = {
       size: this.#sizeMiB,
       owner: this.#owner,
@@ -97,7 +149,7 @@ export class MountBuilder {
       if (value !== undefined && !own.has(name))
         throw new InvalidConfigError([{ field: name, problem: `is for ${kindOf(name)} only` }]);
     const common = { readonly: this.#readonly, noExec: this.#noExec };
-    if ("bind" in kind) return { ...kind, ...common, owner: this.#owner };
+    if ("bind" in kind || "volume" in kind) return { ...kind, ...common, owner: this.#owner };
     if ("tmpfs" in kind) return { ...kind, ...common, sizeMiB: this.#sizeMiB };
     return { ...kind, ...common, format: this.#format, fstype: this.#fstype };
   }
@@ -109,5 +161,5 @@ const TMPFS: ReadonlySet<string> = new Set(["size"]);
 const DISK: ReadonlySet<string> = new Set(["format", "fstype"]);
 
 function kindOf(name: string): string {
-  return BIND.has(name) ? "bind()" : TMPFS.has(name) ? "tmpfs()" : "disk()";
+  return BIND.has(name) ? "bind() and named()" : TMPFS.has(name) ? "tmpfs()" : "disk()";
 }

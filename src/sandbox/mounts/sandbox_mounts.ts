@@ -16,6 +16,7 @@ import {
   type MountOptions,
   memoryBytes,
 } from "../../options/mount_options.ts";
+import type { VolumeRequest } from "../../options/volume_options.ts";
 
 /** How a file system of this process is mounted. */
 export interface ProviderMountOptions {
@@ -40,8 +41,8 @@ export class SandboxMounts {
 
   /**
    * Mounts at `target`, an absolute path in the sandbox that is made if it is missing. `what` is a directory or file of the
-   * machine that runs the sandbox, a file system in the guest's memory, or a file system of this process: a
-   * `MemoryFileSystem`, or an object of your own. What this process serves fails with EIO in the guest once the process is
+   * machine that runs the sandbox, a volume of the kind directory, a file system in the guest's memory, or a file system of
+   * this process: a `MemoryFileSystem`, or an object of your own. What this process serves fails with EIO in the guest once the process is
    * gone.
    *
    * @throws {InvalidConfigError} for a target or an option that cannot be, before anything happens.
@@ -66,12 +67,13 @@ export class SandboxMounts {
     options: ProviderMountOptions = {},
   ): Promise<void> {
     if (isProvider(what)) return await this.#serve(checkMountTarget(target), what, options);
-    const mount = checkMount(target, what);
+    const { mount, volume } = checkMount(target, what);
     if (mount.kind === "disk") {
       const problem = "must not be a disk: a VM gets its disks at its start, so give it to create()";
       throw new InvalidConfigError([{ field: "mount", problem }]);
     }
-    const { uid, gid } = (mount.kind === "bind" ? mount.owner : undefined) ?? defaultOwner(this.#user);
+    const source = volume === undefined ? undefined : await this.#directoryOf(volume);
+    const { uid, gid } = (mount.kind === "tmpfs" ? undefined : mount.owner) ?? defaultOwner(this.#user);
     const client = await this.#sandbox.connect();
     await client.addMount({
       target: mount.target,
@@ -79,7 +81,7 @@ export class SandboxMounts {
         (mount.readonly ? MountFlag.readonly : 0) |
         (mount.noExec ? MountFlag.noExec : 0) |
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
-      source: mount.kind === "bind" ? mount.source : "",
+      source: mount.kind === "bind" ? mount.source : (source ?? ""),
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
       uid,
       gid,
@@ -97,6 +99,14 @@ export class SandboxMounts {
     const served = this.#served.get(path);
     if (served !== undefined) return await served.unmount();
     await (await this.#sandbox.connect()).removeMount(path);
+  }
+
+  /** Where the files of a volume are. Disks are given to a VM when it boots. */
+  async #directoryOf(request: VolumeRequest): Promise<string> {
+    const { name, kind, path } = await this.#sandbox.backend.volumes.obtain(request);
+    if (kind === "directory") return path;
+    const problem = `the volume ${JSON.stringify(name)} is a disk, which can be mounted with the creation of a sandbox only`;
+    throw new InvalidConfigError([{ field: "mount", problem }]);
   }
 
   async #serve(target: string, provider: FileSystemProvider, options: ProviderMountOptions): Promise<void> {

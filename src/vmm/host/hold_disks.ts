@@ -7,8 +7,10 @@ import { realpathSync, statSync } from "node:fs";
 import { IoError } from "../../base/errors.ts";
 import { pollUntil } from "../../base/wait.ts";
 import { tryLockFile } from "../../platform/file_lock.ts";
+import type { StateStore } from "../../state/state_store.ts";
 import { DiskInUseError } from "../errors.ts";
 import type { DiskConfig } from "../host_protocol.ts";
+import { holdVolume } from "./volume_holds.ts";
 
 /** How long to try: a look at a lock holds it for less than a millisecond, a VM that ends a little longer. */
 const LOCK_WAIT_MS_MAX = 1_000;
@@ -19,7 +21,7 @@ const LOCK_POLL_MS = 10;
  *
  * @throws {DiskInUseError}
  */
-export async function holdDisks(disks: readonly DiskConfig[]): Promise<void> {
+export async function holdDisks(state: StateStore, disks: readonly DiskConfig[]): Promise<void> {
   for (const { path, readOnly, lockPath } of disks) {
     if (lockPath === undefined) continue;
     const lock = await pollUntil(() => tryLockFile(lockPath, readOnly ? "shared" : "exclusive"), {
@@ -27,6 +29,7 @@ export async function holdDisks(disks: readonly DiskConfig[]): Promise<void> {
       timeoutMs: LOCK_WAIT_MS_MAX,
     });
     if (lock === undefined) throw new DiskInUseError(path);
+    holdVolume(state, path);
     checkPath(path);
   }
 }

@@ -70,7 +70,7 @@ async function main(): Promise<void> {
     const network = undo.use(new HostNetwork(state, key, request.network));
     const ports = undo.use(new NetworkService());
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
-    await holdDisks(request.disks);
+    await holdDisks(state, request.disks);
     using limit = boot.limit(request.bootTimeoutMs);
     const launched = await boot.launch(claim, request, key, network, limit);
     const { link, ready } = await boot.greet(launched, request, network, limit);
@@ -88,7 +88,7 @@ async function main(): Promise<void> {
     });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
-    const mounts = new MountService(join(claim.runDirectory, RunFile.relay));
+    const mounts = new MountService(join(claim.runDirectory, RunFile.relay), state);
     const service = {
       ...{ link, activity, tap, jobs, handlers, mounts, network: ports },
       ...{ sandboxId: key.id, bootNumber: key.bootNumber },

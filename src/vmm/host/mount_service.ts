@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { StateStore } from "../../state/state_store.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { Mounts } from "./mounts.ts";
 import type { RelayMounts } from "./relay_mounts.ts";
@@ -11,11 +12,13 @@ import type { RelayMounts } from "./relay_mounts.ts";
 /** See the module. */
 export class MountService implements RelayMounts {
   readonly #socketPath: string;
+  readonly #state: StateStore;
   #loading: Promise<Mounts> | undefined;
 
   /** @param socketPath Where this process listens for clients. */
-  constructor(socketPath: string) {
+  constructor(socketPath: string, state: StateStore) {
     this.#socketPath = socketPath;
+    this.#state = state;
   }
 
   /** Mounts, one after the other. @throws {MicrosandboxError} */
@@ -29,7 +32,7 @@ export class MountService implements RelayMounts {
   }
 
   #mounts(): Promise<Mounts> {
-    this.#loading ??= import("./mounts.ts").then(({ Mounts }) => new Mounts(this.#socketPath));
+    this.#loading ??= import("./mounts.ts").then(({ Mounts }) => new Mounts(this.#socketPath, this.#state));
     return this.#loading;
   }
 }

@@ -5,8 +5,10 @@
  * @module
  */
 import { InternalError, MicrosandboxError } from "../../base/errors.ts";
+import type { StateStore } from "../../state/state_store.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
+import { holdVolume } from "./volume_holds.ts";
 
 /** How long a mount may take to come or to go. */
 const MOUNT_TIMEOUT_MS = 60_000;
@@ -14,23 +16,40 @@ const MOUNT_TIMEOUT_MS = 60_000;
 /** What is mounted in one sandbox. */
 export class Mounts {
   readonly #socketPath: string;
+  readonly #state: StateStore;
+  /** What keeps the volumes that are mounted from being removed, by target. */
+  readonly #holds = new Map<string, Disposable>();
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
   #worker: Worker | undefined;
   #nextToken = 1;
 
   /** @param socketPath Where this process listens for clients. */
-  constructor(socketPath: string) {
+  constructor(socketPath: string, state: StateStore) {
     this.#socketPath = socketPath;
+    this.#state = state;
   }
 
   /** Mounts, one after the other. @throws {MicrosandboxError} */
   async open(mounts: readonly MountRequest[]): Promise<void> {
-    for (const mount of mounts) await this.#ask({ type: "mount", mount });
+    for (const mount of mounts) await this.#open(mount);
+  }
+
+  async #open(mount: MountRequest): Promise<void> {
+    const hold = "source" in mount ? holdVolume(this.#state, mount.source) : undefined;
+    try {
+      await this.#ask({ type: "mount", mount });
+    } catch (error) {
+      hold?.[Symbol.dispose]();
+      throw error;
+    }
+    if (hold !== undefined) this.#holds.set(mount.target, hold);
   }
 
   /** Unmounts what is mounted at `target`. @throws {MicrosandboxError} EBUSY while programs use it. */
   async remove(target: string): Promise<void> {
     await this.#ask({ type: "unmount", target });
+    this.#holds.get(target)?.[Symbol.dispose]();
+    this.#holds.delete(target);
   }
 
   async #ask(request: DistributiveOmit<MountWorkerRequest, "token" | "socketPath">): Promise<void> {

@@ -23,6 +23,7 @@ import type {
   SandboxRecord,
   SandboxStatus,
   SnapshotBackend,
+  VolumeBackend,
 } from "../../../src/backend/backend.ts";
 import {
   SandboxAlreadyExistsError,
@@ -211,6 +212,10 @@ export class MemoryBackend implements Backend, AsyncDisposable {
 
   get snapshots(): SnapshotBackend {
     throw new UnsupportedError("this backend takes no snapshots");
+  }
+
+  get volumes(): VolumeBackend {
+    throw new UnsupportedError("this backend has no volumes");
   }
 
   async create(options: SandboxOptions, call: BootCallOptions, key: CreationKey = {}): Promise<Boot> {

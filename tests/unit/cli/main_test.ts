@@ -31,6 +31,7 @@ test("main() prints help and the version, and succeeds", async () => {
     "pull",
     "image, images",
     "snapshot, snap",
+    "volume, vol",
   ])
     assert.match(help.stdout, new RegExp(`^  ${command} `, "m"));
   assert.deepEqual(await runCli(["--version"]), { status: 0, stdout: `msb ${VERSION}\n`, stderr: "" });
@@ -44,7 +45,9 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
     [["frobnicate"], "error: unknown command 'frobnicate'"],
     [["stp", "web"], "Did you mean stop?"],
     [["system", "df"], "hint: `du -sh` of the home (`MSB_HOME`)"],
-    [["run", "-v", "cache:/data", "alpine"], "Begin a path with ./ or /"],
+    [["run", "-v", "cache:data", "alpine"], "It must be SOURCE:TARGET"],
+    [["volume", "create", "../x"], "error: name: must be letters"],
+    [["volume", "create", "x", "--kind", "directory", "--size", "1G"], "error: sizeMiB: is for disks only"],
     [["run"], "error: missing required argument 'image'"],
     [["stop"], "error: missing required argument 'names'"],
     [["ls", "--bogus"], "error: unknown option '--bogus'"],
@@ -101,7 +104,7 @@ test("main() says what failed with its code and a hint, and exits with 1", async
 
 test("main() lists nothing as nothing to programs, and tells people what to do", async () => {
   await inEmptyHome(async () => {
-    for (const words of [["ls"], ["ps"], ["images"], ["snapshot", "ls"]]) {
+    for (const words of [["ls"], ["ps"], ["images"], ["snapshot", "ls"], ["volume", "ls"]]) {
       assert.deepEqual(await runCli(words), { status: 0, stdout: "", stderr: "" }, words.join(" "));
       assert.deepEqual((await runCli([...words, "--json"])).stdout, "[]\n");
       assert.deepEqual((await runCli([...words, "--format", "json"])).stdout, "[]\n");
@@ -116,5 +119,29 @@ test("main() honours NO_COLOR", async () => {
     assert.ok((await runCli(words, { isTTY: true })).stderr.includes("\x1b[31merror:"));
     const plain = await runCli(words, { isTTY: true, environment: { NO_COLOR: "1" } });
     assert.ok(!plain.stderr.includes("\x1b"), plain.stderr);
+  });
+});
+
+test("msb volume makes, lists, shows and removes volumes", async () => {
+  await inEmptyHome(async () => {
+    const msb = async (...words: string[]) => {
+      const { status, stdout, stderr } = await runCli(words);
+      assert.deepEqual([status, stderr], [0, ""], words.join(" "));
+      return stdout;
+    };
+    assert.equal(await msb("volume", "create", "cache", "--label", "team=blue"), "cache\n");
+    assert.equal(await msb("vol", "create", "db", "--size", "64M"), "db\n");
+    assert.equal(await msb("volume", "ls", "-q"), "cache\ndb\n");
+    assert.equal(await msb("volume", "ls", "-q", "--label", "team=blue"), "cache\n");
+    assert.match(await msb("volume", "ls"), /^cache\tdirectory\t\d+\t\t.*Z\ndb\tdisk\t\d+\t67108864\t/);
+    const shown = JSON.parse(await msb("volume", "inspect", "cache", "--json"));
+    assert.deepEqual([shown.name, shown.kind, shown.labels], ["cache", "directory", { team: "blue" }]);
+    assert.match(await msb("volume", "inspect", "db"), /^size\t67.1 MB$/m);
+    assert.equal(JSON.parse(await msb("volume", "ls", "--json")).length, 2);
+    const again = await runCli(["volume", "create", "cache"]);
+    assert.deepEqual([again.status, /volumeAlreadyExists/.test(again.stderr)], [1, true]);
+    const { status, stdout, stderr } = await runCli(["volume", "rm", "cache", "none", "db"]);
+    assert.deepEqual([status, stdout], [1, "cache\ndb\n"]);
+    assert.match(stderr, /No volume is called "none" \(volumeNotFound\)/);
   });
 });

@@ -26,12 +26,19 @@ test("parseVolume() takes a path, a target, and how it may be used", () => {
     "./a:/b:x",
     "./a:/b:ro:rw",
     "./a:/b:",
-    "name:/data",
+    "name:data",
   ]);
 });
 
-test("parseVolume() says how to name a directory that is here", () => {
-  assert.throws(() => parseVolume("cache:/data"), /\.\/cache/);
+test("parseVolume() takes what has no slash for a volume, which is made if there is none", () => {
+  assert.deepEqual(parseVolume("cache:/data"), [
+    "/data",
+    { volume: "cache", mode: "ensure", readonly: false },
+  ]);
+  assert.deepEqual(parseVolume("cache:/data:ro"), [
+    "/data",
+    { volume: "cache", mode: "ensure", readonly: true },
+  ]);
 });
 
 test("parseTmpfs() takes a target, and its size", () => {

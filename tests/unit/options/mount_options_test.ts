@@ -90,7 +90,7 @@ test("checkMount() takes a path alone, and refuses unknown options and wrong val
   using directory = temporaryDirectory();
   writeFileSync(join(directory.path, "file"), "");
   assert.deepEqual(checkMount("/a", directory.path), {
-    ...{
+    mount: {
       kind: "bind",
       target: "/a",
       source: directory.path,
@@ -98,8 +98,9 @@ test("checkMount() takes a path alone, and refuses unknown options and wrong val
       noExec: false,
       owner: undefined,
     },
+    volume: undefined,
   });
-  assert.equal(checkMount("/a", { tmpfs: true }).kind, "tmpfs");
+  assert.equal(checkMount("/a", { tmpfs: true }).mount.kind, "tmpfs");
   const wrong: readonly unknown[] = [
     "",
     "a\0b",
@@ -124,7 +125,7 @@ test("checkMount() resolves links of this machine once: what they lead to later 
   const link = join(directory.path, "link");
   mkdirSync(join(directory.path, "real"));
   symlinkSync("real", link);
-  const mount = checkMount("/a", link);
+  const { mount } = checkMount("/a", link);
   assert.equal(mount.kind === "bind" && mount.source, join(directory.path, "real"));
 });
 
@@ -140,11 +141,11 @@ test("checkMount() takes a disk as raw unless it is told otherwise, and looks at
     path("forged"),
     Buffer.concat([Buffer.from("QFI\xfb\0\0\0\x03", "latin1"), Buffer.alloc(1016)]),
   );
-  assert.deepEqual(checkMount("/d", { disk: path("link") }), {
+  assert.deepEqual(checkMount("/d", { disk: path("link") }).mount, {
     ...{ kind: "disk", target: "/d", source: path("disk"), format: "raw", fstype: undefined },
     ...{ readonly: false, noExec: false },
   });
-  const forged = checkMount("/d", { disk: path("forged"), fstype: "xfs", readonly: true });
+  const { mount: forged } = checkMount("/d", { disk: path("forged"), fstype: "xfs", readonly: true });
   assert.deepEqual(forged.kind === "disk" && [forged.format, forged.fstype, forged.readonly], [
     "raw",
     "xfs",

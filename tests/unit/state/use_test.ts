@@ -98,7 +98,7 @@ function makeOlder(home: string): void {
   const raw = new DatabaseSync(homePaths(home).state);
   for (const trigger of ["event_of_use", "event_appended", "event_dropped", "job_lost"])
     raw.exec(`DROP TRIGGER ${trigger}`);
-  for (const table of ["event_tally", "job"]) raw.exec(`DROP TABLE ${table}`);
+  for (const table of ["event_tally", "job", "volume"]) raw.exec(`DROP TABLE ${table}`);
   for (const column of ["ready_at", "is_busy", "idle_at", "idle_exit_code"])
     raw.exec(`ALTER TABLE sandbox DROP COLUMN ${column}`);
   raw.exec("ALTER TABLE image_claim DROP COLUMN uses");

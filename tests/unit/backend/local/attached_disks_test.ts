@@ -9,6 +9,7 @@ import { krunChecks } from "../../../../src/vmm/engine/krun/checks.ts";
 import { qemuChecks } from "../../../../src/vmm/engine/qemu/checks.ts";
 import { holdDisks } from "../../../../src/vmm/host/hold_disks.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
+import { openHome } from "../../../support/home/open_home.ts";
 
 const files = { enginePath: "", libkrunfwPath: "", kvm: false };
 const krun = { engine: "krun", devices: krunChecks.devices, ...files } as const;
@@ -63,7 +64,8 @@ test("checkDiskEngine() refuses qcow2 on krun, with the reason and a way out", (
 
 test("checkDisks() and holdDisks() let a disk have one writer, or many readers", async () => {
   using directory = temporaryDirectory();
-  const home = join(directory.path, "home");
+  using made = openHome();
+  const { state, path: home } = made;
   const [disk, other] = [join(directory.path, "disk"), join(directory.path, "other name")];
   writeFileSync(disk, new Uint8Array(512));
   linkSync(disk, other);
@@ -76,7 +78,7 @@ test("checkDisks() and holdDisks() let a disk have one writer, or many readers",
     assert.ok(reader !== undefined);
     await check(mountOf(disk, true));
     await assert.rejects(check(mountOf(other)), { code: "diskInUse", path: other });
-    await assert.rejects(holdDisks([diskConfig(home, mountOf(disk), "d")]), {
+    await assert.rejects(holdDisks(state, [diskConfig(home, mountOf(disk), "d")]), {
       code: "diskInUse",
       path: disk,
     });
@@ -94,9 +96,10 @@ test("holdDisks() refuses a path that leads elsewhere since it was resolved", as
   using directory = temporaryDirectory();
   const path = (name: string) => join(directory.path, name);
   writeFileSync(path("disk"), new Uint8Array(512));
-  const config = diskConfig(path("home"), mountOf(path("disk"), true), "d");
-  await holdDisks([config, { id: "own", path: path("none"), readOnly: false }]);
+  using made = openHome();
+  const config = diskConfig(made.path, mountOf(path("disk"), true), "d");
+  await holdDisks(made.state, [config, { id: "own", path: path("none"), readOnly: false }]);
   renameSync(path("disk"), path("moved"));
   symlinkSync("moved", path("disk"));
-  await assert.rejects(holdDisks([config]), /symbolic link/);
+  await assert.rejects(holdDisks(made.state, [config]), /symbolic link/);
 });

@@ -1,0 +1,142 @@
+/** The volumes of one home on this machine. @module */
+import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { MiB } from "../../base/bytes.ts";
+import { UnsupportedError } from "../../base/errors.ts";
+import { formatExt4 } from "../../image/ext4.ts";
+import type { FileSystemProvider } from "../../mount/provider.ts";
+import { configIfReadable } from "../../options/stored_config.ts";
+import { checkWanted, type VolumeConfig, type VolumeRequest } from "../../options/volume_options.ts";
+import type { StateStore } from "../../state/state_store.ts";
+import { LIVE_STATUSES } from "../../state/status.ts";
+import { VolumeAlreadyExistsError } from "../../volume/errors.ts";
+import { type StoredVolume, VolumeStore } from "../../volume/volume_store.ts";
+import type { VolumeBackend, VolumeRecord } from "../backend.ts";
+
+/** As the root of a file system has it. Other users of this machine do not get that far: the home is closed to them. */
+const DIRECTORY_MODE = 0o755;
+/** An ext4 file system has a label of 16 bytes at most. */
+const DISK_LABEL = "msb-volume";
+/** Other processes may make and remove a volume of that name as often while it is looked for. */
+const OBTAIN_ATTEMPTS_MAX = 5;
+const BLOCK_BYTES = 512;
+
+/** See the module. */
+export class LocalVolumes implements VolumeBackend {
+  readonly #state: StateStore;
+  readonly #store: VolumeStore;
+
+  constructor(state: StateStore) {
+    this.#state = state;
+    this.#store = new VolumeStore(state);
+  }
+
+  async create(config: VolumeConfig): Promise<StoredVolume> {
+    const { name, kind, sizeMiB, labels } = config;
+    const sizeBytes = sizeMiB === undefined ? undefined : sizeMiB * MiB;
+    return await this.#store.create({ name, kind, sizeBytes, labels }, (path) =>
+      makeContent(path, sizeBytes),
+    );
+  }
+
+  async obtain(request: VolumeRequest): Promise<StoredVolume> {
+    return (await this.obtainNew(request)).volume;
+  }
+
+  /** {@linkcode obtain} that says whether the volume was made. */
+  async obtainNew(
+    request: VolumeRequest,
+  ): Promise<{ readonly volume: StoredVolume; readonly isNew: boolean }> {
+    if (request.mode === "create") return { volume: await this.create(request.config), isNew: true };
+    for (let attempt = 1; ; attempt++) {
+      const volume = await this.find(request);
+      if (volume !== undefined) return { volume, isNew: false };
+      try {
+        return { volume: await this.create(request.config), isNew: true };
+      } catch (error) {
+        const isRaceLost = error instanceof VolumeAlreadyExistsError && attempt < OBTAIN_ATTEMPTS_MAX;
+        if (!isRaceLost) throw error;
+      }
+    }
+  }
+
+  /**
+   * The volume that is asked for; `undefined` if it is to be made.
+   *
+   * @throws {VolumeNotFoundError} {@linkcode VolumeAlreadyExistsError} by its mode.
+   * @throws {InvalidConfigError} if it is not what was asked for.
+   */
+  async find(request: VolumeRequest): Promise<StoredVolume | undefined> {
+    const { name, mode } = request;
+    const volume = mode === "existing" ? await this.#store.get(name) : await this.#store.find(name);
+    if (volume === undefined) return undefined;
+    if (mode === "create") throw new VolumeAlreadyExistsError(name);
+    checkWanted(request, volume);
+    return volume;
+  }
+
+  get(name: string): Promise<StoredVolume> {
+    return this.#store.get(name);
+  }
+
+  list(): Promise<readonly StoredVolume[]> {
+    return this.#store.list();
+  }
+
+  async remove(name: string, id?: string): Promise<void> {
+    await this.#store.remove(name, id, () => this.usersOf(name));
+  }
+
+  /** Names of the sandboxes that run with a volume, by what they were created with. */
+  usersOf(volume: string): string[] {
+    return this.#state
+      .list({ statuses: LIVE_STATUSES })
+      .filter(({ configJson }) =>
+        configIfReadable(configJson)?.mounts.some(
+          (mount) => mount.kind === "volume" && mount.volume === volume,
+        ),
+      )
+      .map(({ name }) => name);
+  }
+
+  async usedBytes(volume: VolumeRecord): Promise<number> {
+    if (volume.kind === "disk") {
+      const status = statSync(volume.path, { throwIfNoEntry: false });
+      return (status?.blocks ?? 0) * BLOCK_BYTES;
+    }
+    const [files, { measureTree }] = await Promise.all([
+      this.files(volume),
+      import("../../mount/measure_tree.ts"),
+    ]);
+    try {
+      return await measureTree(files);
+    } finally {
+      await files.close?.();
+    }
+  }
+
+  async files({ name, kind, path }: VolumeRecord): Promise<FileSystemProvider> {
+    if (kind === "disk")
+      throw new UnsupportedError(
+        `The volume ${JSON.stringify(name)} is a disk, whose files only a sandbox can read`,
+        {
+          hint: "mount it in a sandbox, and use sandbox.fs()",
+        },
+      );
+    // Loaded when it is needed: most programs never do.
+    const [{ Files }, { DirectoryProvider }] = await Promise.all([
+      import("../../ffi/files.ts"),
+      import("../../mount/providers/directory_provider.ts"),
+    ]);
+    return DirectoryProvider.openReal(await Files.load(), path);
+  }
+}
+
+/** An empty directory, or a disk with an empty file system. */
+async function makeContent(path: string, sizeBytes: number | undefined): Promise<void> {
+  if (sizeBytes === undefined) {
+    mkdirSync(path);
+    chmodSync(path, DIRECTORY_MODE); // whatever the umask is
+    return;
+  }
+  await formatExt4({ path, sizeBytes, label: DISK_LABEL, timestampSeconds: Math.floor(Date.now() / 1000) });
+}

@@ -1,0 +1,24 @@
+/**
+ * Volumes that this process serves to its guest: each is locked, so that it is not removed. The kernel takes the locks back
+ * when this process ends.
+ *
+ * @module
+ */
+import { MicrosandboxError } from "../../base/errors.ts";
+import type { FileLock } from "../../platform/file_lock.ts";
+import type { StateStore } from "../../state/state_store.ts";
+import { tryLockVolume, volumeIdOf } from "../../volume/volume_place.ts";
+
+/**
+ * Locks the volume that `path` lies in, until the result is disposed of; `undefined` if it lies in none.
+ *
+ * @throws {MicrosandboxError} `volumeNotFound` if the volume is gone, or is being removed.
+ */
+export function holdVolume(state: StateStore, path: string): FileLock | undefined {
+  const id = volumeIdOf(state.home, path);
+  if (id === undefined) return undefined;
+  const lock = tryLockVolume(state.home, id, "use", "shared");
+  if (lock !== undefined && state.volumes.findById(id) !== undefined) return lock;
+  lock?.[Symbol.dispose]();
+  throw new MicrosandboxError("volumeNotFound", `The volume of ${path} has been removed`);
+}

@@ -1,0 +1,87 @@
+/**
+ * Where volumes lie, and the locks that say who uses them.
+ *
+ * `volumes/<id>` holds a volume. Its name says how far it is: `<id>.new` is being made, `<id>.old` is being removed. Locks
+ * stand beside it; the kernel takes them back when their holder dies:
+ *
+ * - `<id>.lock`: shared by all who use the volume, exclusive for who makes, heals or removes it.
+ * - `<id>.claim.lock`, for disks: of the process that boots a sandbox with it; exclusive if that is to write. So of two
+ *   processes that boot at the same time one is refused before it has made anything. The VM itself then has the lock that
+ *   every disk of a user has.
+ *
+ * @module
+ */
+import { existsSync, realpathSync, rmSync } from "node:fs";
+import { join, sep } from "node:path";
+import { type FileLock, type LockMode, tryLockFile } from "../platform/file_lock.ts";
+import { homePaths } from "../platform/home.ts";
+
+/** What is in the directory of a volume: files, or a disk. */
+export const VOLUME_CONTENT = { directory: "data", disk: "disk.ext4" } as const;
+
+/** Suffixes of directories that are not finished. */
+export const UNFINISHED = { made: ".new", removed: ".old" } as const;
+
+/** Which lock of a volume: see the module. */
+export type VolumeLock = "use" | "claim";
+
+const LOCK_SUFFIXES = { use: ".lock", claim: ".claim.lock" } as const satisfies Record<VolumeLock, string>;
+
+/** What SQLite leaves beside a lock whose holder was killed: an empty file. */
+const JOURNAL = "-journal";
+
+/** Ids are UUIDs: nothing else in the directory is a volume. */
+const ENTRY =
+  /^(?<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?<suffix>\.new|\.old|(?:\.\w+)?\.lock(?:-journal)?)?$/;
+
+/** The directory of a volume. */
+export function volumeDirectory(home: string, id: string): string {
+  return join(homePaths(home).volumes, id);
+}
+
+/** An entry of the directory of volumes. */
+export interface VolumeEntry {
+  readonly id: string;
+  readonly is: "whole" | "unfinished" | "lock";
+}
+
+/** What an entry of the directory of volumes is; `undefined` for what does not belong there. */
+export function parseVolumeEntry(name: string): VolumeEntry | undefined {
+  const { id, suffix = "" } = ENTRY.exec(name)?.groups ?? {};
+  if (id === undefined) return undefined;
+  return { id, is: suffix === "" ? "whole" : suffix.includes(".lock") ? "lock" : "unfinished" };
+}
+
+/** The volume that `path`, an absolute path without links, lies in; `undefined` if it lies elsewhere. */
+export function volumeIdOf(home: string, path: string): string | undefined {
+  const { volumes } = homePaths(home);
+  if (!existsSync(volumes)) return undefined;
+  const root = `${realpathSync(volumes)}${sep}`;
+  if (!path.startsWith(root)) return undefined;
+  const [name = ""] = path.slice(root.length).split(sep);
+  const entry = parseVolumeEntry(name);
+  return entry?.is === "whole" ? entry.id : undefined;
+}
+
+/** The lock, or `undefined` while another holder excludes it. */
+export function tryLockVolume(
+  home: string,
+  id: string,
+  lock: VolumeLock,
+  mode: LockMode,
+): FileLock | undefined {
+  return tryLockFile(`${volumeDirectory(home, id)}${LOCK_SUFFIXES[lock]}`, mode);
+}
+
+/** Whether a lock could not be had in that mode now. */
+export function isVolumeLocked(home: string, id: string, lock: VolumeLock, mode: LockMode): boolean {
+  using held = tryLockVolume(home, id, lock, mode);
+  return held === undefined;
+}
+
+/** For a volume that is gone: no other ever has its id. */
+export function removeVolumeLocks(home: string, id: string): void {
+  for (const suffix of Object.values(LOCK_SUFFIXES))
+    for (const journal of ["", JOURNAL])
+      rmSync(`${volumeDirectory(home, id)}${suffix}${journal}`, { force: true });
+}

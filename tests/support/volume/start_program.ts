@@ -1,0 +1,31 @@
+/** Runs `volume_program.ts` until it is killed. @module */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { runtimeCommand } from "../../../src/platform/runtime.ts";
+
+/** A program that is ready. */
+export class VolumeProgram {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Resolves when it says that it is ready. */
+  static async start(home: string, ...words: readonly string[]): Promise<VolumeProgram> {
+    const { file, args } = runtimeCommand(new URL("./volume_program.ts", import.meta.url));
+    const child = spawn(file, [...args, home, ...words], { stdio: ["ignore", "pipe", "inherit"] });
+    const program = new VolumeProgram(child);
+    const ended = once(child, "exit").then(() => Promise.reject(new Error("it ended too soon")));
+    ended.catch(() => {});
+    if (child.stdout !== null) await Promise.race([once(child.stdout, "data"), ended]);
+    return program;
+  }
+
+  /** Ends it as a crash does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
