@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
+  DiskInUseError,
   InvalidConfigError,
   Sandbox,
   Volume,
@@ -99,5 +100,71 @@ homeTest(
       .replace()
       .create();
     assert.notEqual((await replaced.shell("touch /data/x")).code, 0);
+  },
+);
+
+homeTest(
+  "a disk volume has a size, and one writer or any number of readers",
+  async ({ create, home, image }) => {
+    const size = { volume: "db", mode: "ensure", kind: "disk", sizeMiB: 16 } as const;
+    const one = await create({ name: "one", mounts: { "/db": size } });
+    await output(one, "echo kept > /db/file && mkdir /db/d && chown 7:8 /db/d");
+    const full = await one.shell("dd if=/dev/zero of=/db/big bs=64k count=1000 2>&1; rm /db/big; sync");
+    assert.match(full.stdout(), /No space left/);
+    const other = { name: "two", image, memoryMiB: 128 } as const;
+    const refused = [
+      { "/x": { volume: "db" } },
+      { "/x": { volume: "db", readonly: true } },
+      { "/x": { disk: (await Volume.get("db")).path } },
+    ] as const;
+    for (const [index, mounts] of refused.entries())
+      await assert.rejects(Sandbox.create({ ...other, mounts }), (error) => {
+        assert.ok(
+          index === 2 ? error instanceof DiskInUseError : error instanceof VolumeInUseError,
+          String(error),
+        );
+        if (error instanceof VolumeInUseError) assert.deepEqual(error.sandboxes, ["one"]);
+        return true;
+      });
+    assert.deepEqual(readdirSync(join(home, "sandboxes")), ["one"]);
+    for (const mounts of [
+      { "/x": { ...size, sizeMiB: 64 } },
+      { "/x": { volume: "db", owner: { uid: 1, gid: 1 } } },
+      { "/x": { volume: "db", readonly: true }, "/y": { volume: "db", readonly: true } },
+    ] as const)
+      await assert.rejects(Sandbox.create({ ...other, mounts }), InvalidConfigError, JSON.stringify(mounts));
+    await assert.rejects(Volume.remove("db"), VolumeInUseError);
+    // A host process that is killed lets go of the disk.
+    for (const { pid } of hostProcesses(home)) process.kill(pid, "SIGKILL");
+    await one.waitUntilStopped();
+    const readonly = { "/ro": { volume: "db", readonly: true } } as const;
+    await assert.rejects(Sandbox.create({ ...other, mounts: readonly }), /not unmounted cleanly/);
+    await (await Sandbox.start("one")).stop();
+    await using two = await Sandbox.create({ ...other, mounts: readonly });
+    await using three = await Sandbox.create({ ...other, name: "three", mounts: readonly });
+    for (const sandbox of [two, three]) {
+      assert.equal(await output(sandbox, "cat /ro/file; stat -c %u:%g /ro/d"), "kept\n7:8\n");
+      assert.notEqual((await sandbox.shell("touch /ro/file")).code, 0);
+    }
+    await assert.rejects(Sandbox.start("one"), VolumeInUseError);
+    await two.destroy();
+    await three.destroy();
+    {
+      await using again = await Sandbox.start("one");
+      assert.equal(await output(again, "cat /db/file && echo more >> /db/file && sync"), "kept\n");
+      await again.stop();
+    }
+    // One that is replaced gives its disk to the one that takes its place.
+    await using next = await Sandbox.create({
+      name: "one",
+      image,
+      memoryMiB: 128,
+      replace: true,
+      mounts: { "/db": size },
+    });
+    assert.equal(await output(next, "cat /db/file"), "kept\nmore\n");
+    await next.destroy();
+    await Volume.remove("db");
+    assert.deepEqual(readdirSync(join(home, "volumes")), []);
   },
 );

@@ -138,7 +138,7 @@ export class Volume {
  * Collects the options of a new volume. They are checked in `create()`.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { Volume } from "microsandbox";
  *
  * const volume = await Volume.builder("database").disk().size(1024).label("team", "blue").create();

@@ -64,7 +64,7 @@ const ENTRIES_PER_TURN = 500;
  * only; reading one fails with ELOOP. Errors are those of `sandbox.fs()`.
  *
  * @example
- * ```ts
+ * ```ts no-vm
  * import { Volume } from "microsandbox";
  *
  * const volume = await Volume.create({ name: "notes" });
