@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { AgentDisconnectedError, AgentHandshakeError, ProtocolError } from "../../agent/errors.ts";
 import { Measured, type MessageFields } from "../../agent/protocol.ts";
 import { type BackendSandbox, isGone, SandboxNotRunningError } from "../../backend/backend.ts";
 import { defaultBackend } from "../../backend/default_backend.ts";
+import { TimeoutError } from "../../base/errors.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { MetricsUnavailableError } from "../errors.ts";
 import { askSandbox } from "./ask.ts";
@@ -14,6 +16,15 @@ import { askSandbox } from "./ask.ts";
 export const CPU_WINDOW_MS = 100;
 /** Sandboxes that are measured at a time: each is a connection. */
 const MEASURED_AT_ONCE_MAX = 32;
+
+/** How it shows that a sandbox, or the process that hosts it, does not answer as it should. */
+const UNANSWERED = [
+  MetricsUnavailableError,
+  TimeoutError,
+  AgentDisconnectedError,
+  AgentHandshakeError,
+  ProtocolError,
+] as const;
 
 /**
  * What a sandbox uses. Memory, disk and network are what the guest's kernel says, so that a guest which its programs have taken
@@ -117,9 +128,8 @@ function cpuPercent(before: Reading, now: Reading): number {
 }
 
 /**
- * Measures all sandboxes of this home that run, by name. One that ends before it is measured is left out.
- *
- * @throws {MetricsUnavailableError} if one of them runs and cannot be measured.
+ * Measures all sandboxes of this home that run, by name. One that ends before it is measured is left out, and so is one that
+ * does not answer: its own `metrics()` says why.
  *
  * @example
  * ```ts with web
@@ -131,7 +141,7 @@ export async function allSandboxMetrics(): Promise<Record<string, SandboxMetrics
   const { found } = await defaultBackend().list({ statuses: ["running", "paused", "draining"] });
   const places = new Semaphore(MEASURED_AT_ONCE_MAX);
   const measured = await Promise.all(
-    found.map(({ sandbox }) => places.run(() => measureUnlessEnded(sandbox))),
+    found.map(({ sandbox }) => places.run(() => measureIfPossible(sandbox))),
   );
   return Object.fromEntries(
     found.flatMap(({ sandbox }, index) => {
@@ -141,11 +151,12 @@ export async function allSandboxMetrics(): Promise<Record<string, SandboxMetrics
   );
 }
 
-async function measureUnlessEnded(sandbox: BackendSandbox): Promise<SandboxMetrics | undefined> {
+/** What one sandbox cannot say must not take away what the others do. */
+async function measureIfPossible(sandbox: BackendSandbox): Promise<SandboxMetrics | undefined> {
   try {
     return await measureOnce(sandbox);
   } catch (error) {
-    if (isEnd(error)) return undefined;
+    if (isEnd(error) || UNANSWERED.some((type) => error instanceof type)) return undefined;
     throw error;
   }
 }

@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
-import { allSandboxMetrics, MetricsUnavailableError, Sandbox, type SandboxMetrics } from "../../../../mod.ts";
+import {
+  AgentHandshakeError,
+  allSandboxMetrics,
+  InternalError,
+  MetricsUnavailableError,
+  Sandbox,
+  type SandboxMetrics,
+  TimeoutError,
+} from "../../../../mod.ts";
 import { useBackend } from "../../../../src/backend/default_backend.ts";
 import { MiB } from "../../../../src/base/bytes.ts";
 import { compare, type Reading } from "../../../../src/sandbox/metrics/metrics.ts";
@@ -62,6 +70,28 @@ test(
     const all = await allSandboxMetrics();
     assert.deepEqual(Object.keys(all).sort(), ["one", "two"]);
     for (const metrics of Object.values(all)) checkMachine(metrics);
+  },
+  { skip },
+);
+
+test(
+  "allSandboxMetrics() leaves out a sandbox that does not answer, and shows an error that is not its own",
+  async () => {
+    await using backend = new MemoryBackend();
+    using _used = useBackend(backend);
+    for (const name of ["one", "two"]) await Sandbox.create(options(name));
+    const two = backend.sandboxes.get("two");
+    assert.ok(two !== undefined);
+    for (const reason of [
+      new TimeoutError("connecting to the sandbox", 10_000),
+      new MetricsUnavailableError("two", "the guest is silent", 110),
+      new AgentHandshakeError("The VM host process hung up"),
+    ]) {
+      two.connect = () => Promise.reject(reason);
+      assert.deepEqual(Object.keys(await allSandboxMetrics()), ["one"]);
+    }
+    two.connect = () => Promise.reject(new InternalError("a fault of the library"));
+    await assert.rejects(allSandboxMetrics(), { code: "internal" });
   },
   { skip },
 );
