@@ -13,7 +13,7 @@ export interface StatsRow {
 /** Stands where there is no number. */
 const UNKNOWN = "-";
 
-/** The most important first: a narrow terminal cuts the last ones off. */
+/** The most important first: a narrow terminal has no room for the last ones. */
 export const STATS_COLUMNS: readonly Column<StatsRow>[] = [
   { heading: "NAME", value: ({ handle }) => handle.name },
   column("CPU %", ({ cpuPercent }) => Number(cpuPercent.toFixed(2)), formatPercent),

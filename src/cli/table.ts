@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { stripVTControlCharacters } from "node:util";
 import Table from "cli-table3";
 import type { Output } from "./output.ts";
 
@@ -52,6 +53,22 @@ export function formatTable<Row>(
     table.push(columns.map(({ value, shown }) => shown?.(row, output) ?? cell(value(row))));
   }
   return trimLines(table.toString());
+}
+
+/** The columns that fit the terminal's width: the last ones are left out whole. The first always stays. */
+export function fittingColumns<Row>(
+  output: Output,
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+): readonly Column<Row>[] {
+  let width = 0;
+  const end = columns.findIndex(({ heading, value, shown }, index) => {
+    const cells = rows.map((row) => stripVTControlCharacters(shown?.(row, output) ?? cell(value(row))));
+    width += Math.max(heading.length, ...cells.map((text) => text.length));
+    if (index > 0) width += NO_BORDERS.middle.length;
+    return index > 0 && width > output.columns;
+  });
+  return end === -1 ? columns : columns.slice(0, end);
 }
 
 /** Formats names with their values, leaving out values that are `undefined`. `styled` is what a terminal shows instead. */

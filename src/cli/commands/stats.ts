@@ -8,7 +8,7 @@ import { LiveScreen } from "../live_screen.ts";
 import { parseSampleInterval, SAMPLE_INTERVAL_MS } from "../parse.ts";
 import { listSandboxes } from "../sandbox_table.ts";
 import { STATS_COLUMNS, type StatsRow, toStatsJson } from "../stats_table.ts";
-import { formatTable } from "../table.ts";
+import { fittingColumns, formatTable } from "../table.ts";
 
 /** How often to look for sandboxes that have started, in milliseconds. */
 const LOOK_MS = 1000;
@@ -160,8 +160,12 @@ class StatsView implements AsyncDisposable {
   }
 
   async #draw(): Promise<void> {
+    if (this.#screen === undefined) return;
     const rows = [...this.#rows.values()];
-    await this.#screen?.draw(formatTable(this.#cli.stdout, STATS_COLUMNS, rows, EMPTY));
+    const columns = fittingColumns(this.#cli.stdout, STATS_COLUMNS, rows);
+    const left = STATS_COLUMNS.slice(columns.length).map(({ heading }) => heading);
+    const note = left.length === 0 || rows.length === 0 ? "" : `\nno room for: ${left.join(", ")}\n`;
+    await this.#screen.draw(`${formatTable(this.#cli.stdout, columns, rows, EMPTY)}${note}`);
   }
 
   /** Waits until it is time to look again, or `ended` fires. @throws what Ctrl-C throws */

@@ -102,6 +102,7 @@ test(
       assert.equal(status, 0);
       assert.ok(stdout.startsWith(ENTER));
       assert.match(stdout, /one +\d+\.\d/);
+      assert.match(stdout, /no room for: .*UPTIME/); // on 100 columns
       assert.equal(stdout.split(LEAVE).length, 2);
     }),
   { skip },
