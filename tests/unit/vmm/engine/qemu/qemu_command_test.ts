@@ -53,6 +53,12 @@ test("qemuArguments() keeps a kernel that is emulated from doubting its timer, a
   }
 });
 
+test("qemuArguments() emulates a processor without what is slow to emulate, and passes the host's on to KVM", () => {
+  const processor = (kvm: boolean) => values(qemuArguments({ ...CONFIG, kvm }, "/kernel"), "-cpu");
+  assert.deepEqual(processor(true), ["host"]);
+  assert.deepEqual(processor(false), ["max,-erms,-fsrm,-la57"]);
+});
+
 test("qemuArguments() attaches the disks in order, read-only where they are", () => {
   const args = qemuArguments(CONFIG, "/kernel");
   const [boot, upper] = values(args, "-drive");
