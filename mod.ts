@@ -149,6 +149,14 @@ export {
   type PatchReplaceOptions,
 } from "./src/options/patch_options.ts";
 export type { RlimitOptions } from "./src/options/rlimits.ts";
+export {
+  type ImageRootDiskOptions,
+  type MemoryRootDiskOptions,
+  ROOT_FILE_SYSTEMS as RootFileSystems,
+  type RootDiskConfig,
+  type RootDiskOptions,
+  type RootFileSystem,
+} from "./src/options/root_disk.ts";
 export type {
   SandboxConfig,
   SandboxOptions,
@@ -267,6 +275,7 @@ export {
   type ImageSaveOptions,
   type PullPolicy,
 } from "./src/sandbox/image.ts";
+export { ImageBuilder } from "./src/sandbox/image_builder.ts";
 export { Job, type JobOutputOptions } from "./src/sandbox/jobs/job.ts";
 export type { JobOptions, JobProgram } from "./src/sandbox/jobs/job_options.ts";
 export type {
@@ -321,7 +330,9 @@ export { PatchBuilder } from "./src/sandbox/patches/patch_builder.ts";
 export { SandboxPool, type SandboxPoolOptions } from "./src/sandbox/pool/sandbox_pool.ts";
 export type { ClaimOptions } from "./src/sandbox/pool/warm_pool.ts";
 export { PullProgressCreate } from "./src/sandbox/pull_progress_create.ts";
+export { RootDiskBuilder } from "./src/sandbox/root_disk_builder.ts";
 export { Sandbox, type SandboxPingResult, type SandboxTouchResult } from "./src/sandbox/sandbox.ts";
+export { GiB, KiB, type Mebibytes, MiB, TiB } from "./src/sandbox/size.ts";
 export {
   Snapshot,
   SnapshotBuilder,

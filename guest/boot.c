@@ -18,9 +18,10 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "disks.h"
 #include "files.h"
 
-enum { DEVICE_BYTES_MAX = 64, TYPE_BYTES_MAX = 32, DEVICE_RETRY_MS = 2 };
+enum { DEVICE_BYTES_MAX = 64, TYPE_BYTES_MAX = 32, OPTIONS_BYTES_MAX = 128 };
 
 __attribute__((format(printf, 3, 4))) static bool fail(struct boot_failure *failure, uint8_t stage,
                                                        const char *format, ...) {
@@ -48,20 +49,14 @@ bool boot_prepare(struct boot_handles *handles) {
     return handles->proc_fd >= 0;
 }
 
-/* Mounts a disk, which may be found a moment after us. */
+/* Mounts a disk of the message. False with errno. */
 static bool mount_device(struct text device_text, const char *type, const char *path, unsigned long flags,
                          const char *options) {
     char device[DEVICE_BYTES_MAX];
-    if (!text_to_string(device_text, device, sizeof device)) {
-        errno = EINVAL;
-        return false;
-    }
-    for (unsigned waited_ms = 0;; waited_ms += DEVICE_RETRY_MS) {
-        if (mount(device, path, type, flags, options) == 0) return true;
-        bool may_come = errno == ENOENT || errno == ENXIO;
-        if (!may_come || waited_ms >= DEVICE_WAIT_MS) return false;
-        clock_sleep_ms(DEVICE_RETRY_MS);
-    }
+    errno = EINVAL;
+    if (!text_to_string(device_text, device, sizeof device)) return false;
+    errno = disk_mount(device, path, type, flags, options);
+    return errno == 0;
 }
 
 static bool mount_image(const struct msg_boot *boot, struct boot_failure *failure) {
@@ -74,9 +69,18 @@ static bool mount_image(const struct msg_boot *boot, struct boot_failure *failur
 
 static bool mount_upper(const struct msg_boot *boot, struct boot_handles *handles, struct boot_failure *failure) {
     bool is_in_memory = boot->upper_device.size == 0;
-    bool is_mounted = is_in_memory ? mount("tmpfs", "/upper", "tmpfs", 0, "mode=0755") == 0
-                                   : mount_device(boot->upper_device, "ext4", "/upper", MS_NOATIME, "discard");
-    if (!is_mounted) return fail(failure, BOOT_STAGE_UPPER, "mount upper");
+    char type[TYPE_BYTES_MAX], options[OPTIONS_BYTES_MAX], device[DEVICE_BYTES_MAX];
+    errno = EINVAL;
+    if (!text_to_string(boot->upper_type, type, sizeof type) ||
+        !text_to_string(boot->upper_options, options, sizeof options) ||
+        !text_to_string(boot->upper_device, device, sizeof device))
+        return fail(failure, BOOT_STAGE_UPPER, "type and options of upper");
+    if (boot->upper_flags & MOUNT_FLAG_NO_DISCARD) {
+        errno = disk_forbid_discard(device);
+        if (errno != 0) return fail(failure, BOOT_STAGE_UPPER, "forbid discards of upper");
+    }
+    errno = disk_mount(is_in_memory ? type : device, "/upper", type, MS_NOATIME, options);
+    if (errno != 0) return fail(failure, BOOT_STAGE_UPPER, "mount upper as %s", type);
     if (!directory_ensure("/upper/upper", 0755) || !directory_ensure("/upper/work", 0755))
         return fail(failure, BOOT_STAGE_UPPER, "make upper and work");
     if (is_in_memory) return true;

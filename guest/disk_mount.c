@@ -9,16 +9,15 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "disks.h"
 #include "exec.h"
 #include "exec_start.h"
 #include "files.h"
-#include "limits.h"
 #include "mount_target.h"
 #include "stream_output.h"
 #include "stream_table.h"
 
-enum { DEVICE_BYTES_MAX = 64, FSTYPE_BYTES_MAX = 32, DEVICE_RETRY_MS = 2 };
+enum { DEVICE_BYTES_MAX = 64, FSTYPE_BYTES_MAX = 32 };
 
 /* What is tried if the type was not given, in this order: none of them takes another one's disk for its own. */
 static const char *const TYPES[] = {"ext4", "xfs", "btrfs", "erofs", "vfat"};
@@ -26,19 +25,9 @@ static const char *const TYPES[] = {"ext4", "xfs", "btrfs", "erofs", "vfat"};
 /* What the child that is being forked is for. */
 static struct msg_mount_disk opening;
 
-/* mount(2) of a disk that may be found a moment after us. Returns 0 or an errno. */
-static int mount_device(const char *device, const struct path *target, const char *type, unsigned long bits) {
-    for (unsigned waited_ms = 0;; waited_ms += DEVICE_RETRY_MS) {
-        if (mount(device, target->bytes, type, bits, NULL) == 0) return 0;
-        bool may_come = errno == ENOENT || errno == ENXIO;
-        if (!may_come || waited_ms >= DEVICE_WAIT_MS) return errno;
-        clock_sleep_ms(DEVICE_RETRY_MS);
-    }
-}
-
 static int mount_any_type(const char *device, const struct path *target, unsigned long bits) {
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
-        int error = mount_device(device, target, TYPES[i], bits | MS_SILENT);
+        int error = disk_mount(device, target->bytes, TYPES[i], bits | MS_SILENT, NULL);
         /* ENODEV: a kernel without it. The rest is how file systems say that the disk is not theirs. */
         bool is_other = error == EINVAL || error == ENODEV || error == EUCLEAN || error == ESTALE;
         if (!is_other) return error;
@@ -70,7 +59,10 @@ static noreturn void mount_disk(const struct msg_exec_start *start, const struct
     if (error == 0) error = mount_target_make(&target, opening.flags);
     if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, "cannot use the target of the mount");
     unsigned long bits = mount_target_bits(opening.flags);
-    error = *type == '\0' ? mount_any_type(device, &target, bits) : mount_device(device, &target, type, bits);
+    if (opening.flags & MOUNT_FLAG_NO_DISCARD) error = disk_forbid_discard(device);
+    if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, "cannot forbid discards");
+    error = *type == '\0' ? mount_any_type(device, &target, bits)
+                          : disk_mount(device, target.bytes, type, bits, NULL);
     if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, reason_of(error, type));
     child_started();
     _exit(0);

@@ -34,6 +34,7 @@ enum {
     MOUNT_FLAG_NO_EXEC = 2,
     MOUNT_FLAG_FILE_ROOT = 4,
     MOUNT_FLAG_MEMORY = 8,
+    MOUNT_FLAG_NO_DISCARD = 16,
 };
 
 enum {
@@ -162,11 +163,14 @@ static inline void msg_hello_encode(struct writer *writer, const struct msg_hell
     write_text(writer, message->agent_version);
 }
 
-/* boot: host to agent, once: what to mount and write before anything can run. */
+/* boot: host to agent, once: what to mount and write before anything can run. upperDevice is empty for a file system in memory; upperFlags: see MountFlag. */
 struct msg_boot {
     struct text image_device;
     struct text image_type;
     struct text upper_device;
+    struct text upper_type;
+    struct text upper_options;
+    uint8_t upper_flags;
     struct text hostname;
     struct text hosts;
     struct text resolv_conf;
@@ -177,6 +181,9 @@ static inline bool msg_boot_decode(struct reader *reader, struct msg_boot *messa
     message->image_device = read_text(reader);
     message->image_type = read_text(reader);
     message->upper_device = read_text(reader);
+    message->upper_type = read_text(reader);
+    message->upper_options = read_text(reader);
+    message->upper_flags = read_u8(reader);
     message->hostname = read_text(reader);
     message->hosts = read_text(reader);
     message->resolv_conf = read_text(reader);
@@ -188,6 +195,9 @@ static inline void msg_boot_encode(struct writer *writer, const struct msg_boot 
     write_text(writer, message->image_device);
     write_text(writer, message->image_type);
     write_text(writer, message->upper_device);
+    write_text(writer, message->upper_type);
+    write_text(writer, message->upper_options);
+    write_u8(writer, message->upper_flags);
     write_text(writer, message->hostname);
     write_text(writer, message->hosts);
     write_text(writer, message->resolv_conf);

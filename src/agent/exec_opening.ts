@@ -84,6 +84,8 @@ export interface DiskMountOpen extends Pick<MountOpen, "target" | "isReadonly" |
   readonly device: string;
   /** `""`: the guest tries the types that it knows. */
   readonly fstype: string;
+  /** Whether the guest's kernel discards nothing of it, as the host would cut the file short. */
+  readonly isDiscardForbidden: boolean;
 }
 
 /** How a stream with a process begins. */
@@ -167,8 +169,12 @@ export function diskMountOpening({
   isNoExec,
   device,
   fstype,
+  isDiscardForbidden,
 }: DiskMountOpen): ExecOpening {
-  const flags = (isReadonly ? MountFlag.readonly : 0) | (isNoExec ? MountFlag.noExec : 0);
+  const flags =
+    (isReadonly ? MountFlag.readonly : 0) |
+    (isNoExec ? MountFlag.noExec : 0) |
+    (isDiscardForbidden ? MountFlag.noDiscard : 0);
   return {
     outputs: ["stdout", "stderr"],
     isUnattended: true,

@@ -31,11 +31,15 @@ export const MESSAGES = {
   },
   boot: {
     type: 0x02,
-    about: "host to agent, once: what to mount and write before anything can run",
+    about:
+      "host to agent, once: what to mount and write before anything can run. upperDevice is empty for a file system in memory; upperFlags: see MountFlag",
     fields: {
       imageDevice: "text",
       imageType: "text",
       upperDevice: "text",
+      upperType: "text",
+      upperOptions: "text",
+      upperFlags: "u8",
       hostname: "text",
       hosts: "text",
       resolvConf: "text",

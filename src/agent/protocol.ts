@@ -101,6 +101,8 @@ export const MountFlag = {
   fileRoot: 4,
   /** A file system in the guest's memory (tmpfs), which needs no server: the stream ends once it is mounted. */
   memory: 8,
+  /** Of a disk: the guest's kernel discards nothing of it. */
+  noDiscard: 16,
 } as const;
 
 /** `execFailed.kind`: at which step a program could not be started. */

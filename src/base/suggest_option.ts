@@ -23,7 +23,6 @@ const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
   pseudoTerminal: ["tty"],
   pty: ["tty"],
   ram: ["memoryMiB"],
-  rootDisk: ["diskMiB"],
   rootfs: ["image"],
   snapshot: ["fromSnapshot"],
   tags: ["labels", "tag"],

@@ -39,6 +39,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   cpus: "--cpus",
   memoryMiB: "--memory",
   diskMiB: "--root-disk",
+  rootDisk: "--root-disk",
   env: "--env",
   workdir: "--workdir",
   cwd: "--workdir",

@@ -4,7 +4,15 @@
  * @module
  */
 import { InvalidArgumentError } from "@commander-js/extra-typings";
-import { DiskFileSystems, DiskImageFormats, type DiskMountOptions, type MountOptions } from "../../mod.ts";
+import {
+  DiskFileSystems,
+  DiskImageFormats,
+  type DiskMountOptions,
+  type ImageRootDiskOptions,
+  type MountOptions,
+  RootFileSystems,
+  type SandboxOptions,
+} from "../../mod.ts";
 import { parseSizeMiB } from "./parse.ts";
 
 /** What may follow the target of a disk, with commas between. */
@@ -12,6 +20,12 @@ const DISK_OPTIONS = [
   ...["ro", "rw", "noexec"],
   ...DiskImageFormats.map((name) => `format=${name}`),
   ...DiskFileSystems.map((name) => `fstype=${name}`),
+];
+
+/** What may follow the path of a root disk. */
+const ROOT_DISK_OPTIONS = [
+  ...DiskImageFormats.map((name) => `format=${name}`),
+  ...RootFileSystems.map((name) => `fstype=${name}`),
 ];
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
@@ -51,6 +65,24 @@ export function parseDiskMount(text: string): TargetAndMount {
     else throw new InvalidArgumentError(`${option} is none of these: ${DISK_OPTIONS.join(", ")}.`);
   }
   return [target, mount];
+}
+
+/** `8G`, `tmpfs`, `tmpfs:256M`, `./scratch.img`, `./scratch.qcow2:format=qcow2,fstype=ext4`. */
+export function parseRootDisk(text: string): Pick<SandboxOptions, "diskMiB" | "rootDisk"> {
+  const [disk = "", options, ...rest] = text.split(":");
+  if (disk === "tmpfs" && rest.length === 0)
+    return { rootDisk: { tmpfs: true, sizeMiB: options === undefined ? undefined : parseSizeMiB(options) } };
+  if (!disk.includes("/")) return { diskMiB: parseSizeMiB(text) };
+  if (rest.length > 0) throw new InvalidArgumentError("It must be SIZE, tmpfs[:SIZE] or PATH[:OPTIONS].");
+  const image: Mutable<ImageRootDiskOptions> = { disk };
+  for (const option of options === undefined ? [] : options.split(",")) {
+    const format = DiskImageFormats.find((name) => option === `format=${name}`);
+    const fstype = RootFileSystems.find((name) => option === `fstype=${name}`);
+    if (format !== undefined) image.format = format;
+    else if (fstype !== undefined) image.fstype = fstype;
+    else throw new InvalidArgumentError(`${option} is none of these: ${ROOT_DISK_OPTIONS.join(", ")}.`);
+  }
+  return { rootDisk: image };
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -17,7 +17,7 @@ import {
   parseRlimit,
   parseSizeMiB,
 } from "./parse.ts";
-import { parseDiskMount, parseTmpfs, parseVolume } from "./parse_mounts.ts";
+import { parseDiskMount, parseRootDisk, parseTmpfs, parseVolume } from "./parse_mounts.ts";
 
 /** Adds the flags to a command that has nothing yet, so that their types are known to what is added behind them. */
 export function withSandboxFlags(command: Command) {
@@ -25,7 +25,11 @@ export function withSandboxFlags(command: Command) {
     .option("-n, --name <name>", "name of the sandbox; one is made up without it")
     .option("-c, --cpus <count>", "virtual processors", parseCount)
     .option("-m, --memory <size>", "memory, e.g. 512M or 2G", parseSizeMiB)
-    .option("--root-disk <size>", "size of the writable disk, e.g. 8G", parseSizeMiB)
+    .option(
+      "--root-disk <SPEC>",
+      "what is written to: a disk of that size (8G), memory (tmpfs:256M), or a disk image (./scratch.img)",
+      parseRootDisk,
+    )
     .option(
       "-e, --env <KEY[=VALUE]>",
       "variable of every program; KEY alone takes yours; repeatable",
@@ -89,7 +93,7 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
     name: flags.name ?? `msb-${randomBytes(4).toString("hex")}`,
     cpus: flags.cpus,
     memoryMiB: flags.memory,
-    diskMiB: flags.rootDisk,
+    ...flags.rootDisk,
     env: toEnv(flags),
     workdir: flags.workdir,
     user: flags.user,

@@ -18,6 +18,7 @@ import {
   isBelow,
 } from "./disk_mount.ts";
 import { nameSchema } from "./names.ts";
+import type { RootDiskConfig } from "./root_disk.ts";
 import {
   specProblem,
   type VolumeMode,
@@ -197,7 +198,10 @@ type CheckedMount = z.output<typeof mountSchema>;
  *
  * @throws {InvalidConfigError} naming every mount that is wrong.
  */
-export function checkMounts(mounts: Readonly<Record<string, CheckedMount>>): readonly MountConfig[] {
+export function checkMounts(
+  mounts: Readonly<Record<string, CheckedMount>>,
+  rootDisk?: RootDiskConfig,
+): readonly MountConfig[] {
   const issues: ConfigIssue[] = [];
   const configs: MountConfig[] = [];
   const targets = Object.keys(mounts);
@@ -212,24 +216,28 @@ export function checkMounts(mounts: Readonly<Record<string, CheckedMount>>): rea
   for (const [index, { target }] of sorted.entries())
     if (sorted[index + 1]?.target === target)
       issues.push({ field: `mounts[${JSON.stringify(target)}]`, problem: "must not be given twice" });
-  issues.push(...sharedDiskIssues(configs));
+  issues.push(...sharedDiskIssues(configs, rootDisk));
   if (issues.length > 0) throw new InvalidConfigError(issues);
   return sorted;
 }
 
-/** A disk that something else in the same sandbox writes to, behind the back of its file system. */
-function sharedDiskIssues(mounts: readonly MountConfig[]): readonly ConfigIssue[] {
-  return mounts.flatMap((mount, index) => {
-    if (mount.kind !== "disk") return [];
-    const field = `mounts[${JSON.stringify(mount.target)}]`;
-    const others = mounts.filter((other, at) => other.kind !== "tmpfs" && at !== index);
-    const isTwice = others.some((other) => other.kind === "disk" && other.source === mount.source);
-    if (isTwice) return [{ field, problem: `must not mount ${mount.source} twice` }];
-    const around = others.find(
-      (other) => other.kind === "bind" && !other.readonly && isBelow(mount.source, other.source),
+/** Disks that something else in the same sandbox writes to, behind the back of their file systems. */
+function sharedDiskIssues(
+  mounts: readonly MountConfig[],
+  rootDisk: RootDiskConfig | undefined,
+): ConfigIssue[] {
+  const disks = mounts.flatMap((mount) =>
+    mount.kind === "disk" ? [{ field: `mounts[${JSON.stringify(mount.target)}]`, source: mount.source }] : [],
+  );
+  if (rootDisk?.kind === "disk") disks.push({ field: "rootDisk", source: rootDisk.source });
+  return disks.flatMap(({ field, source }, index) => {
+    if (disks.some((other, at) => other.source === source && at !== index))
+      return [{ field, problem: `must not be a disk that is used twice: ${source}` }];
+    const around = mounts.find(
+      (mount) => mount.kind === "bind" && !mount.readonly && isBelow(source, mount.source),
     );
     if (around === undefined) return [];
-    const problem = `must not be in a directory that the guest can write to: ${mount.source} is, by ${around.target}`;
+    const problem = `must not be in a directory that the guest can write to: ${source} is, by ${around.target}`;
     return [{ field, problem }];
   });
 }

@@ -33,8 +33,16 @@ import {
   type PortOptions,
   portSchema,
 } from "./network_options.ts";
+import { checkOrigin } from "./origin.ts";
 import { checkPatches, type Patch, patchesSchema } from "./patch_options.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema, storedRlimitSchema } from "./rlimits.ts";
+import {
+  checkRootDisk,
+  type RootDiskConfig,
+  type RootDiskOptions,
+  rootDiskSchema,
+  storedRootDiskSchema,
+} from "./root_disk.ts";
 import type { VolumeRequest } from "./volume_options.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -67,6 +75,14 @@ export interface SandboxOptions {
   readonly memoryMiB?: number | undefined;
   /** Size of the writable disk in MiB. It takes space only as it is written. @default {4096} */
   readonly diskMiB?: number | undefined;
+  /**
+   * What is written to instead of a disk of the sandbox's own: memory (`{ tmpfs: true, sizeMiB: 256 }`), of which nothing is
+   * kept once the sandbox has stopped; or a disk image of this machine (`{ disk: "./scratch.img" }`), which outlives it.
+   * Snapshots can be taken of a disk of the sandbox's own only.
+   *
+   * @default a disk of `diskMiB`, which goes with the sandbox
+   */
+  readonly rootDisk?: RootDiskOptions | undefined;
   /** Variables of every program, over the image's. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Working directory of every program. @default the image's, else `/` */
@@ -160,7 +176,7 @@ const CREATION_OPTIONS = {
 } as const;
 type CreationOption = keyof typeof CREATION_OPTIONS;
 /** Options that are stored in another form than callers give them. */
-type ReshapedOption = "rlimits" | "network" | "ports" | "mounts";
+type ReshapedOption = "rlimits" | "network" | "ports" | "mounts" | "rootDisk";
 /** Options without a default. */
 type OpenOption = "workdir" | "user" | "entrypoint" | "cmd" | "engine" | "maxDurationMs" | "idleTimeoutMs";
 
@@ -185,6 +201,8 @@ export interface SandboxConfig
   readonly ports: readonly PublishedPort[];
   /** What is mounted, in that order. */
   readonly mounts: readonly MountConfig[];
+  /** What is written to; `undefined`: a disk of `diskMiB` of the sandbox's own. */
+  readonly rootDisk?: RootDiskConfig | undefined;
   /** Digest of the snapshot that it was created from. */
   readonly snapshotDigest?: string | undefined;
   /** Defaults that come from the image. */
@@ -236,6 +254,7 @@ const shape = {
     .min(64)
     .max(16 * 1024 * 1024)
     .default(4096),
+  rootDisk: rootDiskSchema.optional(),
   env: z.record(z.string().regex(ENV_NAME_PATTERN, "must be a variable's name"), noNul).default({}),
   workdir: nonEmpty.startsWith("/", "must be an absolute path").optional(),
   user: nonEmpty.optional(),
@@ -274,9 +293,11 @@ type ParsedOption<K extends keyof SandboxOptions> = K extends CreationOption | "
   ? SandboxOptions[K]
   : K extends "mounts"
     ? Readonly<Record<string, z.output<typeof mountSchema>>>
-    : K extends keyof SandboxConfig
-      ? SandboxConfig[K]
-      : never;
+    : K extends "rootDisk"
+      ? z.output<typeof rootDiskSchema> | undefined
+      : K extends keyof SandboxConfig
+        ? SandboxConfig[K]
+        : never;
 
 const schema = z.strictObject(shape);
 
@@ -286,10 +307,12 @@ export const REPLACE_GRACE_MS = 10_000;
 /** @throws {InvalidConfigError} naming every field that is wrong. */
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   const checked = parseConfig(schema, withoutUndefined(options), "options");
-  const { detached, replace, pullPolicy, patches, fromSnapshot, hostname, rlimits, ...config } = checked;
+  const { detached, replace, pullPolicy, patches, fromSnapshot, hostname, rlimits, ...others } = checked;
+  const { rootDisk: _given, ...config } = others;
   checkOrigin(options);
   checkCounts(config.labels, config.env);
-  const mounts = checkMounts(config.mounts);
+  const rootDisk = checkRootDisk(checked.rootDisk, config.memoryMiB);
+  const mounts = checkMounts(config.mounts, rootDisk);
   const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
   return {
     config: {
@@ -298,6 +321,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       hostname: hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
       mounts,
+      ...(rootDisk === undefined ? {} : { rootDisk }),
     },
     fromSnapshot,
     detached,
@@ -309,24 +333,6 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
     ),
     volumes: volumeRequests(config.mounts),
   };
-}
-
-/** A sandbox comes from an image or a snapshot. An empty `image` counts as unset, because builders may leave it empty. */
-function checkOrigin({ image = "", fromSnapshot, diskMiB }: SandboxOptions): void {
-  const issues: ConfigIssue[] = [];
-  if (image === "" && fromSnapshot === undefined)
-    issues.push({ field: "image", problem: "must be given, or fromSnapshot instead" });
-  if (image !== "" && fromSnapshot !== undefined)
-    issues.push({
-      field: "fromSnapshot",
-      problem: "cannot be combined with image: the snapshot has its own",
-    });
-  if (diskMiB !== undefined && fromSnapshot !== undefined)
-    issues.push({
-      field: "diskMiB",
-      problem: "cannot be combined with fromSnapshot: the disk keeps its size",
-    });
-  if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
 /** @throws {InvalidConfigError} if `name` cannot be a sandbox's. */
@@ -358,6 +364,7 @@ const storedSchema = z.object({
   hostname: z.string(),
   rlimits: z.array(storedRlimitSchema),
   mounts: storedMountsSchema,
+  rootDisk: storedRootDiskSchema,
   snapshotDigest: z.string().optional(),
   imageConfig: storedImageDefaultsSchema,
 });

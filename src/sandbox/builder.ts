@@ -13,10 +13,12 @@ import type { NetworkMode } from "../network/network_plan.ts";
 import type { NetworkOptions, PortOptions } from "../options/network_options.ts";
 import type { RlimitOptions } from "../options/rlimits.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
+import { ImageBuilder } from "./image_builder.ts";
 import { MountBuilder } from "./mounts/mount_builder.ts";
 import type { Patch } from "./patches/patch.ts";
 import { PatchBuilder } from "./patches/patch_builder.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
+import { RootDiskBuilder } from "./root_disk_builder.ts";
 import { Sandbox } from "./sandbox.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -87,9 +89,22 @@ export class SandboxBuilder {
     return this.#addPatches([patch]);
   }
 
-  /** Sets the size of the writable disk in MiB. @default {4096} */
-  rootDisk(sizeMiB: number): this {
-    return this.#set("diskMiB", sizeMiB);
+  /** Sets the image, and what is written over it: `imageWith((i) => i.oci("alpine").rootDisk((d) => d.tmpfs()))`. */
+  imageWith(configure: (image: ImageBuilder) => ImageBuilder): this {
+    const { image, ...disk } = configure(new ImageBuilder()).build();
+    if (image !== undefined) this.#set("image", image);
+    return Object.keys(disk).length === 0 ? this : this.#setRootDisk(disk);
+  }
+
+  /**
+   * Sets the size of the writable disk in MiB, 4096 by default; or what is written to instead:
+   * `rootDisk((d) => d.tmpfs().size(256))`, `rootDisk((d) => d.disk("./scratch.img"))`. See
+   * {@linkcode SandboxOptions.rootDisk}.
+   */
+  rootDisk(disk: number | ((disk: RootDiskBuilder) => RootDiskBuilder)): this {
+    return this.#setRootDisk(
+      typeof disk === "number" ? { diskMiB: disk } : disk(new RootDiskBuilder()).build(),
+    );
   }
 
   /** Adds one environment variable for every program. */
@@ -278,6 +293,14 @@ export class SandboxBuilder {
   /** {@linkcode create} for a sandbox that outlives this process. */
   createDetached(options: BootCallOptions = {}): Promise<Sandbox> {
     return this.detached().create(options);
+  }
+
+  /** Either of both, and not what was said before. */
+  #setRootDisk({ diskMiB, rootDisk }: Pick<SandboxOptions, "diskMiB" | "rootDisk">): this {
+    delete this.#options.diskMiB;
+    delete this.#options.rootDisk;
+    if (diskMiB !== undefined) this.#set("diskMiB", diskMiB);
+    return rootDisk === undefined ? this : this.#set("rootDisk", withoutUndefined(rootDisk));
   }
 
   #set<K extends keyof SandboxOptions>(name: K, value: SandboxOptions[K]): this {

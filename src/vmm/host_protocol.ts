@@ -93,11 +93,16 @@ export type MountRequest = {
       readonly device: string;
       /** Its file system; `""`: the guest finds out. */
       readonly fstype: string;
+      /** Whether the guest's kernel discards nothing of it. */
+      readonly isDiscardForbidden: boolean;
     }
 );
 
 /** How a disk's file holds its bytes. */
 export type DiskFormat = "raw" | "qcow2";
+
+/** The disk that is written to, by its id: what metrics call the upper one. */
+export const UPPER_DISK = "upper";
 
 export interface DiskConfig {
   /** Unique in the VM. */
@@ -121,6 +126,12 @@ export interface GuestConfig {
   readonly imageType: string;
   /** `""`: writes go to memory. */
   readonly upperDevice: string;
+  /** Its file system: `"ext4"`, or `"tmpfs"` for memory. */
+  readonly upperType: string;
+  /** Options of its mount. */
+  readonly upperOptions: string;
+  /** Bits of `MountFlag`. */
+  readonly upperFlags: number;
   readonly hostname: string;
   /** Text of /etc/hosts. */
   readonly hosts: string;

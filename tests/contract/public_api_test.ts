@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import * as api from "../../mod.ts";
 import { test } from "../support/harness.ts";
+import { exportedNames } from "./exported_names.ts";
 import { TYPES } from "./public_types.ts";
-import { readModule, withoutComments } from "./source_files.ts";
 
 /** What `mod.ts` exports that exists at run time. */
 const VALUES: readonly string[] = [
@@ -42,9 +42,11 @@ const VALUES: readonly string[] = [
   "FsReadStream",
   "FsWatch",
   "FsWriteSink",
+  "GiB",
   "HttpError",
   "Image",
   "ImageAuthError",
+  "ImageBuilder",
   "ImageDigestMismatchError",
   "ImageError",
   "ImageInUseError",
@@ -66,6 +68,7 @@ const VALUES: readonly string[] = [
   "JobNotFoundError",
   "JsonError",
   "KernelInvalidError",
+  "KiB",
   "LibkrunCallError",
   "LibkrunNotFoundError",
   "LibkrunfwNotFoundError",
@@ -75,6 +78,7 @@ const VALUES: readonly string[] = [
   "MetricsDisabledError",
   "MetricsStream",
   "MetricsUnavailableError",
+  "MiB",
   "MicrosandboxError",
   "MissedRotationError",
   "MountBuilder",
@@ -82,11 +86,11 @@ const VALUES: readonly string[] = [
   "NetworkError",
   "NetworkExhaustedError",
   "NetworkPrivilegeError",
-  "OverlayFileSystem",
   "NixError",
   "NoDefaultCommandError",
   "NoSpaceError",
   "NotADirectoryError",
+  "OverlayFileSystem",
   "Patch",
   "PatchBuilder",
   "PatchFailedError",
@@ -96,6 +100,8 @@ const VALUES: readonly string[] = [
   "ProtocolError",
   "PullProgressCreate",
   "ReadonlyFileSystem",
+  "RootDiskBuilder",
+  "RootFileSystems",
   "RuntimeError",
   "Sandbox",
   "SandboxAlreadyExistsError",
@@ -124,6 +130,7 @@ const VALUES: readonly string[] = [
   "Stdin",
   "TarInvalidError",
   "TerminalError",
+  "TiB",
   "TimeoutError",
   "TreeInvalidError",
   "UnsupportedError",
@@ -168,22 +175,3 @@ test("mod.ts exports no value as undefined", () => {
   const missing = Object.entries(api).filter(([, value]) => value === undefined);
   assert.deepEqual(missing, []);
 });
-
-interface ExportedName {
-  readonly name: string;
-  readonly isType: boolean;
-}
-
-function exportedNames(): ExportedName[] {
-  const text = withoutComments(readModule("mod.ts"));
-  return [...text.matchAll(/export (?<type>type )?\{(?<names>[^}]*)\}/g)].flatMap(({ groups }) =>
-    (groups?.["names"] ?? "")
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => name !== "")
-      .map((name) => ({
-        name: name.replace(/^type /, "").replace(/^.* as /, ""),
-        isType: groups?.["type"] !== undefined || name.startsWith("type "),
-      })),
-  );
-}

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { DiskInUseError, InvalidConfigError, Sandbox, UnsupportedError } from "../../mod.ts";
+import { DiskInUseError, InvalidConfigError, Sandbox, Snapshot, UnsupportedError } from "../../mod.ts";
 import { findProgram } from "../../src/platform/find_program.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
@@ -143,6 +143,44 @@ homeTest(
     await second.stop();
     assert.equal(fsck(dirty), "clean");
     assert.ok(readFileSync(fat).includes("fat\n"));
+  },
+  needs,
+);
+
+homeTest(
+  "rootDisk: memory of a bound size keeps nothing, and a disk image keeps all",
+  async ({ create, scratch, home }) => {
+    const memory = await create({ rootDisk: { tmpfs: true, sizeMiB: 16 } });
+    assert.deepEqual(readdirSync(join(home, "sandboxes/subject")), ["logs"]);
+    const full = await memory.shell(
+      "echo x > /etc/made; dd if=/dev/zero of=/fill bs=1M count=20 2>&1; stat -c %s /fill",
+    );
+    assert.match(full.stdout(), /No space left/);
+    assert.ok(Number(full.stdout().trim().split("\n").at(-1)) < 16 * 1024 * 1024);
+    await assert.rejects(Snapshot.builder("s").fromSandbox("subject").create(), {
+      code: "unsupported",
+      message: /memory/,
+    });
+    await memory.stop();
+    {
+      await using again = await Sandbox.start("subject");
+      assert.notEqual((await again.shell("cat /etc/made || ls /fill")).code, 0);
+    }
+    await Sandbox.remove("subject");
+
+    const disk = makeDisk(join(scratch, "root.img"));
+    const first = await create({ rootDisk: { disk } });
+    await output(first, "echo kept > /etc/made; rm /etc/group");
+    await assert.rejects(
+      Sandbox.create({ name: "other", image: join(scratch, "rootfs"), rootDisk: { disk } }),
+      DiskInUseError,
+    );
+    await first.stop();
+    await Sandbox.remove("subject");
+    assert.equal(fsck(disk), "clean");
+    assert.equal(fileOn(disk, "/upper/etc/made"), "kept\n");
+    const second = await create({ rootDisk: { disk }, mounts: { "/t": { tmpfs: true } } });
+    assert.equal(await output(second, "cat /etc/made; test ! -e /etc/group"), "kept\n");
   },
   needs,
 );

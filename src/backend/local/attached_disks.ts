@@ -20,17 +20,20 @@ import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 const LOCK_WAIT_MS_MAX = 1_000;
 const LOCK_POLL_MS = 10;
 
-/** Devices that a VM has for itself: its disks (the agent's, the image, the sandbox's own). */
-const OWN_DISKS = 3;
+/** Disks that every VM has: the agent's, and the image. */
+const SHARED_DISKS = 2;
 
-type ConfiguredDisks = Pick<SandboxConfig, "mounts" | "network">;
+type ConfiguredDisks = Pick<SandboxConfig, "mounts" | "network" | "rootDisk">;
+
+/** A disk image of a user. */
+interface AttachedDisk extends Pick<DiskMountConfig, "source" | "format" | "readonly"> {
+  /** Which option it comes from. */
+  readonly field: string;
+}
 
 /** Checks that the engine can give the guest these disks. @throws {UnsupportedError | InvalidConfigError} */
-export function checkDiskEngine(
-  { mounts, network }: ConfiguredDisks,
-  { engine, devices }: SelectedEngine,
-): void {
-  const disks = diskMounts(mounts);
+export function checkDiskEngine(config: ConfiguredDisks, { engine, devices }: SelectedEngine): void {
+  const disks = attachedDisks(config);
   const foreign = disks.find(({ format }) => !devices.diskFormats.includes(format));
   if (foreign !== undefined) {
     const { source, format } = foreign;
@@ -38,24 +41,23 @@ export function checkDiskEngine(
       hint: `use the engine qemu, or: qemu-img convert -O raw ${source} ${source}.raw`,
     });
   }
-  const hasNetwork = network.mode !== "none";
-  const count = devices.own + OWN_DISKS + disks.length + Number(hasNetwork);
+  const hasNetwork = config.network.mode !== "none";
+  const ownDisks = SHARED_DISKS + Number(config.rootDisk === undefined);
+  const count = devices.own + ownDisks + disks.length + Number(hasNetwork);
   if (count <= devices.max) return;
   const excess = count - devices.max;
   const drop = excess === 1 ? "one disk" : `${excess} disks`;
   const instead = hasNetwork && excess === 1 ? ", or the network" : "";
-  const problem = `must have at most ${disks.length - excess} disks: a VM of the engine ${engine} has ${devices.max} virtio devices, and this one needs ${count}; drop ${drop}${instead}`;
+  const problem = `must have fewer disks: a VM of the engine ${engine} has ${devices.max} virtio devices, and this one needs ${count}; drop ${drop}${instead}`;
   throw new InvalidConfigError([{ field: "mounts", problem }]);
 }
 
 /** Checks that the disks are there, and free. @throws {InvalidConfigError | DiskInUseError} */
-export async function checkDisks(home: string, { mounts }: ConfiguredDisks): Promise<void> {
-  for (const mount of diskMounts(mounts)) {
-    const { source: disk, readonly: isReadonly, target } = mount;
-    const problem = storedDiskProblem(mount);
-    if (problem !== undefined)
-      throw new InvalidConfigError([{ field: `mounts[${JSON.stringify(target)}]`, problem }]);
-    if (!(await isDiskFree(home, disk, isReadonly))) throw new DiskInUseError(disk);
+export async function checkDisks(home: string, config: ConfiguredDisks): Promise<void> {
+  for (const { field, ...disk } of attachedDisks(config)) {
+    const problem = storedDiskProblem(disk);
+    if (problem !== undefined) throw new InvalidConfigError([{ field, problem }]);
+    if (!(await isDiskFree(home, disk.source, disk.readonly))) throw new DiskInUseError(disk.source);
   }
 }
 
@@ -71,13 +73,17 @@ export async function isDiskFree(home: string, path: string, isReadonly: boolean
 }
 
 /** The disk, for the VM host process. @throws {IoError} if it is gone. */
-export function diskConfig(home: string, mount: DiskMountConfig, id: string): DiskConfig {
-  const { source: path, format, readonly: readOnly } = mount;
+export function diskConfig(home: string, disk: Omit<AttachedDisk, "field">, id: string): DiskConfig {
+  const { source: path, format, readonly: readOnly } = disk;
   return { id, path, format, readOnly, lockPath: lockPathOf(home, path) };
 }
 
-function diskMounts(mounts: SandboxConfig["mounts"]): readonly DiskMountConfig[] {
-  return mounts.filter((mount) => mount.kind === "disk");
+function attachedDisks({ mounts, rootDisk }: ConfiguredDisks): readonly AttachedDisk[] {
+  const mounted = mounts.filter((mount) => mount.kind === "disk");
+  return [
+    ...(rootDisk?.kind === "disk" ? [{ ...rootDisk, readonly: false, field: "rootDisk" }] : []),
+    ...mounted.map((mount) => ({ ...mount, field: `mounts[${JSON.stringify(mount.target)}]` })),
+  ];
 }
 
 /** By the file, not by its path: a file may have several. The lock files stay; they are empty. */

@@ -4,13 +4,20 @@
  * @module
  */
 import { join } from "node:path";
+import { MountFlag } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
 import type { NetworkPlan } from "../../network/network_plan.ts";
 import { type DiskMountConfig, defaultOwner, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
 import type { StateStore } from "../../state/state_store.ts";
-import type { BootRequest, DiskConfig, MountRequest } from "../../vmm/host_protocol.ts";
+import {
+  type BootRequest,
+  type DiskConfig,
+  type GuestConfig,
+  type MountRequest,
+  UPPER_DISK,
+} from "../../vmm/host_protocol.ts";
 import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 import { diskConfig } from "./attached_disks.ts";
 import { logDirectory, sandboxDirectory, UPPER_NAME } from "./sandbox_directories.ts";
@@ -31,17 +38,18 @@ export interface BootSources {
 
 /** What to boot for the sandbox `id`, whose config is stored. `resolved` are its mounts. */
 export function bootRequest(
-  { state, config, engine, bootDisk, imagePath }: BootSources,
+  sources: BootSources,
   id: string,
   network: NetworkPlan | undefined,
   resolved: readonly ResolvedMount[],
 ): Omit<BootRequest, "type" | "isPrepared"> {
+  const { state, config, engine } = sources;
   const { name, hostname } = config;
-  const disks = ownDisks(state.home, config, bootDisk, imagePath);
+  const disks = rootDisks(sources);
   const mounts = resolved.map((mount): MountRequest => {
     if (mount.kind === "disk") {
       disks.push(diskConfig(state.home, mount, `mount${disks.length}`));
-      return diskRequest(mount, deviceOf(disks.length - 1));
+      return diskRequest(mount, deviceOf(disks.length - 1), engine.devices.cutsDisks);
     }
     return mountRequest(mount, config.user ?? config.imageConfig.user);
   });
@@ -53,7 +61,7 @@ export function bootRequest(
     guest: {
       imageDevice: "/dev/vdb",
       imageType: "erofs",
-      upperDevice: "/dev/vdc",
+      ...upperMount(config, engine.devices.cutsDisks),
       hostname,
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
       resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
@@ -74,18 +82,46 @@ export function bootRequest(
   };
 }
 
-/** The disks that every sandbox has, in the order in which the guest sees them. */
-function ownDisks(home: string, config: SandboxConfig, bootDisk: string, imagePath: string): DiskConfig[] {
+/** The disks that make the root, in the order in which the guest sees them. */
+function rootDisks({ state, config, bootDisk, imagePath }: BootSources): DiskConfig[] {
   return [
     { id: "boot", path: bootDisk, readOnly: true },
     { id: "image", path: imagePath, readOnly: true },
-    {
-      id: "upper",
-      path: join(sandboxDirectory(home, config.name), UPPER_NAME),
-      readOnly: false,
-      sizeBytes: config.diskMiB * MiB,
-    },
+    ...upperDisk(state.home, config),
   ];
+}
+
+/** The disk that is written to; none if that is memory. */
+function upperDisk(home: string, { name, diskMiB, rootDisk }: SandboxConfig): DiskConfig[] {
+  switch (rootDisk?.kind) {
+    case "tmpfs":
+      return [];
+    case "disk":
+      return [diskConfig(home, { ...rootDisk, readonly: false }, UPPER_DISK)];
+    case undefined: {
+      const path = join(sandboxDirectory(home, name), UPPER_NAME);
+      return [{ id: UPPER_DISK, path, readOnly: false, sizeBytes: diskMiB * MiB }];
+    }
+  }
+}
+
+type UpperMount = Pick<GuestConfig, "upperDevice" | "upperType" | "upperOptions" | "upperFlags">;
+
+/** How the guest mounts what is written to. */
+function upperMount({ rootDisk }: SandboxConfig, cutsDisks: boolean): UpperMount {
+  const upperDevice = deviceOf(2);
+  switch (rootDisk?.kind) {
+    case "tmpfs": {
+      const upperOptions = `mode=0755,size=${memoryBytes(rootDisk)}`;
+      return { upperDevice: "", upperType: "tmpfs", upperOptions, upperFlags: 0 };
+    }
+    case "disk": {
+      const upperFlags = cutsDisks ? MountFlag.noDiscard : 0;
+      return { upperDevice, upperType: rootDisk.fstype, upperOptions: "", upperFlags };
+    }
+    case undefined:
+      return { upperDevice, upperType: "ext4", upperOptions: "discard", upperFlags: 0 };
+  }
 }
 
 /** What the guest calls the disk at that place: the order of the disks is that of the letters. */
@@ -104,7 +140,8 @@ function mountRequest(
     : { target, isReadonly, isNoExec, source: mount.source, owner: mount.owner ?? defaultOwner(user) };
 }
 
-function diskRequest(mount: DiskMountConfig, device: string): MountRequest {
+function diskRequest(mount: DiskMountConfig, device: string, cutsDisks: boolean): MountRequest {
   const { target, readonly: isReadonly, noExec: isNoExec, fstype = "" } = mount;
-  return { target, isReadonly, isNoExec, device, fstype };
+  const isDiscardForbidden = cutsDisks && !isReadonly;
+  return { target, isReadonly, isNoExec, device, fstype, isDiscardForbidden };
 }

@@ -75,7 +75,7 @@ export async function createSandbox(
   const replaced = request.replaceGraceMs === undefined ? undefined : name;
   const resolved = await SandboxVolumes.check({ state, mounts, requests: request.volumes }, replaced);
   const engine = await chooseEngine(request.config.engine);
-  checkDiskEngine({ mounts: resolved, network }, engine);
+  checkDiskEngine({ ...request.config, mounts: resolved }, engine);
   sweepLeftovers(state);
   const claimed = new Set<string>();
   try {
@@ -325,6 +325,7 @@ function launchWith(
 
 /** The disk of a new sandbox: empty, or a copy. */
 async function makeUpper({ state, config, call, snapshot }: BootInputs, path: string): Promise<void> {
+  if (config.rootDisk !== undefined) return; // it has none of its own
   if (snapshot === undefined) await formatUpper(path, config.diskMiB, call.signal);
   else await copySourceDisk(state.home, snapshot, path, call.signal);
 }

@@ -11,7 +11,7 @@ import { AgentDisconnectedError } from "../../agent/errors.ts";
 import { GuestErrno } from "../../agent/guest_errno.ts";
 import { UnsupportedError } from "../../base/errors.ts";
 import { CallLimit } from "../../base/wait.ts";
-import { parseStoredConfig } from "../../options/sandbox_options.ts";
+import { parseStoredConfig, type SandboxConfig } from "../../options/sandbox_options.ts";
 import { CONTENT_ALGORITHM } from "../../snapshot/content_digest.ts";
 import { checkNameAndLabels, type SnapshotDescriptor, UPPER_NAME } from "../../snapshot/descriptor.ts";
 import { digestDisk } from "../../snapshot/disk_content.ts";
@@ -50,6 +50,7 @@ export async function takeSnapshot(
   const { force = false } = options;
   const store = new SnapshotStore(core.state.home);
   if (!force && store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
+  checkRootDisk(core.name, parseStoredConfig((await core.record()).configJson));
   const staged = store.stage();
   try {
     const upper = join(staged, UPPER_NAME);
@@ -78,6 +79,15 @@ export async function takeSnapshot(
   } finally {
     rmSync(staged, { recursive: true, force: true }); // unless it has become the snapshot
   }
+}
+
+/** @throws {UnsupportedError} if the sandbox writes elsewhere than to a disk of its own. */
+function checkRootDisk(name: string, { rootDisk }: SandboxConfig): void {
+  if (rootDisk === undefined) return;
+  const place = rootDisk.kind === "tmpfs" ? "memory" : `the disk ${rootDisk.source}`;
+  throw new UnsupportedError(`Cannot take a snapshot of ${name}: it writes to ${place}`, {
+    hint: rootDisk.kind === "tmpfs" ? "leave rootDisk out" : "stop it, and copy that disk",
+  });
 }
 
 interface CopiedUpper {

@@ -1,6 +1,6 @@
 /** `msb inspect`: all that is known of a sandbox. @module */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
-import { Sandbox } from "../../../mod.ts";
+import { Sandbox, type SandboxConfig } from "../../../mod.ts";
 import { formatOption, wantsJson } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { formatMiB } from "../format.ts";
@@ -46,7 +46,7 @@ function toPairs({ stdout }: CliContext, handle: Handle, network: Network) {
     ["image", config.image],
     ["cpus", config.cpus],
     ["memory", formatMiB(config.memoryMiB)],
-    ["disk", formatMiB(config.diskMiB)],
+    ["disk", rootDiskOf(config)],
     ["hostname", config.hostname],
     ["user", config.user ?? config.imageConfig.user],
     ["workdir", config.workdir ?? config.imageConfig.workingDir],
@@ -64,4 +64,9 @@ function toPairs({ stdout }: CliContext, handle: Handle, network: Network) {
     ["created", handle.createdAt.toISOString()],
     ["updated", handle.updatedAt.toISOString()],
   ] as const;
+}
+
+function rootDiskOf({ rootDisk, diskMiB }: SandboxConfig): string {
+  if (rootDisk === undefined) return formatMiB(diskMiB);
+  return rootDisk.kind === "tmpfs" ? `memory, ${formatMiB(rootDisk.sizeMiB)}` : rootDisk.source;
 }

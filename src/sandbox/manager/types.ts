@@ -123,7 +123,7 @@ export interface CheckpointInfo {
  * A sandbox to make from a checkpoint. Its image and its disk are the checkpoint's, and so are its processors and memory
  * unless it says otherwise. Environment, labels and the like are not kept in checkpoints.
  */
-export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB"> {
+export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB" | "rootDisk"> {
   /** Id of the checkpoint whose disk is copied. */
   readonly snapshotId: string;
 }

@@ -32,6 +32,8 @@ export interface EngineDevices {
   readonly diskFormats: readonly DiskFormat[];
   /** Why it has no others, as the end of a sentence; `""` if it has all. */
   readonly formatReason: string;
+  /** Whether it cuts a disk's file short when the guest discards the last blocks. */
+  readonly cutsDisks: boolean;
 }
 
 /** The part of an engine that decides whether it can run here. */

@@ -10,7 +10,7 @@ import { Measured, type MessageFields } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
 import { messageOf, TimeoutError } from "../../base/errors.ts";
 import type { RunningVm } from "../engine/engine.ts";
-import type { BootRequest } from "../host_protocol.ts";
+import { type BootRequest, UPPER_DISK } from "../host_protocol.ts";
 import {
   findThreads,
   readAllocatedBytes,
@@ -78,7 +78,7 @@ export class Metrics {
     const limit = request.memoryMiB * MiB;
     // libkrun puts the kernel's image beside the memory that was asked for: what a guest has in all may be more than that.
     const used = Math.max(0, usage.memoryTotalBytes - usage.memoryAvailableBytes);
-    const disk = request.disks.find(({ readOnly }) => !readOnly);
+    const disk = request.disks.find(({ id }) => id === UPPER_DISK);
     const diskBytes = disk?.sizeBytes ?? Number.MAX_SAFE_INTEGER;
     const resident = readResidentBytes(vm.pid === undefined ? [process.pid] : [process.pid, vm.pid]);
     const allocated = disk === undefined ? undefined : readAllocatedBytes(disk.path);

@@ -39,7 +39,17 @@ export interface LoggedBytes {
   readonly text: string | undefined;
 }
 
-const NO_GUEST = { imageDevice: "", imageType: "", upperDevice: "", hostname: "", hosts: "", resolvConf: "" };
+const NO_GUEST = {
+  imageDevice: "",
+  imageType: "",
+  upperDevice: "",
+  upperType: "tmpfs",
+  upperOptions: "",
+  upperFlags: 0,
+  hostname: "",
+  hosts: "",
+  resolvConf: "",
+};
 
 /** What `ExecStart` needs, with defaults. */
 export function execStart(argv: readonly string[], options: Partial<ExecStart> = {}): ExecStart {

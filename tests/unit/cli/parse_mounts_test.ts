@@ -1,6 +1,6 @@
 /** Flags that mount something. @module */
 import assert from "node:assert/strict";
-import { parseDiskMount, parseTmpfs, parseVolume } from "../../../src/cli/parse_mounts.ts";
+import { parseDiskMount, parseRootDisk, parseTmpfs, parseVolume } from "../../../src/cli/parse_mounts.ts";
 import { test } from "../../support/harness.ts";
 
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
@@ -55,4 +55,24 @@ test("parseDiskMount() takes an image, a target, and options with commas between
   ]);
   assert.deepEqual(parseDiskMount("d:/d:rw"), ["/d", { disk: "d", readonly: false }]);
   refuses(parseDiskMount, ["", "d", ":/d", "d:d", "d:/d:", "d:/d:ro:rw", "d:/d:format=vmdk", "d:/d:fstype"]);
+});
+
+test("parseRootDisk() takes a size, memory, or a disk image", () => {
+  assert.deepEqual(parseRootDisk("8G"), { diskMiB: 8192 });
+  assert.deepEqual(parseRootDisk("tmpfs"), { rootDisk: { tmpfs: true, sizeMiB: undefined } });
+  assert.deepEqual(parseRootDisk("tmpfs:256M"), { rootDisk: { tmpfs: true, sizeMiB: 256 } });
+  assert.deepEqual(parseRootDisk("./s.img"), { rootDisk: { disk: "./s.img" } });
+  assert.deepEqual(parseRootDisk("/s:format=qcow2,fstype=btrfs"), {
+    rootDisk: { disk: "/s", format: "qcow2", fstype: "btrfs" },
+  });
+  refuses(parseRootDisk, [
+    "",
+    "x",
+    "tmpfs:",
+    "tmpfs:1M:ro",
+    "flat:8G",
+    "./s:ro",
+    "./s:fstype=vfat",
+    "./s:x:y",
+  ]);
 });

@@ -178,4 +178,10 @@ test("checkMounts() refuses a disk that something else in the sandbox writes to"
   assert.match(problems({ "/a": mount, "/b": around }), /can write to.*by \/b/);
   assert.match(problems({ "/a": mount, "/b": { ...around, bind: disk } }), /can write to/);
   assert.equal(problems({ "/a": mount, "/b": { ...around, readonly: true } }), "");
+  const root = { kind: "disk", source: disk, format: "raw", fstype: "ext4" } as const;
+  const withRoot = (mounts: Parameters<typeof checkMounts>[0]) =>
+    problemsOf(() => checkMounts(mounts, root)).join();
+  assert.match(withRoot({ "/a": { ...mount, readonly: true } }), /rootDisk .*twice/);
+  assert.match(withRoot({ "/b": around }), /rootDisk .*can write to/);
+  assert.equal(withRoot({ "/b": { ...around, readonly: true } }), "");
 });

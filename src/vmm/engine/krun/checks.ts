@@ -31,6 +31,7 @@ export const krunChecks: EngineChecks<KrunFiles, KrunFindings, KrunProblem> = {
     own: 4, // the balloon, the random source, the kernel's console, and the agent's
     diskFormats: ["raw"],
     formatReason: "libkrun keeps part of such a disk in memory, which is lost when the VM ends",
+    cutsDisks: true, // 1.17
   },
   needsKvm: true,
   works: ({ kvm, libkrun, libkrunfw }) => kvm && libkrun !== undefined && libkrunfw !== undefined,

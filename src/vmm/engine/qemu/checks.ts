@@ -38,6 +38,7 @@ export const qemuChecks: EngineChecks<QemuFiles, QemuFindings, QemuProblem> = {
     own: 2, // the console, and the random source
     diskFormats: ["raw", "qcow2"],
     formatReason: "",
+    cutsDisks: false,
   },
   needsKvm: false,
   works: ({ qemu, libkrunfw }) => qemu !== undefined && libkrunfw !== undefined,

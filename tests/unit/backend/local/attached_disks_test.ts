@@ -42,15 +42,25 @@ test(
         () => checkDiskEngine({ mounts: mountsOf(most + 2), network: { mode: "none" } }, engine),
         {
           code: "invalidConfig",
-          message: new RegExp(
-            `at most ${most} disks.*${engine.engine} has ${engine.devices.max} .*drop 2 disks$`,
-          ),
+          message: new RegExp(`fewer disks.*${engine.engine} has ${engine.devices.max} .*drop 2 disks$`),
         },
       );
     }
   },
   { skip: process.arch === "x64" ? undefined : "libkrun has other bounds on other processors" },
 );
+
+test("checkDiskEngine() counts what is written to: the sandbox's own disk, one of a user, or none", () => {
+  const network = { mode: "none" } as const;
+  const image = { kind: "disk", source: "/r", format: "raw", fstype: "ext4" } as const;
+  const most = qemu.devices.max - qemu.devices.own - 3;
+  checkDiskEngine({ mounts: mountsOf(most), network, rootDisk: image }, qemu);
+  assert.throws(
+    () => checkDiskEngine({ mounts: mountsOf(most + 1), network, rootDisk: image }, qemu),
+    /drop one/,
+  );
+  checkDiskEngine({ mounts: mountsOf(most + 1), network, rootDisk: { kind: "tmpfs", sizeMiB: 1 } }, qemu);
+});
 
 test("checkDiskEngine() refuses qcow2 on krun, with the reason and a way out", () => {
   const mounts = [mountOf("/disk.qcow2", true, "qcow2")];

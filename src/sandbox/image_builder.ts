@@ -1,0 +1,57 @@
+/**
+ * Builds what a sandbox is made of step by step, with the method names of the official microsandbox SDK.
+ *
+ * @module
+ */
+import { UnsupportedError } from "../base/errors.ts";
+import type { SandboxOptions } from "../options/sandbox_options.ts";
+import { RootDiskBuilder } from "./root_disk_builder.ts";
+
+/** What `SandboxBuilder.imageWith()` hands out: an image, and what is written over it. */
+export class ImageBuilder {
+  #image: string | undefined;
+  #rootDisk: Pick<SandboxOptions, "diskMiB" | "rootDisk"> = {};
+
+  /** Uses an OCI reference: `"alpine"`. */
+  oci(reference: string): this {
+    this.#image = reference;
+    return this;
+  }
+
+  /**
+   * Uses a directory of this machine. Its content is copied into an image when the sandbox is created, and again once it has
+   * changed; the sandbox's writes do not come back. To work in a directory, mount it.
+   */
+  bind(path: string): this {
+    this.#image = path.startsWith("/") || path.startsWith(".") ? path : `./${path}`;
+    return this;
+  }
+
+  /** Sets the size of the writable disk in MiB, or what is written to: see {@linkcode RootDiskBuilder}. */
+  rootDisk(disk: number | ((disk: RootDiskBuilder) => RootDiskBuilder)): this {
+    this.#rootDisk = typeof disk === "number" ? { diskMiB: disk } : disk(new RootDiskBuilder()).build();
+    return this;
+  }
+
+  /** Older name of {@linkcode rootDisk} with a size. */
+  upperSize(sizeMiB: number): this {
+    return this.rootDisk(sizeMiB);
+  }
+
+  /** Is not there: a disk image can be mounted or written to, but is no image. @throws {UnsupportedError} always */
+  disk(_path: string): this {
+    throw new UnsupportedError("Cannot boot from a disk image", {
+      hint: "give an OCI reference, a directory or an archive; mount the disk by volume(), or write to it by rootDisk()",
+    });
+  }
+
+  /** Is of `disk()` only. @throws {UnsupportedError} always */
+  fstype(fstype: string): this {
+    return this.disk(fstype);
+  }
+
+  /** The options. */
+  build(): Pick<SandboxOptions, "image" | "diskMiB" | "rootDisk"> {
+    return { image: this.#image, ...this.#rootDisk };
+  }
+}
