@@ -252,6 +252,12 @@ export interface VolumeRecord {
   readonly path: string;
 }
 
+/** The files of a volume, which is not removed until they are closed. */
+export interface VolumeFiles {
+  readonly files: FileSystemProvider;
+  close(): Promise<void>;
+}
+
 /** Named volumes. An `id` names one volume for good, whatever has its name later. */
 export interface VolumeBackend {
   /** @throws {VolumeAlreadyExistsError} */
@@ -262,10 +268,10 @@ export interface VolumeBackend {
   list(): Promise<readonly VolumeRecord[]>;
   /** @throws {VolumeInUseError} while a sandbox that runs has it. */
   remove(name: string, id?: string): Promise<void>;
-  /** Bytes that it takes now. */
-  usedBytes(volume: VolumeRecord): Promise<number>;
-  /** The files of a directory volume. The caller closes the result. */
-  files(volume: VolumeRecord): Promise<FileSystemProvider>;
+  /** Bytes that it takes now; `undefined` if it is gone. */
+  usedBytes(volume: VolumeRecord): Promise<number | undefined>;
+  /** Opens the files of a directory volume. @throws {VolumeNotFoundError} if it is gone. */
+  openFiles(volume: VolumeRecord): Promise<VolumeFiles>;
 }
 
 /** A place where sandboxes run. */

@@ -10,7 +10,10 @@ import type { FileSystemProvider, ProviderAttributes } from "./provider.ts";
 /** Files that are looked at before other work gets its turn: about 5 ms. */
 const FILES_PER_TURN = 500;
 
-/** Bytes that a tree takes. A file with several names counts once; what goes while it is counted, or cannot be read, is left out. */
+/** Files that are counted: a guest may make them as fast as they are counted. */
+const FILES_MAX = 5_000_000;
+
+/** Bytes that a tree takes, up to {@linkcode FILES_MAX} files. A file with several names counts once; what goes while it is counted, or cannot be read, is left out. */
 export async function measureTree(provider: FileSystemProvider): Promise<number> {
   /** Files that have more names, to come or gone by. */
   const linked = new Set<string>();
@@ -20,7 +23,8 @@ export async function measureTree(provider: FileSystemProvider): Promise<number>
   for (let path = directories.pop(); path !== undefined; path = directories.pop()) {
     const entries = await orNothing(() => provider.list(path));
     for (const { name, type } of entries ?? []) {
-      if (++looked % FILES_PER_TURN === 0) await nextTurn();
+      if (++looked > FILES_MAX) return bytes;
+      if (looked % FILES_PER_TURN === 0) await nextTurn();
       const below = joinPath(path, name);
       const attributes = await orNothing(() => provider.attributes(below));
       if (attributes === undefined || isCounted(linked, attributes)) continue;

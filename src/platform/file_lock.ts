@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { IoError } from "../base/errors.ts";
@@ -47,6 +47,11 @@ export function tryLockFile(path: string, mode: LockMode): FileLock | undefined 
       if (held.delete(opened)) opened.close();
     },
   };
+}
+
+/** Removes a file that no process is to lock any more, and the empty one that SQLite leaves beside it when a holder is killed. */
+export function removeLockFile(path: string): void {
+  for (const file of [path, `${path}-journal`]) rmSync(file, { force: true });
 }
 
 /** How often a look starts over because the file came or went in between. */

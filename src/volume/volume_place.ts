@@ -11,9 +11,9 @@
  *
  * @module
  */
-import { existsSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { join, sep } from "node:path";
-import { type FileLock, type LockMode, tryLockFile } from "../platform/file_lock.ts";
+import { type FileLock, type LockMode, removeLockFile, tryLockFile } from "../platform/file_lock.ts";
 import { homePaths } from "../platform/home.ts";
 
 /** What is in the directory of a volume: files, or a disk. */
@@ -26,9 +26,6 @@ export const UNFINISHED = { made: ".new", removed: ".old" } as const;
 export type VolumeLock = "use" | "claim";
 
 const LOCK_SUFFIXES = { use: ".lock", claim: ".claim.lock" } as const satisfies Record<VolumeLock, string>;
-
-/** What SQLite leaves beside a lock whose holder was killed: an empty file. */
-const JOURNAL = "-journal";
 
 /** Ids are UUIDs: nothing else in the directory is a volume. */
 const ENTRY =
@@ -81,7 +78,5 @@ export function isVolumeLocked(home: string, id: string, lock: VolumeLock, mode:
 
 /** For a volume that is gone: no other ever has its id. */
 export function removeVolumeLocks(home: string, id: string): void {
-  for (const suffix of Object.values(LOCK_SUFFIXES))
-    for (const journal of ["", JOURNAL])
-      rmSync(`${volumeDirectory(home, id)}${suffix}${journal}`, { force: true });
+  for (const suffix of Object.values(LOCK_SUFFIXES)) removeLockFile(`${volumeDirectory(home, id)}${suffix}`);
 }

@@ -163,8 +163,7 @@ export class VolumeStore {
     const row = this.#state.volumes.find(name);
     if (row === undefined || (id !== undefined && row.id !== id)) throw new VolumeNotFoundError(name);
     await this.#named(row.id);
-    const look = () => tryLockVolume(this.#home, row.id, "use", "exclusive");
-    using lock = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: VM_END_MS_MAX });
+    using lock = await this.#lockUnused(row.id, () => users().length > 0);
     if (lock === undefined) throw new VolumeInUseError(name, users(), "remove");
     if (this.#state.volumes.findById(row.id) === undefined) throw new VolumeNotFoundError(name);
     const directory = volumeDirectory(this.#home, row.id);
@@ -174,6 +173,13 @@ export class VolumeStore {
     } catch (error) {
       throw new IoError(`remove ${directory}`, directory, error);
     }
+  }
+
+  /** The exclusive lock, once a VM that ends has let go of it; `undefined` if one stays that uses the volume. */
+  async #lockUnused(id: string, isUsed: () => boolean): Promise<FileLock | undefined> {
+    const look = () => tryLockVolume(this.#home, id, "use", "exclusive") ?? (isUsed() ? "used" : undefined);
+    const lock = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: VM_END_MS_MAX });
+    return lock === "used" ? undefined : lock;
   }
 
   /** Takes back a volume that was made a moment ago, unless another process uses it already. */

@@ -62,6 +62,7 @@ const EXCEPTIONS: readonly (readonly [from: string, to: string])[] = [
   ["sandbox", "src/network/errors.ts"],
   ["sandbox", "src/network/published_port.ts"],
   ["sandbox", "src/snapshot/errors.ts"],
+  ["sandbox", "src/volume/errors.ts"],
   ["src/sandbox/image.ts", "src/image/store/image.ts"],
   ["src/sandbox/image.ts", "src/backend/local/image_usage.ts"],
 ];

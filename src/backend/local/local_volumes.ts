@@ -1,16 +1,17 @@
 /** The volumes of one home on this machine. @module */
 import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { MiB } from "../../base/bytes.ts";
-import { UnsupportedError } from "../../base/errors.ts";
+import { IoError, UnsupportedError } from "../../base/errors.ts";
+import type { Files } from "../../ffi/files.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
 import { configIfReadable } from "../../options/stored_config.ts";
 import { checkWanted, type VolumeConfig, type VolumeRequest } from "../../options/volume_options.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { LIVE_STATUSES } from "../../state/status.ts";
-import { VolumeAlreadyExistsError } from "../../volume/errors.ts";
+import { VolumeAlreadyExistsError, VolumeNotFoundError } from "../../volume/errors.ts";
 import { type StoredVolume, VolumeStore } from "../../volume/volume_store.ts";
-import type { VolumeBackend, VolumeRecord } from "../backend.ts";
+import type { VolumeBackend, VolumeFiles, VolumeRecord } from "../backend.ts";
 
 /** As the root of a file system has it. Other users of this machine do not get that far: the home is closed to them. */
 const DIRECTORY_MODE = 0o755;
@@ -98,37 +99,59 @@ export class LocalVolumes implements VolumeBackend {
       .map(({ name }) => name);
   }
 
-  async usedBytes(volume: VolumeRecord): Promise<number> {
+  async usedBytes(volume: VolumeRecord): Promise<number | undefined> {
     if (volume.kind === "disk") {
       const status = statSync(volume.path, { throwIfNoEntry: false });
       return (status?.blocks ?? 0) * BLOCK_BYTES;
     }
-    const [files, { measureTree }] = await Promise.all([
-      this.files(volume),
-      import("../../mount/measure_tree.ts"),
-    ]);
+    const { measureTree } = await import("../../mount/measure_tree.ts");
     try {
-      return await measureTree(files);
-    } finally {
-      await files.close?.();
+      const opened = await this.openFiles(volume);
+      try {
+        return await measureTree(opened.files);
+      } finally {
+        await opened.close();
+      }
+    } catch (error) {
+      if (error instanceof VolumeNotFoundError) return undefined;
+      if (error instanceof IoError) return 0; // its directory was taken away
+      throw error;
     }
   }
 
-  async files({ name, kind, path }: VolumeRecord): Promise<FileSystemProvider> {
+  async openFiles(volume: VolumeRecord): Promise<VolumeFiles> {
+    const { name, kind, path } = volume;
     if (kind === "disk")
       throw new UnsupportedError(
         `The volume ${JSON.stringify(name)} is a disk, whose files only a sandbox can read`,
-        {
-          hint: "mount it in a sandbox, and use sandbox.fs()",
-        },
+        { hint: "mount it in a sandbox, and use sandbox.fs()" },
       );
-    // Loaded when it is needed: most programs never do.
-    const [{ Files }, { DirectoryProvider }] = await Promise.all([
-      import("../../ffi/files.ts"),
-      import("../../mount/providers/directory_provider.ts"),
-    ]);
-    return DirectoryProvider.openReal(await Files.load(), path);
+    const use = await this.#store.use(volume);
+    try {
+      const files = await openDirectory(path);
+      const close = async () => {
+        use[Symbol.dispose]();
+        await files.close?.();
+      };
+      return { files, close };
+    } catch (error) {
+      use[Symbol.dispose]();
+      throw new IoError(`open the files of the volume ${JSON.stringify(name)}`, path, error);
+    }
   }
+}
+
+/** What calls into the C library, once it was needed. */
+let filesLoading: Promise<Files> | undefined;
+
+async function openDirectory(path: string): Promise<FileSystemProvider> {
+  // Loaded when it is needed: most programs never do.
+  const [ffi, { DirectoryProvider }] = await Promise.all([
+    import("../../ffi/files.ts"),
+    import("../../mount/providers/directory_provider.ts"),
+  ]);
+  filesLoading ??= ffi.Files.load();
+  return DirectoryProvider.openReal(await filesLoading, path);
 }
 
 /** An empty directory, or a disk with an empty file system. */

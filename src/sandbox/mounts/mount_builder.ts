@@ -59,13 +59,22 @@ export class MountBuilder {
     return this;
   }
 
-  /** {@linkcode named} as the known SDK has it; its mode `"ensure-exists"` is `"ensure"`. */
+  /**
+   * {@linkcode named} as the known SDK has it; its mode `"ensure-exists"` is `"ensure"`.
+   *
+   * @throws {InvalidConfigError} for a quota, which a directory does not keep: see `VolumeBuilder.quota()`.
+   */
   namedWith(
     name: string,
     mode?: VolumeMode | "ensure-exists" | null,
     kind?: VolumeKind | null,
     sizeMiB?: number | null,
+    quotaMiB?: number | null,
   ): this {
+    if (quotaMiB !== undefined && quotaMiB !== null)
+      throw new InvalidConfigError([
+        { field: "quota", problem: "is not kept by a directory: take a disk, and its size" },
+      ]);
     return this.named(name, {
       mode: mode === "ensure-exists" ? "ensure" : (mode ?? undefined),
       kind: kind ?? undefined,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VolumeBackend, VolumeRecord } from "../../backend/backend.ts";
+import type { VolumeBackend, VolumeFiles, VolumeRecord } from "../../backend/backend.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import { FileSystemError } from "../../mount/errno.ts";
@@ -50,6 +50,9 @@ import { copyTree, removeTree } from "./volume_trees.ts";
 
 /** Options of a file call, without the user: files of a volume are worked on as the user of this process. */
 export type WithoutUser<T extends FsOptions> = Omit<T, "user">;
+
+/** Work whose files are closed at its end. */
+type OpenWork = VolumeWork & Pick<VolumeFiles, "close">;
 
 type CheckedName = Parameters<typeof checkOptions>[0];
 
@@ -107,7 +110,7 @@ export class VolumeFs {
     const { offset = 0, length, signal } = this.#options("readStream", options);
     const place = volumePath(path);
     const work = await this.#open(this.#task("readStream", path), signal);
-    const close = () => void work.files.close?.();
+    const close = () => void work.close();
     try {
       return await openReadStream(work, place, { offset, length }, close);
     } catch (error) {
@@ -136,7 +139,7 @@ export class VolumeFs {
     const checked = this.#options("write", options);
     const place = volumePath(path);
     const work = await this.#open(this.#task("writeStream", path), checked.signal);
-    const close = () => void work.files.close?.();
+    const close = () => void work.close();
     try {
       const writer = await VolumeFileWriter.open(work, place, checked);
       return new VolumeFsWriteSink(writer, checked.atomic === true, close);
@@ -286,8 +289,9 @@ export class VolumeFs {
     return { operation, path, user: "", place: `in the volume ${JSON.stringify(this.#volume.name)}` };
   }
 
-  async #open(task: FileTask, signal: AbortSignal | undefined): Promise<VolumeWork> {
-    return { ...task, signal, files: await this.#backend.files(this.#volume) };
+  async #open(task: FileTask, signal: AbortSignal | undefined): Promise<OpenWork> {
+    const { files, close } = await this.#backend.openFiles(this.#volume);
+    return { ...task, signal, files, close };
   }
 
   async #run<T>(
@@ -299,7 +303,7 @@ export class VolumeFs {
     try {
       return await action(work);
     } finally {
-      await work.files.close?.();
+      await work.close();
     }
   }
 }

@@ -18,7 +18,10 @@ export class VolumeHandle {
   readonly path: string;
   /** What it may hold in MiB: the size of a disk; `null` for a directory, which has no limit. */
   readonly quotaMib: number | null;
-  /** Bytes that it takes on the machine that keeps it. A disk takes what has been written to it. */
+  /**
+   * Bytes that it takes on the machine that keeps it: what has been written to a disk; of a directory, what its files take,
+   * up to 5,000,000 of them.
+   */
   readonly usedBytes: number;
   /** Size of a disk in bytes; `null` for a directory. */
   readonly capacityBytes: number | null;
@@ -51,8 +54,9 @@ export class VolumeHandle {
   }
 
   /** @internal */
-  static async of(backend: Backend, record: VolumeRecord): Promise<VolumeHandle> {
-    return new VolumeHandle(backend, record, await backend.volumes.usedBytes(record));
+  static async of(backend: Backend, record: VolumeRecord): Promise<VolumeHandle | undefined> {
+    const usedBytes = await backend.volumes.usedBytes(record);
+    return usedBytes === undefined ? undefined : new VolumeHandle(backend, record, usedBytes);
   }
 
   /** Works on its files: see `Volume.fs()`. */

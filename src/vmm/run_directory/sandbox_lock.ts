@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pollUntil } from "../../base/wait.ts";
-import { type FileLock, isFileLocked, tryLockFile } from "../../platform/file_lock.ts";
+import { type FileLock, isFileLocked, removeLockFile, tryLockFile } from "../../platform/file_lock.ts";
 import { homePaths } from "../../platform/home.ts";
 import { namesIfPresent } from "../../platform/if_present.ts";
 
@@ -44,13 +44,13 @@ export function isSandboxLocked(home: string, id: string): boolean {
 
 /** For a sandbox that is gone: no other ever has its id. */
 export function removeSandboxLock(home: string, id: string): void {
-  rmSync(lockPath(home, id), { force: true });
+  removeLockFile(lockPath(home, id));
 }
 
 function removeIfFree(path: string): void {
   try {
     using lock = tryLockFile(path, "exclusive");
-    if (lock !== undefined) rmSync(path, { force: true });
+    if (lock !== undefined) removeLockFile(path);
   } catch (error) {
     if (existsSync(path)) throw error; // else another process has removed it
   }

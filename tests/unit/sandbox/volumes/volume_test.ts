@@ -1,7 +1,7 @@
 /** Volumes as users see them, with no sandbox. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, linkSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   InvalidConfigError,
@@ -79,6 +79,24 @@ test("VolumeHandle.usedBytes counts what files take: holes not, and files with t
   truncateSync(join(volume.path, "hole"), 512 * MiB);
   const grown = (await used()) - empty;
   assert.ok(grown >= MiB && grown < 1.5 * MiB, String(grown));
+});
+
+test("VolumeFs says that its volume is gone, or that its directory was taken away", async () => {
+  using _home = new StateHome();
+  const volume = await Volume.create({ name: "cache" });
+  const stream = await volume.fs().writeStream("/a");
+  await assert.rejects(volume.remove(), VolumeInUseError); // while a file of it is open
+  await stream.close();
+  await volume.remove();
+  await assert.rejects(volume.fs().list("/"), VolumeNotFoundError);
+  const other = await Volume.create({ name: "other" });
+  rmSync(other.path, { recursive: true });
+  await assert.rejects(other.fs().list("/"), { code: "io", path: other.path });
+  assert.deepEqual(
+    (await Volume.list()).map(({ usedBytes }) => usedBytes),
+    [0],
+  );
+  await other.remove();
 });
 
 test("Volume.remove() names the sandboxes that have it, as long as their process lives", async () => {
