@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuse_replay.h"
 #include "mount_target.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     OPCODE_FORGET = 2,
     OPCODE_INTERRUPT = 36,
     OPCODE_BATCH_FORGET = 42,
+    REQUEST_PID_OFFSET = 32,
     /* Requests that are sent and not answered; past it no more are read. */
     OUTSTANDING_MAX = 4096,
 };
@@ -40,6 +42,8 @@ static int fuse_fd = -1;
 static bool is_lost; /* the server is gone: every request fails */
 static struct path target;
 static pid_t unmounting; /* the child that unmounts; 0: none */
+static bool is_watched; /* changes of the host are repeated here */
+static bool is_replayer_ready; /* the server is to be told so */
 
 /* ---- mounting */
 
@@ -55,7 +59,15 @@ static int mount_target(uint8_t flags) {
     if (fuse_fd < 0) return errno;
     snprintf(options, sizeof options, "fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d",
              fuse_fd, flags & MOUNT_FLAG_FILE_ROOT ? S_IFREG : S_IFDIR, 1024 * 1024);
-    return mount("microsandbox", target.bytes, "fuse.microsandbox", mount_target_bits(flags), options) == 0 ? 0 : errno;
+    unsigned long bits = mount_target_bits(flags);
+    is_watched = flags & MOUNT_FLAG_WATCH;
+    /* What repeats changes of the host needs a file system that it can write to, if only in name. */
+    unsigned long first = is_watched ? bits & ~(unsigned long)MS_RDONLY : bits;
+    if (mount("microsandbox", target.bytes, "fuse.microsandbox", first, options) != 0) return errno;
+    if (first == bits || mount(NULL, target.bytes, NULL, MS_REMOUNT | MS_BIND | bits, NULL) == 0) return 0;
+    int error = errno;
+    umount2(target.bytes, UMOUNT_NOFOLLOW | MNT_DETACH);
+    return error;
 }
 
 /* ---- unmounting */
@@ -69,27 +81,50 @@ static void want_unmount(int number) {
         unmount_wanted = 1;
 }
 
-/* In a process of its own: it can wait for requests that are answered here. */
-static void begin_unmount(bool lazily) {
-    if (unmounting != 0) return;
-    unmounting = fork();
-    if (unmounting != 0) return;
-    close(fuse_fd); /* or the connection would outlive the mount */
-    int result = umount2(target.bytes, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0));
-    _exit(result == 0 ? 0 : errno);
-}
-
 /* Tells how the unmounting went. */
-static void finish_unmount(void) {
-    int status;
-    if (unmounting <= 0 || waitpid(unmounting, &status, WNOHANG) != unmounting) return;
-    unmounting = 0;
-    int error = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+static void answer_unmount(int error) {
     uint8_t answer[4];
     store_little_endian(answer, 4, (uint64_t)error);
     ssize_t written = write(STDERR_FILENO, answer, sizeof answer); /* a full pipe: earlier answers were not read either */
     (void)written;
     if (error == 0) _exit(0);
+}
+
+/* In a process of its own: it can wait for requests that are answered here. */
+static void begin_unmount(bool lazily) {
+    if (unmounting != 0) return;
+    pid_t child = fork();
+    if (child < 0) {
+        answer_unmount(errno);
+    } else if (child == 0) {
+        close(fuse_fd); /* or the connection would outlive the mount */
+        int result = umount2(target.bytes, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0));
+        _exit(result == 0 ? 0 : errno);
+    } else {
+        unmounting = child;
+    }
+}
+
+static void finish_unmount(void) {
+    int status;
+    if (unmounting == 0 || waitpid(unmounting, &status, WNOHANG) != unmounting) return;
+    unmounting = 0;
+    answer_unmount(WIFEXITED(status) ? WEXITSTATUS(status) : EIO);
+}
+
+/* One step of what signals asked for. What repeats changes has to end first: it keeps the file system. */
+static void attend_unmount(void) {
+    finish_unmount();
+    bool is_wanted = unmount_wanted || detach_wanted;
+    if (is_watched) replayer_reap();
+    if (is_wanted && replayer_pid() != 0) {
+        replayer_stop();
+    } else if (is_wanted) {
+        begin_unmount(detach_wanted);
+        unmount_wanted = detach_wanted = 0;
+    } else if (is_watched && replayer_pid() == 0 && unmounting == 0 && !is_lost) {
+        replayer_start(target.bytes, fuse_fd); /* the mount stays, or it has failed */
+    }
 }
 
 /* ---- requests and replies */
@@ -106,7 +141,7 @@ static void refuse(const uint8_t *unique) {
 /* An interrupt is answered by the request that it is about. */
 static bool wants_reply(void) {
     uint32_t opcode = (uint32_t)load_little_endian(request + 4, 4);
-    return opcode != OPCODE_FORGET && opcode != OPCODE_INTERRUPT && opcode != OPCODE_BATCH_FORGET;
+    return opcode != MOUNT_NOTICE_CODE_REPLAY && opcode != OPCODE_FORGET && opcode != OPCODE_INTERRUPT && opcode != OPCODE_BATCH_FORGET;
 }
 
 static void refuse_request(void) {
@@ -127,6 +162,18 @@ static void read_request(void) {
     if (size < 0 && errno == ENODEV) _exit(0); /* unmounted */
     if (size < REQUEST_HEAD_BYTES) return;     /* EAGAIN; ENOENT: it was given up meanwhile */
     request_size = (size_t)size;
+    request_sent = 0;
+    if (is_lost) refuse_request();
+}
+
+/* Not one of the kernel's: says which process repeats changes, and that it waits for some. */
+static void announce_replayer(void) {
+    is_replayer_ready = false;
+    memset(request, 0, REQUEST_HEAD_BYTES);
+    store_little_endian(request, 4, REQUEST_HEAD_BYTES);
+    store_little_endian(request + 4, 4, MOUNT_NOTICE_CODE_REPLAY);
+    store_little_endian(request + REQUEST_PID_OFFSET, 4, (uint64_t)replayer_pid());
+    request_size = REQUEST_HEAD_BYTES;
     request_sent = 0;
     if (is_lost) refuse_request();
 }
@@ -152,6 +199,17 @@ static void send_request(void) {
     if (wants_reply()) memcpy(outstanding[outstanding_count++], request + 8, 8);
 }
 
+/* What answers no request is a batch of notices. */
+static void deliver_reply(const uint8_t *bytes, size_t size) {
+    if (load_little_endian(bytes + 8, 8) == 0) {
+        replayer_give(bytes + REPLY_HEAD_BYTES, size - REPLY_HEAD_BYTES);
+        return;
+    }
+    ssize_t written = write(fuse_fd, bytes, size); /* ENOENT: the request was given up */
+    (void)written;
+    note_answer(bytes + 8);
+}
+
 /* Gives the kernel every reply that is complete. */
 static void deliver_replies(void) {
     size_t begin = 0;
@@ -162,9 +220,7 @@ static void deliver_replies(void) {
             return;
         }
         if (reply_size - begin < size) break;
-        ssize_t written = write(fuse_fd, reply + begin, size); /* ENOENT: the request was given up */
-        (void)written;
-        note_answer(reply + begin + 8);
+        deliver_reply(reply + begin, size);
         begin += size;
     }
     memmove(reply, reply + begin, reply_size - begin);
@@ -184,25 +240,25 @@ static void read_replies(void) {
 
 static noreturn void serve(void) {
     for (;;) {
-        struct pollfd entries[3] = {
+        struct pollfd entries[4] = {
             {.fd = request_size == 0 && outstanding_count < OUTSTANDING_MAX ? fuse_fd : -1, .events = POLLIN},
             {.fd = request_size > 0 ? STDOUT_FILENO : -1, .events = POLLOUT},
             {.fd = is_lost ? -1 : STDIN_FILENO, .events = POLLIN},
+            {.fd = replayer_fd(), .events = POLLIN},
         };
         /* Signals come only here. */
         sigset_t none;
         sigemptyset(&none);
-        int found = ppoll(entries, 3, NULL, &none);
-        if (unmount_wanted || detach_wanted) {
-            begin_unmount(detach_wanted);
-            unmount_wanted = detach_wanted = 0;
+        int found = ppoll(entries, 4, NULL, &none);
+        if (found > 0 && entries[3].revents != 0 && replayer_take()) is_replayer_ready = true;
+        attend_unmount();
+        if (found > 0) {
+            if (entries[0].revents & POLLERR) _exit(0); /* unmounted */
+            if (entries[2].revents != 0) read_replies();
+            if (entries[1].revents != 0 && request_size > 0) send_request();
+            if (entries[0].revents & POLLIN) read_request();
         }
-        finish_unmount();
-        if (found <= 0) continue;
-        if (entries[0].revents & POLLERR) _exit(0); /* unmounted */
-        if (entries[2].revents != 0) read_replies();
-        if (entries[1].revents != 0 && request_size > 0) send_request();
-        if (entries[0].revents & POLLIN) read_request();
+        if (is_replayer_ready && request_size == 0) announce_replayer();
     }
 }
 
@@ -243,5 +299,6 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     child_started();
     if (is_memory) _exit(0);
+    if (is_watched) replayer_start(target.bytes, fuse_fd);
     serve();
 }

@@ -46,6 +46,7 @@ export function protocolHeader(): string {
     ...enumeration("EXEC_FLAG", protocol.ExecFlag),
     ...enumeration("ADOPT_FLAG", protocol.AdoptFlag),
     ...enumeration("MOUNT_FLAG", protocol.MountFlag),
+    ...enumeration("MOUNT_NOTICE", protocol.MountNotice),
     ...enumeration("EXEC_FAILURE", protocol.ExecFailure),
     ...enumeration("BOOT_STAGE", protocol.BootStage),
     ...enumeration("WIRE_ERROR", protocol.WireError),

@@ -74,6 +74,8 @@ export interface MountOpen {
   readonly isNoExec: boolean;
   /** Whether the root of the mount is a file. */
   readonly isFile?: boolean | undefined;
+  /** Whether changes that are made on the host are repeated in the guest. */
+  readonly isWatched?: boolean | undefined;
   /** A file system in the guest's memory of that size, in bytes, instead of one that is served. */
   readonly memoryBytes?: number | undefined;
 }
@@ -145,11 +147,19 @@ export function filesOpening(open: FilesOpen): ExecOpening {
 }
 
 /** Opens a mount. It does not keep this process alive by itself. */
-export function mountOpening({ target, isReadonly, isNoExec, isFile, memoryBytes }: MountOpen): ExecOpening {
+export function mountOpening({
+  target,
+  isReadonly,
+  isNoExec,
+  isFile,
+  isWatched,
+  memoryBytes,
+}: MountOpen): ExecOpening {
   const flags =
     (isReadonly ? MountFlag.readonly : 0) |
     (isNoExec ? MountFlag.noExec : 0) |
     (isFile === true ? MountFlag.fileRoot : 0) |
+    (isWatched === true ? MountFlag.watch : 0) |
     (memoryBytes === undefined ? 0 : MountFlag.memory);
   const sizeBytes = memoryBytes ?? 0;
   return {

@@ -103,6 +103,33 @@ export const MountFlag = {
   memory: 8,
   /** Of a disk: the guest's kernel discards nothing of it. */
   noDiscard: 16,
+  /** Changes that are made on the host are repeated in the guest: see {@linkcode MountNotice}. */
+  watch: 32,
+} as const;
+
+/**
+ * What the server of a mount tells the guest in a reply that answers no request (its number is 0): a batch of notices, each with
+ * the header of a reply. The code of a header is the kernel's own (`FUSE_NOTIFY_…`), or `codeReplay`: then a kind follows, and
+ * a path with its zero, which the guest repeats as a system call on the mount. Once all are done, the guest says so by a
+ * request whose opcode is `codeReplay`, and whose process is the one that repeats; and once before the first.
+ */
+export const MountNotice = {
+  createdFile: 1,
+  createdDirectory: 2,
+  createdSymlink: 3,
+  createdFifo: 4,
+  removedFile: 5,
+  removedDirectory: 6,
+  /** Two paths follow: the old one and the new one. */
+  renamed: 7,
+  modified: 8,
+  attributes: 9,
+  createdSocket: 10,
+  /** A file that was made and written. */
+  createdWritten: 11,
+  codeReplay: 0x4d53,
+  /** Most bytes of a batch. */
+  bytesMax: 32 * 1024,
 } as const;
 
 /** `execFailed.kind`: at which step a program could not be started. */

@@ -11,7 +11,7 @@ import { InternalError, messageOf } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
 import { FILE_SYMBOLS } from "./file_symbols.ts";
 import { LIBC_FILES } from "./libc_symbols.ts";
-import type { Bound, NativeInterface } from "./symbol_table.ts";
+import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
 
 /** Values of `<fcntl.h>` on Linux. Those that differ by processor are given for it. */
 const isArm = process.arch === "arm64";
@@ -98,15 +98,7 @@ export class Files {
    */
   static async load(hasOpenat2 = true): Promise<Files> {
     const native = await loadNativeInterface();
-    const failures: Error[] = [];
-    for (const path of LIBC_FILES) {
-      try {
-        return new Files(native, native.open(path, FILE_SYMBOLS), hasOpenat2);
-      } catch (error) {
-        failures.push(new Error(messageOf(error), { cause: error }));
-      }
-    }
-    throw new InternalError("Cannot open the C library", { cause: new AggregateError(failures) });
+    return new Files(native, openCLibrary(native, FILE_SYMBOLS), hasOpenat2);
   }
 
   /** Opens what a trusted path leads to. */
@@ -285,6 +277,19 @@ export class Files {
     const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
     return -new DataView(bytes.buffer).getInt32(0, true);
   }
+}
+
+/** Functions of the C library. @throws {InternalError} if it lacks one. */
+export function openCLibrary<T extends SymbolTable>(native: NativeInterface, table: T): Bound<T> {
+  const failures: Error[] = [];
+  for (const path of LIBC_FILES) {
+    try {
+      return native.open(path, table);
+    } catch (error) {
+      failures.push(new Error(messageOf(error), { cause: error }));
+    }
+  }
+  throw new InternalError("Cannot open the C library", { cause: new AggregateError(failures) });
 }
 
 /** Names an open file for calls that take paths only. Such a path is never a link to anywhere else. */

@@ -27,11 +27,20 @@ export interface MountNode {
   readonly children: Map<string, MountNode>;
   /** What it is, so that another name of the same file is the same node. */
   readonly identity: string | undefined;
+  /** Whether programs of the guest asked for it, and not only what repeats changes of the host there. */
+  isWanted: boolean;
 }
 
 /** See the module. */
 export class NodeTable {
-  readonly root: MountNode = { id: ROOT_ID, lookups: 1, links: [], children: new Map(), identity: undefined };
+  readonly root: MountNode = {
+    id: ROOT_ID,
+    lookups: 1,
+    links: [],
+    children: new Map(),
+    identity: undefined,
+    isWanted: true,
+  };
   readonly #nodesMax: number;
   readonly #nodes = new Map<bigint, MountNode>([[ROOT_ID, this.root]]);
   readonly #byIdentity = new Map<string, MountNode>();
@@ -46,6 +55,11 @@ export class NodeTable {
   /** Nodes that are held. */
   get size(): number {
     return this.#nodes.size;
+  }
+
+  /** All nodes; what comes while it is read is in it. */
+  all(): IterableIterator<MountNode> {
+    return this.#nodes.values();
   }
 
   /** @throws {FileSystemError} ESTALE of a number that the kernel was never told, or has given back. */
@@ -84,7 +98,13 @@ export class NodeTable {
    *
    * @throws {FileSystemError} ENFILE if the kernel holds as many, or as many names of them, as it may.
    */
-  enter(parent: MountNode, name: string, identity: string): MountNode {
+  enter(parent: MountNode, name: string, identity: string, isWanted = true): MountNode {
+    const node = this.#enter(parent, name, identity);
+    if (isWanted) node.isWanted = true;
+    return node;
+  }
+
+  #enter(parent: MountNode, name: string, identity: string): MountNode {
     const known = parent.children.get(name);
     if (known !== undefined && known.identity === identity) {
       preferLink(known, parent, name);
@@ -138,7 +158,14 @@ export class NodeTable {
 
   #create(identity: string): MountNode {
     if (this.#nodes.size >= this.#nodesMax) throw new FileSystemError("ENFILE");
-    const node: MountNode = { id: this.#nextId++, lookups: 0, links: [], children: new Map(), identity };
+    const node: MountNode = {
+      id: this.#nextId++,
+      lookups: 0,
+      links: [],
+      children: new Map(),
+      identity,
+      isWanted: false,
+    };
     this.#nodes.set(node.id, node);
     this.#byIdentity.set(identity, node);
     return node;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { MountNotice } from "../agent/protocol.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { Errno, errnoOf, FileSystemError } from "./errno.ts";
 import {
@@ -14,14 +15,12 @@ import {
   FUSE_MINOR_MIN,
   IN_HEADER_BYTES,
   InitFlag,
-  Notify,
   Opcode,
 } from "./fuse/constants.ts";
-import { notification, reply, statusReply } from "./fuse/reply.ts";
+import { reply, statusReply } from "./fuse/reply.ts";
 import { type FuseRequest, RequestAssembler } from "./fuse/request.ts";
 import { HandleTable } from "./handle_table.ts";
-import { encodeName } from "./names.ts";
-import { type MountNode, NodeTable } from "./node_table.ts";
+import { NodeTable } from "./node_table.ts";
 import * as attributes from "./operations/attributes.ts";
 import type { MountContext, Operation } from "./operations/context.ts";
 import * as directories from "./operations/directories.ts";
@@ -29,6 +28,7 @@ import * as entries from "./operations/entries.ts";
 import * as files from "./operations/files.ts";
 import type { OwnerMap } from "./owner_map.ts";
 import type { FileSystemProvider } from "./provider.ts";
+import { Replays } from "./replays.ts";
 
 /** Most bytes of one read or write. */
 export const TRANSFER_BYTES_MAX = 1024 * 1024;
@@ -60,6 +60,11 @@ export interface MountServerOptions {
    * it knows are not seen. @default {false}
    */
   readonly writeback?: boolean | undefined;
+  /**
+   * Whether the guest is told of changes that others make, if the provider tells of them. The guest has to be asked for it as
+   * well: see `MountFlag.watch`. @default {false}
+   */
+  readonly watch?: boolean | undefined;
 }
 
 const OPERATIONS: Readonly<Record<number, Operation>> = {
@@ -116,6 +121,8 @@ export interface MountUsage {
   readonly pending: number;
   /** Bytes that these hold, or ask for. */
   readonly pendingBytes: number;
+  /** How often changes of others were lost, as there were too many: the guest was told of none of them. */
+  readonly lostChanges: number;
 }
 
 /** See the module. */
@@ -131,6 +138,7 @@ export class MountServer {
   /** Bytes that their requests hold, or ask for. */
   #pendingBytes = 0;
   readonly #endWatch: (() => void) | undefined;
+  readonly #replays: Replays | undefined;
   #isClosed = false;
 
   /**
@@ -143,7 +151,13 @@ export class MountServer {
     send: (bytes: Bytes) => void,
     settled: () => void = () => {},
   ) {
-    const { isReadonly = false, owners, validityMs = VALIDITY_MS, writeback = false } = options;
+    const {
+      isReadonly = false,
+      owners,
+      validityMs = VALIDITY_MS,
+      writeback = false,
+      watch = false,
+    } = options;
     this.#send = send;
     this.#settled = settled;
     this.#mount = {
@@ -156,14 +170,18 @@ export class MountServer {
       validity: { entryMs: validityMs, attributesMs: validityMs },
       transferBytesMax: TRANSFER_BYTES_MAX,
     };
-    this.#endWatch = provider.watch?.(({ path }) => this.#changed(path));
+    if (!watch || provider.watch === undefined) return;
+    const replays = new Replays(this.#mount, (bytes) => this.#reply(bytes));
+    this.#replays = replays;
+    this.#endWatch = provider.watch((change) => replays.add(change));
   }
 
   /** What it holds for the guest. */
   get usage(): MountUsage {
     const { nodes, handles } = this.#mount;
     const [pending, pendingBytes] = [this.#calls, this.#pendingBytes];
-    return { nodes: nodes.size, handles: handles.size, pending, pendingBytes };
+    const lostChanges = this.#replays?.lost ?? 0;
+    return { nodes: nodes.size, handles: handles.size, pending, pendingBytes, lostChanges };
   }
 
   /** Takes a part of the stream of requests. @throws {RangeError} if it is no such stream: the mount is of no more use. */
@@ -198,7 +216,7 @@ export class MountServer {
 
   #handle(request: FuseRequest): void {
     if (this.#handleSession(request)) return;
-    const operation = OPERATIONS[request.opcode];
+    const operation = this.#replays?.operation(request) ?? OPERATIONS[request.opcode];
     if (operation === undefined) return this.#fail(request, Errno.ENOSYS);
     if (this.#calls >= PENDING_MAX) return this.#fail(request, Errno.ENOMEM);
     try {
@@ -230,6 +248,7 @@ export class MountServer {
   /** Requests about the mount itself. */
   #handleSession(request: FuseRequest): boolean {
     if (request.opcode === Opcode.init) this.#answerInit(request);
+    else if (request.opcode === MountNotice.codeReplay) this.#replays?.ready(request.pid);
     else if (request.opcode === Opcode.destroy) this.#reply(statusReply(request.unique, 0));
     else return this.#handleSilent(request);
     return true;
@@ -297,16 +316,6 @@ export class MountServer {
     this.#reply(statusReply(unique, Errno.EINTR));
   }
 
-  /** Somebody else changed the file at `path`: the kernel drops what it knows of it, and tells who watches it. */
-  #changed(path: string): void {
-    const { nodes } = this.#mount;
-    const slash = path.lastIndexOf("/");
-    const parent = nodes.find(path.slice(0, slash));
-    const node = nodes.find(path);
-    if (node !== undefined) this.#reply(invalidateInode(node));
-    if (parent !== undefined && parent !== node) this.#reply(invalidateEntry(parent, path.slice(slash + 1)));
-  }
-
   #reply(bytes: Bytes | undefined): void {
     if (bytes !== undefined && !this.#isClosed) this.#send(bytes);
   }
@@ -336,20 +345,4 @@ function forgetAll(nodes: NodeTable, request: FuseRequest): void {
   const count = request.u32(0);
   for (let index = 0; index < count; index++)
     nodes.forget(request.u64(8 + 16 * index), request.u64(16 + 16 * index));
-}
-
-function invalidateInode(node: MountNode): Bytes {
-  const { bytes, body } = notification(Notify.invalidateInode, 24);
-  body.setBigUint64(0, node.id, true);
-  body.setBigInt64(16, -1n, true); // all of it
-  return bytes;
-}
-
-function invalidateEntry(parent: MountNode, name: string): Bytes {
-  const encoded = encodeName(`${name}\0`);
-  const { bytes, body } = notification(Notify.invalidateEntry, 16 + encoded.length);
-  body.setBigUint64(0, parent.id, true);
-  body.setUint32(8, encoded.length - 1, true);
-  bytes.set(encoded, bytes.length - encoded.length);
-  return bytes;
 }

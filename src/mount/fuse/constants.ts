@@ -95,6 +95,7 @@ export const OpenOutFlag = {
   directIo: 1 << 0,
   keepCache: 1 << 1,
   cacheDirectory: 1 << 3,
+  noFlush: 1 << 5,
 } as const;
 
 /** open(2) flags; the same on x86_64 and aarch64 as far as they are read here. */

@@ -12,6 +12,8 @@ export class FuseRequest {
   /** Comes back in the reply. */
   readonly unique: bigint;
   readonly node: bigint;
+  /** The process that asks; 0 if it is the kernel itself. */
+  readonly pid: number;
   /** Everything behind the header. */
   readonly body: Uint8Array;
   readonly #view: DataView;
@@ -21,6 +23,7 @@ export class FuseRequest {
     this.opcode = header.getUint32(4, true);
     this.unique = header.getBigUint64(8, true);
     this.node = header.getBigUint64(16, true);
+    this.pid = header.getUint32(32, true);
     this.body = bytes.subarray(IN_HEADER_BYTES);
     this.#view = new DataView(
       bytes.buffer,

@@ -78,9 +78,14 @@ export function enter(
   parent: MountNode,
   name: string,
   attributes: ProviderAttributes,
+  isWanted = true,
 ): MountNode {
-  const { device = 0n, inode, generation = 0n, type } = attributes;
-  return mount.nodes.enter(parent, name, `${device}:${inode}:${generation}:${type}`);
+  return mount.nodes.enter(parent, name, identityOf(attributes), isWanted);
+}
+
+/** What tells a file from all others, its type last. */
+export function identityOf({ device = 0n, inode, generation = 0n, type }: ProviderAttributes): string {
+  return `${device}:${inode}:${generation}:${type}`;
 }
 
 /** The reply of a request that looked an entry up, or made it. */
@@ -90,10 +95,12 @@ export function entryReply(
   parent: MountNode,
   name: string,
   attributes: ProviderAttributes,
+  isWanted = true,
 ): Bytes {
   const visible = seen(mount, attributes);
-  const node = enter(mount, parent, name, attributes);
+  const node = enter(mount, parent, name, attributes, isWanted);
   const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES);
-  writeEntry(body, 0, node.id, visible, mount.validity);
+  // So that a program that wants the entry asks for it.
+  writeEntry(body, 0, node.id, visible, isWanted ? mount.validity : { ...mount.validity, entryMs: 0 });
   return bytes;
 }

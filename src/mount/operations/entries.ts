@@ -26,9 +26,13 @@ const TYPES: ReadonlyMap<number, FileType> = new Map(
   Object.entries(TYPE_BITS).map(([type, bits]) => [bits, type as FileType]),
 );
 
-export const lookup: Operation = (mount, request) => {
+export const lookup: Operation = (mount, request) => lookUp(mount, request, true);
+
+/** @param isWanted Whether it is a program of the guest that asks. */
+export function lookUp(mount: MountContext, request: FuseRequest, isWanted: boolean): MaybePromise<Bytes> {
   const { parent, name, path } = entryOf(mount, request, 0);
-  const found = (attributes: ProviderAttributes) => entryReply(mount, request, parent, name, attributes);
+  const found = (attributes: ProviderAttributes) =>
+    entryReply(mount, request, parent, name, attributes, isWanted);
   try {
     const attributes = mount.provider.attributes(path);
     return attributes instanceof Promise
@@ -37,7 +41,7 @@ export const lookup: Operation = (mount, request) => {
   } catch (error) {
     return missing(mount, request, parent, name, error);
   }
-};
+}
 
 /** That there is no entry may be remembered as well. */
 function missing(

@@ -23,14 +23,22 @@ export class DirectoryFile implements ProviderFile {
   readonly #files: Files;
   readonly #fd: number;
   readonly #openFiles: OpenFiles | undefined;
+  readonly #own: <T>(change: () => T) => T;
   /** Whether it has set-id bits, until it is changed. */
   #isSetId: boolean;
 
   /**
    * @param openFiles What it was counted in.
+   * @param own calls a change that is the guest's own.
    * @throws {FileSystemError} EACCES if it is no regular file.
    */
-  constructor(files: Files, fd: number, openFiles: OpenFiles | undefined) {
+  constructor(
+    files: Files,
+    fd: number,
+    openFiles: OpenFiles | undefined,
+    own: <T>(change: () => T) => T = (change) => change(),
+  ) {
+    this.#own = own;
     this.#files = files;
     this.#fd = fd;
     this.#openFiles = openFiles;
@@ -52,9 +60,11 @@ export class DirectoryFile implements ProviderFile {
 
   write(offset: number, data: Uint8Array): void {
     const bytes = data as Uint8Array<ArrayBuffer>; // a request's own memory
-    this.dropSetId();
-    for (let written = 0; written < bytes.length; )
-      written += check(this.#files.write(this.#fd, bytes.subarray(written), offset + written));
+    this.#own(() => {
+      this.dropSetId();
+      for (let written = 0; written < bytes.length; )
+        written += check(this.#files.write(this.#fd, bytes.subarray(written), offset + written));
+    });
   }
 
   attributes(): ProviderAttributes {
@@ -62,11 +72,13 @@ export class DirectoryFile implements ProviderFile {
   }
 
   setAttributes({ size, ...others }: AttributeChanges): void {
-    if (size !== undefined) {
-      this.dropSetId();
-      check(this.#files.truncate(this.#fd, size));
-    }
-    changeAttributes(this.#files, this.#fd, "file", others);
+    this.#own(() => {
+      if (size !== undefined) {
+        this.dropSetId();
+        check(this.#files.truncate(this.#fd, size));
+      }
+      changeAttributes(this.#files, this.#fd, "file", others);
+    });
   }
 
   sync(dataOnly: boolean): void {
@@ -74,8 +86,10 @@ export class DirectoryFile implements ProviderFile {
   }
 
   allocate(mode: number, offset: number, length: number): void {
-    this.dropSetId();
-    check(this.#files.allocate(this.#fd, mode, offset, length));
+    this.#own(() => {
+      this.dropSetId();
+      check(this.#files.allocate(this.#fd, mode, offset, length));
+    });
   }
 
   seek(offset: number, what: "data" | "hole"): number {
@@ -83,7 +97,7 @@ export class DirectoryFile implements ProviderFile {
   }
 
   close(): void {
-    this.#files.close(this.#fd);
+    this.#own(() => this.#files.close(this.#fd));
     this.#openFiles?.giveBack();
   }
 

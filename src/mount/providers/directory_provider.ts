@@ -9,6 +9,7 @@
  */
 import { realpathSync } from "node:fs";
 import { type FileStatus, type Files, Open } from "../../ffi/files.ts";
+import type { Inotify } from "../../ffi/inotify.ts";
 import { errnoNameOf, FileSystemError } from "../errno.ts";
 import { TYPE_BITS } from "../fuse/constants.ts";
 import { decodeName, encodeName } from "../names.ts";
@@ -18,6 +19,7 @@ import type {
   FileSystemProvider,
   FileType,
   ProviderAttributes,
+  ProviderChange,
   ProviderEntry,
   ProviderFile,
   ProviderOpenOptions,
@@ -35,6 +37,7 @@ import {
   TYPES,
   typeOf,
 } from "./directory_file.ts";
+import { DirectoryWatch, openForWatch } from "./directory_watch.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 const DIRECTORY_BYTES = 64 * 1024;
@@ -54,6 +57,8 @@ export interface DirectoryBounds {
   readonly entriesMax?: number | undefined;
   /** What counts the open files of all mounts. @default none */
   readonly openFiles?: OpenFiles | undefined;
+  /** What it watches the directory by. @default none: then it cannot be watched */
+  readonly inotify?: Inotify | undefined;
 }
 
 /** See the module. */
@@ -64,6 +69,8 @@ export class DirectoryProvider implements FileSystemProvider {
   readonly #only: string | undefined;
   readonly #entriesMax: number;
   readonly #openFiles: OpenFiles | undefined;
+  #watch: DirectoryWatch | undefined;
+  readonly watch?: (changed: (change: ProviderChange) => void) => () => void;
 
   private constructor(files: Files, root: number, only: string | undefined, bounds: DirectoryBounds) {
     this.#files = files;
@@ -71,6 +78,8 @@ export class DirectoryProvider implements FileSystemProvider {
     this.#only = only;
     this.#entriesMax = bounds.entriesMax ?? ENTRIES_MAX;
     this.#openFiles = bounds.openFiles;
+    const { inotify } = bounds;
+    if (inotify !== undefined) this.watch = (changed) => this.#startWatch(inotify, changed);
   }
 
   /**
@@ -124,6 +133,11 @@ export class DirectoryProvider implements FileSystemProvider {
   }
 
   open(path: string, options: ProviderOpenOptions): ProviderFile {
+    const isChange = options.create || options.truncate;
+    return isChange ? this.#own([path], () => this.#open(path, options)) : this.#open(path, options);
+  }
+
+  #open(path: string, options: ProviderOpenOptions): ProviderFile {
     const isThere = this.#checkRegular(path, options.create);
     const flags =
       (options.write ? (options.read ? Open.readWrite : Open.write) : Open.read) |
@@ -146,7 +160,8 @@ export class DirectoryProvider implements FileSystemProvider {
     if (fd < 0) this.#openFiles?.giveBack();
     check(fd);
     try {
-      const file = new DirectoryFile(this.#files, fd, this.#openFiles); // unless it has become something else since it was looked at
+      const own = <T>(change: () => T) => this.#own([path], change);
+      const file = new DirectoryFile(this.#files, fd, this.#openFiles, own); // unless it has become something else since it was looked at
       if (options.truncate) file.dropSetId();
       if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
       return file;
@@ -166,56 +181,72 @@ export class DirectoryProvider implements FileSystemProvider {
   }
 
   setAttributes(path: string, changes: AttributeChanges): void {
-    const { size, ...others } = changes;
-    if (size !== undefined) {
-      const file = this.open(path, { ...READ_WRITE, read: false });
-      try {
-        file.setAttributes?.({ size });
-      } finally {
-        file.close();
+    this.#own([path], () => {
+      const { size, ...others } = changes;
+      if (size !== undefined) {
+        const file = this.open(path, { ...READ_WRITE, read: false });
+        try {
+          file.setAttributes?.({ size });
+        } finally {
+          file.close();
+        }
       }
-    }
-    this.#probe(path, (fd, status) => changeAttributes(this.#files, fd, typeOf(status), others));
+      this.#probe(path, (fd, status) => changeAttributes(this.#files, fd, typeOf(status), others));
+    });
   }
 
   makeDirectory(path: string, mode: number): void {
-    this.#inParent(path, (directory, name) => check(this.#files.makeDirectory(directory, name, mode)));
-    this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
+    this.#own([path], () => {
+      this.#inParent(path, (directory, name) => check(this.#files.makeDirectory(directory, name, mode)));
+      this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
+    });
   }
 
   makeNode(path: string, type: FileType, mode: number): void {
-    if (type !== "file" && type !== "fifo" && type !== "socket") throw new FileSystemError("EPERM");
-    const bits = TYPE_BITS[type] | (mode & PERMISSION_BITS);
-    this.#inParent(path, (directory, name) => check(this.#files.makeNode(directory, name, bits)));
-    this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
+    this.#own([path], () => {
+      if (type !== "file" && type !== "fifo" && type !== "socket") throw new FileSystemError("EPERM");
+      const bits = TYPE_BITS[type] | (mode & PERMISSION_BITS);
+      this.#inParent(path, (directory, name) => check(this.#files.makeNode(directory, name, bits)));
+      this.#probe(path, (fd) => check(this.#files.changeMode(fd, mode & PERMISSION_BITS)));
+    });
   }
 
   makeSymlink(path: string, target: string): void {
-    const bytes = encodeName(target);
-    this.#inParent(path, (directory, name) => check(this.#files.makeSymlink(bytes, directory, name)));
+    this.#own([path], () => {
+      const bytes = encodeName(target);
+      this.#inParent(path, (directory, name) => check(this.#files.makeSymlink(bytes, directory, name)));
+    });
   }
 
   makeLink(existing: string, path: string): void {
-    this.#inParent(existing, (from, name) =>
-      this.#inParent(path, (to, newName) => check(this.#files.makeLink(from, name, to, newName))),
-    );
+    this.#own([existing, path], () => {
+      this.#inParent(existing, (from, name) =>
+        this.#inParent(path, (to, newName) => check(this.#files.makeLink(from, name, to, newName))),
+      );
+    });
   }
 
   removeFile(path: string): void {
-    this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, false)));
+    this.#own([path], () => {
+      this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, false)));
+    });
   }
 
   removeDirectory(path: string): void {
-    this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, true)));
+    this.#own([path], () => {
+      this.#inParent(path, (directory, name) => check(this.#files.remove(directory, name, true)));
+    });
   }
 
   rename(from: string, to: string, { exclusive, exchange }: RenameOptions): void {
-    const flags = (exclusive ? 1 : 0) | (exchange ? 2 : 0);
-    this.#inParent(from, (directory, name) =>
-      this.#inParent(to, (target, newName) =>
-        check(this.#files.rename(directory, name, target, newName, flags)),
-      ),
-    );
+    this.#own([from, to], () => {
+      const flags = (exclusive ? 1 : 0) | (exchange ? 2 : 0);
+      this.#inParent(from, (directory, name) =>
+        this.#inParent(to, (target, newName) =>
+          check(this.#files.rename(directory, name, target, newName, flags)),
+        ),
+      );
+    });
   }
 
   statistics(): ProviderStatistics {
@@ -243,18 +274,41 @@ export class DirectoryProvider implements FileSystemProvider {
   }
 
   setExtended(path: string, name: string, value: Uint8Array, existing: "any" | "new" | "old"): void {
-    const flags = existing === "new" ? 1 : existing === "old" ? 2 : 0;
-    this.#extended(path, name, (fd, bytes) =>
-      check(this.#files.setExtended(fd, bytes, value.slice(), flags)),
-    );
+    this.#own([path], () => {
+      const flags = existing === "new" ? 1 : existing === "old" ? 2 : 0;
+      this.#extended(path, name, (fd, bytes) =>
+        check(this.#files.setExtended(fd, bytes, value.slice(), flags)),
+      );
+    });
   }
 
   removeExtended(path: string, name: string): void {
-    this.#extended(path, name, (fd, bytes) => check(this.#files.removeExtended(fd, bytes)));
+    this.#own([path], () => {
+      this.#extended(path, name, (fd, bytes) => check(this.#files.removeExtended(fd, bytes)));
+    });
   }
 
   close(): void {
+    this.#watch?.close();
     this.#files.close(this.#root);
+  }
+
+  #startWatch(inotify: Inotify, changed: (change: ProviderChange) => void): () => void {
+    const of = {
+      files: this.#files,
+      inotify,
+      open: (path: string) => openForWatch(this.#files, this.#root, path),
+      list: (path: string) => this.list(path),
+      only: this.#only,
+    };
+    const watch = new DirectoryWatch(of, changed);
+    this.#watch = watch;
+    return () => watch.close();
+  }
+
+  /** Does what the guest asks for: it is not to be told of that. */
+  #own<T>(paths: readonly string[], change: () => T): T {
+    return this.#watch === undefined ? change() : this.#watch.own(paths, change);
   }
 
   #extended<T>(path: string, name: string, use: (fd: number, name: Uint8Array) => T): T {

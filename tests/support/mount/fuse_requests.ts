@@ -34,13 +34,20 @@ export function bodyOf(...fields: readonly Field[]): Uint8Array {
 }
 
 /** The bytes of a request. */
-export function requestOf(opcode: number, unique: bigint, node: bigint, body: Uint8Array): Uint8Array {
+export function requestOf(
+  opcode: number,
+  unique: bigint,
+  node: bigint,
+  body: Uint8Array,
+  pid = 0,
+): Uint8Array {
   const bytes = new Uint8Array(IN_HEADER_BYTES + body.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, opcode, true);
   view.setBigUint64(8, unique, true);
   view.setBigUint64(16, node, true);
+  view.setUint32(32, pid, true);
   bytes.set(body, IN_HEADER_BYTES);
   return bytes;
 }
@@ -51,6 +58,8 @@ export class FuseClient {
   readonly replies = new Map<bigint, FuseReply>();
   /** Replies of all kinds, also to what was not asked. */
   replyCount = 0;
+  /** The process that asks. */
+  pid = 0;
   #nextUnique = 1n;
   readonly #waiting = new Map<bigint, (reply: FuseReply) => void>();
 
@@ -72,7 +81,7 @@ export class FuseClient {
   /** Sends a request; gives its number. */
   send(opcode: number, node: bigint, ...fields: readonly Field[]): bigint {
     const unique = this.#nextUnique++;
-    this.server.feed(requestOf(opcode, unique, node, bodyOf(...fields)));
+    this.server.feed(requestOf(opcode, unique, node, bodyOf(...fields), this.pid));
     return unique;
   }
 

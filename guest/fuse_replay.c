@@ -1,0 +1,232 @@
+/*
+ * See fuse_replay.h. It works on a mount of its own that is at no path: what a guest mounts on top, or in, is not reached, it can
+ * be written where the guest's is read-only, and it does not keep the guest's from being unmounted.
+ */
+#include "fuse_replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdnoreturn.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "protocol.h"
+
+enum {
+    /* Numbers of system calls that are the same everywhere; C libraries are older. */
+    CALL_OPEN_TREE = 428,
+    CALL_OPENAT2 = 437,
+    CALL_MOUNT_SETATTR = 442,
+    OPEN_TREE_COPY = 1,
+    MOUNT_ATTRIBUTE_READONLY = 1,
+    RESOLVE_WITHIN = 0x01 | 0x02 | 0x04 | 0x08, /* no other mount, no link, nothing above */
+    NOTICE_HEAD_BYTES = 16,
+    CREATE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+    /* It begins again after a mount that was not unmounted as programs use it, or if something has ended it. */
+    STARTS_MAX = 1000,
+};
+
+static pid_t pid;
+static int channel = -1;
+static int tree = -1;   /* the replayer's own mount */
+static int device = -1; /* /dev/fuse */
+
+/* ---- in the replayer */
+
+/* Opens the directory of `path` and cuts its last name off; an error is a name that has gone, and another notice tells. */
+static int open_parent(char *path, const char **name) {
+    struct {
+        uint64_t flags, mode, resolve;
+    } how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_WITHIN};
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) return -1;
+    *slash = '\0';
+    *name = slash + 1;
+    return (int)syscall(CALL_OPENAT2, tree, slash == path ? "." : path + 1, &how, sizeof how);
+}
+
+/* Cuts a file off where it ends: should the server ever do it, nothing is lost. */
+static void modify(int fd) {
+    struct stat status;
+    if (fd < 0) return;
+    if (fstat(fd, &status) == 0) {
+        int result = ftruncate(fd, status.st_size);
+        (void)result;
+    }
+    close(fd);
+}
+
+/* The root has no name in a directory. */
+static void replay_root(uint8_t kind) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", tree);
+    if (kind == MOUNT_NOTICE_MODIFIED)
+        modify(open(self, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    else if (kind == MOUNT_NOTICE_ATTRIBUTES)
+        utimensat(AT_FDCWD, self, NULL, 0);
+}
+
+/* What fails has no event, and needs none: the kernel knows already, or the file has gone. */
+static void replay_at(uint8_t kind, int parent, const char *name, char *second) {
+    const char *new_name;
+    int result = 0;
+    int fd = -1;
+    switch (kind) {
+        case MOUNT_NOTICE_CREATED_FILE:
+            fd = openat(parent, name, CREATE_FLAGS, 0600);
+            break;
+        case MOUNT_NOTICE_CREATED_WRITTEN:
+            modify(openat(parent, name, CREATE_FLAGS, 0600));
+            break;
+        case MOUNT_NOTICE_CREATED_DIRECTORY:
+            result = mkdirat(parent, name, 0700);
+            break;
+        case MOUNT_NOTICE_CREATED_SYMLINK:
+            result = symlinkat("-", parent, name);
+            break;
+        case MOUNT_NOTICE_CREATED_FIFO:
+            result = mknodat(parent, name, S_IFIFO | 0600, 0);
+            break;
+        case MOUNT_NOTICE_CREATED_SOCKET:
+            result = mknodat(parent, name, S_IFSOCK | 0600, 0);
+            break;
+        case MOUNT_NOTICE_REMOVED_FILE:
+            result = unlinkat(parent, name, 0);
+            break;
+        case MOUNT_NOTICE_REMOVED_DIRECTORY:
+            result = unlinkat(parent, name, AT_REMOVEDIR);
+            break;
+        case MOUNT_NOTICE_RENAMED:
+            fd = open_parent(second, &new_name);
+            if (fd >= 0) result = renameat(parent, name, fd, new_name);
+            break;
+        case MOUNT_NOTICE_MODIFIED:
+            modify(openat(parent, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+            break;
+        case MOUNT_NOTICE_ATTRIBUTES:
+            result = utimensat(parent, name, NULL, AT_SYMLINK_NOFOLLOW);
+            break;
+        default:
+            break;
+    }
+    (void)result;
+    if (fd >= 0) close(fd);
+}
+
+/* `body` is the kind, one path, and of a renaming another one, each with its zero. */
+static void replay(uint8_t *body, size_t size) {
+    char *path = (char *)body + 1;
+    const char *name;
+    if (size < 2 || body[size - 1] != '\0') return;
+    char *second = path + strlen(path) + 1;
+    if ((uint8_t *)second >= body + size) second = NULL;
+    if (strcmp(path, "/") == 0) {
+        replay_root(body[0]);
+        return;
+    }
+    if (body[0] == MOUNT_NOTICE_RENAMED && second == NULL) return;
+    int parent = open_parent(path, &name);
+    if (parent < 0) return;
+    replay_at(body[0], parent, name, second);
+    close(parent);
+}
+
+static void handle_batch(uint8_t *batch, size_t size) {
+    for (size_t offset = 0; size - offset >= NOTICE_HEAD_BYTES;) {
+        uint8_t *notice = batch + offset;
+        size_t bytes = (size_t)load_little_endian(notice, 4);
+        if (bytes < NOTICE_HEAD_BYTES || bytes > size - offset) return;
+        if (load_little_endian(notice + 4, 4) == MOUNT_NOTICE_CODE_REPLAY) {
+            replay(notice + NOTICE_HEAD_BYTES, bytes - NOTICE_HEAD_BYTES);
+        } else {
+            ssize_t written = write(device, notice, bytes); /* ENOENT: the kernel does not know it */
+            (void)written;
+        }
+        offset += bytes;
+    }
+}
+
+static noreturn void run(const char *target) {
+    static uint8_t batch[MOUNT_NOTICE_BYTES_MAX];
+    struct {
+        uint64_t set, clear, propagation, user_namespace;
+    } writable = {.clear = MOUNT_ATTRIBUTE_READONLY};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* The stream's ends are its parent's alone. */
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd <= 2; fd++) dup2(nowhere, fd);
+    tree = (int)syscall(CALL_OPEN_TREE, AT_FDCWD, target, OPEN_TREE_COPY | O_CLOEXEC);
+    if (tree < 0 || syscall(CALL_MOUNT_SETATTR, tree, "", AT_EMPTY_PATH, &writable, sizeof writable) != 0) _exit(1);
+    umask(0);
+    for (;;) {
+        uint8_t done = 0;
+        if (send(channel, &done, 1, MSG_NOSIGNAL) != 1) _exit(0); /* at first: that it is there */
+        ssize_t size = recv(channel, batch, sizeof batch, 0);
+        if (size <= 0) _exit(0);
+        handle_batch(batch, (size_t)size);
+    }
+}
+
+/* ---- in its parent */
+
+pid_t replayer_pid(void) {
+    return pid;
+}
+
+void replayer_start(const char *target, int fuse_fd) {
+    static unsigned starts;
+    int ends[2];
+    if (starts >= STARTS_MAX) return;
+    starts++;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return;
+    pid_t child = fork();
+    if (child == 0) {
+        channel = ends[1];
+        device = fuse_fd;
+        close(ends[0]);
+        run(target);
+    }
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return;
+    }
+    pid = child;
+    channel = ends[0];
+}
+
+int replayer_fd(void) {
+    return channel;
+}
+
+void replayer_give(const uint8_t *batch, size_t size) {
+    if (channel >= 0 && size <= MOUNT_NOTICE_BYTES_MAX && send(channel, batch, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        replayer_stop();
+}
+
+bool replayer_take(void) {
+    uint8_t done;
+    if (recv(channel, &done, 1, MSG_DONTWAIT) == 1) return true;
+    if (errno != EAGAIN && errno != EINTR) replayer_stop();
+    return false;
+}
+
+void replayer_stop(void) {
+    if (channel >= 0) close(channel);
+    channel = -1;
+    if (pid > 0) kill(pid, SIGKILL);
+}
+
+bool replayer_reap(void) {
+    if (pid == 0 || waitpid(pid, NULL, WNOHANG) != pid) return false;
+    pid = 0;
+    replayer_stop();
+    return true;
+}

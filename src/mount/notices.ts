@@ -1,0 +1,209 @@
+/**
+ * Notices to a guest of changes on the host: which, in which order, and how many at a time.
+ *
+ * The kernel drops what it knows, and inotify in the guest tells of the change, since a process of the guest repeats it as a system
+ * call on the mount (see `MountNotice` of the protocol, and `replays.ts` for how its requests are answered). Only what happens in
+ * directories that programs of the guest asked for is repeated: no other can be watched there.
+ *
+ * @module
+ */
+import { MountNotice } from "../agent/protocol.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { concatBytes } from "../base/bytes.ts";
+import { Notify, OUT_HEADER_BYTES } from "./fuse/constants.ts";
+import { notification } from "./fuse/reply.ts";
+import { encodeName } from "./names.ts";
+import type { MountNode, NodeTable } from "./node_table.ts";
+import { baseName, parentPath } from "./paths.ts";
+import type { FileSystemProvider, FileType, ProviderChange } from "./provider.ts";
+
+/** Changes that wait to be repeated. Past it all that the kernel knows is dropped, and nothing is repeated for it. */
+const WAITING_MAX = 32_768;
+/** Room that the largest notices of one change take: three, with two of the longest paths. */
+const CHANGE_BYTES_MAX = 2 * 4096 + 2 * 256 + 256;
+
+/** A change that is being repeated, by each of its paths. */
+export interface Replay {
+  readonly change: ProviderChange;
+  readonly role: "appears" | "vanishes" | "moves" | "arrives";
+}
+
+/** A batch for the guest, and what it repeats. */
+export interface NoticeBatch {
+  readonly bytes: Bytes;
+  readonly replays: Map<string, Replay>;
+}
+
+/** See the module. */
+export class NoticeQueue {
+  readonly #nodes: NodeTable;
+  readonly #provider: FileSystemProvider;
+  #waiting: ProviderChange[] = [];
+  /** Kinds that wait for a path, since it was made, removed or renamed last. */
+  #kinds = new Map<string, Set<string>>();
+  /** What is still to be dropped after changes were lost. */
+  #sweep: Iterator<MountNode> | undefined;
+  #lost = 0;
+
+  constructor(nodes: NodeTable, provider: FileSystemProvider) {
+    this.#nodes = nodes;
+    this.#provider = provider;
+  }
+
+  /** How often changes were lost: then the guest was told of none, and sees them all the same. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0 && this.#sweep === undefined;
+  }
+
+  add(change: ProviderChange): void {
+    if (change.kind === "lost" || this.#waiting.length >= WAITING_MAX) return this.#lose();
+    const { kind, path, from } = change;
+    const known = this.#kinds.get(path);
+    if (kind !== "renamed" && known?.has(kind)) return;
+    if (kind === "modified" && known?.has("created")) {
+      known.add(kind); // repeated together: most files are written when they are made
+      return;
+    }
+    const isStructural = kind !== "modified" && kind !== "attributes";
+    if (from !== undefined) this.#kinds.set(from, new Set());
+    this.#kinds.set(path, isStructural || known === undefined ? new Set([kind]) : known.add(kind));
+    this.#waiting.push(change);
+  }
+
+  /** What comes next, within the bound of a batch; nothing if there is nothing to tell. */
+  async next(): Promise<NoticeBatch | undefined> {
+    const notices: Bytes[] = [];
+    const replays = new Map<string, Replay>();
+    let size = OUT_HEADER_BYTES;
+    const hasRoom = () => size + CHANGE_BYTES_MAX <= MountNotice.bytesMax;
+    const add = (more: readonly Bytes[]) => {
+      notices.push(...more);
+      size += more.reduce((sum, { length }) => sum + length, 0);
+    };
+    while (this.#sweep !== undefined && hasRoom()) add(this.#sweepNext(this.#sweep));
+    let taken = 0;
+    const waiting = this.#waiting; // another list once changes are lost
+    for (const change of waiting) {
+      if (!hasRoom() || isInTheWay(replays, change)) break;
+      taken++;
+      add(await this.#noticesOf(change, replays));
+    }
+    for (const { path } of waiting.splice(0, taken)) this.#kinds.delete(path);
+    if (notices.length === 0) return undefined;
+    const batch = notification(0, 0).bytes;
+    return { bytes: withSize(concatBytes([batch, ...notices])), replays };
+  }
+
+  #lose(): void {
+    this.#lost++;
+    this.#waiting = [{ kind: "attributes", path: "/" }]; // at least something is told
+    this.#kinds.clear();
+    this.#sweep = this.#nodes.all();
+  }
+
+  #sweepNext(sweep: Iterator<MountNode>): readonly Bytes[] {
+    const { value: node, done } = sweep.next();
+    if (done === true) {
+      this.#sweep = undefined;
+      return [];
+    }
+    const [link] = node.links;
+    const entry = link === undefined ? [] : [invalidateEntry(link.parent, link.name)];
+    return [invalidateInode(node), ...entry];
+  }
+
+  async #noticesOf(change: ProviderChange, replays: Map<string, Replay>): Promise<readonly Bytes[]> {
+    const { kind, path, from } = change;
+    const node = this.#nodes.find(path);
+    const forget = node === undefined ? [] : [invalidateInode(node)];
+    if (path === "/")
+      return kind === "modified" || kind === "attributes" ? [...forget, repeat(kind, path)] : forget;
+    const parent = this.#nodes.find(parentPath(path));
+    const source = from === undefined ? undefined : this.#nodes.find(parentPath(from));
+    const drop = (of: MountNode | undefined, name: string) =>
+      of === undefined ? [] : [invalidateEntry(of, baseName(name))];
+    if (kind === "renamed" && from !== undefined) {
+      if (source?.isWanted !== true) return await this.#noticesOf({ kind: "created", path }, replays);
+      if (parent === undefined)
+        return await this.#noticesOf({ ...change, kind: "removed", path: from }, replays);
+      replays.set(from, { change, role: "moves" }).set(path, { change, role: "arrives" });
+      return [repeat("renamed", from, path), ...drop(source, from)];
+    }
+    const isStructural = kind === "created" || kind === "removed";
+    if (parent?.isWanted !== true) return isStructural ? drop(parent, path) : forget;
+    if (kind === "created") {
+      const type = await this.#typeOf(path);
+      const isWritten = type === "file" && this.#kinds.get(path)?.has("modified") === true;
+      const replay = isWritten ? "createdWritten" : type === undefined ? undefined : CREATED[type];
+      if (replay === undefined) return drop(parent, path);
+      replays.set(path, { change, role: "appears" });
+      return [...drop(parent, path), repeat(replay, path)];
+    }
+    if (kind === "removed") {
+      replays.set(path, { change, role: "vanishes" });
+      const isDirectory = change.isDirectory === true;
+      return [repeat(isDirectory ? "removedDirectory" : "removedFile", path), ...drop(parent, path)];
+    }
+    return [...forget, repeat(kind === "modified" ? "modified" : "attributes", path)];
+  }
+
+  async #typeOf(path: string): Promise<FileType | undefined> {
+    try {
+      return (await this.#provider.attributes(path)).type;
+    } catch {
+      return undefined; // gone again, which will be told
+    }
+  }
+}
+
+const CREATED: Readonly<Partial<Record<FileType, keyof typeof MountNotice>>> = {
+  file: "createdFile",
+  directory: "createdDirectory",
+  symlink: "createdSymlink",
+  fifo: "createdFifo",
+  socket: "createdSocket",
+};
+
+/** A name is in one batch in one role: what is asked about it is answered by that. */
+function isInTheWay(replays: ReadonlyMap<string, Replay>, { kind, path, from }: ProviderChange): boolean {
+  if (kind === "modified" || kind === "attributes") return false;
+  return replays.has(path) || (from !== undefined && replays.has(from));
+}
+
+function repeat(kind: keyof typeof MountNotice, ...paths: readonly string[]): Bytes {
+  const encoded = paths.map((path) => encodeName(`${path}\0`));
+  const size = encoded.reduce((sum, { length }) => sum + length, 1);
+  const { bytes } = notification(MountNotice.codeReplay, size);
+  let offset = OUT_HEADER_BYTES;
+  bytes[offset++] = MountNotice[kind];
+  for (const path of encoded) {
+    bytes.set(path, offset);
+    offset += path.length;
+  }
+  return bytes;
+}
+
+function withSize(bytes: Bytes): Bytes {
+  new DataView(bytes.buffer).setUint32(0, bytes.length, true);
+  return bytes;
+}
+
+function invalidateInode(node: MountNode): Bytes {
+  const { bytes, body } = notification(Notify.invalidateInode, 24);
+  body.setBigUint64(0, node.id, true);
+  body.setBigInt64(16, -1n, true); // all of it
+  return bytes;
+}
+
+function invalidateEntry(parent: MountNode, name: string): Bytes {
+  const encoded = encodeName(`${name}\0`);
+  const { bytes, body } = notification(Notify.invalidateEntry, 16 + encoded.length);
+  body.setBigUint64(0, parent.id, true);
+  body.setUint32(8, encoded.length - 1, true);
+  bytes.set(encoded, bytes.length - encoded.length);
+  return bytes;
+}
