@@ -30,15 +30,24 @@ const ROOT_DISK_OPTIONS = [
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
 
-/** `./project:/app`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if there is none, as with Docker. */
+/** What may follow the target of a directory or a volume, with commas between. */
+const VOLUME_OPTIONS = ["ro", "rw", "watch"];
+
+/** `./project:/app`, `./project:/app:watch`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if there is none, as with Docker. */
 export function parseVolume(text: string): TargetAndMount {
   const [source = "", target = "", mode = "rw", ...rest] = text.split(":");
   if (source === "" || !target.startsWith("/") || rest.length > 0)
     throw new InvalidArgumentError("It must be SOURCE:TARGET or SOURCE:TARGET:ro, with an absolute TARGET.");
-  if (mode !== "rw" && mode !== "ro") throw new InvalidArgumentError("Behind TARGET it takes ro or rw.");
-  if (!source.includes("/") && source !== "." && source !== "..")
-    return [target, { volume: source, mode: "ensure", readonly: mode === "ro" }];
-  return [target, { bind: source, readonly: mode === "ro" }];
+  const options = mode.split(",");
+  for (const option of options)
+    if (!VOLUME_OPTIONS.includes(option))
+      throw new InvalidArgumentError(`${option} is none of these: ${VOLUME_OPTIONS.join(", ")}.`);
+  const readonly = options.includes("ro");
+  const isVolume = !source.includes("/") && source !== "." && source !== "..";
+  if (isVolume && options.includes("watch"))
+    throw new InvalidArgumentError("Only a directory of this machine can be watched.");
+  if (isVolume) return [target, { volume: source, mode: "ensure", readonly }];
+  return [target, { bind: source, readonly, ...(options.includes("watch") && { watch: true }) }];
 }
 
 /** `/scratch`, `/scratch:64M`. */

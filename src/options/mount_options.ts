@@ -52,6 +52,14 @@ export interface BindMountOptions {
    * @default the sandbox's user if it is given by numbers, else root
    */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /**
+   * Whether programs in the sandbox are told of changes that are made on this machine, or by other sandboxes: they see them at
+   * once, and inotify there tells of them, as servers that reload need it. Each directory in it takes a watch of this machine's
+   * kernel (`fs.inotify.max_user_watches`); past 65,536 of them changes in the others are seen within a second, and not told.
+   *
+   * @default {false}
+   */
+  readonly watch?: boolean | undefined;
 }
 
 /** A file system in the guest's memory. */
@@ -99,6 +107,7 @@ export type MountConfig =
       readonly readonly: boolean;
       readonly noExec: boolean;
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+      readonly watch?: boolean | undefined;
     }
   | {
       readonly kind: "tmpfs";
@@ -138,7 +147,8 @@ const path = z
   .refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const common = { readonly: z.boolean().default(false), noExec: z.boolean().default(false) };
 const owner = z.strictObject({ uid: id, gid: id }).optional();
-const bindSchema = z.strictObject({ bind: path, ...common, owner });
+const watch = z.boolean().optional();
+const bindSchema = z.strictObject({ bind: path, ...common, owner, watch });
 const memorySchema = z.strictObject({
   tmpfs: z.literal(true),
   sizeMiB: z
@@ -177,7 +187,7 @@ const storedCommon = { target: z.string(), readonly: z.boolean(), noExec: z.bool
 export const storedMountsSchema = z
   .array(
     z.discriminatedUnion("kind", [
-      z.object({ kind: z.literal("bind"), source: z.string(), owner, ...storedCommon }),
+      z.object({ kind: z.literal("bind"), source: z.string(), owner, watch, ...storedCommon }),
       z.object({ kind: z.literal("tmpfs"), sizeMiB: z.int(), ...storedCommon }),
       z.object({
         kind: z.literal("disk"),
@@ -330,7 +340,15 @@ function toConfig(target: string, mount: CheckedMount): MountConfig {
   if ("volume" in mount)
     return { kind: "volume", target, volume: mount.volume, readonly, noExec, owner: mount.owner };
   if ("bind" in mount)
-    return { kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec, owner: mount.owner };
+    return {
+      kind: "bind",
+      target,
+      source: realpathSync(mount.bind),
+      readonly,
+      noExec,
+      owner: mount.owner,
+      ...(mount.watch === true && { watch: true }),
+    };
   if ("tmpfs" in mount) return { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
   const { disk, format, fstype } = mount;
   return { kind: "disk", target, source: realpathSync(disk), format, fstype, readonly, noExec };

@@ -83,6 +83,8 @@ export type MountRequest = {
       /** A directory or file of this machine, and whom its files belong to in the guest. */
       readonly source: string;
       readonly owner: OwnerIds;
+      /** Whether the guest is told of changes that are made here. */
+      readonly isWatched: boolean;
     }
   | {
       /** A file system in the guest's memory. */

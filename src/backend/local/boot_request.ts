@@ -137,7 +137,10 @@ function mountRequest(
   const { target, readonly: isReadonly, noExec: isNoExec } = mount;
   return mount.kind === "tmpfs"
     ? { target, isReadonly, isNoExec, memoryBytes: memoryBytes(mount) }
-    : { target, isReadonly, isNoExec, source: mount.source, owner: mount.owner ?? defaultOwner(user) };
+    : {
+        ...{ target, isReadonly, isNoExec, source: mount.source, isWatched: mount.watch === true },
+        owner: mount.owner ?? defaultOwner(user),
+      };
 }
 
 function diskRequest(mount: DiskMountConfig, device: string, cutsDisks: boolean): MountRequest {

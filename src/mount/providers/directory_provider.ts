@@ -26,6 +26,7 @@ import type {
   ProviderStatistics,
   RenameOptions,
 } from "../provider.ts";
+import { readEntries } from "./directory_entries.ts";
 import {
   attributesOf,
   changeAttributes,
@@ -34,21 +35,17 @@ import {
   failure,
   PERMISSION_BITS,
   statusOf,
-  TYPES,
   typeOf,
 } from "./directory_file.ts";
 import { DirectoryWatch, openForWatch } from "./directory_watch.ts";
 import type { OpenFiles } from "./open_files.ts";
 
-const DIRECTORY_BYTES = 64 * 1024;
 /** Entries of one directory that are read: as many as all open directories of a mount may hold. */
 const ENTRIES_MAX = 1_000_000;
-const DIRENT_HEAD_BYTES = 19;
 const EXTENDED_BYTES_MAX = 64 * 1024;
 const TARGET_BYTES_MAX = 4096;
 /** The only attributes that mean nothing to this machine. */
 const EXTENDED_PREFIX = "user.";
-const PROBE_FLAGS = Open.pathOnly;
 const CONTENT_FLAGS = Open.noTerminal | Open.nonBlocking;
 
 /** What a guest may make it hold. */
@@ -126,7 +123,7 @@ export class DirectoryProvider implements FileSystemProvider {
   list(path: string): readonly ProviderEntry[] {
     const fd = check(this.#files.openBeneath(this.#root, this.#relative(path), Open.read | Open.directory));
     try {
-      return this.#entries(fd);
+      return readEntries(this.#files, fd, this.#entriesMax);
     } finally {
       this.#files.close(fd);
     }
@@ -328,7 +325,7 @@ export class DirectoryProvider implements FileSystemProvider {
 
   /** Looks at what a path names, without opening it. */
   #probe<T>(path: string, use: (fd: number, status: FileStatus) => T): T {
-    const fd = check(this.#files.openBeneath(this.#root, this.#relative(path), PROBE_FLAGS));
+    const fd = check(this.#files.openBeneath(this.#root, this.#relative(path), Open.pathOnly));
     try {
       return use(fd, statusOf(this.#files, fd));
     } finally {
@@ -351,41 +348,13 @@ export class DirectoryProvider implements FileSystemProvider {
 
   /** Refuses what is no regular file before it is opened: that alone can block, or do something to a device. */
   #checkRegular(path: string, mayBeMissing: boolean): boolean {
-    const fd = this.#files.openBeneath(this.#root, this.#relative(path), PROBE_FLAGS);
+    const fd = this.#files.openBeneath(this.#root, this.#relative(path), Open.pathOnly);
     if (fd < 0 && mayBeMissing && errnoNameOf(-fd) === "ENOENT") return false;
     check(fd);
     const type = typeOf(statusOf(this.#files, fd));
     this.#files.close(fd);
     if (type === "file") return true;
     throw new FileSystemError(type === "directory" ? "EISDIR" : type === "symlink" ? "ELOOP" : "EACCES");
-  }
-
-  #entries(fd: number): ProviderEntry[] {
-    const entries: ProviderEntry[] = [];
-    const room = new Uint8Array(DIRECTORY_BYTES);
-    const view = new DataView(room.buffer);
-    for (let size = check(this.#files.readDirectory(fd, room)); size > 0; ) {
-      for (let offset = 0; offset < size; offset += view.getUint16(offset + 16, true)) {
-        const end = room.indexOf(0, offset + DIRENT_HEAD_BYTES);
-        const bytes = room.subarray(offset + DIRENT_HEAD_BYTES, end);
-        const name = decodeName(bytes);
-        if (name === "." || name === "..") continue;
-        const type = TYPES.get(view.getUint8(offset + 18) << 12) ?? this.#typeIn(fd, bytes);
-        if (entries.length >= this.#entriesMax) throw new FileSystemError("ENOMEM");
-        if (type !== undefined) entries.push({ name, type, inode: view.getBigUint64(offset, true) });
-      }
-      size = check(this.#files.readDirectory(fd, room));
-    }
-    return entries;
-  }
-
-  /** Some file systems do not say it in the directory. */
-  #typeIn(directory: number, name: Uint8Array): FileType | undefined {
-    const fd = this.#files.openBeneath(directory, name, PROBE_FLAGS);
-    if (fd < 0) return undefined; // gone since it was listed
-    const type = typeOf(statusOf(this.#files, fd));
-    this.#files.close(fd);
-    return type;
   }
 }
 

@@ -34,6 +34,7 @@ export class MountBuilder {
   #readonly: boolean | undefined;
   #noExec: boolean | undefined;
   #owner: { readonly uid: number; readonly gid: number } | undefined;
+  #watch: boolean | undefined;
 
   /** Mounts a directory, or a file, of this machine. */
   bind(path: string): this {
@@ -140,6 +141,12 @@ export class MountBuilder {
     return this;
   }
 
+  /** Tells programs in the sandbox of changes that are made on this machine in a `bind()`. */
+  watch(): this {
+    this.#watch = true;
+    return this;
+  }
+
   /** The options. @throws {InvalidConfigError} if no kind was chosen, or something is set that the kind has not. */
   build(): BindMountOptions | MemoryMountOptions | DiskMountOptions | VolumeMountOptions {
     const kind = this.#kind;
@@ -151,6 +158,7 @@ export class MountBuilder {
     const set = {
       size: this.#sizeMiB,
       owner: this.#owner,
+      watch: this.#watch,
       format: this.#format,
       fstype: this.#fstype,
     };
@@ -158,14 +166,15 @@ export class MountBuilder {
       if (value !== undefined && !own.has(name))
         throw new InvalidConfigError([{ field: name, problem: `is for ${kindOf(name)} only` }]);
     const common = { readonly: this.#readonly, noExec: this.#noExec };
-    if ("bind" in kind || "volume" in kind) return { ...kind, ...common, owner: this.#owner };
+    if ("bind" in kind || "volume" in kind)
+      return { ...kind, ...common, owner: this.#owner, ...(this.#watch && { watch: true }) };
     if ("tmpfs" in kind) return { ...kind, ...common, sizeMiB: this.#sizeMiB };
     return { ...kind, ...common, format: this.#format, fstype: this.#fstype };
   }
 }
 
 /** What each kind can be given, beside what all can. */
-const BIND: ReadonlySet<string> = new Set(["owner"]);
+const BIND: ReadonlySet<string> = new Set(["owner", "watch"]);
 const TMPFS: ReadonlySet<string> = new Set(["size"]);
 const DISK: ReadonlySet<string> = new Set(["format", "fstype"]);
 

@@ -80,6 +80,7 @@ export class SandboxMounts {
       flags:
         (mount.readonly ? MountFlag.readonly : 0) |
         (mount.noExec ? MountFlag.noExec : 0) |
+        (mount.kind === "bind" && mount.watch === true ? MountFlag.watch : 0) |
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
       source: mount.kind === "bind" ? mount.source : (source ?? ""),
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
@@ -114,8 +115,9 @@ export class SandboxMounts {
       throw new InvalidConfigError([{ field: "target", problem: `${target} is mounted already` }]);
     const { readonly: isReadonly = false, noExec: isNoExec = false } = options;
     const client = await this.#sandbox.connect();
-    const session = client.openMount({ target, isReadonly, isNoExec });
-    const mount = new ServedMount(target, session, provider, { isReadonly });
+    const isWatched = provider.watch !== undefined;
+    const session = client.openMount({ target, isReadonly, isNoExec, isWatched });
+    const mount = new ServedMount(target, session, provider, { isReadonly, watch: isWatched });
     await mount.mounted;
     this.#served.set(target, mount);
     mount.ended.then(() => this.#served.delete(target));

@@ -7,6 +7,7 @@ import { AgentClient } from "../../agent/client.ts";
 import { MountFailedError } from "../../agent/errors.ts";
 import { messageOf } from "../../base/errors.ts";
 import { Files } from "../../ffi/files.ts";
+import { Inotify } from "../../ffi/inotify.ts";
 import { FileSystemError } from "../../mount/errno.ts";
 import { OwnerMap } from "../../mount/owner_map.ts";
 import { DirectoryProvider } from "../../mount/providers/directory_provider.ts";
@@ -70,20 +71,21 @@ async function mount(
   }
   loading ??= Files.load();
   const files = await loading;
-  const provider = openSource(files, what.source);
+  const { isWatched } = what;
+  const provider = openSource(files, what.source, isWatched ? await Inotify.load() : undefined);
   const { uid, gid } = provider.attributes("/");
   const owners = new OwnerMap({ uid, gid }, what.owner);
-  const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile });
-  const mount = new ServedMount(target, session, provider, { isReadonly, owners });
+  const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile, isWatched });
+  const mount = new ServedMount(target, session, provider, { isReadonly, owners, watch: isWatched });
   served.set(target, mount);
   mount.ended.then(() => served.delete(target));
   await mount.mounted;
 }
 
 /** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */
-function openSource(files: Files, source: string): DirectoryProvider {
+function openSource(files: Files, source: string, inotify: Inotify | undefined): DirectoryProvider {
   try {
-    return DirectoryProvider.openReal(files, source, { openFiles });
+    return DirectoryProvider.openReal(files, source, { openFiles, inotify });
   } catch (error) {
     const code = error instanceof FileSystemError ? error.code : undefined;
     const problem =

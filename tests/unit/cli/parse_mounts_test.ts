@@ -76,3 +76,9 @@ test("parseRootDisk() takes a size, memory, or a disk image", () => {
     "./s:x:y",
   ]);
 });
+
+test("parseVolume() takes watch for a directory, and for no volume", () => {
+  assert.deepEqual(parseVolume("./a:/b:ro,watch"), ["/b", { bind: "./a", readonly: true, watch: true }]);
+  assert.throws(() => parseVolume("cache:/b:watch"), { message: /Only a directory/ });
+  assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, watch/ });
+});

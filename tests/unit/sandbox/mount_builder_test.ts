@@ -1,6 +1,6 @@
 /** Options of a mount, by the builder. @module */
 import assert from "node:assert/strict";
-import { InvalidConfigError, MountBuilder } from "../../../mod.ts";
+import { type BindMountOptions, InvalidConfigError, MountBuilder } from "../../../mod.ts";
 import { test } from "../../support/harness.ts";
 
 const none = { readonly: undefined, noExec: undefined };
@@ -31,4 +31,10 @@ test("MountBuilder refuses what the kind has not", () => {
     new MountBuilder().disk("d").owner(1, 1),
   ])
     assert.throws(() => builder.build(), InvalidConfigError);
+});
+
+test("MountBuilder watches a directory of this machine, and nothing else", () => {
+  const { watch } = new MountBuilder().bind("./a").watch().build() as BindMountOptions;
+  assert.equal(watch, true);
+  assert.throws(() => new MountBuilder().tmpfs().watch().build(), { code: "invalidConfig" });
 });
