@@ -314,7 +314,12 @@ export { allSandboxMetrics, type SandboxMetrics } from "./src/sandbox/metrics/me
 export { MetricsStream, type MetricsStreamOptions } from "./src/sandbox/metrics/metrics_stream.ts";
 export type { SandboxProcess, SandboxProcessList } from "./src/sandbox/metrics/processes.ts";
 export type { SandboxCreateOptions } from "./src/sandbox/mounts/create_mounts.ts";
-export { MountBuilder, type NamedVolumeOptions } from "./src/sandbox/mounts/mount_builder.ts";
+export {
+  type HostPermissions,
+  MountBuilder,
+  type NamedVolumeOptions,
+  type StatVirtualization,
+} from "./src/sandbox/mounts/mount_builder.ts";
 export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";

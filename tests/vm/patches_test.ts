@@ -16,7 +16,7 @@ import { FakeQemu, fakeQemuProblem } from "../support/guest/fake_qemu.ts";
 import { temporaryDirectory } from "../support/harness.ts";
 import { eventually, hostProcesses, kill } from "../support/processes.ts";
 import { seededRandom } from "../support/random.ts";
-import { Peer } from "../support/vm/peer.ts";
+import { Peer, PeerError } from "../support/vm/peer.ts";
 import { homeTest } from "../support/vm/vm.ts";
 
 const KILLS = countFrom("MSB_PATCH_KILLS", 16);
@@ -122,9 +122,13 @@ homeTest(
       const detached = random.pick([true, false]);
       await using peer = new Peer();
       const options = { name, image, memoryMiB: 64, diskMiB: 64, detached, patches };
+      let failure = "";
       const created = peer.ask({ action: "create", options }).then(
         () => true,
-        () => false,
+        (error: unknown) => {
+          failure = error instanceof PeerError ? error.code : String(error);
+          return false;
+        },
       );
       // At some file or other, or at none and so at the end; and perhaps a little later.
       const at = join(guest, String(random.integer(0, Math.ceil(FILES * 1.5))));
@@ -134,9 +138,12 @@ homeTest(
       });
       while (!existsSync(at) && !isCreated) await delay(1);
       if (random.pick([true, false])) await delay(random.integer(0, 60));
-      if (random.pick([true, false])) for (const { pid } of hostProcesses(home)) kill(pid);
+      const isHostKilled = random.pick([true, false]);
+      if (isHostKilled) for (const { pid } of hostProcesses(home)) kill(pid);
       else await peer.kill();
       const wasCreated = await created;
+      // The end of the host process is what is told, not that of the connection to it.
+      if (!wasCreated) assert.equal(failure, isHostKilled ? "bootStart" : "ended", `turn ${turn}`);
       let status: string | undefined;
       await eventually(async () => {
         const { sandboxes } = await Sandbox.list({ limit: 100 });

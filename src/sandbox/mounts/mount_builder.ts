@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidConfigError } from "../../base/errors.ts";
+import { InvalidConfigError, UnsupportedError } from "../../base/errors.ts";
 import type { DiskFileSystem, DiskImageFormat, DiskMountOptions } from "../../options/disk_mount.ts";
 import type {
   BindMountOptions,
@@ -24,6 +24,12 @@ type ChosenKind =
   | { readonly tmpfs: true }
   | { readonly disk: string }
   | ({ readonly volume: string } & NamedVolumeOptions);
+
+/** How owners and modes of a mount are kept, in the known SDK: see {@linkcode MountBuilder.statVirtualization}. */
+export type StatVirtualization = "strict" | "relaxed" | "off";
+
+/** Whether permission bits reach the host, in the known SDK: see {@linkcode MountBuilder.hostPermissions}. */
+export type HostPermissions = "private" | "mirror";
 
 /** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()`, `named()`, `tmpfs()` or `disk()`, and what it is like. */
 export class MountBuilder {
@@ -145,6 +151,45 @@ export class MountBuilder {
   watch(): this {
     this.#watch = true;
     return this;
+  }
+
+  /**
+   * Says how owners and modes in the guest are kept, as in the known SDK. Here they are those of this machine: `"off"`, which
+   * changes nothing.
+   *
+   * @throws {UnsupportedError} for another policy.
+   */
+  statVirtualization(policy: StatVirtualization): this {
+    if (policy === "off") return this;
+    throw new UnsupportedError(
+      `The policy ${JSON.stringify(policy)} of statVirtualization() does not exist here`,
+      {
+        hint: "owners and modes are those of this machine; owner() says whom its files belong to in the sandbox",
+      },
+    );
+  }
+
+  /**
+   * Says whether the guest's permission bits are set on this machine, as in the known SDK. Here they are: `"mirror"`, which
+   * changes nothing.
+   *
+   * @throws {UnsupportedError} for another policy.
+   */
+  hostPermissions(policy: HostPermissions): this {
+    if (policy === "mirror") return this;
+    throw new UnsupportedError(
+      `The policy ${JSON.stringify(policy)} of hostPermissions() does not exist here`,
+      {
+        hint: "what the guest sets is set here; put the directory into one that others cannot enter",
+      },
+    );
+  }
+
+  /** Bounds a directory, in the known SDK. @throws {UnsupportedError} always */
+  quota(sizeMiB: number): this {
+    throw new UnsupportedError(`A directory cannot be kept to ${sizeMiB} MiB`, {
+      hint: 'take disk(), or a volume of the kind "disk": its size is the limit',
+    });
   }
 
   /** The options. @throws {InvalidConfigError} if no kind was chosen, or something is set that the kind has not. */

@@ -9,6 +9,7 @@
 import type { AgentClient } from "../../agent/client.ts";
 import { GuestErrno } from "../../agent/guest_errno.ts";
 import { AbortedError, IoError } from "../../base/errors.ts";
+import { waitFor } from "../../base/wait.ts";
 import type { Patch } from "../../options/patch_options.ts";
 import { failed, SandboxFsOpsError } from "../files/errors.ts";
 import { SandboxFsOps } from "../files/fs_ops.ts";
@@ -40,7 +41,7 @@ export async function applyPatches(
       throw error instanceof AbortedError ? error : new PatchFailedError(index, patch, error);
     }
   }
-  await flush(client);
+  await waitFor(flush(client), { action: "applying patches", signal });
 }
 
 async function apply(fs: SandboxFsOps, patch: Patch, call: FsOptions): Promise<void> {

@@ -96,13 +96,12 @@ class MemorySandbox implements BackendSandbox {
     return await this.#client;
   }
 
-  /** As a boot, with the patches of a creation before anybody else can connect. */
+  /** As a boot, with the patches of a creation before it counts as running. */
   async create({ patches }: CreateRequest, { signal }: BootCallOptions, key: CreationKey): Promise<Boot> {
-    const boot = await this.start();
-    if (patches.length === 0) return boot;
     try {
-      await key.applyPatches?.(await this.connect(), patches, signal);
-      return boot;
+      return await this.#boot(async () => {
+        if (patches.length > 0) await key.applyPatches?.(await this.connect(), patches, signal);
+      });
     } catch (error) {
       await this.stop();
       await this.remove();
@@ -112,8 +111,13 @@ class MemorySandbox implements BackendSandbox {
 
   async start(): Promise<Boot> {
     if (this.#host !== undefined) throw new SandboxStillRunningError(this.name, "start");
+    return await this.#boot(async () => {});
+  }
+
+  async #boot(prepare: () => Promise<void>): Promise<Boot> {
     this.#host = await FakeHost.start();
     this.#host.jobs.onSaved = () => this.backend.wake();
+    await prepare();
     const bootNumber = this.current.bootNumber + 1;
     this.current = { ...this.current, bootNumber };
     this.to("running", "ready");

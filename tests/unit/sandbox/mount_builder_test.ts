@@ -1,8 +1,13 @@
 /** Options of a mount, by the builder. @module */
 import assert from "node:assert/strict";
-import { type BindMountOptions, InvalidConfigError, MountBuilder } from "../../../mod.ts";
+import { type BindMountOptions, InvalidConfigError, MountBuilder, UnsupportedError } from "../../../mod.ts";
 import { test } from "../../support/harness.ts";
 
+/** Of `MountBuilder` in npm `microsandbox` 0.6.18. */
+const KNOWN_NAMES =
+  "bind named namedWith tmpfs disk format fstype readonly noexec nosuid nodev size quota statVirtualization hostPermissions owner build".split(
+    " ",
+  );
 const none = { readonly: undefined, noExec: undefined };
 
 test("MountBuilder gives the options of each kind", () => {
@@ -37,4 +42,22 @@ test("MountBuilder watches a directory of this machine, and nothing else", () =>
   const { watch } = new MountBuilder().bind("./a").watch().build() as BindMountOptions;
   assert.equal(watch, true);
   assert.throws(() => new MountBuilder().tmpfs().watch().build(), { code: "invalidConfig" });
+});
+
+test("MountBuilder takes policies of the known SDK that say what is done here, and refuses the others", () => {
+  const same = new MountBuilder().bind("a").statVirtualization("off").hostPermissions("mirror").build();
+  assert.deepEqual(same, new MountBuilder().bind("a").build());
+  const builder = new MountBuilder().bind("a");
+  for (const refused of [
+    () => builder.statVirtualization("strict"),
+    () => builder.statVirtualization("relaxed"),
+    () => builder.hostPermissions("private"),
+    () => builder.quota(100),
+  ])
+    assert.throws(refused, UnsupportedError);
+});
+
+test("MountBuilder has every name of the known SDK's", () => {
+  const names = Object.getOwnPropertyNames(MountBuilder.prototype);
+  for (const name of KNOWN_NAMES) assert.ok(names.includes(name), name);
 });
