@@ -86,7 +86,7 @@ interface CachedContext {
  * Signs certificates for the names that a guest asks for. All of them share one key, which lives as long as this.
  *
  * @example
- * ```ts no-run: internal
+ * ```text
  * const authority = new Authority(createAuthority());
  * const socket = new TLSSocket(duplex, { isServer: true, secureContext: authority.contextFor("api.example") });
  * ```

@@ -52,7 +52,7 @@ class HelloError extends Error {}
  * Takes a client's first bytes as they arrive, in whatever pieces, until it is known what they are.
  *
  * @example
- * ```ts no-run: internal
+ * ```text
  * const reader = new ClientHelloReader();
  * let state = reader.state;
  * for await (const chunk of chunks) {
