@@ -1,0 +1,301 @@
+/** The reading of one connection, from its first byte to its end. @module */
+import type { Socket } from "node:net";
+import type { TlsConfig, ViolationAction } from "../config.ts";
+import { DuplexChannel } from "../http/duplex_channel.ts";
+import { listenFirst } from "../http/first_bytes.ts";
+import { GuestChannel } from "../http/guest_channel.ts";
+import type { HttpHooks } from "../http/hooks.ts";
+import { MessageReader } from "../http/message_reader.ts";
+import { HttpProblem, malformed, upstreamProblem } from "../http/problem.ts";
+import { serveHttp } from "../http/proxy.ts";
+import { pumpBothWays, type TunnelEnd } from "../http/tunnel.ts";
+import { connectReason } from "../http/upstream.ts";
+import type { InterceptedFlow, NameVerdict } from "../interceptor.ts";
+import { type SecretSet, SecretViolation } from "../secrets/secret_gate.ts";
+import type { Authority } from "./authority.ts";
+import { type ClientHello, ClientHelloReader } from "./client_hello.ts";
+import type { ClientSide } from "./client_side.ts";
+import { isBypassed, type Verification, verificationOf } from "./scope.ts";
+import { acceptTls } from "./server_side.ts";
+
+/** What readings are done with, at this moment. */
+export interface ReadingTools {
+  readonly tls: TlsConfig | undefined;
+  /** There if `tls` is. */
+  readonly authority: Authority | undefined;
+  readonly secrets: SecretSet;
+  readonly hasSecrets: boolean;
+  readonly violation: ViolationAction;
+  readonly hooks: HttpHooks | undefined;
+  readonly clientSide: ClientSide;
+}
+
+const HTTP_1 = "http/1.1";
+/** What a client offers by ALPN that speaks HTTP. HTTP/2 is not offered back, so that it speaks HTTP/1.1. */
+const HTTP_PROTOCOLS = [HTTP_1, "http/1.0", "http/0.9", "h2", "h2c", "h3"];
+
+/** Reads one connection. */
+export class FlowReading {
+  readonly #flow: InterceptedFlow;
+  readonly #tools: () => ReadingTools;
+  readonly #guest: GuestChannel;
+  readonly #sockets = new Set<Socket>();
+
+  /** @param tools Called whenever they are used, as they change. */
+  constructor(flow: InterceptedFlow, tools: () => ReadingTools) {
+    this.#flow = flow;
+    this.#tools = tools;
+    this.#guest = new GuestChannel(flow.guest);
+  }
+
+  /** Resolves when the connection is over. Never rejects. */
+  async run(): Promise<void> {
+    const { signal } = this.#flow;
+    const breakOff = () => this.#breakOff();
+    signal.addEventListener("abort", breakOff, { once: true });
+    try {
+      if (!signal.aborted) await this.#read();
+    } catch (error) {
+      if (error instanceof HttpProblem) this.#onProblem(error, undefined);
+      // All else: one side broke off, and so does the other.
+    } finally {
+      signal.removeEventListener("abort", breakOff);
+      this.#breakOff();
+    }
+  }
+
+  #breakOff(): void {
+    this.#guest.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #read(): Promise<void> {
+    const { tls, authority } = this.#tools();
+    const socket = await this.#connect();
+    const isRead = tls?.interceptedPorts.includes(this.#flow.request.destination.port) === true;
+    if (!isRead || authority === undefined) return await this.#readPlain(socket, new Uint8Array());
+    const reader = await this.#readHello(socket);
+    const { state } = reader;
+    if (state.kind === "invalid") throw malformed(`no TLS that is known: ${state.problem}`);
+    if (state.kind !== "hello") return await this.#readPlain(socket, reader.bytes);
+    await this.#readTls(tls, authority, socket, state.hello, reader.bytes);
+  }
+
+  /** Reads until it is known what the guest speaks, or the server has spoken first. */
+  async #readHello(socket: Socket): Promise<ClientHelloReader> {
+    const reader = new ClientHelloReader();
+    const first = this.#guest.read();
+    const isServerFirst = await Promise.race([first.then(() => false), hasSpoken(socket, first)]);
+    if (isServerFirst) this.#early = first;
+    else
+      for (let piece = await first; piece !== undefined; piece = await this.#guest.read())
+        if (reader.push(piece).kind !== "incomplete") break;
+    return reader;
+  }
+
+  /** A read of the guest that has begun, and has no bytes yet. */
+  #early: Promise<Uint8Array | undefined> | undefined;
+
+  async #readTls(
+    tls: TlsConfig,
+    authority: Authority,
+    socket: Socket,
+    hello: ClientHello,
+    first: Uint8Array,
+  ): Promise<void> {
+    const host = this.#admittedHost(hello);
+    if (host === undefined) return;
+    if (isBypassed(tls, host)) {
+      const guest = this.#guestEnd(first);
+      return await pumpBothWays(guest, serverEndOf(new DuplexChannel(socket)));
+    }
+    const verification = verificationOf(tls, host);
+    const offered = hello.alpnProtocols;
+    const context = authority.contextFor(host);
+    if (offered.length > 0 && !offered.some((protocol) => HTTP_PROTOCOLS.includes(protocol))) {
+      const server = await this.#secured(socket, host, verification, offered);
+      const alpnProtocols = server.alpnProtocol === undefined ? [] : [server.alpnProtocol];
+      const guest = await acceptTls(this.#guest, { context, alpnProtocols, first });
+      return await this.#passOther(
+        guestEndOf(guest),
+        serverEndOf(server.channel),
+        host,
+        verification.isVerified,
+      );
+    }
+    // Both at once. A guest whose server fails is told so by a response, which needs its handshake.
+    const serverEnd = this.#secured(socket, host, verification, [HTTP_1]).then(({ channel }) =>
+      serverEndOf(channel),
+    );
+    serverEnd.catch(() => {}); // it is waited for where it is used
+    const alpnProtocols = offered.length === 0 ? [] : [HTTP_1];
+    const guest = guestEndOf(await this.#accepted(acceptTls(this.#guest, { context, alpnProtocols, first })));
+    if (!offered.includes(HTTP_1)) {
+      const serverSpeaks = serverEnd.then(({ reader }) => reader.look()).catch(() => false);
+      const speech = await listenFirst(guest.reader, serverSpeaks);
+      if (speech !== "http")
+        return await this.#passOther(guest, await serverEnd, host, verification.isVerified);
+    }
+    await this.#serve("https", guest, serverEnd, host, verification);
+  }
+
+  /** The name or address that a hello is for; `undefined` if it may not be reached, which is reported. */
+  #admittedHost({ serverName, hasEncryptedHello }: ClientHello): string | undefined {
+    const { flow } = this.#named(serverName);
+    const verdict = serverName === undefined ? flow.checkNameless() : flow.checkName(serverName);
+    if (verdict.allowed) return serverName ?? flow.request.destination.address;
+    const cover = hasEncryptedHello ? ", which may be the cover of an encrypted one" : "";
+    flow.report({ kind: "blocked", reason: `${verdict.reason}${cover}`, name: serverName });
+    return undefined;
+  }
+
+  #named(name: string | undefined): { readonly flow: InterceptedFlow } {
+    if (name !== undefined && name !== this.#reportedName) this.#flow.report({ kind: "name", name });
+    this.#reportedName = name ?? this.#reportedName;
+    return { flow: this.#flow };
+  }
+
+  #reportedName: string | undefined;
+
+  /** Reads a connection without TLS. */
+  async #readPlain(socket: Socket, first: Uint8Array): Promise<void> {
+    const guest = this.#guestEnd(first);
+    const server = serverEndOf(new DuplexChannel(socket));
+    const speech = await listenFirst(guest.reader, server.reader.look());
+    if (speech === "http")
+      return await this.#serve("http", guest, Promise.resolve(server), undefined, undefined);
+    const verdict = this.#flow.checkNameless();
+    if (!verdict.allowed) return this.#flow.report({ kind: "blocked", reason: verdict.reason });
+    await this.#passOther(guest, server, this.#flow.request.destination.address, false);
+  }
+
+  /** Passes a protocol that is not HTTP. */
+  async #passOther(guest: TunnelEnd, server: TunnelEnd, host: string, isVerified: boolean): Promise<void> {
+    const { hooks, secrets } = this.#tools();
+    if (hooks !== undefined)
+      throw new HttpProblem(403, "blocked", "the connection carries no HTTP, so that no hook could see it");
+    await pumpBothWays(guest, server, secrets.streamFor({ host, isVerified }));
+  }
+
+  /** @param host What the guest wants by TLS; `undefined` without. */
+  async #serve(
+    scheme: "http" | "https",
+    guest: TunnelEnd,
+    firstServer: Promise<TunnelEnd>,
+    host: string | undefined,
+    verification: Verification | undefined,
+  ): Promise<void> {
+    let first: Promise<TunnelEnd> | undefined = firstServer;
+    const connect = async () => {
+      const opened = first ?? this.#connectAgain(host, verification);
+      first = undefined;
+      return await opened;
+    };
+    await serveHttp({
+      scheme,
+      guest: guest.channel,
+      reader: guest.reader,
+      connect,
+      admit: (name, port) => this.#admit(name, port, host),
+      gateFor: (name) =>
+        this.#tools().secrets.gateFor({ host: name, isVerified: verification?.isVerified === true }),
+      hooks: this.#tools().hooks,
+      onProblem: (problem) => this.#onProblem(problem, host),
+    });
+  }
+
+  /** @throws {HttpProblem} if a request may not be for this host. */
+  #admit(name: string, port: number | undefined, host: string | undefined): void {
+    const { destination } = this.#flow.request;
+    if (host !== undefined && name !== host)
+      throw new HttpProblem(421, "blocked", "the Host field names another server than the TLS connection");
+    if (port !== undefined && port !== destination.port)
+      throw new HttpProblem(421, "blocked", "the Host field names another port than the connection");
+    if (host !== undefined) return; // it was asked about before
+    const { flow } = this.#named(name === destination.address ? undefined : name);
+    const verdict: NameVerdict = name === destination.address ? flow.checkNameless() : flow.checkName(name);
+    if (!verdict.allowed) throw new HttpProblem(403, "blocked", verdict.reason);
+  }
+
+  async #connectAgain(host: string | undefined, verification: Verification | undefined): Promise<TunnelEnd> {
+    const socket = await this.#connect();
+    if (host === undefined || verification === undefined) return serverEndOf(new DuplexChannel(socket));
+    return serverEndOf((await this.#secured(socket, host, verification, [HTTP_1])).channel);
+  }
+
+  async #connect(): Promise<Socket> {
+    let socket: Socket;
+    try {
+      socket = await this.#flow.connect();
+    } catch (error) {
+      throw upstreamProblem(connectReason(error));
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    socket.on("error", () => {}); // also when nothing reads it
+    if (this.#flow.signal.aborted) socket.destroy();
+    return socket;
+  }
+
+  /** @throws {HttpProblem} with the reason, if the server is not who it has to be. */
+  async #secured(socket: Socket, host: string, verification: Verification, alpnProtocols: readonly string[]) {
+    try {
+      return await this.#tools().clientSide.connect(socket, { host, verification, alpnProtocols });
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "no handshake";
+      throw upstreamProblem(`the TLS of the server cannot be trusted: ${code}`);
+    }
+  }
+
+  /** Says what a failed handshake of the guest probably means. */
+  async #accepted<T>(accepting: Promise<T>): Promise<T> {
+    try {
+      return await accepting;
+    } catch {
+      throw new HttpProblem(
+        400,
+        "blocked",
+        "the guest broke off its TLS handshake: does the program trust the sandbox's authority?",
+      );
+    }
+  }
+
+  #guestEnd(first: Uint8Array): TunnelEnd {
+    const reader = new MessageReader(this.#guest, malformed, this.#early);
+    if (first.length > 0) reader.unread(first);
+    return { channel: this.#guest, reader };
+  }
+
+  #onProblem(problem: HttpProblem, host: string | undefined): void {
+    const name = host ?? this.#reportedName;
+    const reason = problem.message;
+    const { violation } = this.#tools();
+    if (problem instanceof SecretViolation && violation !== "block") {
+      this.#flow.report({ kind: "violation", reason, secret: problem.secret, name });
+      if (violation === "block-and-terminate") this.#flow.terminate(reason);
+    } else
+      this.#flow.report({ kind: problem.kind === "upstream" ? "upstreamError" : "blocked", reason, name });
+  }
+}
+
+function serverEndOf(channel: TunnelEnd["channel"]): TunnelEnd {
+  return { channel, reader: new MessageReader(channel, upstreamProblem) };
+}
+
+function guestEndOf(channel: TunnelEnd["channel"]): TunnelEnd {
+  return { channel, reader: new MessageReader(channel, malformed) };
+}
+
+/** Resolves with `true` when the server has sent bytes, which stay in the socket. No longer than until `until` settles. */
+function hasSpoken(socket: Socket, until: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const onReadable = () => leave(socket.readableLength > 0);
+    const leave = (isSpoken: boolean) => {
+      socket.off("readable", onReadable);
+      if (isSpoken) resolve(true);
+    };
+    socket.on("readable", onReadable);
+    const stop = () => leave(false);
+    until.then(stop, stop);
+  });
+}

@@ -1,0 +1,48 @@
+/** TLS towards a guest, which takes us for the server that it wants. @module */
+import { type SecureContext, TLSSocket } from "node:tls";
+import { waitFor } from "../../base/wait.ts";
+import type { ByteChannel } from "../http/byte_channel.ts";
+import { DuplexChannel } from "../http/duplex_channel.ts";
+import { duplexOver } from "./channel_duplex.ts";
+
+/** A client that has sent its hello answers at once. */
+const HANDSHAKE_MS_MAX = 15_000;
+
+/** What to present to a guest. */
+export interface ServerSideOptions {
+  /** The certificate of the host that the guest asked for. */
+  readonly context: SecureContext;
+  /** Protocols to agree on, if the guest offers any. One that offers others alone is refused with an alert. */
+  readonly alpnProtocols: readonly string[];
+  /** What was read from the guest: its hello. */
+  readonly first: Uint8Array;
+}
+
+/**
+ * Completes a handshake with a guest. The runtime's TLS runs over a stream, on Bun and on Deno; only the choice of the
+ * certificate by name is not left to it.
+ *
+ * @throws the runtime's error, or a `TimeoutError`. The guest has got an alert then, or its connection is broken off.
+ */
+export async function acceptTls(guest: ByteChannel, options: ServerSideOptions): Promise<ByteChannel> {
+  const { context, alpnProtocols, first } = options;
+  const socket = new TLSSocket(duplexOver(guest, first), {
+    isServer: true,
+    secureContext: context,
+    ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
+  });
+  const ready = new Promise<void>((resolve, reject) => {
+    socket.once("secure", resolve);
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("the guest ended the connection in its handshake")));
+  });
+  // From now on: what the guest sends right behind its handshake must not be lost.
+  const channel = new DuplexChannel(socket);
+  try {
+    await waitFor(ready, { action: "waiting for the guest's TLS handshake", timeoutMs: HANDSHAKE_MS_MAX });
+    return channel;
+  } catch (error) {
+    channel.destroy();
+    throw error;
+  }
+}
