@@ -52,6 +52,38 @@ enum {
     /* Longest wait for a connection attempt in one poll(). */
     TCP_WAIT_MS_MAX = 60 * 1000,
 
+    /* The guest's way out. Places for flows, those included that only wait for late packets; a power of two. */
+    NET_PLACES = 8192,
+    NET_BUCKETS = 16384,
+    /* TCP connections at once, decided or not. The host allows fewer. */
+    NET_CONNECTIONS_MAX = 4096,
+    /* SYNs held while the host decides. Past it they are dropped, and the kernel repeats them. */
+    NET_ASKED_CONNECTIONS_MAX = 512,
+    /* Flows of datagrams and of echoes; past it the idlest ends. And those among them that the host has not decided. */
+    NET_DATAGRAM_FLOWS_MAX = 1024,
+    NET_ASKED_DATAGRAM_FLOWS_MAX = 256,
+    NET_DATAGRAMS_IDLE_MS = 5 * 60 * 1000,
+    NET_ECHO_IDLE_MS = 60 * 1000,
+    /* From a SYN that was let in to the connection. */
+    NET_OPENING_MS = 10 * 1000,
+    /* Late packets of a connection that both ends have closed; of one that the guest's program is still to read. */
+    NET_LATE_MS = 10 * 1000,
+    NET_ORPHAN_MS = 3 * 60 * 1000,
+    /* A SYN comes again after 1 s, 2 s, 4 s … as long as the program waits, and not after 64 s. */
+    NET_SYN_RETRY_MS = 1000,
+    NET_SYN_DOUBLINGS_MAX = 6,
+    NET_SWEEP_MS = 1000,
+    NET_ADDRESS_WAIT_MS = 2 * 1000,
+    NET_LISTEN_BACKLOG = 4096,
+    /* Packets, and connections, before others have their turn. */
+    NET_PACKETS_PER_TURN = 64,
+    NET_ACCEPTS_PER_TURN = 64,
+    /* Two descriptors a connection, and some. */
+    NET_FILES_MAX = 2 * NET_CONNECTIONS_MAX + 256,
+    NET_EVENTS_MAX = 256,
+    /* The largest that IPv4 has: a datagram of any size stays whole. */
+    NET_MTU = 65535,
+
     PORT_WAIT_MS = 10 * 1000,
     PORT_RETRY_MS = 2,
     DEVICE_WAIT_MS = 2 * 1000,
@@ -85,6 +117,8 @@ _Static_assert(SEND_RESERVE_BYTES >= SESSION_STEP_BYTES_MAX + REPLY_BYTES_MAX, "
 _Static_assert(SEND_RESERVE_BYTES >= PROCESSES_BYTES_MAX + FRAME_HEADER_BYTES + SESSION_STEP_BYTES_MAX,
                "a list of programs waits for other answers, and not for output");
 _Static_assert(AGENT_FILES_MAX - (4 * SESSIONS_MAX + 64) >= 0, "every session finds descriptors");
+_Static_assert(NET_PLACES >= NET_CONNECTIONS_MAX + NET_DATAGRAM_FLOWS_MAX, "every flow finds a place");
+_Static_assert(SEND_RESERVE_BYTES >= 16 * REPLY_BYTES_MAX, "requests have room when output has none");
 _Static_assert(RECEIVE_BUFFER_BYTES >= FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX, "any frame can become whole");
 _Static_assert(FRAME_HEADER_BYTES + 16 + FAILURE_TEXT_BYTES <= REPLY_BYTES_MAX, "any failure can be told");
 _Static_assert(SESSIONS_MAX - SESSIONS_LINGERING_MAX > 0, "lingering sessions never take all places");

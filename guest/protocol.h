@@ -55,6 +55,22 @@ enum {
 };
 
 enum {
+    NETWORK_FEATURE_IPV6 = 1,
+};
+
+enum {
+    FLOW_PROTOCOL_ICMP = 1,
+    FLOW_PROTOCOL_TCP = 6,
+    FLOW_PROTOCOL_UDP = 17,
+};
+
+enum {
+    FLOW_REFUSAL_REFUSED = 0,
+    FLOW_REFUSAL_UNREACHABLE = 1,
+    FLOW_REFUSAL_TIMED_OUT = 2,
+};
+
+enum {
     EXEC_FAILURE_OTHER = 0,
     EXEC_FAILURE_NOT_FOUND = 1,
     EXEC_FAILURE_PERMISSION_DENIED = 2,
@@ -145,6 +161,12 @@ enum {
     MSG_MOUNT_ADD = 58,
     MSG_MOUNT_REMOVE = 59,
     MSG_MOUNT_CHANGED = 60,
+    MSG_NETWORK_OPEN = 112,
+    MSG_NETWORK_READY = 113,
+    MSG_FLOW_REQUEST = 114,
+    MSG_FLOW_ACCEPT = 115,
+    MSG_FLOW_REFUSE = 116,
+    MSG_ECHO = 117,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -947,6 +969,98 @@ static inline bool msg_mount_changed_decode(struct reader *reader, struct msg_mo
 static inline void msg_mount_changed_encode(struct writer *writer, const struct msg_mount_changed *message) {
     write_u32(writer, message->token);
     write_text(writer, message->problem);
+}
+
+/* networkOpen: client to agent: opens the stream. The guest's addresses, and its gateways. */
+struct msg_network_open {
+    struct text address;
+    uint8_t prefix_bits;
+    struct text gateway;
+    struct text address6;
+    uint8_t prefix_bits6;
+    struct text gateway6;
+};
+static inline bool msg_network_open_decode(struct reader *reader, struct msg_network_open *message) {
+    message->address = read_text(reader);
+    message->prefix_bits = read_u8(reader);
+    message->gateway = read_text(reader);
+    message->address6 = read_text(reader);
+    message->prefix_bits6 = read_u8(reader);
+    message->gateway6 = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_network_open_encode(struct writer *writer, const struct msg_network_open *message) {
+    write_text(writer, message->address);
+    write_u8(writer, message->prefix_bits);
+    write_text(writer, message->gateway);
+    write_text(writer, message->address6);
+    write_u8(writer, message->prefix_bits6);
+    write_text(writer, message->gateway6);
+}
+
+/* networkReady: inside, child to client, flow 0, first: see NetworkFeature. */
+struct msg_network_ready {
+    uint8_t features;
+};
+static inline bool msg_network_ready_decode(struct reader *reader, struct msg_network_ready *message) {
+    message->features = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_network_ready_encode(struct writer *writer, const struct msg_network_ready *message) {
+    write_u8(writer, message->features);
+}
+
+/* flowRequest: inside, child to client: the guest wants this flow; see FlowProtocolCode. Of an echo the ports are 0. */
+struct msg_flow_request {
+    uint8_t protocol;
+    struct text source;
+    uint16_t source_port;
+    struct text destination;
+    uint16_t destination_port;
+};
+static inline bool msg_flow_request_decode(struct reader *reader, struct msg_flow_request *message) {
+    message->protocol = read_u8(reader);
+    message->source = read_blob(reader);
+    message->source_port = read_u16(reader);
+    message->destination = read_blob(reader);
+    message->destination_port = read_u16(reader);
+    return reader_finished(reader);
+}
+static inline void msg_flow_request_encode(struct writer *writer, const struct msg_flow_request *message) {
+    write_u8(writer, message->protocol);
+    write_blob(writer, message->source);
+    write_u16(writer, message->source_port);
+    write_blob(writer, message->destination);
+    write_u16(writer, message->destination_port);
+}
+
+/* flowAccept: inside, client to child: lets a flow in. For TCP answered by tcpConnected or tcpFailed. No fields. */
+
+/* flowRefuse: inside, client to child: see FlowRefusalCode. Also of datagrams that were let in; answered by closed. */
+struct msg_flow_refuse {
+    uint8_t reason;
+};
+static inline bool msg_flow_refuse_decode(struct reader *reader, struct msg_flow_refuse *message) {
+    message->reason = read_u8(reader);
+    return reader_finished(reader);
+}
+static inline void msg_flow_refuse_encode(struct writer *writer, const struct msg_flow_refuse *message) {
+    write_u8(writer, message->reason);
+}
+
+/* echo: inside, either way: payload and number of an echo request, or of its reply. */
+struct msg_echo {
+    uint16_t sequence;
+    struct text data;
+};
+static inline bool msg_echo_decode(struct reader *reader, struct msg_echo *message) {
+    message->sequence = read_u16(reader);
+    message->data = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_echo_encode(struct writer *writer, const struct msg_echo *message) {
+    write_u16(writer, message->sequence);
+    write_bytes(writer, message->data);
 }
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */

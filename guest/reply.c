@@ -160,6 +160,18 @@ void reply_netif_done(struct send_queue *queue, int error, const char *message) 
     send_message(queue, MSG_NETIF_DONE, 0, 0, &payload);
 }
 
+void reply_network_ready(struct send_queue *queue, uint8_t features) {
+    PAYLOAD_WRITER(payload);
+    msg_network_ready_encode(&payload, &(struct msg_network_ready){.features = features});
+    send_message(queue, MSG_NETWORK_READY, 0, 0, &payload);
+}
+
+void reply_flow_request(struct send_queue *queue, uint32_t flow, const struct msg_flow_request *request) {
+    PAYLOAD_WRITER(payload);
+    msg_flow_request_encode(&payload, request);
+    send_message(queue, MSG_FLOW_REQUEST, flow, 0, &payload);
+}
+
 void reply_tcp_connected(struct send_queue *queue, uint32_t stream) {
     queue_frame(queue, &(struct frame){.stream = stream, .type = MSG_TCP_CONNECTED});
 }

@@ -30,6 +30,8 @@ void reply_settled(struct send_queue *queue, uint32_t stream, uint8_t flags);
 void reply_adopted(struct send_queue *queue, uint32_t stream, const struct msg_adopted *adopted);
 void reply_handed_over(struct send_queue *queue, uint32_t stream);
 void reply_netif_done(struct send_queue *queue, int error, const char *message);
+void reply_network_ready(struct send_queue *queue, uint8_t features);
+void reply_flow_request(struct send_queue *queue, uint32_t flow, const struct msg_flow_request *request);
 void reply_tcp_connected(struct send_queue *queue, uint32_t stream);
 void reply_tcp_failed(struct send_queue *queue, uint32_t stream, int error, const char *message);
 void reply_closed(struct send_queue *queue, uint32_t stream);

@@ -5,6 +5,7 @@
 #include "exec.h"
 #include "file_session.h"
 #include "mount_session.h"
+#include "net_session.h"
 #include "reply.h"
 #include "stream_input.h"
 #include "stream_output.h"
@@ -12,7 +13,7 @@
 #include "tcp.h"
 #include "udp.h"
 
-static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &MOUNT, &DISK_MOUNT, &TCP, &UDP};
+static const struct stream_kind *const KINDS[] = {&EXEC, &FILES, &MOUNT, &DISK_MOUNT, &NETWORK, &TCP, &UDP};
 enum { KINDS_COUNT = sizeof KINDS / sizeof *KINDS };
 
 static bool takes(const struct stream_kind *kind, uint8_t type) {
@@ -75,7 +76,10 @@ void sessions_handle(struct sessions *sessions, const struct frame *frame) {
         return;
     }
     struct session *session = session_find(sessions, frame->stream);
-    if (session == NULL) return; /* it has just ended, and the client does not know yet */
+    if (session != NULL) session_deliver(sessions, session, frame); /* else it has just ended, and the client does not know yet */
+}
+
+void session_deliver(struct sessions *sessions, struct session *session, const struct frame *frame) {
     switch (frame->type) {
         case MSG_STDIN: handle_stdin(sessions, session, frame); break;
         case MSG_CREDIT: handle_credit(sessions, session, frame); break;

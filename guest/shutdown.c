@@ -13,6 +13,7 @@
 #include "flush.h"
 #include "log.h"
 #include "mount_session.h"
+#include "net_session.h"
 #include "reply.h"
 
 enum { SHUTDOWN_POLL_MS = 10 };
@@ -42,6 +43,7 @@ static void kill_programs(const struct agent *agent) {
         exec_signal_all(&agent->sessions, SIGKILL);
     else if (!cgroup_kill(&agent->pausing.cgroup)) /* no groups in this kernel, or not this way */
         kill(-1, SIGKILL);
+    network_end(&agent->sessions);
     mounts_end(&agent->sessions);
 }
 

@@ -111,12 +111,24 @@ static int connection_state(const struct session *session) {
     return getsockopt(session->tcp.socket_fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
+/* Two descriptors, so that each direction can be closed as if it were a pipe. */
+static void open_channels(struct session *session, int fd, int read_fd) {
+    session->stage = SESSION_RUNNING;
+    input_open(&session->input, fd, INPUT_END_SHUTDOWN);
+    output_open(&session->outputs[0], read_fd, MSG_STDOUT);
+}
+
+void session_open_connected(struct session *session, uint32_t stream, int fd, int read_fd) {
+    *session = (struct session){.kind = &TCP, .stream = stream, .tcp = {.socket_fd = -1}};
+    output_open(&session->outputs[1], -1, MSG_STDERR);
+    open_channels(session, fd, read_fd);
+}
+
 static void step_connecting(struct sessions *sessions, struct session *session) {
     int error = connection_state(session);
     if (error == EINPROGRESS) return;
     int fd = session->tcp.socket_fd;
     session->tcp.socket_fd = -1;
-    /* Two descriptors, so that each direction can be closed as if it were a pipe. */
     int read_fd = error == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
     if (read_fd < 0) {
         if (error == 0) error = errno;
@@ -124,9 +136,7 @@ static void step_connecting(struct sessions *sessions, struct session *session) 
         if (error == ETIMEDOUT || !try_ipv6_loopback(session)) fail(sessions, session, error);
         return;
     }
-    session->stage = SESSION_RUNNING;
-    input_open(&session->input, fd, INPUT_END_SHUTDOWN);
-    output_open(&session->outputs[0], read_fd, MSG_STDOUT);
+    open_channels(session, fd, read_fd);
     reply_tcp_connected(sessions->queue, session->stream);
 }
 

@@ -6,3 +6,6 @@
 #include "session.h"
 
 extern const struct stream_kind TCP;
+
+/* Fills a session that is in no table with a connection that is there already: its socket, and a second descriptor of it. */
+void session_open_connected(struct session *session, uint32_t stream, int fd, int read_fd);

@@ -27,6 +27,8 @@ import {
   filesOpening,
   type MountOpen,
   mountOpening,
+  type NetworkOpen,
+  networkOpening,
 } from "./exec_opening.ts";
 import { ExecSession } from "./exec_session.ts";
 import { FileSession } from "./file_session.ts";
@@ -208,6 +210,14 @@ export class AgentClient extends HostQuestions {
   /** Mounts a disk of the VM. The session's `started` rejects with {@linkcode MountFailedError}; it ends by itself. */
   openDiskMount(open: DiskMountOpen): ExecSession {
     return this.#startProcess(diskMountOpening(open));
+  }
+
+  /**
+   * Gives the guest a network whose flows are asked for on the stream; see `AgentGuestLink`. The session's `started` rejects with
+   * {@linkcode MicrosandboxError} of code `network`.
+   */
+  openNetwork(open: NetworkOpen): ExecSession {
+    return this.#startProcess(networkOpening(open));
   }
 
   /** Makes a TCP connection in the guest. @throws {ConnectFailedError} if this connection has no stream numbers left. */

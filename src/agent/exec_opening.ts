@@ -1,10 +1,11 @@
 /**
  * What opens a stream on which a process runs: a program's `execStart`, the `jobAttach` of one that runs already, the
- * `filesOpen` of a file session, or the `mountOpen` of a mount.
+ * `filesOpen` of a file session, the `mountOpen` of a mount, or the `networkOpen` of the guest's way out.
  *
  * @module
  */
 import { type Bytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
+import { MicrosandboxError } from "../base/errors.ts";
 import type { OutputName } from "./channels.ts";
 import { encodeMessage, encodePayload } from "./codec.ts";
 import {
@@ -88,6 +89,17 @@ export interface DiskMountOpen extends Pick<MountOpen, "target" | "isReadonly" |
   readonly fstype: string;
   /** Whether the guest's kernel discards nothing of it, as the host would cut the file short. */
   readonly isDiscardForbidden: boolean;
+}
+
+/** The guest's addresses, and its gateways. */
+export interface NetworkOpen {
+  readonly address: string;
+  readonly prefixBits: number;
+  readonly gateway: string;
+  /** Without effect in a kernel that has no IPv6. */
+  readonly address6: string;
+  readonly prefixBits6: number;
+  readonly gateway6: string;
 }
 
 /** How a stream with a process begins. */
@@ -192,6 +204,17 @@ export function diskMountOpening({
     frames: (stream) => [
       encodeMessage("mountDisk", stream, { flags, device, fstype, target: encodeUtf8(target) }),
     ],
+  };
+}
+
+/** Opens the guest's network. It does not keep this process alive by itself. */
+export function networkOpening(open: NetworkOpen): ExecOpening {
+  return {
+    outputs: ["stdout"],
+    isUnattended: true,
+    failure: (_kind, errno, reason) =>
+      new MicrosandboxError("network", `The sandbox cannot have a network: ${reason} (errno ${errno})`),
+    frames: (stream) => [encodeMessage("networkOpen", stream, open)],
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { JOB_MESSAGES } from "./job_messages.ts";
 import { MOUNT_MESSAGES } from "./mount_messages.ts";
+import { NETWORK_MESSAGES } from "./network_messages.ts";
 
 /**
  * How a field is written: `u8` … `u64`, `i32` and `i64` are fixed; `u64` must be a safe integer, `i64` is a bigint; `text` is
@@ -225,6 +226,8 @@ export const MESSAGES = {
   ...JOB_MESSAGES,
 
   ...MOUNT_MESSAGES,
+
+  ...NETWORK_MESSAGES,
 
   netif: {
     type: 0x54,

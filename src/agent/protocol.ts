@@ -132,6 +132,26 @@ export const MountNotice = {
   bytesMax: 32 * 1024,
 } as const;
 
+/** Bits of `networkReady.features`. */
+export const NetworkFeature = {
+  /** The guest's kernel has IPv6. */
+  ipv6: 1,
+} as const;
+
+/** `flowRequest.protocol`: numbers of IANA; an echo of IPv6 is an `icmp`, too. */
+export const FlowProtocolCode = {
+  icmp: 1,
+  tcp: 6,
+  udp: 17,
+} as const;
+
+/** `flowRefuse.reason`. */
+export const FlowRefusalCode = {
+  refused: 0,
+  unreachable: 1,
+  timedOut: 2,
+} as const;
+
 /** `execFailed.kind`: at which step a program could not be started. */
 export const ExecFailure = {
   other: 0,

@@ -10,6 +10,13 @@ import { decodeMessage } from "../../agent/codec.ts";
 import type { Frame } from "../../agent/frame.ts";
 import { FrameFlag, MESSAGES } from "../../agent/protocol.ts";
 
+/** What opens a stream that serves programs: its frames are no use of the sandbox from outside. */
+const SERVICES: ReadonlySet<number> = new Set([
+  MESSAGES.mountOpen.type,
+  MESSAGES.mountDisk.type,
+  MESSAGES.networkOpen.type,
+]);
+
 /** How a program ended. */
 export interface ProgramExit {
   /** The exit code; 128 + signal if a signal ended it. */
@@ -33,8 +40,8 @@ export class Activity {
   readonly #sessions = new Map<number, "arriving" | "running">();
   /** Streams of file sessions. They do not keep a sandbox busy, since clients keep them open for later. */
   readonly #fileSessions = new Set<number>();
-  /** Streams of mounts. */
-  readonly #mounts = new Set<number>();
+  /** Streams of mounts, and of the guest's network. */
+  readonly #services = new Set<number>();
   readonly #listener: ActivityListener;
   #running = 0;
   #sequence = 0;
@@ -66,9 +73,8 @@ export class Activity {
 
   /** Sees each frame that goes to the guest. */
   toAgent(frame: Frame): void {
-    if (frame.type === MESSAGES.mountOpen.type || frame.type === MESSAGES.mountDisk.type)
-      this.#mounts.add(frame.stream);
-    if (this.#mounts.has(frame.stream)) return; // what programs do there is what programs do
+    if (SERVICES.has(frame.type)) this.#services.add(frame.stream);
+    if (this.#services.has(frame.stream)) return; // what programs do there is what programs do
     // Of a program, credit says that somebody reads, not that anybody does something. Of a file it is a long download.
     if (frame.type === MESSAGES.credit.type && !this.#fileSessions.has(frame.stream)) return;
     this.touch();
@@ -89,7 +95,7 @@ export class Activity {
       this.#ended(frame.stream);
     } else if (frame.type === MESSAGES.closed.type || frame.type === MESSAGES.execFailed.type) {
       this.#fileSessions.delete(frame.stream);
-      this.#mounts.delete(frame.stream);
+      this.#services.delete(frame.stream);
       this.#ended(frame.stream);
     }
   }
@@ -108,7 +114,7 @@ export class Activity {
       if (state === "arriving" && stream >= firstStream && stream <= lastStream)
         this.#sessions.delete(stream);
     }
-    for (const streams of [this.#fileSessions, this.#mounts])
+    for (const streams of [this.#fileSessions, this.#services])
       for (const stream of streams) if (stream >= firstStream && stream <= lastStream) streams.delete(stream);
   }
 

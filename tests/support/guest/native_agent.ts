@@ -40,6 +40,21 @@ export interface NativeExecOptions {
   rlimits?: readonly string[];
 }
 
+/** What an agent that is an ordinary process is to boot. */
+export const NOTHING_TO_BOOT: MessageFields<"boot"> = {
+  imageDevice: "",
+  imageType: "",
+  upperDevice: "",
+  upperType: "tmpfs",
+  upperOptions: "",
+  upperFlags: 0,
+  hostname: "",
+  hosts: "",
+  resolvConf: "",
+  clockSeconds: 0,
+  clockNanoseconds: 0,
+};
+
 /** A message of one name. */
 export type MessageOf<N extends MessageName> = Extract<Message, { readonly name: N }>;
 
@@ -102,19 +117,7 @@ export class NativeAgent {
   }
 
   boot(): void {
-    this.send("boot", 0, {
-      imageDevice: "",
-      imageType: "",
-      upperDevice: "",
-      upperType: "tmpfs",
-      upperOptions: "",
-      upperFlags: 0,
-      hostname: "",
-      hosts: "",
-      resolvConf: "",
-      clockSeconds: 0,
-      clockNanoseconds: 0,
-    });
+    this.send("boot", 0, NOTHING_TO_BOOT);
   }
 
   send<N extends MessageName>(name: N, stream: number, fields: MessageFields<N>, flags = 0): void {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { GUEST_DIRECTORY } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
-const PREBUILT_BYTES_MAX = 160 * 1024;
+const PREBUILT_BYTES_MAX = 192 * 1024;
 
 function has(command: string): boolean {
   return spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

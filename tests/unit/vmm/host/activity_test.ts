@@ -168,6 +168,21 @@ test("ActivityEvents.flush() tries once more, and for the last time", () => {
   assert.deepEqual(writes, [["running {}"]]);
 });
 
+test("Activity does not count what serves programs: mounts, and their network", () => {
+  const recorder = new Recorder();
+  const { activity, seen } = recorder;
+  const addresses = { address: "", prefixBits: 24, gateway: "", address6: "", prefixBits6: 64, gateway6: "" };
+  activity.toAgent(frame("networkOpen", 1, addresses));
+  activity.toAgent(frame("stdin", 1, { data: Uint8Array.of(1) }));
+  activity.toAgent(frame("mountOpen", 2, { flags: 0, sizeBytes: 0, target: Uint8Array.of(1) }));
+  activity.toAgent(frame("stdin", 2, { data: Uint8Array.of(1) }));
+  assert.equal(recorder.active, 0);
+  assert.deepEqual(seen, []);
+  activity.fromAgent(closed(1));
+  activity.toAgent(frame("stdin", 1, { data: Uint8Array.of(1) })); // of a stream that is no network any more
+  assert.equal(recorder.active, 1);
+});
+
 test("Activity counts what a file session does, downloads too, and is not busy because of one", () => {
   const recorder = new Recorder();
   const { activity, seen } = recorder;

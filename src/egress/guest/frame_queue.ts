@@ -1,0 +1,73 @@
+/**
+ * Frames on their way to the guest's network, inside one stream: many flows send, one window takes.
+ *
+ * @module
+ */
+import { FRAME_PAYLOAD_BYTES_MAX, STREAM_WINDOW_BYTES } from "../../agent/protocol.ts";
+import type { FrameSink } from "../../agent/tcp_session.ts";
+import type { DatagramSink } from "../../agent/udp_session.ts";
+import type { Bytes } from "../../base/bytes.ts";
+
+/** Flows wait while this much does. */
+const QUEUED_BYTES_MAX = 2 * STREAM_WINDOW_BYTES;
+
+/** Sends in order, as much at once as has come together. */
+export class FrameQueue implements FrameSink, DatagramSink {
+  /** Sends all of the parts; resolves with false when nothing is taken any more. */
+  readonly #write: (parts: readonly Uint8Array[]) => Promise<boolean>;
+  #parts: Bytes[] = [];
+  #bytes = 0;
+  #isSending = false;
+  #isClosed = false;
+  /** Flows that have a frame in the queue and wait for room, the one that came first in front. */
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(write: (parts: readonly Uint8Array[]) => Promise<boolean>) {
+    this.#write = write;
+  }
+
+  get bufferedBytes(): number {
+    return this.#bytes;
+  }
+
+  send(frame: Bytes): void {
+    if (this.#isClosed) return;
+    this.#parts.push(frame);
+    this.#bytes += frame.length;
+    if (!this.#isSending) void this.#run();
+  }
+
+  drained(): Promise<void> {
+    if (this.#bytes <= QUEUED_BYTES_MAX || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Lets all that wait go on, and sends nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#parts = [];
+    this.#bytes = 0;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async #run(): Promise<void> {
+    this.#isSending = true;
+    await undefined; // what is sent in the same turn goes along
+    while (this.#parts.length > 0) {
+      const parts = this.#parts;
+      this.#parts = [];
+      const size = parts.reduce((sum, part) => sum + part.length, 0);
+      if (!(await this.#write(parts))) this.close();
+      else if (!this.#isClosed) this.#bytes -= size;
+      this.#wake();
+    }
+    this.#isSending = false;
+  }
+
+  /** As many as may add a frame each: all at once would fill the queue again, by their number. */
+  #wake(): void {
+    const room = QUEUED_BYTES_MAX - this.#bytes;
+    const count = Math.max(0, Math.ceil(room / FRAME_PAYLOAD_BYTES_MAX));
+    for (const resolve of this.#waiting.splice(0, count)) resolve();
+  }
+}
