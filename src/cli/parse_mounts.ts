@@ -44,10 +44,9 @@ export function parseVolume(text: string): TargetAndMount {
       throw new InvalidArgumentError(`${option} is none of these: ${VOLUME_OPTIONS.join(", ")}.`);
   const readonly = options.includes("ro");
   const isVolume = !source.includes("/") && source !== "." && source !== "..";
-  if (isVolume && options.includes("watch"))
-    throw new InvalidArgumentError("Only a directory of this machine can be watched.");
-  if (isVolume) return [target, { volume: source, mode: "ensure", readonly }];
-  return [target, { bind: source, readonly, ...(options.includes("watch") && { watch: true }) }];
+  const watch = options.includes("watch") && { watch: true };
+  if (isVolume) return [target, { volume: source, mode: "ensure", readonly, ...watch }];
+  return [target, { bind: source, readonly, ...watch }];
 }
 
 /** `/scratch`, `/scratch:64M`. */

@@ -86,6 +86,8 @@ export interface VolumeMountOptions extends VolumeSpec {
   readonly noExec?: boolean | undefined;
   /** Of a directory: see {@linkcode BindMountOptions.owner}. */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Of a directory: see {@linkcode BindMountOptions.watch}. @default {false} */
+  readonly watch?: boolean | undefined;
 }
 
 /** What to mount: the path of a directory or file of this machine, or one of the forms with options. */
@@ -135,6 +137,7 @@ export type MountConfig =
       readonly readonly: boolean;
       readonly noExec: boolean;
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+      readonly watch?: boolean | undefined;
     };
 
 /** A disk image to mount, as it is stored. */
@@ -164,6 +167,7 @@ const volumeSchema = z.strictObject({
   ...volumeSpecShape,
   ...common,
   owner,
+  watch,
 });
 
 const diskSchema = z.strictObject({
@@ -196,7 +200,7 @@ export const storedMountsSchema = z
         fstype: z.enum(DISK_FILE_SYSTEMS).optional(),
         ...storedCommon,
       }),
-      z.object({ kind: z.literal("volume"), volume: nameSchema, owner, ...storedCommon }),
+      z.object({ kind: z.literal("volume"), volume: nameSchema, owner, watch, ...storedCommon }),
     ]),
   )
   .default([]);
@@ -338,20 +342,20 @@ export function normalTarget(target: string): string {
 function toConfig(target: string, mount: CheckedMount): MountConfig {
   const { readonly, noExec } = mount;
   if ("volume" in mount)
-    return { kind: "volume", target, volume: mount.volume, readonly, noExec, owner: mount.owner };
+    return { kind: "volume", target, volume: mount.volume, readonly, noExec, ...filesConfig(mount) };
   if ("bind" in mount)
     return {
-      kind: "bind",
-      target,
-      source: realpathSync(mount.bind),
-      readonly,
-      noExec,
-      owner: mount.owner,
-      ...(mount.watch === true && { watch: true }),
+      ...{ kind: "bind", target, source: realpathSync(mount.bind), readonly, noExec },
+      ...filesConfig(mount),
     };
   if ("tmpfs" in mount) return { kind: "tmpfs", target, sizeMiB: mount.sizeMiB, readonly, noExec };
   const { disk, format, fstype } = mount;
   return { kind: "disk", target, source: realpathSync(disk), format, fstype, readonly, noExec };
+}
+
+/** What only a directory has. */
+function filesConfig({ owner, watch }: Pick<BindMountOptions, "owner" | "watch">) {
+  return { owner, ...(watch === true && { watch }) };
 }
 
 /** Bytes of a file system in memory. */

@@ -14,7 +14,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { InternalError, IoError } from "../base/errors.ts";
+import { InternalError, IoError, MicrosandboxError } from "../base/errors.ts";
 import { pollUntil } from "../base/wait.ts";
 import type { FileLock } from "../platform/file_lock.ts";
 import { homePaths } from "../platform/home.ts";
@@ -92,7 +92,7 @@ export class VolumeStore {
       if (isMade) this.#state.volumes.remove(id);
       rmSync(unfinished, { recursive: true, force: true });
       removeVolumeLocks(this.#home, id);
-      throw error;
+      throw MicrosandboxError.is(error) ? error : new IoError(`make ${directory}`, directory, error);
     }
   }
 

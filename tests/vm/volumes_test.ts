@@ -47,12 +47,17 @@ homeTest(
     assert.equal(await volume.fs().readToString("/d/file"), "one\n");
     await volume.fs().write("/d/outside", "from outside");
     assert.equal(await output(one, "cat /data/d/outside"), "from outside");
-    const readonly = { "/ro": { volume: "cache", readonly: true, owner: { uid: 7, gid: 8 } } } as const;
+    const readonly = {
+      "/ro": { volume: "cache", readonly: true, owner: { uid: 7, gid: 8 }, watch: true },
+    } as const;
     const two = await create({ name: "two", mounts: readonly });
     assert.equal(await output(two, "cat /ro/d/link; stat -c %u:%g /ro/d/file"), "one\n7:8\n");
     assert.notEqual((await two.shell("echo x > /ro/d/file")).code, 0);
     await output(one, "echo changed > /data/d/file");
-    assert.equal(await output(two, "sleep 1.1; cat /ro/d/file"), "changed\n");
+    assert.equal(
+      await output(two, "until grep -q changed /ro/d/file; do sleep 0.1; done; cat /ro/d/file"),
+      "changed\n",
+    );
 
     await assert.rejects(
       create({ name: "three", mounts: { "/x": { volume: "cache", mode: "create" } } }),

@@ -115,13 +115,13 @@ function resolve(
 ): readonly ResolvedMount[] {
   return mounts.map((mount) => {
     if (mount.kind !== "volume") return mount;
-    const { target, volume: name, readonly, noExec, owner } = mount;
+    const { target, volume: name, readonly, noExec, owner, watch } = mount;
     const volume = volumes.get(name);
     if (volume === undefined) throw new InternalError(`the volume ${name} was not looked for`);
     const { kind, path: source } = volume;
     return kind === "disk"
       ? { kind: "disk", target, source, format: "raw", fstype: "ext4", readonly, noExec }
-      : { kind: "bind", target, source, readonly, noExec, owner };
+      : { kind: "bind", target, source, readonly, noExec, owner, ...(watch === true && { watch }) };
   });
 }
 
@@ -163,6 +163,8 @@ function checkDisk(mounts: readonly VolumeMount[], kind: StoredVolume["kind"]): 
   if (second !== undefined) throw refuse(second, "a disk can be mounted at one place of a sandbox only");
   if (first?.owner !== undefined)
     throw refuse(first, "owner is for directories only: a disk keeps the owners of its files itself");
+  if (first?.watch === true)
+    throw refuse(first, "watch is for directories only: a disk is changed by its one sandbox alone");
 }
 
 /** Who writes excludes all others. */

@@ -69,7 +69,7 @@ export class MountBuilder {
   /**
    * {@linkcode named} as the known SDK has it; its mode `"ensure-exists"` is `"ensure"`.
    *
-   * @throws {InvalidConfigError} for a quota, which a directory does not keep: see `VolumeBuilder.quota()`.
+   * @throws {UnsupportedError} for a quota: see {@linkcode quota}.
    */
   namedWith(
     name: string,
@@ -78,10 +78,7 @@ export class MountBuilder {
     sizeMiB?: number | null,
     quotaMiB?: number | null,
   ): this {
-    if (quotaMiB !== undefined && quotaMiB !== null)
-      throw new InvalidConfigError([
-        { field: "quota", problem: "is not kept by a directory: take a disk, and its size" },
-      ]);
+    if (quotaMiB !== undefined && quotaMiB !== null) this.quota(quotaMiB);
     return this.named(name, {
       mode: mode === "ensure-exists" ? "ensure" : (mode ?? undefined),
       kind: kind ?? undefined,
@@ -147,7 +144,7 @@ export class MountBuilder {
     return this;
   }
 
-  /** Tells programs in the sandbox of changes that are made on this machine in a `bind()`. */
+  /** Tells programs in the sandbox of changes that are made on this machine in a `bind()` or a directory volume. */
   watch(): this {
     this.#watch = true;
     return this;

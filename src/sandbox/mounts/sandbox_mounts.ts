@@ -80,7 +80,7 @@ export class SandboxMounts {
       flags:
         (mount.readonly ? MountFlag.readonly : 0) |
         (mount.noExec ? MountFlag.noExec : 0) |
-        (mount.kind === "bind" && mount.watch === true ? MountFlag.watch : 0) |
+        (mount.kind !== "tmpfs" && mount.watch === true ? MountFlag.watch : 0) |
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
       source: mount.kind === "bind" ? mount.source : (source ?? ""),
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,

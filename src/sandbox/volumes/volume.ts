@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Backend, VolumeRecord } from "../../backend/backend.ts";
 import { defaultBackend } from "../../backend/default_backend.ts";
 import { withoutUndefined } from "../../base/defined.ts";
-import { InvalidConfigError, UnsupportedError } from "../../base/errors.ts";
+import { UnsupportedError } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
 import { hasLabels, wantedLabelsSchema } from "../../options/labels.ts";
 import {
@@ -153,7 +153,6 @@ export class Volume {
  */
 export class VolumeBuilder {
   #options: VolumeCreateOptions;
-  #quotaMiB: number | undefined;
 
   /** The same as `Volume.builder(name)`. */
   constructor(name: string) {
@@ -175,13 +174,11 @@ export class VolumeBuilder {
     return this.#set({ sizeMiB });
   }
 
-  /**
-   * Kept for the known SDK, where it limits a directory: `create()` refuses it, since this library cannot keep such a limit.
-   * A disk has a limit, its {@linkcode size}.
-   */
+  /** Bounds a directory, in the known SDK. @throws {UnsupportedError} always */
   quota(quotaMiB: number): this {
-    this.#quotaMiB = quotaMiB;
-    return this;
+    throw new UnsupportedError(`A directory cannot be kept to ${quotaMiB} MiB`, {
+      hint: "make a disk, with disk() and size()",
+    });
   }
 
   /** Adds a label. */
@@ -194,11 +191,9 @@ export class VolumeBuilder {
     return this.#set({ labels: { ...this.#options.labels, ...labels } });
   }
 
-  /** Returns the options collected so far, unchecked. @throws {InvalidConfigError} with {@linkcode quota} */
+  /** Returns the options collected so far, unchecked. */
   build(): VolumeCreateOptions {
-    if (this.#quotaMiB === undefined) return { ...this.#options };
-    const problem = "is not kept by a directory: make a disk, with disk() and size()";
-    throw new InvalidConfigError([{ field: "quota", problem }]);
+    return { ...this.#options };
   }
 
   /** Makes the volume. For the errors, see `Volume.create()`. */

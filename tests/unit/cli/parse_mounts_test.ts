@@ -77,8 +77,9 @@ test("parseRootDisk() takes a size, memory, or a disk image", () => {
   ]);
 });
 
-test("parseVolume() takes watch for a directory, and for no volume", () => {
+test("parseVolume() takes watch for a directory and for a volume", () => {
   assert.deepEqual(parseVolume("./a:/b:ro,watch"), ["/b", { bind: "./a", readonly: true, watch: true }]);
-  assert.throws(() => parseVolume("cache:/b:watch"), { message: /Only a directory/ });
+  const cache = { volume: "cache", mode: "ensure", readonly: false, watch: true };
+  assert.deepEqual(parseVolume("cache:/b:watch"), ["/b", cache]);
   assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, watch/ });
 });

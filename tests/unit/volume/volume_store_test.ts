@@ -73,7 +73,7 @@ test("VolumeStore.create() leaves nothing of a volume whose content cannot be ma
     writeFileSync(path, "half");
     throw broken;
   });
-  await assert.rejects(failing, broken);
+  await assert.rejects(failing, { code: "io", cause: broken });
   assert.deepEqual(readdirSync(join(home.path, "volumes")), []);
   await make(store, "a");
 });

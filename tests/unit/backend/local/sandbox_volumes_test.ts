@@ -36,11 +36,19 @@ const ensureDisk = { volume: "db", mode: "ensure", kind: "disk", sizeMiB: 16 } a
 test("SandboxVolumes.check() makes nothing, and says what the mounts will be", async () => {
   using home = new StateHome();
   const request = wanted(home.state, {
-    "/a": { volume: "cache", mode: "ensure", owner: { uid: 1, gid: 2 } },
+    "/a": { volume: "cache", mode: "ensure", owner: { uid: 1, gid: 2 }, watch: true },
     "/b": { ...ensureDisk, readonly: true },
   });
   assert.deepEqual(await SandboxVolumes.check(request), [
-    { kind: "bind", target: "/a", source: "", readonly: false, noExec: false, owner: { uid: 1, gid: 2 } },
+    {
+      kind: "bind",
+      target: "/a",
+      source: "",
+      readonly: false,
+      noExec: false,
+      owner: { uid: 1, gid: 2 },
+      watch: true,
+    },
     { kind: "disk", target: "/b", source: "", format: "raw", fstype: "ext4", readonly: true, noExec: false },
   ]);
   assert.deepEqual(home.state.volumes.list(), []);
@@ -55,6 +63,7 @@ test("SandboxVolumes refuses of a disk what only a directory can, before it is m
   using home = new StateHome();
   for (const mounts of [
     { "/a": { ...ensureDisk, owner: { uid: 1, gid: 1 } } },
+    { "/a": { ...ensureDisk, watch: true } },
     { "/a": ensureDisk, "/b": { volume: "db", readonly: true } },
   ]) {
     const request = wanted(home.state, mounts);
