@@ -10,11 +10,18 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Patch, PatchFailedError, Sandbox, SandboxNotFoundError, Snapshot } from "../../mod.ts";
+import {
+  MicrosandboxError,
+  Patch,
+  PatchFailedError,
+  Sandbox,
+  SandboxNotFoundError,
+  Snapshot,
+} from "../../mod.ts";
 import { countFrom } from "../support/count.ts";
 import { FakeQemu, fakeQemuProblem } from "../support/guest/fake_qemu.ts";
 import { temporaryDirectory } from "../support/harness.ts";
-import { eventually, hostProcesses, kill } from "../support/processes.ts";
+import { eventually, hostProcesses, kill, processesOf } from "../support/processes.ts";
 import { seededRandom } from "../support/random.ts";
 import { Peer, PeerError } from "../support/vm/peer.ts";
 import { homeTest } from "../support/vm/vm.ts";
@@ -161,4 +168,46 @@ homeTest(
     assert.ok(counts.complete > 0, "no kill came after the last patch");
   },
   { timeoutMs: 900_000, missing: fakeQemuProblem },
+);
+
+homeTest(
+  "patches: a guest that hangs, and another process that stops or kills the sandbox, end the creation",
+  async ({ home, scratch }) => {
+    using _qemu = new FakeQemu(scratch, 0);
+    const image = join(scratch, "small");
+    mkdirSync(image);
+    writeFileSync(join(image, "file"), "");
+    const stopAgent = () => {
+      const agent = processesOf(home).find(({ commandLine }) => commandLine.includes("agent.sock --fd"));
+      process.kill(agent?.pid ?? 0, "SIGSTOP"); // so that the patches are not over first
+    };
+    const endings = {
+      hang: async () => {},
+      stop: async (name: string) => (await Sandbox.get(name)).stop(),
+      kill: async (name: string) => (await Sandbox.get(name)).kill(),
+    };
+    const reasons = { hang: /no sign of life for 1000 ms/, stop: /stopped while it booted/, kill: /SIGKILL/ };
+    for (const [name, end] of Object.entries(endings)) {
+      const guest = join(scratch, name);
+      const patches = Array.from({ length: 1000 }, (_, n) => Patch.text(join(guest, String(n)), "x"));
+      const created = Sandbox.create({
+        ...{ name, image, memoryMiB: 64, diskMiB: 64, patches },
+        hangTimeoutMs: name === "hang" ? 1000 : null,
+      });
+      const failure = created.then(
+        () => "",
+        (error: unknown) => `${MicrosandboxError.is(error) ? error.code : ""} ${error}`,
+      );
+      while (!existsSync(join(guest, "3"))) await delay(1);
+      assert.equal((await Sandbox.get(name)).status, "creating");
+      stopAgent();
+      await end(name);
+      const reason = await failure;
+      assert.match(reason, /^bootStart /, name);
+      assert.match(reason, reasons[name as keyof typeof reasons]);
+      await assert.rejects(Sandbox.get(name), SandboxNotFoundError);
+      assert.ok(!existsSync(join(guest, "999")), name);
+    }
+  },
+  { missing: fakeQemuProblem },
 );

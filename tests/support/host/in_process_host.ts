@@ -18,7 +18,12 @@ import { AgentLink } from "../../../src/vmm/host/agent_link.ts";
 import { WriteHolds } from "../../../src/vmm/host/hold_writes.ts";
 import { LogTap, type TappedSource } from "../../../src/vmm/host/log_tap.ts";
 import { Metrics } from "../../../src/vmm/host/metrics.ts";
-import { Relay, type RelayHandlers, type RelayNetwork } from "../../../src/vmm/host/relay.ts";
+import {
+  Relay,
+  type RelayHandlers,
+  type RelayNetwork,
+  type RelayService,
+} from "../../../src/vmm/host/relay.ts";
 import { nativeAgentPath } from "../guest/native_agent.ts";
 import { temporaryDirectory } from "../harness.ts";
 import { MemoryJobs } from "./memory_jobs.ts";
@@ -105,7 +110,10 @@ export class FakeHost implements AsyncDisposable {
     });
   }
 
-  async bootGuest(): Promise<void> {
+  /** Boots the guest; `prepare` comes before clients are served. */
+  async bootGuest(
+    prepare: (relay: Relay, service: RelayService) => Promise<void> = async () => {},
+  ): Promise<void> {
     const path = join(this.#directory.path, "agent.sock");
     const connected = Promise.withResolvers<UnixConnection>();
     const listener = await listenUnix(path, connected.resolve);
@@ -123,7 +131,7 @@ export class FakeHost implements AsyncDisposable {
         void this.logged.push({ source, sessionId, text: undefined }),
     };
     const host = this;
-    this.relay.serve({
+    const service: RelayService = {
       get network() {
         return host.network;
       },
@@ -134,7 +142,9 @@ export class FakeHost implements AsyncDisposable {
       handlers: this.#handlers(new WriteHolds(link), this.#metrics(link)),
       sandboxId: "test",
       bootNumber: 1,
-    });
+    };
+    await prepare(this.relay, service);
+    this.relay.serve(service);
   }
 
   /** Of this machine, where the guest is an ordinary process. */
