@@ -4,7 +4,7 @@ import type { LogEntry } from "../../mod.ts";
 import type { Output } from "./output.ts";
 
 /**
- * Formats an entry for people: a program's output byte for byte, a system entry as a dimmed line. With `timestamps`, each
+ * Formats an entry for people: a program's output byte for byte, an entry of another source as a dimmed line. With `timestamps`, each
  * line begins with the time of its entry.
  */
 export function formatLogEntry(
@@ -12,7 +12,7 @@ export function formatLogEntry(
   output: Output,
   timestamps: boolean,
 ): string | Uint8Array {
-  const isSystem = entry.source === "system";
+  const isSystem = entry.source === "system" || entry.source === "network";
   if (!timestamps && !isSystem) return entry.data;
   const time = timestamps ? `${output.style("dim", entry.timestamp.toISOString())} ` : "";
   const lines = new TextDecoder()

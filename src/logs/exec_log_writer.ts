@@ -15,7 +15,7 @@ import type { LogSource } from "./types.ts";
 import { incompleteUtf8Tail } from "./utf8_tail.ts";
 
 /** What a program's output can be tagged with. */
-export type OutputSource = Exclude<LogSource, "system">;
+export type OutputSource = Exclude<LogSource, "system" | "network">;
 
 const OUTPUT_SOURCES = ["stdout", "stderr", "output"] as const satisfies readonly OutputSource[];
 

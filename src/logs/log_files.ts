@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LOG_SOURCES, type LogSource } from "./types.ts";
+import type { LogSource } from "./types.ts";
 
 /** How the lines of a file are written: JSON records, or text with a stamp before each line. */
 export type LogFormat = "record" | "text";
@@ -18,8 +18,19 @@ export interface LogFileSpec {
   readonly sources: readonly LogSource[];
 }
 
-export const EXEC_LOG = { id: 1, filename: "exec.log", format: "record", sources: LOG_SOURCES } as const;
+export const EXEC_LOG = {
+  id: 1,
+  filename: "exec.log",
+  format: "record",
+  sources: ["stdout", "stderr", "output", "system"],
+} as const;
 export const RUNTIME_LOG = { id: 2, filename: "runtime.log", format: "text", sources: ["system"] } as const;
+export const NETWORK_LOG = {
+  id: 4,
+  filename: "network.log",
+  format: "record",
+  sources: ["network"],
+} as const;
 export const KERNEL_LOG = { id: 3, filename: "kernel.log", format: "text", sources: ["system"] } as const;
 
 /**
@@ -27,7 +38,7 @@ export const KERNEL_LOG = { id: 3, filename: "kernel.log", format: "text", sourc
  * `exec.log` is last: it holds the marks of a boot's beginning and end, and what the kernel and the engine said comes
  * before both.
  */
-export const LOG_FILES: readonly LogFileSpec[] = [RUNTIME_LOG, KERNEL_LOG, EXEC_LOG];
+export const LOG_FILES: readonly LogFileSpec[] = [RUNTIME_LOG, KERNEL_LOG, NETWORK_LOG, EXEC_LOG];
 
 /** Names that {@linkcode openTextLogWriter} accepts. */
 export type TextLogFilename = typeof RUNTIME_LOG.filename | typeof KERNEL_LOG.filename;

@@ -16,6 +16,7 @@ export {
   SANDBOX_STARTED_TEXT,
   SANDBOX_STOPPED_TEXT,
 } from "./markers.ts";
+export { type NetworkLogWriter, openNetworkLogWriter } from "./network_log_writer.ts";
 export { readLogDirectory, readLogDirectorySnapshot } from "./read_logs.ts";
 export type { LogWriterOptions } from "./rotating_file.ts";
 export { openTextLogWriter, type TextLogWriter, type TextLogWriterOptions } from "./text_log_writer.ts";

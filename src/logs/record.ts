@@ -1,7 +1,7 @@
 /**
- * One line of `exec.log`: a flat JSON object (JSON Lines, https://jsonlines.org) with these keys.
+ * One line of `exec.log` or `network.log`: a flat JSON object (JSON Lines, https://jsonlines.org) with these keys.
  *
- *     t    RFC 3339 time of capture     s   stdout | stderr | output | system
+ *     t    RFC 3339 time of capture     s   stdout | stderr | output | system | network
  *     id   session; on system of a job   e   "b64" when d is base64, since the bytes are not UTF-8
  *     d    what was written
  *

@@ -1,15 +1,22 @@
 /** The public types of the logs: sources, entries, options. @module */
 
 /**
- * The origin of an entry: a program's `stdout` or `stderr`, the merged `output` of a program with a terminal, or
- * `system` (lifecycle markers, console of the guest's kernel, diagnostics of the VM host process).
+ * The origin of an entry: a program's `stdout` or `stderr`, the merged `output` of a program with a terminal,
+ * `system` (lifecycle markers, console of the guest's kernel, diagnostics of the VM host process), or `network` (decisions about the
+ * guest's connections, each a line of JSON).
  */
-export type LogSource = "stdout" | "stderr" | "output" | "system";
+export type LogSource = "stdout" | "stderr" | "output" | "system" | "network";
 
 /** Every source, in a fixed order. */
-export const LOG_SOURCES = ["stdout", "stderr", "output", "system"] as const satisfies readonly LogSource[];
+export const LOG_SOURCES = [
+  "stdout",
+  "stderr",
+  "output",
+  "system",
+  "network",
+] as const satisfies readonly LogSource[];
 
-/** The sources that are read by default: the output of programs. `system` has to be asked for. */
+/** The sources that are read by default: the output of programs. `system` and `network` have to be asked for. */
 export const DEFAULT_LOG_SOURCES = ["stdout", "stderr", "output"] as const satisfies readonly LogSource[];
 
 /**
@@ -18,7 +25,7 @@ export const DEFAULT_LOG_SOURCES = ["stdout", "stderr", "output"] as const satis
  */
 export type LogCursor = string;
 
-/** One piece of output: what a program wrote at once, up to 64 KiB, or one line of a system log. */
+/** One piece of output: what a program wrote at once, up to 64 KiB, one line of a system log, or one decision of `network`. */
 export interface LogEntry {
   /** When it was captured, to the millisecond. */
   readonly timestamp: Date;

@@ -5,7 +5,7 @@ import type { CliContext } from "../context.ts";
 import { type EntryFormat, LogWriter } from "../log_writer.ts";
 import { collectList, parseCount, parseTime } from "../parse.ts";
 
-const SOURCES = ["stdout", "stderr", "output", "system", "all"] as const;
+const SOURCES = ["stdout", "stderr", "output", "system", "network", "all"] as const;
 
 interface LogFlags extends EntryFormat {
   readonly follow?: true | undefined;
