@@ -137,4 +137,7 @@ export const MIGRATIONS: readonly string[] = [
      labels TEXT NOT NULL,
      created_at INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  // Which process has made a volume for a sandbox that has not come up yet.
+  `ALTER TABLE volume ADD COLUMN maker_pid INTEGER;
+   ALTER TABLE volume ADD COLUMN maker_start_time TEXT;`,
 ];

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ProcessIdentity } from "../platform/process_identity.ts";
 import type { Database, Row } from "./database.ts";
 import { optionalNumber, text, time } from "./row_fields.ts";
 
@@ -19,6 +20,11 @@ export interface VolumeRow {
   readonly sizeBytes: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: Date;
+  /**
+   * The process that has made it for a sandbox which is to come: if that process is killed, the volume goes. `undefined`: it
+   * stays.
+   */
+  readonly maker: ProcessIdentity | undefined;
 }
 
 /** The volumes in the state database. */
@@ -30,17 +36,20 @@ export class Volumes {
   }
 
   /** Returns whether the name was free. */
-  insert({ id, name, kind, sizeBytes, labels, createdAt }: VolumeRow): boolean {
+  insert({ id, name, kind, sizeBytes, labels, createdAt, maker }: VolumeRow): boolean {
     return this.#database.transaction(() => {
       if (this.find(name) !== undefined) return false;
       this.#database.run(
-        "INSERT INTO volume (id, name, kind, size_bytes, labels, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        `INSERT INTO volume (id, name, kind, size_bytes, labels, created_at, maker_pid, maker_start_time)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
         id,
         name,
         kind,
         sizeBytes ?? null,
         JSON.stringify(labels),
         createdAt.getTime(),
+        maker?.pid ?? null,
+        maker?.startTime ?? null,
       );
       return true;
     });
@@ -59,6 +68,21 @@ export class Volumes {
     return this.#database.all("SELECT * FROM volume ORDER BY name").flatMap((row) => decode(row) ?? []);
   }
 
+  /** Those that were made for sandboxes which have not come up. */
+  unsettled(): VolumeRow[] {
+    return this.#database
+      .all("SELECT * FROM volume WHERE maker_pid IS NOT NULL ORDER BY name")
+      .flatMap((row) => decode(row) ?? []);
+  }
+
+  /** Says that a volume stays: a sandbox has come up with it. */
+  settle(id: string): void {
+    this.#database.run(
+      "UPDATE volume SET maker_pid = NULL, maker_start_time = NULL WHERE id = ? AND maker_pid IS NOT NULL",
+      id,
+    );
+  }
+
   /** Forgets a volume. */
   remove(id: string): void {
     this.#database.run("DELETE FROM volume WHERE id = ?", id);
@@ -67,6 +91,7 @@ export class Volumes {
 
 function decode(row: Row | undefined): VolumeRow | undefined {
   if (row === undefined) return undefined;
+  const pid = optionalNumber(row, "maker_pid");
   return {
     id: text(row, "id"),
     name: text(row, "name"),
@@ -74,6 +99,7 @@ function decode(row: Row | undefined): VolumeRow | undefined {
     sizeBytes: optionalNumber(row, "size_bytes"),
     labels: decodeLabels(text(row, "labels")),
     createdAt: time(row, "created_at"),
+    maker: pid === undefined ? undefined : { pid, startTime: text(row, "maker_start_time") },
   };
 }
 

@@ -6,6 +6,7 @@
  * - `<id>.new` without a row: half made. Deleted.
  * - `<id>.new` with a row: made, but for its name. Named.
  * - `<id>.old`: half removed. The row goes, too.
+ * - made for a sandbox that never came up, by a process that is gone: removed.
  *
  * A directory without a suffix and without a row is none of these: the state database was lost. It is left alone.
  *
@@ -19,6 +20,7 @@ import { pollUntil } from "../base/wait.ts";
 import type { FileLock } from "../platform/file_lock.ts";
 import { homePaths } from "../platform/home.ts";
 import { ifPresent, namesIfPresent, renameIfPresent } from "../platform/if_present.ts";
+import { isElsewhere, isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
 import type { StateStore } from "../state/state_store.ts";
 import type { VolumeKind, VolumeRow } from "../state/volumes.ts";
 import { VolumeAlreadyExistsError, VolumeInUseError, VolumeNotFoundError } from "./errors.ts";
@@ -44,6 +46,8 @@ export interface NewVolume {
   readonly kind: VolumeKind;
   readonly sizeBytes: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** The process that makes it for a sandbox to come. @default {it stays} */
+  readonly maker?: ProcessIdentity | undefined;
 }
 
 /** Who has made a volume, or heals one, has its lock for a moment; who removes one, until it is gone. */
@@ -79,7 +83,7 @@ export class VolumeStore {
     const directory = volumeDirectory(this.#home, id);
     const unfinished = `${directory}${UNFINISHED.made}`;
     using _lock = this.#lockNew(id);
-    const row = { id, ...volume, createdAt: new Date() };
+    const row = { id, ...volume, maker: volume.maker, createdAt: new Date() };
     let isMade = false;
     try {
       mkdirSync(unfinished, { mode: 0o700 });
@@ -182,13 +186,9 @@ export class VolumeStore {
     return lock === "used" ? undefined : lock;
   }
 
-  /** Takes back a volume that was made a moment ago, unless another process uses it already. */
+  /** Takes back a volume that was made for a sandbox, unless another one uses it, or has come up with it. */
   discard({ id }: Pick<StoredVolume, "id">): void {
-    using lock = tryLockVolume(this.#home, id, "use", "exclusive");
-    if (lock === undefined) return;
-    const directory = volumeDirectory(this.#home, id);
-    renameIfPresent(directory, `${directory}${UNFINISHED.removed}`);
-    this.#finishRemoval(id);
+    this.#takeBack(id, (maker) => maker !== undefined);
   }
 
   /** Under the volume's lock. */
@@ -205,6 +205,16 @@ export class VolumeStore {
       if (entry?.is === "lock") this.#healLock(name, entry.id);
       if (entry?.is === "unfinished") this.#healDirectory(entry.id);
     }
+    for (const { id, maker } of this.#state.volumes.unsettled())
+      if (isOver(maker)) this.#takeBack(id, isOver);
+  }
+
+  #takeBack(id: string, isToGo: (maker: ProcessIdentity | undefined) => boolean): void {
+    using lock = tryLockVolume(this.#home, id, "use", "exclusive");
+    if (lock === undefined || !isToGo(this.#state.volumes.findById(id)?.maker)) return;
+    const directory = volumeDirectory(this.#home, id);
+    renameIfPresent(directory, `${directory}${UNFINISHED.removed}`);
+    this.#finishRemoval(id);
   }
 
   #healDirectory(id: string): void {
@@ -233,4 +243,9 @@ export class VolumeStore {
     const path = join(volumeDirectory(this.#home, row.id), VOLUME_CONTENT[row.kind]);
     return { ...row, path: ifPresent(() => realpathSync(path)) ?? path };
   }
+}
+
+/** Whether the process that made a volume for a sandbox is gone. Of one in another PID namespace it cannot be told. */
+function isOver(maker: ProcessIdentity | undefined): boolean {
+  return maker !== undefined && !isElsewhere(maker) && !isSameProcess(maker);
 }

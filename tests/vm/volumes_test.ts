@@ -11,8 +11,10 @@ import {
   VolumeInUseError,
   VolumeNotFoundError,
 } from "../../mod.ts";
+import { StateStore } from "../../src/state/state_store.ts";
 import { hostProcesses } from "../support/processes.ts";
 import { discard, homeTest } from "../support/vm/vm.ts";
+import { VolumeProgram } from "../support/volume/start_program.ts";
 
 /** What a script writes; it must succeed. */
 async function output(sandbox: Sandbox, script: string): Promise<string> {
@@ -38,8 +40,17 @@ homeTest(
     await assert.rejects(create({ mounts: broken }), { code: "bootStart" });
     assert.deepEqual(await Volume.list(), []);
 
+    // So does one whose process is killed on the way.
+    const program = await VolumeProgram.startCreating(home, image);
+    assert.notDeepEqual(readdirSync(join(home, "volumes")), []);
+    await program.kill();
+    assert.deepEqual(await Volume.list(), []);
+    assert.deepEqual(readdirSync(join(home, "volumes")), []);
     const one = await create({ name: "one", mounts: { "/data": { volume: "cache", mode: "ensure" } } });
     const volume = await Volume.get("cache");
+    const state = new StateStore(home);
+    assert.deepEqual(state.volumes.unsettled(), []); // it stays, whatever becomes of this process
+    state.close();
     await output(
       one,
       "mkdir /data/d && echo one > /data/d/file && chmod 600 /data/d/file && ln -s file /data/d/link",

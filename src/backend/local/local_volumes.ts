@@ -7,6 +7,7 @@ import { formatExt4 } from "../../image/ext4.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
 import { configIfReadable } from "../../options/stored_config.ts";
 import { checkWanted, type VolumeConfig, type VolumeRequest } from "../../options/volume_options.ts";
+import type { ProcessIdentity } from "../../platform/process_identity.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { LIVE_STATUSES } from "../../state/status.ts";
 import { VolumeAlreadyExistsError, VolumeNotFoundError } from "../../volume/errors.ts";
@@ -31,10 +32,10 @@ export class LocalVolumes implements VolumeBackend {
     this.#store = new VolumeStore(state);
   }
 
-  async create(config: VolumeConfig): Promise<StoredVolume> {
+  async create(config: VolumeConfig, maker?: ProcessIdentity): Promise<StoredVolume> {
     const { name, kind, sizeMiB, labels } = config;
     const sizeBytes = sizeMiB === undefined ? undefined : sizeMiB * MiB;
-    return await this.#store.create({ name, kind, sizeBytes, labels }, (path) =>
+    return await this.#store.create({ name, kind, sizeBytes, labels, maker }, (path) =>
       makeContent(path, sizeBytes),
     );
   }
@@ -43,16 +44,17 @@ export class LocalVolumes implements VolumeBackend {
     return (await this.obtainNew(request)).volume;
   }
 
-  /** {@linkcode obtain} that says whether the volume was made. */
+  /** {@linkcode obtain} that says whether the volume was made: by `maker`, for a sandbox to come. */
   async obtainNew(
     request: VolumeRequest,
+    maker?: ProcessIdentity,
   ): Promise<{ readonly volume: StoredVolume; readonly isNew: boolean }> {
-    if (request.mode === "create") return { volume: await this.create(request.config), isNew: true };
+    if (request.mode === "create") return { volume: await this.create(request.config, maker), isNew: true };
     for (let attempt = 1; ; attempt++) {
       const volume = await this.find(request);
       if (volume !== undefined) return { volume, isNew: false };
       try {
-        return { volume: await this.create(request.config), isNew: true };
+        return { volume: await this.create(request.config, maker), isNew: true };
       } catch (error) {
         const isRaceLost = error instanceof VolumeAlreadyExistsError && attempt < OBTAIN_ATTEMPTS_MAX;
         if (!isRaceLost) throw error;
@@ -106,7 +108,7 @@ export class LocalVolumes implements VolumeBackend {
     }
     const { measureTree } = await import("../../mount/measure_tree.ts");
     try {
-      const opened = await this.openFiles(volume);
+      const opened = await this.#open(volume);
       try {
         return await measureTree(opened.files);
       } finally {
@@ -120,12 +122,19 @@ export class LocalVolumes implements VolumeBackend {
   }
 
   async openFiles(volume: VolumeRecord): Promise<VolumeFiles> {
-    const { name, kind, path } = volume;
+    const { id, name, kind } = volume;
     if (kind === "disk")
       throw new UnsupportedError(
         `The volume ${JSON.stringify(name)} is a disk, whose files only a sandbox can read`,
         { hint: "mount it in a sandbox, and use sandbox.fs()" },
       );
+    const opened = await this.#open(volume);
+    this.#state.volumes.settle(id); // who works on its files wants it to stay, whatever it was made for
+    return opened;
+  }
+
+  async #open(volume: VolumeRecord): Promise<VolumeFiles> {
+    const { name, path } = volume;
     const use = await this.#store.use(volume);
     try {
       const files = await openDirectory(path);

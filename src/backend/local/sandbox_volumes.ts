@@ -7,6 +7,7 @@ import { InternalError, InvalidConfigError } from "../../base/errors.ts";
 import type { MountConfig } from "../../options/mount_options.ts";
 import { type VolumeRequest, volumeConfig } from "../../options/volume_options.ts";
 import type { FileLock } from "../../platform/file_lock.ts";
+import { ownProcess } from "../../platform/process_identity.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { VolumeInUseError } from "../../volume/errors.ts";
 import { tryLockVolume } from "../../volume/volume_place.ts";
@@ -73,7 +74,7 @@ export class SandboxVolumes implements Disposable {
     const volumes = new LocalVolumes(state);
     try {
       for (const request of requestsOf(wanted)) {
-        const { volume, isNew } = await volumes.obtainNew(request);
+        const { volume, isNew } = await volumes.obtainNew(request, ownProcess());
         if (isNew) opened.#made.push(volume);
         opened.#locks.use(await opened.#store.use(volume));
         const own = mounts.filter((mount) => isOf(mount, volume.name));

@@ -38,6 +38,7 @@ import { prepareGuest } from "./preparation.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
 import { StopSequence } from "./stop_sequence.ts";
 import { RECORD_TIMEOUT_MS, Supervision } from "./usage_limits.ts";
+import { settleVolumes } from "./volume_holds.ts";
 
 /** What programs get to end in after a SIGTERM. */
 const TERMINATE_GRACE_MS = 10_000;
@@ -113,6 +114,7 @@ async function main(): Promise<void> {
     stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watch);
     await mounts.open(request.mounts); // programs find everything there when the sandbox is ready
+    settleVolumes(state);
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time
   } catch (error) {

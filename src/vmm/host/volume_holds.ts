@@ -9,6 +9,15 @@ import type { FileLock } from "../../platform/file_lock.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { tryLockVolume, volumeIdOf } from "../../volume/volume_place.ts";
 
+/** Volumes of a sandbox that is coming up; `undefined` once it has. */
+let unsettled: Set<string> | undefined = new Set();
+
+/** Says of the volumes that were made for this sandbox that they stay: it has come up. */
+export function settleVolumes(state: StateStore): void {
+  for (const id of unsettled ?? []) state.volumes.settle(id);
+  unsettled = undefined;
+}
+
 /**
  * Locks the volume that `path` lies in, until the result is disposed of; `undefined` if it lies in none.
  *
@@ -18,7 +27,11 @@ export function holdVolume(state: StateStore, path: string): FileLock | undefine
   const id = volumeIdOf(state.home, path);
   if (id === undefined) return undefined;
   const lock = tryLockVolume(state.home, id, "use", "shared");
-  if (lock !== undefined && state.volumes.findById(id) !== undefined) return lock;
+  if (lock !== undefined && state.volumes.findById(id) !== undefined) {
+    if (unsettled === undefined) state.volumes.settle(id);
+    else unsettled.add(id);
+    return lock;
+  }
   lock?.[Symbol.dispose]();
   throw new MicrosandboxError("volumeNotFound", `The volume of ${path} has been removed`);
 }

@@ -1,4 +1,4 @@
-/** Runs `volume_program.ts` until it is killed. @module */
+/** Runs a program of this directory until it is killed. @module */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { runtimeCommand } from "../../../src/platform/runtime.ts";
@@ -12,8 +12,17 @@ export class VolumeProgram {
   }
 
   /** Resolves when it says that it is ready. */
-  static async start(home: string, ...words: readonly string[]): Promise<VolumeProgram> {
-    const { file, args } = runtimeCommand(new URL("./volume_program.ts", import.meta.url));
+  static start(home: string, ...words: readonly string[]): Promise<VolumeProgram> {
+    return VolumeProgram.#start("volume_program.ts", home, words);
+  }
+
+  /** {@linkcode start} of one that creates a sandbox of `image`. */
+  static startCreating(home: string, image: string): Promise<VolumeProgram> {
+    return VolumeProgram.#start("create_program.ts", home, [image]);
+  }
+
+  static async #start(name: string, home: string, words: readonly string[]): Promise<VolumeProgram> {
+    const { file, args } = runtimeCommand(new URL(name, import.meta.url));
     const child = spawn(file, [...args, home, ...words], { stdio: ["ignore", "pipe", "inherit"] });
     const program = new VolumeProgram(child);
     const ended = once(child, "exit").then(() => Promise.reject(new Error("it ended too soon")));

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { ownProcess, type ProcessIdentity } from "../../../src/platform/process_identity.ts";
 import type { StateStore } from "../../../src/state/state_store.ts";
 import {
   VolumeAlreadyExistsError,
@@ -95,7 +96,15 @@ test("VolumeStore heals what a process left that was killed at any step", async 
   const store = new VolumeStore(home.state);
   const row = (name: string, id: string) =>
     home.state.volumes.insert({
-      ...{ id, name, kind: "directory", sizeBytes: undefined, labels: {}, createdAt: new Date() },
+      ...{
+        id,
+        name,
+        kind: "directory",
+        sizeBytes: undefined,
+        labels: {},
+        maker: undefined,
+        createdAt: new Date(),
+      },
     });
   const [half, unnamed, removed, forgotten] = Array.from({ length: 4 }, () => randomUUID());
   const at = (id: string | undefined, suffix: string) => `${volumeDirectory(home.path, id ?? "")}${suffix}`;
@@ -176,6 +185,29 @@ test("VolumeStore.remove() refuses a volume that a process uses, until it is kil
   } finally {
     await program.kill();
   }
+});
+
+test("VolumeStore takes back what a killed process has made for a sandbox that never came up", async () => {
+  using home = openHome();
+  const store = new VolumeStore(home.state);
+  const dead = { ...ownProcess(), pid: 999_999_999 };
+  const makeFor = (name: string, maker: ProcessIdentity) =>
+    store.create({ name, kind: "directory", sizeBytes: undefined, labels: {}, maker }, async (path) =>
+      mkdirSync(path),
+    );
+  const used = await makeFor("used", dead);
+  using use = tryLockVolume(home.path, used.id, "use", "shared");
+  assert.ok(use !== undefined);
+  await makeFor("own", ownProcess());
+  const settled = await makeFor("settled", dead);
+  home.state.volumes.settle(settled.id);
+  await makeFor("gone", dead);
+  const names = async () => (await store.list()).map(({ name }) => name);
+  assert.deepEqual(await names(), ["own", "settled", "used"]);
+  use[Symbol.dispose]();
+  assert.deepEqual(await names(), ["own", "settled"]);
+  store.discard(settled); // a boot that fails takes back none that another one has come up with
+  assert.deepEqual(await names(), ["own", "settled"]);
 });
 
 test("VolumeStore.use() keeps a volume, and finds out that it is gone", async () => {

@@ -8,6 +8,7 @@ import { InvalidConfigError } from "../../../../src/base/errors.ts";
 import { checkMount, type VolumeMountOptions } from "../../../../src/options/mount_options.ts";
 import { parseVolumeOptions } from "../../../../src/options/volume_options.ts";
 import { tryLockFile } from "../../../../src/platform/file_lock.ts";
+import { ownProcess } from "../../../../src/platform/process_identity.ts";
 import type { StateStore } from "../../../../src/state/state_store.ts";
 import { holdDisks } from "../../../../src/vmm/host/hold_disks.ts";
 import {
@@ -88,6 +89,14 @@ test("SandboxVolumes.undo() takes back what was made for a boot, and no more", a
   });
   const opened = await SandboxVolumes.open(request);
   const fresh = await volumes.get("new");
+  // Until the sandbox has come up, they go with this process.
+  assert.deepEqual(
+    home.state.volumes.unsettled().map(({ name, maker }) => [name, maker]),
+    [
+      ["new", ownProcess()],
+      ["shared", ownProcess()],
+    ],
+  );
   await assert.rejects(volumes.remove("old"), VolumeInUseError); // the boot holds it
   // Another boot has come to use the one that this one has made.
   using other = await SandboxVolumes.open(wanted(home.state, { "/x": { volume: "shared" } }));
