@@ -18,6 +18,7 @@
 
 #include "fuse_replay.h"
 #include "mount_target.h"
+#include "read_ahead.h"
 
 enum {
     /* As the kernel wants it: the largest write, and what comes before it. */
@@ -257,6 +258,7 @@ static noreturn void serve(void) {
             if (entries[2].revents != 0) read_replies();
             if (entries[1].revents != 0 && request_size > 0) send_request();
             if (entries[0].revents & POLLIN) read_request();
+            if (entries[0].revents & POLLIN && request_size > 0) send_request(); /* most often there is room at once */
         }
         if (is_replayer_ready && request_size == 0) announce_replayer();
     }
@@ -295,6 +297,8 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
         error = is_memory ? mount_memory(open) : mount_target(open->flags);
     }
     if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, step);
+    read_ahead_raise(target.bytes);
+    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns for a large reply; refused beyond the user's allowance */
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     child_started();

@@ -67,6 +67,7 @@ const struct stream_kind MOUNT = {
     .types = (const uint8_t[]){MSG_UNMOUNT, 0},
     .is_process = true,
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* a message for each small reply would double their number */
     .open = mount_open,
     .handle = mount_handle,
     .close = mount_close,

@@ -114,6 +114,7 @@ struct sessions {
     uint32_t start_bytes_total;
     uint64_t abandoned_count;
     size_t first; /* whose turn it is to be read first */
+    size_t end;   /* all places from here on are free: most turns look at a few, not at SESSIONS_MAX */
     struct session table[SESSIONS_MAX];
 };
 
@@ -143,6 +144,8 @@ struct stream_kind {
     bool is_process;
     /* Least room in the send queue that its output is read into. */
     size_t frame_bytes_min;
+    /* Input that is taken before credit for it is sent: a part of the window. 0: at once. */
+    uint32_t credit_batch_bytes;
     /* May refuse; replies either way. */
     void (*open)(struct sessions *sessions, const struct frame *frame);
     /* The type of frame that lets a stream go on under another number; replies either way. 0, NULL: none does. */

@@ -105,7 +105,7 @@ void sessions_client_gone(struct sessions *sessions, uint32_t first_stream, uint
 /* ---- turns */
 
 void sessions_step(struct sessions *sessions) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+    for (size_t i = 0; i < sessions->end; i++) {
         if (queue_room(sessions->queue) < SESSION_STEP_BYTES_MAX) return; /* again when some of it is sent */
         struct session *session = &sessions->table[i];
         if (session->stage != SESSION_FREE) session->kind->step(sessions, session);
@@ -114,10 +114,11 @@ void sessions_step(struct sessions *sessions) {
 
 bool sessions_read_outputs(struct sessions *sessions) {
     bool has_read = false;
-    size_t first = sessions->first;
-    sessions->first = (first + 1) % SESSIONS_MAX; /* so that a full queue does not always favour the same */
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
-        struct session *session = &sessions->table[(first + i) % SESSIONS_MAX];
+    if (sessions->end == 0) return false;
+    size_t first = sessions->first % sessions->end;
+    sessions->first = first + 1; /* so that a full queue does not always favour the same */
+    for (size_t i = 0; i < sessions->end; i++) {
+        struct session *session = &sessions->table[(first + i) % sessions->end];
         if (session->stage == SESSION_RUNNING && session->kind->read(sessions, session)) has_read = true;
     }
     return has_read;
@@ -137,7 +138,7 @@ static void channels_interest(struct sessions *sessions, struct session *session
 }
 
 void sessions_interest(struct sessions *sessions, struct interest *interest) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+    for (size_t i = 0; i < sessions->end; i++) {
         struct session *session = &sessions->table[i];
         if (session->stage == SESSION_FREE) continue;
         if (session->kind->interest != NULL) session->kind->interest(session, interest);
@@ -147,7 +148,7 @@ void sessions_interest(struct sessions *sessions, struct interest *interest) {
 
 int sessions_timeout_ms(const struct sessions *sessions) {
     int least_ms = -1;
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+    for (size_t i = 0; i < sessions->end; i++) {
         const struct session *session = &sessions->table[i];
         if (session->stage == SESSION_FREE || session->kind->timeout_ms == NULL) continue;
         int wait_ms = session->kind->timeout_ms(session);

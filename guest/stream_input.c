@@ -140,7 +140,8 @@ void input_step(struct sessions *sessions, struct session *session) {
         reply_stdin_error(sessions->queue, session->stream, session_flags(session), input->error_due);
         input->error_due = 0;
     }
-    if (input->credit_due_bytes > 0 && !session->is_abandoned) {
+    bool is_credit_due = input->credit_due_bytes > 0 && input->credit_due_bytes >= session->kind->credit_batch_bytes;
+    if (is_credit_due && !session->is_abandoned) {
         input->window_bytes += input->credit_due_bytes;
         assert(input->window_bytes + input->ring_size <= STREAM_WINDOW_BYTES);
         reply_credit(sessions->queue, session->stream, MSG_STDIN, input->credit_due_bytes);

@@ -7,7 +7,7 @@
 #include "stream_output.h"
 
 struct session *session_find(struct sessions *sessions, uint32_t stream) {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
+    for (size_t i = 0; i < sessions->end; i++) {
         struct session *session = &sessions->table[i];
         if (session->stage != SESSION_FREE && session->stream == stream) return session;
     }
@@ -22,6 +22,7 @@ struct session *session_claim(struct sessions *sessions, const struct stream_kin
         session->input = (struct input){.fd = -1, .is_absent = true, .is_broken = true};
         output_open(&session->outputs[0], -1, MSG_STDOUT);
         output_open(&session->outputs[1], -1, MSG_STDERR);
+        if (i >= sessions->end) sessions->end = i + 1;
         return session;
     }
     return NULL;
@@ -33,6 +34,7 @@ void session_release(struct sessions *sessions, struct session *session) {
     output_close(&session->outputs[0]);
     output_close(&session->outputs[1]);
     *session = (struct session){.stage = SESSION_FREE};
+    while (sessions->end > 0 && sessions->table[sessions->end - 1].stage == SESSION_FREE) sessions->end--;
 }
 
 void session_abandon(struct sessions *sessions, struct session *session) {

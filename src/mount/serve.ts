@@ -16,6 +16,9 @@ const WAITING_BYTES_MAX = 16 * MiB;
 /** Replies that wait for the guest, however small they are. */
 const REPLIES_MAX = 4096;
 
+/** Replies that are sent together: a frame for each would cost the guest more than what is in it. */
+const BATCH_REPLIES_MAX = 64;
+
 /** A mount in a sandbox, served by this process. */
 export class ServedMount {
   /** Resolves once programs can use it. Rejects with {@linkcode MountFailedError}. */
@@ -29,6 +32,8 @@ export class ServedMount {
   readonly #changes = new ChangeSignal();
   readonly #unmounts: PromiseWithResolvers<number>[] = [];
   #waitingBytes = 0;
+  /** Replies that are being sent. */
+  #sending = 0;
   #isOver = false;
   /** Nothing reaches the guest any more. */
   #isGone = false;
@@ -104,7 +109,7 @@ export class ServedMount {
 
   get #isFull(): boolean {
     const bytes = this.#waitingBytes + this.#server.usage.pendingBytes;
-    return bytes > WAITING_BYTES_MAX || this.#replies.length > REPLIES_MAX;
+    return bytes > WAITING_BYTES_MAX || this.#replies.length + this.#sending > REPLIES_MAX;
   }
 
   /** Each unmount that was asked for is answered by an errno of four bytes, in order. */
@@ -131,10 +136,12 @@ export class ServedMount {
   async #sendReplies(): Promise<void> {
     for (;;) {
       const changed = this.#changes.next;
-      const reply = this.#replies.shift();
-      if (reply !== undefined) {
-        await this.#process.stdin.write(reply);
-        this.#waitingBytes -= reply.length;
+      const replies = this.#replies.splice(0, BATCH_REPLIES_MAX);
+      if (replies.length > 0) {
+        this.#sending = replies.length;
+        await this.#process.stdin.writeParts(replies);
+        this.#sending = 0;
+        for (const { length } of replies) this.#waitingBytes -= length;
         this.#changes.notify();
       } else if (this.#isOver) return;
       else await changed;
