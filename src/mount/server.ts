@@ -298,6 +298,7 @@ export class MountServer {
       InitFlag.cacheSymlinks |
       InitFlag.abortError |
       InitFlag.dontMask |
+      InitFlag.handleKillPrivileges2 |
       (this.#mount.isWriteback ? InitFlag.writebackCache : 0);
     body.setUint32(8, request.u32(8), true); // read-ahead, as the kernel proposes
     body.setUint32(12, (request.u32(12) & wanted) >>> 0, true);

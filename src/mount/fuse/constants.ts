@@ -75,6 +75,7 @@ export const InitFlag = {
   abortError: 1 << 21,
   maxPages: 1 << 22,
   cacheSymlinks: 1 << 23,
+  handleKillPrivileges2: 1 << 28,
 } as const;
 
 /** Bits of `setattr.valid`. */
@@ -88,6 +89,7 @@ export const SetattrFlag = {
   handle: 1 << 6,
   accessedNow: 1 << 7,
   modifiedNow: 1 << 8,
+  dropSetId: 1 << 11,
 } as const;
 
 /** Bits of `open_out.open_flags`. */
@@ -113,6 +115,10 @@ export const OpenFlag = {
 export const Notify = { invalidateInode: 2, invalidateEntry: 3 } as const;
 
 export const GETATTR_HANDLE = 1;
+/** In `open_in.open_flags`, also of `create`. */
+export const OPEN_DROP_SET_ID = 1;
+/** In `write_in.write_flags`. */
+export const WRITE_DROP_SET_ID = 1 << 2;
 export const FSYNC_DATA_ONLY = 1;
 export const RENAME_EXCLUSIVE = 1;
 export const RENAME_EXCHANGE = 2;

@@ -13,6 +13,7 @@ import { decodeName, encodeName, NAME_BYTES_MAX } from "../names.ts";
 import type { MountNode } from "../node_table.ts";
 import type { AttributeChanges, MaybePromise, ProviderAttributes, ProviderFile } from "../provider.ts";
 import { checkWritable, type MountContext, nodeOf, type Operation, pathOf, seen, then } from "./context.ts";
+import { losingSetId } from "./set_id.ts";
 
 /** Largest value of an extended attribute: XATTR_SIZE_MAX of Linux. */
 const EXTENDED_BYTES_MAX = 64 * 1024;
@@ -44,8 +45,15 @@ export const setattr: Operation = (mount, request) => {
   const file = openFile(mount, node, (valid & SetattrFlag.handle) !== 0 ? request.u64(8) : undefined);
   const wanted = changesOf(request, valid);
   const changes = mount.owners === undefined ? wanted : mount.owners.toHost(wanted);
+  const path = () => mount.nodes.path(node);
+  const loses = (valid & (SetattrFlag.dropSetId | SetattrFlag.uid | SetattrFlag.gid)) !== 0;
+  const complete = loses
+    ? then(file === undefined ? mount.provider.attributes(path()) : file.attributes(), (attributes) =>
+        losingSetId(changes, attributes),
+      )
+    : changes;
   return then(
-    change(mount, file, () => mount.nodes.path(node), changes),
+    then(complete, (all) => change(mount, file, path, all)),
     (attributes) => attributesReply(request.unique, node.id, seen(mount, attributes), mount.validity),
   );
 };

@@ -7,10 +7,12 @@ import { FileSystemError } from "../errno.ts";
 import {
   ENTRY_OUT_BYTES,
   FSYNC_DATA_ONLY,
+  OPEN_DROP_SET_ID,
   OpenFlag,
   OpenOutFlag,
   SEEK_DATA,
   SEEK_HOLE,
+  WRITE_DROP_SET_ID,
 } from "../fuse/constants.ts";
 import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
 import type { MountNode } from "../node_table.ts";
@@ -25,6 +27,7 @@ import {
   seen,
   then,
 } from "./context.ts";
+import { dropSetId } from "./set_id.ts";
 
 /** How open(2) flags say a file is to be opened. */
 function optionsOf(mount: MountContext, flags: number, mode: number): ProviderOpenOptions {
@@ -67,13 +70,15 @@ export const open: Operation = (mount, request) => {
   const path = mount.nodes.path(node);
   mount.handles.reserve();
   const opened = mount.provider.open(path, { ...options, create: false, exclusive: false });
+  const told = (file: ProviderFile) => {
+    const { bytes, body } = reply(request.unique, 16);
+    body.setBigUint64(0, addFile(mount, node, file, options.append), true);
+    body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
+    return bytes;
+  };
+  const drops = (request.u32(4) & OPEN_DROP_SET_ID) !== 0;
   return then(opened, (file) =>
-    keeping(file, () => {
-      const { bytes, body } = reply(request.unique, 16);
-      body.setBigUint64(0, addFile(mount, node, file, options.append), true);
-      body.setUint32(8, OpenOutFlag.keepCache, true); // dropped by the kernel when time or size have changed
-      return bytes;
-    }),
+    keeping(file, () => then(drops ? dropSetId(file) : undefined, () => told(file))),
   );
 };
 
@@ -92,8 +97,13 @@ export const create: Operation = (mount, request) => {
     body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
     return bytes;
   };
+  const drops = (request.u32(12) & OPEN_DROP_SET_ID) !== 0;
   return then(mount.provider.open(path, options), (file) =>
-    keeping(file, () => then(file.attributes(), (attributes) => opened(file, attributes))),
+    keeping(file, () =>
+      then(drops ? dropSetId(file) : undefined, () =>
+        then(file.attributes(), (attributes) => opened(file, attributes)),
+      ),
+    ),
   );
 };
 
@@ -111,11 +121,15 @@ export const write: Operation = (mount, request) => {
   const { file } = mount.handles.file(request.u64(0));
   const size = request.u32(16);
   if (file.write === undefined) throw new FileSystemError("EBADF");
-  return then(file.write(request.size(8), request.bytes(40, size)), () => {
+  const written = () => {
     const { bytes, body } = reply(request.unique, 8);
     body.setUint32(0, size, true);
     return bytes;
-  });
+  };
+  const drops = (request.u32(20) & WRITE_DROP_SET_ID) !== 0;
+  return then(drops ? dropSetId(file) : undefined, () =>
+    then(file.write?.(request.size(8), request.bytes(40, size)), written),
+  );
 };
 
 export const release: Operation = (mount, request) => {
@@ -124,10 +138,9 @@ export const release: Operation = (mount, request) => {
   return then(closed, () => statusReply(request.unique, 0));
 };
 
-/** A program closed one of its descriptors. What was written is with the provider already. */
-export const flush: Operation = (mount, request) => {
-  mount.handles.file(request.u64(0));
-  return statusReply(request.unique, 0);
+/** A program closed one of its descriptors. What was written is with the provider already: the kernel need not ask again. */
+export const flush: Operation = () => {
+  throw new FileSystemError("ENOSYS");
 };
 
 export const fsync: Operation = (mount, request) => {

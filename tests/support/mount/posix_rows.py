@@ -255,6 +255,41 @@ def set_id_bits(lines):
 
 
 @row
+def set_id_bits_of_what_changes(lines):
+    os.chmod(".", 0o777)
+    changes = {
+        "write": lambda mine, name: mine.do("write", put, name, b"new"),
+        "append": lambda mine, name: mine.do("append", append, name),
+        "truncate": lambda mine, name: mine.do("truncate", os.truncate, name, 3),
+    }
+    for bits in (0o6777, 0o6767, 0o4777, 0o2777, 0o777):
+        for name, change in changes.items():
+            for who in ("user", "root"):
+                put(name)
+                os.chmod(name, bits)
+                if who == "user":
+                    as_user(lines, lambda mine: change(mine, name))
+                else:
+                    change(lines, name)
+                lines.append(f"{who} {name}")
+                lines.show(name)
+                os.remove(name)
+        put("owned")
+        os.chmod("owned", bits)
+        lines.do("chown", os.chown, "owned", 0, 0)
+        lines.show("owned")
+        os.remove("owned")
+
+
+def append(name):
+    fd = os.open(name, os.O_WRONLY | os.O_APPEND)
+    try:
+        return os.write(fd, b"more")
+    finally:
+        os.close(fd)
+
+
+@row
 def devices(lines):
     lines.do("mknod", os.mknod, "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
 

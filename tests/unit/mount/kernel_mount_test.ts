@@ -41,6 +41,12 @@ const EVERYWHERE: Readonly<Record<string, string>> = {
   allocating_in_other_ways: "FUSE takes no range out of a file",
 };
 
+/** Of what lies in a directory of this machine. */
+const NO_SET_ID: Readonly<Record<string, string>> = {
+  set_id_bits: "what a guest leaves behind must not run as its owner",
+  set_id_bits_of_what_changes: "the same",
+};
+
 const providers: readonly (readonly [
   string,
   (directory: string) => Promise<FileSystemProvider>,
@@ -49,7 +55,7 @@ const providers: readonly (readonly [
   [
     "DirectoryProvider",
     async (directory) => DirectoryProvider.open(await filesBy(true), directory),
-    { ...EVERYWHERE, set_id_bits: "what a guest leaves behind must not run as its owner" },
+    { ...EVERYWHERE, ...NO_SET_ID },
   ],
   [
     "MemoryFileSystem",
@@ -63,7 +69,7 @@ const providers: readonly (readonly [
         lower: [new MemoryFileSystem({ "lower/file": "content" })],
         upper: DirectoryProvider.open(await filesBy(true), directory),
       }),
-    { ...EVERYWHERE, set_id_bits: "what a guest leaves behind must not run as its owner" },
+    { ...EVERYWHERE, ...NO_SET_ID },
   ],
 ];
 
