@@ -8,6 +8,8 @@ export class GuestChannel implements ByteChannel {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly isDisturbed = false;
+  #isDestroyed = false;
+  readonly #waiting = new Set<(error: Error) => void>();
 
   constructor(guest: GuestConnection) {
     this.#guest = guest;
@@ -18,21 +20,36 @@ export class GuestChannel implements ByteChannel {
   }
 
   async read(): Promise<Uint8Array | undefined> {
-    const { value, done } = await this.#pieces.next();
+    const { value, done } = await this.#unlessDestroyed(() => this.#pieces.next());
     return done === true ? undefined : value;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    await this.#writer.ready;
+    await this.#unlessDestroyed(() => this.#writer.ready);
     // The next write waits for this one, and fails with it.
     this.#writer.write(bytes).catch(() => {});
   }
 
   async end(): Promise<void> {
-    await this.#writer.close().catch(() => {}); // broken off, which is an end, too
+    // One that is broken off has ended, too.
+    await this.#unlessDestroyed(() => this.#writer.close()).catch(() => {});
   }
 
   destroy(): void {
+    this.#isDestroyed = true;
     this.#guest.reset();
+    for (const reject of this.#waiting) reject(new Error("the guest's connection was broken off"));
+  }
+
+  /** What `act` comes to, unless the connection is destroyed before, whose streams need not say so. */
+  async #unlessDestroyed<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#isDestroyed) throw new Error("the guest's connection was broken off");
+    const { promise: destroyed, reject } = Promise.withResolvers<never>();
+    this.#waiting.add(reject);
+    try {
+      return await Promise.race([act(), destroyed]);
+    } finally {
+      this.#waiting.delete(reject);
+    }
   }
 }

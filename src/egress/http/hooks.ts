@@ -7,7 +7,7 @@ import { measuredBody } from "./transformed_body.ts";
  * Functions that see each request and response of hosts whose traffic is read. They see placeholders, never values.
  *
  * @example
- * ```ts no-run: the option that takes them is described elsewhere
+ * ```text
  * const hooks: HttpHooks = {
  *   onRequest(request) {
  *     if (request.method === "DELETE") return new Response("not from in here", { status: 403 });

@@ -2,12 +2,18 @@
 import { Duplex } from "node:stream";
 import type { ByteChannel } from "../http/byte_channel.ts";
 
-/** @param first What was read from the channel already. */
+/**
+ * Destroying the stream leaves the channel as it is: an alert may be on its way, and only its owner knows when it is over.
+ *
+ * @param first What was read from the channel already.
+ */
 export function duplexOver(channel: ByteChannel, first: Uint8Array): Duplex {
   let isReading = false;
   let early: Uint8Array | undefined = first;
   const readOn = async (duplex: Duplex): Promise<void> => {
     isReading = true;
+    // Not before the library has begun: on Deno, bytes that are there earlier and end the handshake are an uncaught error.
+    if (early !== undefined) await new Promise((resolve) => setImmediate(resolve));
     const piece = early ?? (await channel.read());
     early = undefined;
     isReading = false;
@@ -23,10 +29,6 @@ export function duplexOver(channel: ByteChannel, first: Uint8Array): Duplex {
     },
     final(done): void {
       channel.end().then(() => done(), done);
-    },
-    destroy(error, done): void {
-      channel.destroy();
-      done(error);
     },
   });
 }

@@ -16,7 +16,7 @@ import type { Authority } from "./authority.ts";
 import { type ClientHello, ClientHelloReader } from "./client_hello.ts";
 import type { ClientSide } from "./client_side.ts";
 import { isBypassed, type Verification, verificationOf } from "./scope.ts";
-import { acceptTls } from "./server_side.ts";
+import { acceptTls, refuseProtocols } from "./server_side.ts";
 
 /** What readings are done with, at this moment. */
 export interface ReadingTools {
@@ -31,8 +31,13 @@ export interface ReadingTools {
 }
 
 const HTTP_1 = "http/1.1";
-/** What a client offers by ALPN that speaks HTTP. HTTP/2 is not offered back, so that it speaks HTTP/1.1. */
-const HTTP_PROTOCOLS = [HTTP_1, "http/1.0", "http/0.9", "h2", "h2c", "h3"];
+/** What a client is offered back, the first choice first. HTTP/2 is not, so that it speaks HTTP/1.1. */
+const AGREED_PROTOCOLS = [HTTP_1, "http/1.0"];
+/** What a client offers by ALPN that speaks HTTP. */
+const HTTP_PROTOCOLS = [...AGREED_PROTOCOLS, "http/0.9", "h2", "h2c", "h3"];
+
+/** How much of a guest's offer is put into the flow log. */
+const OFFER_CHARS_MAX = 100;
 
 /** Reads one connection. */
 export class FlowReading {
@@ -123,14 +128,19 @@ export class FlowReading {
         verification.isVerified,
       );
     }
+    if (offered.length > 0 && !offered.some((protocol) => AGREED_PROTOCOLS.includes(protocol))) {
+      const reason = `the guest speaks no HTTP/1.1: it offers ${offered.join(", ").slice(0, OFFER_CHARS_MAX)}`;
+      this.#flow.report({ kind: "blocked", reason, name: host });
+      return await refuseProtocols(this.#guest);
+    }
     // Both at once. A guest whose server fails is told so by a response, which needs its handshake.
     const serverEnd = this.#secured(socket, host, verification, [HTTP_1]).then(({ channel }) =>
       serverEndOf(channel),
     );
     serverEnd.catch(() => {}); // it is waited for where it is used
-    const alpnProtocols = offered.length === 0 ? [] : [HTTP_1];
+    const alpnProtocols = offered.length === 0 ? [] : AGREED_PROTOCOLS;
     const guest = guestEndOf(await this.#accepted(acceptTls(this.#guest, { context, alpnProtocols, first })));
-    if (!offered.includes(HTTP_1)) {
+    if (offered.length === 0) {
       const serverSpeaks = serverEnd.then(({ reader }) => reader.look()).catch(() => false);
       const speech = await listenFirst(guest.reader, serverSpeaks);
       if (speech !== "http")

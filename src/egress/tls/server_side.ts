@@ -3,6 +3,7 @@ import { type SecureContext, TLSSocket } from "node:tls";
 import { waitFor } from "../../base/wait.ts";
 import type { ByteChannel } from "../http/byte_channel.ts";
 import { DuplexChannel } from "../http/duplex_channel.ts";
+import { endGracefully } from "../http/local_reply.ts";
 import { duplexOver } from "./channel_duplex.ts";
 
 /** A client that has sent its hello answers at once. */
@@ -12,10 +13,19 @@ const HANDSHAKE_MS_MAX = 15_000;
 export interface ServerSideOptions {
   /** The certificate of the host that the guest asked for. */
   readonly context: SecureContext;
-  /** Protocols to agree on, if the guest offers any. One that offers others alone is refused with an alert. */
+  /** Protocols to agree on, of which the guest offers one; empty if it offers none. */
   readonly alpnProtocols: readonly string[];
   /** What was read from the guest: its hello. */
   readonly first: Uint8Array;
+}
+
+/** A fatal alert in a record of its own (RFC 8446 section 6): `no_application_protocol`. */
+const NO_APPLICATION_PROTOCOL = Uint8Array.of(0x15, 3, 3, 0, 2, 2, 120);
+
+/** Refuses a guest that offers no protocol that can be agreed on. Deno's TLS would hang up without an alert. */
+export async function refuseProtocols(guest: ByteChannel): Promise<void> {
+  await guest.write(NO_APPLICATION_PROTOCOL);
+  await endGracefully(guest);
 }
 
 /**
@@ -26,7 +36,8 @@ export interface ServerSideOptions {
  */
 export async function acceptTls(guest: ByteChannel, options: ServerSideOptions): Promise<ByteChannel> {
   const { context, alpnProtocols, first } = options;
-  const socket = new TLSSocket(duplexOver(guest, first), {
+  const duplex = duplexOver(guest, first);
+  const socket = new TLSSocket(duplex, {
     isServer: true,
     secureContext: context,
     ...(alpnProtocols.length > 0 ? { ALPNProtocols: [...alpnProtocols] } : {}),
@@ -34,7 +45,9 @@ export async function acceptTls(guest: ByteChannel, options: ServerSideOptions):
   const ready = new Promise<void>((resolve, reject) => {
     socket.once("secure", resolve);
     socket.once("error", reject);
-    socket.once("close", () => reject(new Error("the guest ended the connection in its handshake")));
+    const onEnd = () => reject(new Error("the guest ended the connection in its handshake"));
+    socket.once("close", onEnd);
+    duplex.once("end", onEnd);
   });
   // From now on: what the guest sends right behind its handshake must not be lost.
   const channel = new DuplexChannel(socket);
@@ -43,6 +56,7 @@ export async function acceptTls(guest: ByteChannel, options: ServerSideOptions):
     return channel;
   } catch (error) {
     channel.destroy();
+    await endGracefully(guest); // the alert says what is wrong
     throw error;
   }
 }

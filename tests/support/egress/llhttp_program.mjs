@@ -9,19 +9,26 @@ const { kOnHeadersComplete, kOnBody, kOnMessageComplete, kOnHeaders } = HTTPPars
 function parse(bytes) {
   const requests = [];
   let current;
-  let early = [];
+  let early = { headers: [], url: "" };
   const parser = new HTTPParser();
   parser.initialize(HTTPParser.REQUEST, {}, 1 << 20);
-  parser[kOnHeaders] = (headers) => early.push(...headers);
+  parser[kOnHeaders] = (headers, url) => {
+    if (current !== undefined) return; // a trailer section
+    early.headers.push(...headers);
+    early.url += url;
+  };
   parser[kOnHeadersComplete] = (_major, _minor, headers, method, url) => {
-    current = { method: methods[method], url, headers: [...early, ...(headers ?? [])], body: "" };
-    early = [];
+    current = { method: methods[method], url: url ?? early.url, headers: headers ?? early.headers, body: "" };
+    early = { headers: [], url: "" };
     return 0;
   };
   parser[kOnBody] = (piece) => {
     current.body += piece.toString("latin1");
   };
-  parser[kOnMessageComplete] = () => requests.push(current);
+  parser[kOnMessageComplete] = () => {
+    requests.push(current);
+    current = undefined;
+  };
   const result = parser.execute(bytes);
   return { requests, error: result instanceof Error ? result.code : undefined };
 }
