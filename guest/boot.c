@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "disks.h"
 #include "files.h"
+#include "root_directory.h"
 
 enum { DEVICE_BYTES_MAX = 64, TYPE_BYTES_MAX = 32, OPTIONS_BYTES_MAX = 128 };
 
@@ -61,8 +62,14 @@ static bool mount_device(struct text device_text, const char *type, const char *
 
 static bool mount_image(const struct msg_boot *boot, struct boot_failure *failure) {
     char type[TYPE_BYTES_MAX];
+    char port[DEVICE_BYTES_MAX];
     errno = EINVAL;
     if (!text_to_string(boot->image_type, type, sizeof type)) return fail(failure, BOOT_STAGE_IMAGE, "image type");
+    if (strcmp(type, "fuse") == 0) {
+        if (!text_to_string(boot->image_device, port, sizeof port)) return fail(failure, BOOT_STAGE_IMAGE, "port");
+        errno = root_directory_mount(port, "/image");
+        return errno == 0 || fail(failure, BOOT_STAGE_IMAGE, "mount the directory of the host");
+    }
     if (mount_device(boot->image_device, type, "/image", MS_RDONLY, NULL)) return true;
     return fail(failure, BOOT_STAGE_IMAGE, "mount image as %s", type);
 }

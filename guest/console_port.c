@@ -15,23 +15,22 @@
 enum { PORT_NAME_BYTES_MAX = 64 };
 
 static const char CLASS_PATH[] = "/sys/class/virtio-ports";
-static const char PORT_NAME[] = "agent";
 
-static bool has_name(const char *port) {
+static bool has_name(const char *port, const char *wanted) {
     char path[PATH_BYTES_MAX];
     snprintf(path, sizeof path, "%s/%s/name", CLASS_PATH, port);
     char *name = file_read(path, PORT_NAME_BYTES_MAX);
-    bool is_agent = name != NULL && strcmp(strtok(name, "\n") == NULL ? "" : name, PORT_NAME) == 0;
+    bool is_it = name != NULL && strcmp(strtok(name, "\n") == NULL ? "" : name, wanted) == 0;
     free(name);
-    return is_agent;
+    return is_it;
 }
 
-static int open_named_port(void) {
+static int open_named_port(const char *name) {
     DIR *directory = opendir(CLASS_PATH);
     if (directory == NULL) return -1;
     int fd = -1;
     for (struct dirent *entry = readdir(directory); fd < 0 && entry != NULL; entry = readdir(directory)) {
-        if (entry->d_name[0] == '.' || !has_name(entry->d_name)) continue;
+        if (entry->d_name[0] == '.' || !has_name(entry->d_name, name)) continue;
         char path[PATH_BYTES_MAX];
         snprintf(path, sizeof path, "/dev/%s", entry->d_name);
         fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -50,9 +49,9 @@ static bool wait_for_host(int fd) {
     return false;
 }
 
-int port_open(void) {
+int port_open(const char *name) {
     for (unsigned waited_ms = 0; waited_ms < PORT_WAIT_MS; waited_ms += PORT_RETRY_MS) {
-        int fd = open_named_port();
+        int fd = open_named_port(name);
         if (fd >= 0) return wait_for_host(fd) ? fd : -1;
         clock_sleep_ms(PORT_RETRY_MS);
     }

@@ -4,4 +4,4 @@
 
 /* Finds the port called "agent", opens it, and waits until the host has opened its end. -1 if that does not come.
  */
-int port_open(void);
+int port_open(const char *name);

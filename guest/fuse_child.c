@@ -31,6 +31,8 @@ enum {
     REQUEST_PID_OFFSET = 32,
     /* Requests that are sent and not answered; past it no more are read. */
     OUTSTANDING_MAX = 4096,
+    /* Descriptors that the agent may have open as it boots. */
+    SERVED_FDS_MAX = 64,
 };
 
 static uint8_t request[MESSAGE_BYTES_MAX];
@@ -54,19 +56,25 @@ static int mount_memory(const struct msg_mount_open *open) {
     return mount("tmpfs", target.bytes, "tmpfs", mount_target_bits(open->flags), options) == 0 ? 0 : errno;
 }
 
-static int mount_target(uint8_t flags) {
+int fuse_mount(int fd, const char *path, unsigned long bits, unsigned root_mode) {
     char options[160];
+    snprintf(options, sizeof options, "fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d",
+             fd, root_mode, 1024 * 1024);
+    return mount("microsandbox", path, "fuse.microsandbox", bits, options) == 0 ? 0 : errno;
+}
+
+static int mount_target(uint8_t flags) {
     fuse_fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fuse_fd < 0) return errno;
-    snprintf(options, sizeof options, "fd=%d,rootmode=%o,user_id=0,group_id=0,allow_other,default_permissions,max_read=%d",
-             fuse_fd, flags & MOUNT_FLAG_FILE_ROOT ? S_IFREG : S_IFDIR, 1024 * 1024);
+    unsigned root_mode = flags & MOUNT_FLAG_FILE_ROOT ? S_IFREG : S_IFDIR;
     unsigned long bits = mount_target_bits(flags);
     is_watched = flags & MOUNT_FLAG_WATCH;
     /* What repeats changes of the host needs a file system that it can write to, if only in name. */
     unsigned long first = is_watched ? bits & ~(unsigned long)MS_RDONLY : bits;
-    if (mount("microsandbox", target.bytes, "fuse.microsandbox", first, options) != 0) return errno;
-    if (first == bits || mount(NULL, target.bytes, NULL, MS_REMOUNT | MS_BIND | bits, NULL) == 0) return 0;
-    int error = errno;
+    int error = fuse_mount(fuse_fd, target.bytes, first, root_mode);
+    if (error != 0 || first == bits) return error;
+    if (mount(NULL, target.bytes, NULL, MS_REMOUNT | MS_BIND | bits, NULL) == 0) return 0;
+    error = errno;
     umount2(target.bytes, UMOUNT_NOFOLLOW | MNT_DETACH);
     return error;
 }
@@ -304,5 +312,18 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
     child_started();
     if (is_memory) _exit(0);
     if (is_watched) replayer_start(target.bytes, fuse_fd);
+    serve();
+}
+
+noreturn void fuse_serve_port(int device_fd, int port_fd) {
+    /* All on the same side: what closes on an exec stays open here, as there is none. */
+    fuse_fd = fcntl(device_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    dup2(port_fd, STDIN_FILENO);
+    dup2(port_fd, STDOUT_FILENO);
+    for (int fd = STDERR_FILENO + 1; fd < SERVED_FDS_MAX; fd++)
+        if (fd != fuse_fd) close(fd);
+    take_signals();
+    signal(SIGCHLD, SIG_DFL);
+    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     serve();
 }

@@ -64,7 +64,7 @@ static bool start_as_init(void) {
         return false;
     }
     protect_from_oom_killer();
-    agent.wire_fd = port_open();
+    agent.wire_fd = port_open("agent");
     if (agent.wire_fd < 0) log_line("no port to the host");
     return agent.wire_fd >= 0;
 }

@@ -12,9 +12,9 @@ import type { FileSystemProvider } from "./provider.ts";
 import { MountServer, type MountServerOptions } from "./server.ts";
 
 /** Replies that wait for the guest to take them, and reads that wait for the provider; past it no request is taken. */
-const WAITING_BYTES_MAX = 16 * MiB;
+export const WAITING_BYTES_MAX = 16 * MiB;
 /** Replies that wait for the guest, however small they are. */
-const REPLIES_MAX = 4096;
+export const REPLIES_MAX = 4096;
 
 /** Replies that are sent together: a frame for each would cost the guest more than what is in it. */
 const BATCH_REPLIES_MAX = 64;

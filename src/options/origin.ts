@@ -6,13 +6,18 @@
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
 import type { SandboxOptions } from "./sandbox_options.ts";
 
-type Origin = Pick<SandboxOptions, "image" | "fromSnapshot" | "diskMiB" | "rootDisk">;
+type Origin = Pick<SandboxOptions, "image" | "rootDirectory" | "fromSnapshot" | "diskMiB" | "rootDisk">;
 
 /** A sandbox comes from an image or a snapshot. An empty `image` counts as unset, because builders may leave it empty. @throws {InvalidConfigError} */
-export function checkOrigin({ image = "", fromSnapshot, diskMiB, rootDisk }: Origin): void {
+export function checkOrigin({ image = "", rootDirectory, fromSnapshot, diskMiB, rootDisk }: Origin): void {
   const issues: ConfigIssue[] = [];
-  if (image === "" && fromSnapshot === undefined)
+  if (image === "" && fromSnapshot === undefined && rootDirectory === undefined)
     issues.push({ field: "image", problem: "must be given, or fromSnapshot instead" });
+  if (rootDirectory !== undefined && (image !== "" || fromSnapshot !== undefined))
+    issues.push({
+      field: "rootDirectory",
+      problem: `cannot be combined with ${image === "" ? "fromSnapshot" : "image"}: it stands for it`,
+    });
   if (image !== "" && fromSnapshot !== undefined)
     issues.push({
       field: "fromSnapshot",

@@ -79,11 +79,7 @@ export const storedRootDiskSchema = z
 const MEMORY_SHARE = 0.5;
 
 /** What to store for a sandbox with that memory. @throws {InvalidConfigError} */
-export function checkRootDisk(
-  options: z.output<typeof rootDiskSchema> | undefined,
-  memoryMiB: number,
-): RootDiskConfig | undefined {
-  if (options === undefined) return undefined;
+export function checkRootDisk(options: z.output<typeof rootDiskSchema>, memoryMiB: number): RootDiskConfig {
   if ("tmpfs" in options) {
     const { sizeMiB = Math.floor(memoryMiB * MEMORY_SHARE) } = options;
     if (sizeMiB <= memoryMiB) return { kind: "tmpfs", sizeMiB };

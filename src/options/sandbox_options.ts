@@ -36,8 +36,8 @@ import {
 import { checkOrigin } from "./origin.ts";
 import { checkPatches, type Patch, patchesSchema } from "./patch_options.ts";
 import { formatRlimit, type RlimitOptions, rlimitsSchema, storedRlimitSchema } from "./rlimits.ts";
+import { checkRoot } from "./root.ts";
 import {
-  checkRootDisk,
   type RootDiskConfig,
   type RootDiskOptions,
   rootDiskSchema,
@@ -65,6 +65,11 @@ export interface SandboxOptions {
   /** An OCI reference (`"alpine"`), or a path (`"./rootfs"`, `"./rootfs.tar.gz"`, `"./image.tar"`). */
   readonly image?: string | undefined;
   /**
+   * A directory of this machine, instead of `image`, which is used as it is: no image is made of it, and its changes are seen in
+   * the sandbox. It stays as it is; what the sandbox writes goes to its own disk.
+   */
+  readonly rootDirectory?: string | undefined;
+  /**
    * The name of a snapshot, instead of `image`: the sandbox begins with a copy of its disk, over its image. `diskMiB` is
    * then the snapshot's.
    */
@@ -76,11 +81,8 @@ export interface SandboxOptions {
   /** Size of the writable disk in MiB. It takes space only as it is written. @default {4096} */
   readonly diskMiB?: number | undefined;
   /**
-   * What is written to instead of a disk of the sandbox's own: memory (`{ tmpfs: true, sizeMiB: 256 }`), of which nothing is
-   * kept once the sandbox has stopped; or a disk image of this machine (`{ disk: "./scratch.img" }`), which outlives it.
-   * Snapshots can be taken of a disk of the sandbox's own only.
-   *
-   * @default a disk of `diskMiB`, which goes with the sandbox
+   * What is written to instead: memory (`{ tmpfs: true, sizeMiB: 256 }`), of which nothing is kept once the sandbox has stopped;
+   * or a disk image of this machine (`{ disk: "./scratch.img" }`), which outlives it. @default a disk of `diskMiB`
    */
   readonly rootDisk?: RootDiskOptions | undefined;
   /** Variables of every program, over the image's. */
@@ -176,7 +178,7 @@ const CREATION_OPTIONS = {
 } as const;
 type CreationOption = keyof typeof CREATION_OPTIONS;
 /** Options that are stored in another form than callers give them. */
-type ReshapedOption = "rlimits" | "network" | "ports" | "mounts" | "rootDisk";
+type ReshapedOption = "rlimits" | "network" | "ports" | "mounts" | "rootDisk" | "rootDirectory";
 /** Options without a default. */
 type OpenOption = "workdir" | "user" | "entrypoint" | "cmd" | "engine" | "maxDurationMs" | "idleTimeoutMs";
 
@@ -203,6 +205,8 @@ export interface SandboxConfig
   readonly mounts: readonly MountConfig[];
   /** What is written to; `undefined`: a disk of `diskMiB` of the sandbox's own. */
   readonly rootDisk?: RootDiskConfig | undefined;
+  /** The directory that it begins with, an absolute path without links; `undefined`: an image or a snapshot. */
+  readonly rootDirectory?: string | undefined;
   /** Digest of the snapshot that it was created from. */
   readonly snapshotDigest?: string | undefined;
   /** Defaults that come from the image. */
@@ -237,6 +241,7 @@ const timeoutSchema = z.int().min(1).max(TIMER_MS_MAX);
 const shape = {
   name: nameSchema.default(inventName),
   image: noNul.default(""),
+  rootDirectory: nonEmpty.optional(),
   fromSnapshot: nameSchema.optional(),
   cpus: z.int().min(1).max(CPUS_MAX).default(1),
   memoryMiB: z
@@ -308,11 +313,11 @@ export const REPLACE_GRACE_MS = 10_000;
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   const checked = parseConfig(schema, withoutUndefined(options), "options");
   const { detached, replace, pullPolicy, patches, fromSnapshot, hostname, rlimits, ...others } = checked;
-  const { rootDisk: _given, ...config } = others;
+  const { rootDisk: _given, rootDirectory: _path, ...config } = others;
   checkOrigin(options);
   checkCounts(config.labels, config.env);
-  const rootDisk = checkRootDisk(checked.rootDisk, config.memoryMiB);
-  const mounts = checkMounts(config.mounts, rootDisk);
+  const root = checkRoot(checked);
+  const mounts = checkMounts(config.mounts, root.rootDisk);
   const grace = typeof replace === "object" ? replace.graceMs : REPLACE_GRACE_MS;
   return {
     config: {
@@ -321,7 +326,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       hostname: hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
       mounts,
-      ...(rootDisk === undefined ? {} : { rootDisk }),
+      ...root,
     },
     fromSnapshot,
     detached,

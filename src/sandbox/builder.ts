@@ -91,8 +91,9 @@ export class SandboxBuilder {
 
   /** Sets the image, and what is written over it: `imageWith((i) => i.oci("alpine").rootDisk((d) => d.tmpfs()))`. */
   imageWith(configure: (image: ImageBuilder) => ImageBuilder): this {
-    const { image, ...disk } = configure(new ImageBuilder()).build();
+    const { image, rootDirectory, ...disk } = configure(new ImageBuilder()).build();
     if (image !== undefined) this.#set("image", image);
+    if (rootDirectory !== undefined) this.#set("rootDirectory", rootDirectory);
     return Object.keys(disk).length === 0 ? this : this.#setRootDisk(disk);
   }
 

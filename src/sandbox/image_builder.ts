@@ -9,21 +9,18 @@ import { RootDiskBuilder } from "./root_disk_builder.ts";
 
 /** What `SandboxBuilder.imageWith()` hands out: an image, and what is written over it. */
 export class ImageBuilder {
-  #image: string | undefined;
+  #origin: Pick<SandboxOptions, "image" | "rootDirectory"> = {};
   #rootDisk: Pick<SandboxOptions, "diskMiB" | "rootDisk"> = {};
 
   /** Uses an OCI reference: `"alpine"`. */
   oci(reference: string): this {
-    this.#image = reference;
+    this.#origin = { image: reference };
     return this;
   }
 
-  /**
-   * Uses a directory of this machine. Its content is copied into an image when the sandbox is created, and again once it has
-   * changed; the sandbox's writes do not come back. To work in a directory, mount it.
-   */
+  /** Uses a directory of this machine as it is. See {@linkcode SandboxOptions.rootDirectory}. */
   bind(path: string): this {
-    this.#image = path.startsWith("/") || path.startsWith(".") ? path : `./${path}`;
+    this.#origin = { rootDirectory: path };
     return this;
   }
 
@@ -51,7 +48,7 @@ export class ImageBuilder {
   }
 
   /** The options. */
-  build(): Pick<SandboxOptions, "image" | "diskMiB" | "rootDisk"> {
-    return { image: this.#image, ...this.#rootDisk };
+  build(): Pick<SandboxOptions, "image" | "rootDirectory" | "diskMiB" | "rootDisk"> {
+    return { ...this.#origin, ...this.#rootDisk };
   }
 }

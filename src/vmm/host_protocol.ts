@@ -56,6 +56,8 @@ export interface BootRequest {
   readonly network?: NetworkPlan | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
+  /** A directory of this machine that is the root's lower layer; `undefined`: that is a disk. */
+  readonly rootDirectory?: string | undefined;
   /** What to mount, in that order. */
   readonly mounts: readonly MountRequest[];
   /** Whether the process that started this one works on the guest's files first, and says when it is done. */
@@ -102,6 +104,9 @@ export type MountRequest = {
 
 /** How a disk's file holds its bytes. */
 export type DiskFormat = "raw" | "qcow2";
+
+/** The console port that leads to the directory that the guest's root is on: the guest looks for it by that name. */
+export const ROOT_PORT = "root";
 
 /** The disk that is written to, by its id: what metrics call the upper one. */
 export const UPPER_DISK = "upper";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -181,6 +182,63 @@ homeTest(
     assert.equal(fileOn(disk, "/upper/etc/made"), "kept\n");
     const second = await create({ rootDisk: { disk }, mounts: { "/t": { tmpfs: true } } });
     assert.equal(await output(second, "cat /etc/made; test ! -e /etc/group"), "kept\n");
+  },
+  needs,
+);
+
+homeTest(
+  "rootDirectory: a directory is the root as it is, and what is written stays out of it",
+  async ({ create, scratch, home, image }) => {
+    chmodSync(join(image, "bin/busybox"), 0o4755);
+    writeFileSync(join(image, "etc/live"), "first");
+    writeFileSync(join(image, "etc/issue"), "of this machine\n");
+    writeFileSync(join(image, "big"), new Uint8Array(3 * 1024 * 1024).fill(7));
+    await assert.rejects(create({ rootDirectory: image }), { code: "invalidConfig", message: /with image/ });
+    const first = await create({ image: "", rootDirectory: image });
+    assert.ok(!existsSync(join(home, "images"))); // none was made
+    assert.deepEqual(
+      (
+        await output(first, "cat /etc/issue /etc/live; echo; stat -c '%a %u' /bin/busybox; ls /dev/vd*")
+      ).split("\n"),
+      ["of this machine", "first", "4755 0", "/dev/vda", "/dev/vdb", ""],
+    );
+    await output(
+      first,
+      "echo changed > /etc/issue; rm /etc/group; mkdir /made; cp /big /made/copy; cmp /big /made/copy",
+    );
+    assert.equal(readFileSync(join(image, "etc/issue"), "utf8"), "of this machine\n");
+    assert.ok(existsSync(join(image, "etc/group")) && !existsSync(join(image, "made")));
+    // What is not in the guest's caches is asked for again; and containers find a root that they can leave.
+    await output(first, "echo 3 > /proc/sys/vm/drop_caches; cmp /big /made/copy; unshare -U true");
+    writeFileSync(join(image, "etc/live"), "second, and longer");
+    await output(first, "until grep -q second /etc/live; do sleep 0.1; done");
+    await first.pause();
+    await first.resume();
+    await output(first, "ls /bin > /dev/null");
+    await assert.rejects(Snapshot.builder("s").fromSandbox("subject").create(), { code: "unsupported" });
+    await first.stop();
+    assert.equal(fsck(join(home, "sandboxes/subject/upper.ext4")), "clean");
+    {
+      await using again = await Sandbox.start("subject");
+      assert.equal(await output(again, "cat /etc/issue; test ! -e /etc/group"), "changed\n");
+    }
+    renameSync(image, join(scratch, "elsewhere"));
+    await assert.rejects(Sandbox.start("subject"), { code: "invalidConfig", message: /no directory/ });
+    symlinkSync("elsewhere", image);
+    await assert.rejects(Sandbox.start("subject"), { code: "bootStart", message: /symbolic link/ });
+    await Sandbox.remove("subject");
+
+    const data = makeDisk(join(scratch, "data.img"));
+    const rootDirectory = join(scratch, "elsewhere");
+    const mounts = { "/data": { disk: data } };
+    const second = await create({ image: "", rootDirectory, rootDisk: { tmpfs: true }, mounts });
+    assert.match(
+      await output(second, "ls /dev/vd*; grep /data /proc/mounts"),
+      /^\/dev\/vda\n\/dev\/vdb\n\/dev\/vdb/,
+    );
+    await output(second, "echo x > /etc/issue; echo kept > /data/file");
+    await second.stop();
+    assert.equal(fileOn(data, "/file"), "kept\n");
   },
   needs,
 );

@@ -20,10 +20,7 @@ import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
 const LOCK_WAIT_MS_MAX = 1_000;
 const LOCK_POLL_MS = 10;
 
-/** Disks that every VM has: the agent's, and the image. */
-const SHARED_DISKS = 2;
-
-type ConfiguredDisks = Pick<SandboxConfig, "mounts" | "network" | "rootDisk">;
+type ConfiguredDisks = Pick<SandboxConfig, "mounts" | "network" | "rootDisk" | "rootDirectory">;
 
 /** A disk image of a user. */
 interface AttachedDisk extends Pick<DiskMountConfig, "source" | "format" | "readonly"> {
@@ -42,7 +39,9 @@ export function checkDiskEngine(config: ConfiguredDisks, { engine, devices }: Se
     });
   }
   const hasNetwork = config.network.mode !== "none";
-  const ownDisks = SHARED_DISKS + Number(config.rootDisk === undefined);
+  const { rootDirectory, rootDisk } = config;
+  // The agent's, the image, and what is written to.
+  const ownDisks = 1 + Number(rootDirectory === undefined) + Number(rootDisk === undefined);
   const count = devices.own + ownDisks + disks.length + Number(hasNetwork);
   if (count <= devices.max) return;
   const excess = count - devices.max;
@@ -52,8 +51,13 @@ export function checkDiskEngine(config: ConfiguredDisks, { engine, devices }: Se
   throw new InvalidConfigError([{ field: "mounts", problem }]);
 }
 
-/** Checks that the disks are there, and free. @throws {InvalidConfigError | DiskInUseError} */
+/** Checks that the disks are there, and free; and the root's directory. @throws {InvalidConfigError | DiskInUseError} */
 export async function checkDisks(home: string, config: ConfiguredDisks): Promise<void> {
+  const { rootDirectory } = config;
+  if (rootDirectory !== undefined && !statSync(rootDirectory, { throwIfNoEntry: false })?.isDirectory()) {
+    const problem = `there is no directory ${rootDirectory} on this machine any more`;
+    throw new InvalidConfigError([{ field: "rootDirectory", problem }]);
+  }
   for (const { field, ...disk } of attachedDisks(config)) {
     const problem = storedDiskProblem(disk);
     if (problem !== undefined) throw new InvalidConfigError([{ field, problem }]);

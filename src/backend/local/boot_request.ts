@@ -16,6 +16,7 @@ import {
   type DiskConfig,
   type GuestConfig,
   type MountRequest,
+  ROOT_PORT,
   UPPER_DISK,
 } from "../../vmm/host_protocol.ts";
 import type { SelectedEngine } from "../../vmm/launch/doctor.ts";
@@ -26,6 +27,10 @@ import type { ResolvedMount } from "./sandbox_volumes.ts";
 /** What programs get to end in when a sandbox stops by itself: its owner has gone, or a time limit is reached. */
 const OWN_STOP_GRACE_MS = 10_000;
 
+/** Where the guest finds the root's lower layer: the second disk, or the directory behind a console port. */
+const IMAGE_ON_DISK = { imageDevice: deviceOf(1), imageType: "erofs" } as const;
+const IMAGE_ON_PORT = { imageDevice: ROOT_PORT, imageType: "fuse" } as const;
+
 /** Where everything of a boot comes from. */
 export interface BootSources {
   readonly state: StateStore;
@@ -33,7 +38,8 @@ export interface BootSources {
   readonly engine: SelectedEngine;
   /** Paths of disks that sandboxes share. */
   readonly bootDisk: string;
-  readonly imagePath: string;
+  /** `undefined`: the sandbox begins with a directory. */
+  readonly imagePath: string | undefined;
 }
 
 /** What to boot for the sandbox `id`, whose config is stored. `resolved` are its mounts. */
@@ -59,9 +65,8 @@ export function bootRequest(
     kvm: engine.kvm,
     disks,
     guest: {
-      imageDevice: "/dev/vdb",
-      imageType: "erofs",
-      ...upperMount(config, engine.devices.cutsDisks),
+      ...(config.rootDirectory === undefined ? IMAGE_ON_DISK : IMAGE_ON_PORT),
+      ...upperMount(config, disks, engine.devices.cutsDisks),
       hostname,
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
       resolvConf: (network?.dns ?? []).map((server) => `nameserver ${server}\n`).join(""),
@@ -73,6 +78,7 @@ export function bootRequest(
     hangTimeoutMs: config.hangTimeoutMs,
     network,
     ports: config.ports,
+    rootDirectory: config.rootDirectory,
     mounts,
     removeAtEnd: config.ephemeral
       ? { from: sandboxDirectory(state.home, name), to: removalPath(state.home, id) }
@@ -86,7 +92,7 @@ export function bootRequest(
 function rootDisks({ state, config, bootDisk, imagePath }: BootSources): DiskConfig[] {
   return [
     { id: "boot", path: bootDisk, readOnly: true },
-    { id: "image", path: imagePath, readOnly: true },
+    ...(imagePath === undefined ? [] : [{ id: "image", path: imagePath, readOnly: true }]),
     ...upperDisk(state.home, config),
   ];
 }
@@ -108,8 +114,12 @@ function upperDisk(home: string, { name, diskMiB, rootDisk }: SandboxConfig): Di
 type UpperMount = Pick<GuestConfig, "upperDevice" | "upperType" | "upperOptions" | "upperFlags">;
 
 /** How the guest mounts what is written to. */
-function upperMount({ rootDisk }: SandboxConfig, cutsDisks: boolean): UpperMount {
-  const upperDevice = deviceOf(2);
+function upperMount(
+  { rootDisk }: SandboxConfig,
+  disks: readonly DiskConfig[],
+  cutsDisks: boolean,
+): UpperMount {
+  const upperDevice = deviceOf(disks.findIndex(({ id }) => id === UPPER_DISK));
   switch (rootDisk?.kind) {
     case "tmpfs": {
       const upperOptions = `mode=0755,size=${memoryBytes(rootDisk)}`;

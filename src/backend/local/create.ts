@@ -112,6 +112,9 @@ export async function createSandbox(
   }
 }
 
+/** What stands for an image in a sandbox that begins with a directory: it is not kept, and has no settings. */
+const DIRECTORY: SourceImage = { erofsPath: undefined, digest: "directory", config: {} };
+
 /** The image's disk. Digests that are noted as used on the way are added to `claimed`. */
 function obtainImage(
   state: StateStore,
@@ -137,6 +140,7 @@ function obtainImage(
       onProgress: call.onPullProgress,
       claim,
     });
+  if (config.rootDirectory !== undefined) return Promise.resolve(DIRECTORY);
   if (snapshot === undefined) return resolve(config.image);
   claim(snapshot.descriptor.image.digest); // the snapshot may be removed, and what only it used be pruned
   return resolveSourceImage(state.home, snapshot, resolve);
@@ -204,7 +208,8 @@ async function bootAgain(
   checkDiskEngine({ ...config, mounts: resolved }, engine);
   await checkDisks(state.home, config);
   const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
-  const imagePath = findStoredDisk(state.home, record.imageDigest);
+  const imagePath =
+    config.rootDirectory === undefined ? findStoredDisk(state.home, record.imageDigest) : undefined;
   const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };

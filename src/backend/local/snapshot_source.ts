@@ -14,7 +14,8 @@ import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
 
 /** What of an image a boot needs. */
 export interface SourceImage {
-  readonly erofsPath: string;
+  /** `undefined`: it is no image, but a directory. */
+  readonly erofsPath: string | undefined;
   readonly digest: string;
   readonly config: ImageDefaults;
 }

@@ -50,7 +50,7 @@ export async function takeSnapshot(
   const { force = false } = options;
   const store = new SnapshotStore(core.state.home);
   if (!force && store.has(options.name)) throw new SnapshotAlreadyExistsError(options.name);
-  checkRootDisk(core.name, parseStoredConfig((await core.record()).configJson));
+  checkRoot(core.name, parseStoredConfig((await core.record()).configJson));
   const staged = store.stage();
   try {
     const upper = join(staged, UPPER_NAME);
@@ -81,13 +81,18 @@ export async function takeSnapshot(
   }
 }
 
-/** @throws {UnsupportedError} if the sandbox writes elsewhere than to a disk of its own. */
-function checkRootDisk(name: string, { rootDisk }: SandboxConfig): void {
-  if (rootDisk === undefined) return;
-  const place = rootDisk.kind === "tmpfs" ? "memory" : `the disk ${rootDisk.source}`;
-  throw new UnsupportedError(`Cannot take a snapshot of ${name}: it writes to ${place}`, {
-    hint: rootDisk.kind === "tmpfs" ? "leave rootDisk out" : "stop it, and copy that disk",
-  });
+/** @throws {UnsupportedError} if a disk of the sandbox's own over an image is not all there is. */
+function checkRoot(name: string, { rootDisk, rootDirectory }: SandboxConfig): void {
+  const refuse = (reason: string, hint: string) =>
+    new UnsupportedError(`Cannot take a snapshot of ${name}: ${reason}`, { hint });
+  if (rootDirectory !== undefined)
+    throw refuse(
+      `it lies over the directory ${rootDirectory}, which changes`,
+      "use the directory as an image",
+    );
+  if (rootDisk?.kind === "tmpfs") throw refuse("it writes to memory", "leave rootDisk out");
+  if (rootDisk?.kind === "disk")
+    throw refuse(`it writes to the disk ${rootDisk.source}`, "stop it, and copy that disk");
 }
 
 interface CopiedUpper {

@@ -12,7 +12,7 @@ import type { OpenFiles } from "./open_files.ts";
 const S_IFMT = 0o170000;
 /** No set-id bits: what the guest leaves behind lies on this machine. */
 export const PERMISSION_BITS = 0o1777;
-const SET_ID_BITS = 0o6000;
+export const SET_ID_BITS = 0o6000;
 
 export const TYPES: ReadonlyMap<number, FileType> = new Map(
   Object.entries(TYPE_BITS).map(([type, bits]) => [bits, type as FileType]),
@@ -24,12 +24,14 @@ export class DirectoryFile implements ProviderFile {
   readonly #fd: number;
   readonly #openFiles: OpenFiles | undefined;
   readonly #own: <T>(change: () => T) => T;
+  readonly #shownBits: number;
   /** Whether it has set-id bits, until it is changed. */
   #isSetId: boolean;
 
   /**
    * @param openFiles What it was counted in.
    * @param own calls a change that is the guest's own.
+   * @param shownBits Which bits of its mode are shown.
    * @throws {FileSystemError} EACCES if it is no regular file.
    */
   constructor(
@@ -37,8 +39,10 @@ export class DirectoryFile implements ProviderFile {
     fd: number,
     openFiles: OpenFiles | undefined,
     own: <T>(change: () => T) => T = (change) => change(),
+    shownBits: number = PERMISSION_BITS,
   ) {
     this.#own = own;
+    this.#shownBits = shownBits;
     this.#files = files;
     this.#fd = fd;
     this.#openFiles = openFiles;
@@ -68,7 +72,7 @@ export class DirectoryFile implements ProviderFile {
   }
 
   attributes(): ProviderAttributes {
-    return attributesOf(statusOf(this.#files, this.#fd));
+    return attributesOf(statusOf(this.#files, this.#fd), this.#shownBits);
   }
 
   setAttributes({ size, ...others }: AttributeChanges): void {
@@ -129,12 +133,13 @@ export function statusOf(files: Files, fd: number): FileStatus {
   return status;
 }
 
-export function attributesOf(status: FileStatus): ProviderAttributes {
+/** @param modeBits Which bits of the mode are shown. */
+export function attributesOf(status: FileStatus, modeBits: number = PERMISSION_BITS): ProviderAttributes {
   const { size, allocated, links, uid, gid, inode, device, special, accessedNs, modifiedNs, changedNs } =
     status;
   return {
     type: typeOf(status),
-    mode: status.mode & PERMISSION_BITS,
+    mode: status.mode & modeBits,
     ...{ size, allocated, links, uid, gid, inode, device, special },
     generation: status.createdNs,
     ...{ accessedNs, modifiedNs, changedNs },

@@ -34,6 +34,7 @@ import {
   DirectoryFile,
   failure,
   PERMISSION_BITS,
+  SET_ID_BITS,
   statusOf,
   typeOf,
 } from "./directory_file.ts";
@@ -56,6 +57,8 @@ export interface DirectoryBounds {
   readonly openFiles?: OpenFiles | undefined;
   /** What it watches the directory by. @default none: then it cannot be watched */
   readonly inotify?: Inotify | undefined;
+  /** Whether set-id bits are shown: for a read-only root, whose programs are to work as on this machine. @default {false} */
+  readonly showsSetId?: boolean | undefined;
 }
 
 /** See the module. */
@@ -68,6 +71,7 @@ export class DirectoryProvider implements FileSystemProvider {
   readonly #openFiles: OpenFiles | undefined;
   #watch: DirectoryWatch | undefined;
   readonly watch?: (changed: (change: ProviderChange) => void) => () => void;
+  readonly #shownBits: number;
 
   private constructor(files: Files, root: number, only: string | undefined, bounds: DirectoryBounds) {
     this.#files = files;
@@ -77,6 +81,7 @@ export class DirectoryProvider implements FileSystemProvider {
     this.#openFiles = bounds.openFiles;
     const { inotify } = bounds;
     if (inotify !== undefined) this.watch = (changed) => this.#startWatch(inotify, changed);
+    this.#shownBits = bounds.showsSetId === true ? PERMISSION_BITS | SET_ID_BITS : PERMISSION_BITS;
   }
 
   /**
@@ -117,7 +122,7 @@ export class DirectoryProvider implements FileSystemProvider {
   }
 
   attributes(path: string): ProviderAttributes {
-    return this.#probe(path, (_fd, status) => attributesOf(status));
+    return this.#probe(path, (_fd, status) => attributesOf(status, this.#shownBits));
   }
 
   list(path: string): readonly ProviderEntry[] {
@@ -158,7 +163,7 @@ export class DirectoryProvider implements FileSystemProvider {
     check(fd);
     try {
       const own = <T>(change: () => T) => this.#own([path], change);
-      const file = new DirectoryFile(this.#files, fd, this.#openFiles, own); // unless it has become something else since it was looked at
+      const file = new DirectoryFile(this.#files, fd, this.#openFiles, own, this.#shownBits); // unless it has become something else since it was looked at
       if (options.truncate) file.dropSetId();
       if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
       return file;

@@ -123,7 +123,8 @@ export interface CheckpointInfo {
  * A sandbox to make from a checkpoint. Its image and its disk are the checkpoint's, and so are its processors and memory
  * unless it says otherwise. Environment, labels and the like are not kept in checkpoints.
  */
-export interface RestoreSpec extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB" | "rootDisk"> {
+export interface RestoreSpec
+  extends Omit<SandboxSpec, "image" | "fromSnapshot" | "diskMiB" | "rootDisk" | "rootDirectory"> {
   /** Id of the checkpoint whose disk is copied. */
   readonly snapshotId: string;
 }

@@ -27,6 +27,8 @@ export interface VmConfig extends EngineStart {
   readonly cpus: number;
   readonly memoryMiB: number;
   readonly disks: readonly DiskConfig[];
+  /** Whether there is a port that leads to `RunFile.root`, where this process listens already. */
+  readonly hasRootPort: boolean;
   /** `undefined`: no network device. */
   readonly networkDevice?: NetworkDevice | undefined;
   /** Whether /dev/kvm can run guests. */
@@ -52,6 +54,9 @@ export interface Engine {
   /** @throws the reason why the VM cannot start. */
   launch(config: VmConfig): Promise<RunningVm>;
 }
+
+/** Name of the console port that carries the agent's stream: the guest looks for it. */
+export const AGENT_PORT = "agent";
 
 /** The words that make either kernel boot our boot disk and run the agent as PID 1. */
 export const KERNEL_WORDS: readonly string[] = [

@@ -109,6 +109,7 @@ export class Boot {
       home: claim.home,
       runDirectory,
       networkDevice,
+      hasRootPort: request.rootDirectory !== undefined,
       onStarting: () => this.#reach("engine"),
     });
     starting.then(

@@ -73,6 +73,9 @@ async function main(): Promise<void> {
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
     await holdDisks(state, request.disks);
     using limit = boot.limit(request.bootTimeoutMs);
+    const mounts = new MountService(join(claim.runDirectory, RunFile.relay), state);
+    if (request.rootDirectory !== undefined)
+      await mounts.serveRoot(request.rootDirectory, join(claim.runDirectory, RunFile.root));
     const launched = await boot.launch(claim, request, key, network, limit);
     const { link, ready } = await boot.greet(launched, request, network, limit);
     const supervision = new Supervision(state, key, stop, request.limits, request.stopGraceMs);
@@ -89,7 +92,6 @@ async function main(): Promise<void> {
     });
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
-    const mounts = new MountService(join(claim.runDirectory, RunFile.relay), state);
     const service = {
       ...{ link, activity, tap, jobs, handlers, mounts, network: ports },
       ...{ sandboxId: key.id, bootNumber: key.bootNumber },

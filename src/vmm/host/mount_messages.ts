@@ -4,6 +4,7 @@ import type { MountRequest } from "../host_protocol.ts";
 /** To the Worker. */
 export type MountWorkerRequest = { readonly token: number; readonly socketPath: string } & (
   | { readonly type: "mount"; readonly mount: MountRequest }
+  | { readonly type: "root"; readonly source: string; readonly listenPath: string }
   | { readonly type: "unmount"; readonly target: string }
 );
 

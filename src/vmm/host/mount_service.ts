@@ -21,6 +21,11 @@ export class MountService implements RelayMounts {
     this.#state = state;
   }
 
+  /** Serves a directory of this machine, read-only, to who connects to `listenPath`. @throws {MicrosandboxError} */
+  async serveRoot(source: string, listenPath: string): Promise<void> {
+    await (await this.#mounts()).serveRoot(source, listenPath);
+  }
+
   /** Mounts, one after the other. @throws {MicrosandboxError} */
   async open(mounts: readonly MountRequest[]): Promise<void> {
     if (mounts.length > 0) await (await this.#mounts()).open(mounts);

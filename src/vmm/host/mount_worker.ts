@@ -10,10 +10,12 @@ import { Files } from "../../ffi/files.ts";
 import { Inotify } from "../../ffi/inotify.ts";
 import { FileSystemError } from "../../mount/errno.ts";
 import { OwnerMap } from "../../mount/owner_map.ts";
-import { DirectoryProvider } from "../../mount/providers/directory_provider.ts";
+import { type DirectoryBounds, DirectoryProvider } from "../../mount/providers/directory_provider.ts";
 import { OpenFiles } from "../../mount/providers/open_files.ts";
 import { ServedMount } from "../../mount/serve.ts";
+import { serveConnection } from "../../mount/serve_connection.ts";
 import { descriptorLimit } from "../../platform/descriptor_limit.ts";
+import { listenUnix } from "../../platform/unix_socket.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
 
@@ -48,6 +50,7 @@ function reasonOf(error: unknown): string {
 
 async function handle(request: MountWorkerRequest): Promise<void> {
   if (request.type === "unmount") return await unmount(request.target);
+  if (request.type === "root") return await serveRoot(request.source, request.listenPath);
   connecting ??= AgentClient.connect(request.socketPath);
   await mount(await connecting, request.mount);
 }
@@ -72,7 +75,7 @@ async function mount(
   loading ??= Files.load();
   const files = await loading;
   const { isWatched } = what;
-  const provider = openSource(files, what.source, isWatched ? await Inotify.load() : undefined);
+  const provider = openSource(files, what.source, { inotify: isWatched ? await Inotify.load() : undefined });
   const { uid, gid } = provider.attributes("/");
   const owners = new OwnerMap({ uid, gid }, what.owner);
   const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile, isWatched });
@@ -82,10 +85,28 @@ async function mount(
   await mount.mounted;
 }
 
+/** The directory that the guest's root is on. The engine connects once; what comes behind it is not served. */
+async function serveRoot(source: string, listenPath: string): Promise<void> {
+  loading ??= Files.load();
+  const provider = openSource(await loading, source, { showsSetId: true });
+  // Root serves the owners that there are. Who is not root gives the guest's root what is theirs.
+  const isRoot = process.getuid?.() === 0;
+  const { uid, gid } = provider.attributes("/");
+  const owners = isRoot ? undefined : new OwnerMap({ uid, gid }, { uid: 0, gid: 0 });
+  const listener = await listenUnix(listenPath, (connection) => {
+    listener.close();
+    serveConnection(connection, provider, { isReadonly: true, owners });
+  });
+}
+
 /** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */
-function openSource(files: Files, source: string, inotify: Inotify | undefined): DirectoryProvider {
+function openSource(
+  files: Files,
+  source: string,
+  how: Pick<DirectoryBounds, "inotify" | "showsSetId">,
+): DirectoryProvider {
   try {
-    return DirectoryProvider.openReal(files, source, { openFiles, inotify });
+    return DirectoryProvider.openReal(files, source, { openFiles, ...how });
   } catch (error) {
     const code = error instanceof FileSystemError ? error.code : undefined;
     const problem =

@@ -29,6 +29,11 @@ export class Mounts {
     this.#state = state;
   }
 
+  /** Serves a directory of this machine, read-only, to who connects to `listenPath`. @throws {MicrosandboxError} */
+  async serveRoot(source: string, listenPath: string): Promise<void> {
+    await this.#ask({ type: "root", source, listenPath });
+  }
+
   /** Mounts, one after the other. @throws {MicrosandboxError} */
   async open(mounts: readonly MountRequest[]): Promise<void> {
     for (const mount of mounts) await this.#open(mount);

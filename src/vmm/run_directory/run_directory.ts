@@ -19,6 +19,8 @@ export const RunFile = {
   prepare: "prepare.sock",
   /** The host's end of the guest's agent port. */
   agent: "agent.sock",
+  /** The host's end of the guest's port to the directory that its root is on. */
+  root: "root.sock",
   /** What the guest kernel prints. */
   console: "console",
   /** What the engine, the runtime and libkrun print. */

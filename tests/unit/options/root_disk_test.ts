@@ -59,3 +59,22 @@ test("parseSandboxOptions() combines a root disk with no size and no snapshot", 
     /rootDisk cannot be combined with fromSnapshot/,
   );
 });
+
+test("parseSandboxOptions() takes a directory instead of an image, and shows it as one", () => {
+  using directory = temporaryDirectory();
+  symlinkSync(".", join(directory.path, "link"));
+  const parsed = (options: SandboxOptions) => parseSandboxOptions({ name: "x", ...options }).config;
+  const config = parsed({ rootDirectory: join(directory.path, "link") });
+  assert.deepEqual([config.rootDirectory, config.image], [directory.path, directory.path]);
+  assert.deepEqual(
+    parsed({ rootDirectory: directory.path, rootDisk: { tmpfs: true } }).rootDisk?.kind,
+    "tmpfs",
+  );
+  assert.ok(!("rootDirectory" in parsed({ image: "x" })));
+  const none = { image: "" };
+  assert.match(problemOf({ ...none, rootDirectory: join(directory.path, "none") }), /there is no/);
+  assert.match(problemOf({ ...none, rootDirectory: "/etc/passwd" }), /not a directory/);
+  assert.match(problemOf({ rootDirectory: directory.path }), /rootDirectory cannot be combined with image/);
+  const both = { ...none, rootDirectory: directory.path, fromSnapshot: "s" };
+  assert.match(problemOf(both), /cannot be combined with fromSnapshot/);
+});

@@ -43,7 +43,7 @@ test("SandboxBuilder.imageWith() sets the image and what is written over it", ()
     .build();
   assert.deepEqual([built.image, built.diskMiB], ["alpine", 64]);
   const tmpfs = new SandboxBuilder("x").imageWith((i) => i.bind("rootfs").rootDisk((d) => d.tmpfs())).build();
-  assert.deepEqual([tmpfs.image, tmpfs.rootDisk], ["./rootfs", { tmpfs: true }]);
+  assert.deepEqual([tmpfs.rootDirectory, tmpfs.rootDisk], ["rootfs", { tmpfs: true }]);
   assert.equal(new ImageBuilder().bind("/r").upperSize(99).build().diskMiB, 99);
   assert.throws(() => new ImageBuilder().disk("./d.img"), UnsupportedError);
 });

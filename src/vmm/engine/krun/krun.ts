@@ -43,6 +43,7 @@ export const krunEngine: Engine = {
           networkDevice: config.networkDevice,
           consolePath: join(config.runDirectory, RunFile.console),
           agentSocketPath: join(config.runDirectory, RunFile.agent),
+          rootSocketPath: config.hasRootPort ? join(config.runDirectory, RunFile.root) : undefined,
         },
       };
       worker.postMessage(request);

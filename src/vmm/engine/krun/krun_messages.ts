@@ -19,6 +19,8 @@ export interface KrunWorkerConfig {
   readonly networkDevice: VmConfig["networkDevice"];
   readonly consolePath: string;
   readonly agentSocketPath: string;
+  /** `undefined`: there is no such port. */
+  readonly rootSocketPath: string | undefined;
 }
 
 /** From the Worker. After `starting` it is silent for good, unless libkrun refuses. */

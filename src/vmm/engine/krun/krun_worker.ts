@@ -7,11 +7,9 @@ import { MicrosandboxError, messageOf } from "../../../base/errors.ts";
 import type { KrunContext } from "../../../ffi/krun_context.ts";
 import { Libkrun } from "../../../ffi/libkrun.ts";
 import { macBytes } from "../../../network/mac_address.ts";
-import { KERNEL_WORDS, type NetworkDevice } from "../engine.ts";
+import { ROOT_PORT } from "../../host_protocol.ts";
+import { AGENT_PORT, KERNEL_WORDS, type NetworkDevice } from "../engine.ts";
 import type { KrunWorkerConfig, KrunWorkerMessage, KrunWorkerRequest } from "./krun_messages.ts";
-
-/** Name of the console port that carries the agent's stream: the guest looks for it. */
-const AGENT_PORT = "agent";
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<KrunWorkerRequest>) => void) | null;
@@ -51,8 +49,13 @@ function boot(libkrun: Libkrun, config: KrunWorkerConfig): void {
   context.disableImplicitVsock();
   for (const disk of config.disks) context.addDisk(disk);
   if (config.networkDevice !== undefined) addNetworkDevice(context, config.networkDevice);
-  const agentSocket = libkrun.libc.connectUnixSocket(config.agentSocketPath);
-  context.addConsolePort(context.addMultiportConsole(), AGENT_PORT, agentSocket, agentSocket);
+  const ports = context.addMultiportConsole();
+  const addPort = (name: string, path: string) => {
+    const socket = libkrun.libc.connectUnixSocket(path);
+    context.addConsolePort(ports, name, socket, socket);
+  };
+  addPort(AGENT_PORT, config.agentSocketPath);
+  if (config.rootSocketPath !== undefined) addPort(ROOT_PORT, config.rootSocketPath);
   scope.postMessage({ type: "starting" });
   context.startEnter();
 }

@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import type { DiskConfig } from "../../host_protocol.ts";
+import { type DiskConfig, ROOT_PORT } from "../../host_protocol.ts";
 import { RunFile } from "../../run_directory/run_directory.ts";
-import { KERNEL_WORDS, type VmConfig } from "../engine.ts";
+import { AGENT_PORT, KERNEL_WORDS, type VmConfig } from "../engine.ts";
 import { SANDBOX_ARGUMENTS } from "./confine_qemu.ts";
 
 /** Debian's package is qemu-system-x86. */
@@ -48,17 +48,26 @@ export function qemuArguments(config: VmConfig, kernelPath: string, counterKHz?:
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", kernelPath, "-append", words.join(" ")],
     ...config.disks.flatMap(diskArguments),
-    ...["-device", "virtio-serial-device,max_ports=2"], // the kernel allocates queues for as many as there may be
+    // The kernel allocates queues for as many as there may be.
+    ...["-device", `virtio-serial-device,max_ports=${config.hasRootPort ? 3 : 2}`],
     ...[
       "-chardev",
       `file,path=${inRun(RunFile.console)},id=console`,
       "-device",
       "virtconsole,chardev=console",
     ],
-    ...["-chardev", `socket,path=${inRun(RunFile.agent)},server=off,id=agent`],
-    ...["-device", "virtserialport,chardev=agent,name=agent"],
+    ...portArguments(AGENT_PORT, inRun(RunFile.agent)),
+    ...(config.hasRootPort ? portArguments(ROOT_PORT, inRun(RunFile.root)) : []),
     ...networkArguments(config),
     ...["-device", "virtio-rng-device"],
+  ];
+}
+
+/** A console port that leads to the unix socket at `path`, which is escaped. */
+function portArguments(name: string, path: string): string[] {
+  return [
+    ...["-chardev", `socket,path=${path},server=off,id=${name}`],
+    ...["-device", `virtserialport,chardev=${name},name=${name}`],
   ];
 }
 

@@ -59,7 +59,14 @@ test("checkDiskEngine() counts what is written to: the sandbox's own disk, one o
     () => checkDiskEngine({ mounts: mountsOf(most + 1), network, rootDisk: image }, qemu),
     /drop one/,
   );
-  checkDiskEngine({ mounts: mountsOf(most + 1), network, rootDisk: { kind: "tmpfs", sizeMiB: 1 } }, qemu);
+  const tmpfs = { kind: "tmpfs", sizeMiB: 1 } as const;
+  checkDiskEngine({ mounts: mountsOf(most + 1), network, rootDisk: tmpfs }, qemu);
+  checkDiskEngine({ mounts: mountsOf(most + 2), network, rootDisk: tmpfs, rootDirectory: "/r" }, qemu);
+  assert.throws(
+    () =>
+      checkDiskEngine({ mounts: mountsOf(most + 3), network, rootDisk: tmpfs, rootDirectory: "/r" }, qemu),
+    /drop one/,
+  );
 });
 
 test("checkDiskEngine() refuses qcow2 on krun, with the reason and a way out", () => {

@@ -27,3 +27,14 @@ test("withDefaults() takes the origin from one of the two", () => {
     "to be refused",
   );
 });
+
+test("withDefaults() leaves out the default root disk where another is asked for, and the origin likewise", () => {
+  const defaults = { image: "alpine", rootDisk: { tmpfs: true } } as const;
+  assert.deepEqual(withDefaults(defaults, { diskMiB: 64 }), { image: "alpine", diskMiB: 64 });
+  assert.deepEqual(withDefaults(defaults, { rootDirectory: "/r" }), {
+    ...{ rootDirectory: "/r", rootDisk: { tmpfs: true } },
+  });
+  assert.deepEqual(withDefaults({ rootDirectory: "/r", diskMiB: 64 }, { image: "debian" }), {
+    ...{ image: "debian", diskMiB: 64 },
+  });
+});

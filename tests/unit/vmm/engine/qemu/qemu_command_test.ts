@@ -12,6 +12,7 @@ const CONFIG: VmConfig = {
     { id: "boot", path: "/boot.erofs", readOnly: true },
     { id: "upper", path: "/upper.ext4", readOnly: false },
   ],
+  hasRootPort: false,
   kvm: false,
   enginePath: "/bin/qemu",
   libkrunfwPath: "/lib/libkrunfw.so",
@@ -103,6 +104,22 @@ test("qemuArguments() says the format of each disk, and gives a qcow2 one no bac
   assert.deepEqual(
     values(args, "-device").filter((device) => device.startsWith("virtio-blk-device")),
     ["boot", "mount1", "mount2,werror=report,rerror=report"].map((id) => `virtio-blk-device,drive=${id}`),
+  );
+});
+
+test("qemuArguments() adds a port to the root's directory, if there is one", () => {
+  const portsOf = (hasRootPort: boolean) => {
+    const devices = values(qemuArguments({ ...CONFIG, hasRootPort }, "/kernel"), "-device");
+    return devices.filter((device) => /serial/.test(device));
+  };
+  const agent = "virtserialport,chardev=agent,name=agent";
+  assert.deepEqual(portsOf(false), ["virtio-serial-device,max_ports=2", agent]);
+  const root = "virtserialport,chardev=root,name=root";
+  assert.deepEqual(portsOf(true), ["virtio-serial-device,max_ports=3", agent, root]);
+  assert.ok(
+    values(qemuArguments({ ...CONFIG, hasRootPort: true }, "/kernel"), "-chardev").includes(
+      "socket,path=/run/x/root.sock,server=off,id=root",
+    ),
   );
 });
 
