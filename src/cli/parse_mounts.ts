@@ -30,6 +30,8 @@ const ROOT_DISK_OPTIONS = [
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
 
+/** What the library takes for a name. */
+const VOLUME_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** What may follow the target of a directory or a volume, with commas between. */
 const VOLUME_OPTIONS = ["ro", "rw", "watch"];
 
@@ -45,6 +47,10 @@ export function parseVolume(text: string): TargetAndMount {
   const readonly = options.includes("ro");
   const isVolume = !source.includes("/") && source !== "." && source !== "..";
   const watch = options.includes("watch") && { watch: true };
+  if (isVolume && !VOLUME_NAME.test(source))
+    throw new InvalidArgumentError(
+      `No volume can be called ${source}. Begin a path with ./ or /: ./${source}`,
+    );
   if (isVolume) return [target, { volume: source, mode: "ensure", readonly, ...watch }];
   return [target, { bind: source, readonly, ...watch }];
 }

@@ -23,7 +23,6 @@ import type {
   SandboxRecord,
   SandboxStatus,
   SnapshotBackend,
-  VolumeBackend,
 } from "../../../src/backend/backend.ts";
 import {
   SandboxAlreadyExistsError,
@@ -38,6 +37,7 @@ import {
   type SandboxOptions,
 } from "../../../src/options/sandbox_options.ts";
 import { FakeHost } from "../host/in_process_host.ts";
+import { MemoryVolumes } from "./memory_volumes.ts";
 
 /** An image that says nothing of how to run it. */
 const NO_DEFAULTS = { entrypoint: [], cmd: [], env: [], workingDir: "", user: "", labels: {} } as const;
@@ -211,15 +211,12 @@ class MemorySandbox implements BackendSandbox {
 export class MemoryBackend implements Backend, AsyncDisposable {
   readonly sandboxes = new Map<string, MemorySandbox>();
   readonly events: EventRecord[] = [];
+  readonly volumes = new MemoryVolumes();
   readonly #waiting = new Set<() => void>();
   #changes = 0;
 
   get snapshots(): SnapshotBackend {
     throw new UnsupportedError("this backend takes no snapshots");
-  }
-
-  get volumes(): VolumeBackend {
-    throw new UnsupportedError("this backend has no volumes");
   }
 
   async create(options: SandboxOptions, call: BootCallOptions, key: CreationKey = {}): Promise<Boot> {

@@ -1,6 +1,6 @@
 /** Faces over a backend that has nothing to do with this machine's. @module */
 import assert from "node:assert/strict";
-import { Sandbox, SandboxManager } from "../../../mod.ts";
+import { Sandbox, SandboxManager, Volume, VolumeNotFoundError } from "../../../mod.ts";
 import { overMemory } from "../../support/backend/over_memory.ts";
 import { nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
@@ -169,4 +169,26 @@ test("Sandbox.startJob() refuses what is no job, before anything is started", ()
     const killed = await sandbox.startJob("sleep", ["1000"], { ...IN_GUEST, stdin: broken });
     assert.equal((await killed.wait()).signalName, "SIGKILL");
     assert.equal(backend.sandboxes.size, 1);
+  }));
+
+test("Volume and its files need nothing but the seam", () =>
+  overMemory(async () => {
+    const volume = await Volume.create({ name: "cache", labels: { team: "blue" } });
+    const fs = volume.fs();
+    await fs.write("/a/b", "hello", { atomic: true });
+    await fs.copy("/a", "/c", { recursive: true });
+    await fs.rename("/c/b", "/c/d");
+    assert.equal(await (await Volume.get("cache")).fs().readToString("/c/d"), "hello");
+    assert.deepEqual(
+      (await fs.list("/")).map(({ name, kind }) => [name, kind]),
+      [
+        ["a", "directory"],
+        ["c", "directory"],
+      ],
+    );
+    await fs.removeDir("/c", { recursive: true });
+    assert.deepEqual([await fs.exists("/c"), (await fs.stat("/a/b")).size], [false, 5]);
+    const [handle] = await Volume.list({ labels: { team: "blue" } });
+    await handle?.remove();
+    await assert.rejects(fs.list("/"), VolumeNotFoundError);
   }));

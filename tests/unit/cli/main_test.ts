@@ -47,7 +47,7 @@ test("main() refuses command lines that it cannot use, with 2 and a line on stde
     [["system", "df"], "hint: `du -sh` of the home (`MSB_HOME`)"],
     [["run", "-v", "cache:data", "alpine"], "It must be SOURCE:TARGET"],
     [["volume", "create", "../x"], "error: name: must be letters"],
-    [["volume", "create", "x", "--kind", "directory", "--size", "1G"], "error: sizeMiB: is for disks only"],
+    [["volume", "create", "x", "--kind", "directory", "--size", "1G"], "error: --size: is for disks only"],
     [["run"], "error: missing required argument 'image'"],
     [["stop"], "error: missing required argument 'names'"],
     [["ls", "--bogus"], "error: unknown option '--bogus'"],

@@ -41,6 +41,13 @@ test("parseVolume() takes what has no slash for a volume, which is made if there
   ]);
 });
 
+test("parseVolume() says how to name a directory that no volume could be called", () => {
+  for (const source of [".cache", "my dir", "a@b"])
+    assert.throws(() => parseVolume(`${source}:/data`), {
+      message: new RegExp(`Begin a path .* \\./${source}$`),
+    });
+});
+
 test("parseTmpfs() takes a target, and its size", () => {
   assert.deepEqual(parseTmpfs("/scratch"), ["/scratch", { tmpfs: true, sizeMiB: undefined }]);
   assert.deepEqual(parseTmpfs("/scratch:1G"), ["/scratch", { tmpfs: true, sizeMiB: 1024 }]);
