@@ -1,6 +1,5 @@
 /** Interception, with curl and openssl as the programs of a guest, and servers of many kinds. @module */
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TlsConfig } from "../../../../src/egress/config.ts";
 import type { InterceptEvent } from "../../../../src/egress/interceptor.ts";
@@ -17,7 +16,7 @@ import {
   tlsOrigin,
 } from "../../../support/egress/origin.ts";
 import { curl, program } from "../../../support/egress/programs.ts";
-import { received, talk } from "../../../support/egress/raw_client.ts";
+import { rawClient, received, talk } from "../../../support/egress/raw_client.ts";
 import { waitUntil } from "../../../support/egress/wait_until.ts";
 import { test } from "../../../support/harness.ts";
 
@@ -159,7 +158,7 @@ test("HttpInterceptor lets a server speak first, without TLS", async () => {
     socket.on("data", (data) => socket.end(`got ${data}`));
   });
   await using listener = await listenerFor(origin);
-  const client = connect(listener.port, "127.0.0.1");
+  const client = rawClient(listener.port);
   assert.equal(await received(client, 11), "220 ready\r\n");
   client.write("QUIT");
   assert.equal(await received(client, 8), "got QUIT");
@@ -225,8 +224,7 @@ test("HttpInterceptor does not take a hidden request for another protocol", asyn
 test("HttpInterceptor ends its connections when the flow has to end", async () => {
   await using origin = await tcpOrigin((socket) => socket.write("220 ready\r\n"));
   await using listener = await listenerFor(origin);
-  const client = connect(listener.port, "127.0.0.1");
-  client.on("error", () => {}); // it is reset
+  const client = rawClient(listener.port);
   await received(client, 11);
   listener.stopping.abort();
   await waitUntil(() => listener.open === 0 && client.destroyed);
