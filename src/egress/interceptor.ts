@@ -66,8 +66,13 @@ export interface InterceptedFlow {
 
 /** Reads the TCP connections that it wants. */
 export interface Interceptor {
-  /** Whether connections to `destination` are to be handed over. */
-  wants(destination: FlowEnd): boolean;
+  /**
+   * Whether connections to `destination` are to be handed over.
+   *
+   * @param nameMatters Whether a rule is about names there: then the name of each request is to be checked. A connection that is
+   * not handed over is checked by its first bytes only.
+   */
+  wants(destination: FlowEnd, nameMatters: boolean): boolean;
   /** Resolves when the connection is over. An error of the guest or of the other end is reported, not thrown. */
   handle(flow: InterceptedFlow): Promise<void>;
   /** Takes another configuration for connections from now on. */

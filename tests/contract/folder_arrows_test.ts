@@ -84,7 +84,7 @@ const VMM_ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Packages that a room may import; the command line tool's are its own, so that the library never loads them. */
-const PACKAGES: ReadonlySet<string> = new Set(["zod", "tar-stream"]);
+const PACKAGES: ReadonlySet<string> = new Set(["dns-packet", "zod", "tar-stream"]);
 const CLI_PACKAGES: ReadonlySet<string> = new Set([
   "@commander-js/extra-typings",
   "cli-progress",

@@ -1,0 +1,125 @@
+/**
+ * Carries what a guest sends into the network, as far as its rules allow.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../base/clock.ts";
+import type { EgressConfig } from "./config.ts";
+import { DnsServer } from "./dns/dns_server.ts";
+import { Pins } from "./dns/pins.ts";
+import type { FlowEnd, FlowRequest, GuestLink } from "./flow.ts";
+import type { FlowCore } from "./flows/core.ts";
+import { dialledEnds } from "./flows/dial.ts";
+import { answerEcho } from "./flows/echo.ts";
+import { FlowLog, type FlowSink } from "./flows/flow_log.ts";
+import { Judge } from "./flows/judge.ts";
+import { ownAddresses } from "./flows/own_addresses.ts";
+import { rateLimitsOf } from "./flows/rate_limit.ts";
+import { TcpFlows } from "./flows/tcp_flows.ts";
+import { UdpFlows } from "./flows/udp_flows.ts";
+import type { Interceptor } from "./interceptor.ts";
+import { DNS_PORT, type OwnAddresses } from "./policy/policy.ts";
+
+/** What a sandbox's way out is made with. */
+export interface EgressOptions {
+  readonly link: GuestLink;
+  /** Checked already. */
+  readonly config: EgressConfig;
+  /** Reads the connections that it wants; none are read without. */
+  readonly interceptor?: Interceptor | undefined;
+  /** Takes the flow log. */
+  readonly flowSink?: FlowSink | undefined;
+  /** Ends the sandbox; the interceptor asks for it. */
+  readonly onTerminate?: ((reason: string) => void) | undefined;
+  /** Where an address is really dialled: a test's servers listen on loopback. */
+  readonly route?: ((destination: FlowEnd) => FlowEnd) | undefined;
+  /** This machine's own addresses. @default those of its network interfaces */
+  readonly ownAddresses?: OwnAddresses | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/**
+ * The way out of one sandbox. Each request of the guest's is decided by the rules and by the names that this sandbox
+ * resolved, connected to the address that was asked for, and carried. DNS is answered here.
+ *
+ * @example
+ * ```ts no-run: internal
+ * const egress = new Egress({ link, config });
+ * egress.update({ ...config, policy: policyFromLists({ allow: ["packages.example"] }, "network") });
+ * await link.closed;
+ * await egress.close();
+ * ```
+ */
+export class Egress {
+  readonly #core: FlowCore;
+  readonly #pins: Pins;
+  readonly #ownAddresses: OwnAddresses;
+  readonly #dns: DnsServer;
+  readonly #tcp: TcpFlows;
+  readonly #udp: UdpFlows;
+  readonly #going = new Set<Promise<void>>();
+  #isClosed = false;
+
+  /** Answers the link's requests from now on. */
+  constructor(options: EgressOptions) {
+    const { link, config, interceptor, flowSink, onTerminate, route, clock = systemClock } = options;
+    this.#ownAddresses = options.ownAddresses ?? ownAddresses(clock);
+    this.#pins = new Pins(clock);
+    this.#core = {
+      link,
+      log: new FlowLog(flowSink),
+      clock,
+      interceptor,
+      judge: new Judge(config, this.#pins, this.#ownAddresses),
+      limits: rateLimitsOf(config.rateLimiter, clock),
+      maxConnections: config.maxConnections,
+      dialledEnds: route === undefined ? dialledEnds : (destination) => [route(destination)],
+      terminate: onTerminate ?? (() => {}),
+    };
+    this.#dns = new DnsServer(this.#core, config.dns, this.#pins);
+    this.#tcp = new TcpFlows(this.#core);
+    this.#udp = new UdpFlows(this.#core);
+    link.onRequest = (request) => this.#take(request);
+  }
+
+  /** How many flows are open or being opened. */
+  get flows(): { readonly tcp: number; readonly udp: number; readonly dns: number } {
+    return { tcp: this.#tcp.size, udp: this.#udp.size, dns: this.#dns.size };
+  }
+
+  /** Decides by another configuration from now on. Open flows that it does not allow end with a reset. */
+  update(config: EgressConfig): void {
+    this.#core.judge = new Judge(config, this.#pins, this.#ownAddresses);
+    this.#core.limits = rateLimitsOf(config.rateLimiter, this.#core.clock);
+    this.#core.maxConnections = config.maxConnections;
+    this.#dns.update(config.dns);
+    this.#core.interceptor?.update(config);
+    this.#tcp.recheck();
+    this.#udp.recheck();
+  }
+
+  /** Ends all flows, and refuses new ones. Resolves when all is released and the flow log is written. Does not close the link. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#dns.close();
+    this.#tcp.close();
+    this.#udp.close();
+    await Promise.all(this.#going);
+    await this.#core.log.flushed();
+  }
+
+  #take(request: FlowRequest): void {
+    if (this.#isClosed) return this.#core.link.refuse(request, "unreachable");
+    const going = this.#carry(request)
+      .catch(() => this.#core.link.refuse(request, "refused")) // a fault here must not leave the guest waiting
+      .finally(() => this.#going.delete(going));
+    this.#going.add(going);
+  }
+
+  async #carry(request: FlowRequest): Promise<void> {
+    if (request.protocol === "icmp") return await answerEcho(this.#core, request);
+    if (request.destination.port === DNS_PORT)
+      return await (request.protocol === "udp" ? this.#dns.openUdp(request) : this.#dns.openTcp(request));
+    return await (request.protocol === "udp" ? this.#udp.open(request) : this.#tcp.open(request));
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * What all flows of a sandbox share.
+ *
+ * @module
+ */
+import type { Clock } from "../../base/clock.ts";
+import type { FlowEnd, GuestLink } from "../flow.ts";
+import type { Interceptor } from "../interceptor.ts";
+import type { FlowLog } from "./flow_log.ts";
+import type { Judge } from "./judge.ts";
+import type { RateLimits } from "./rate_limit.ts";
+
+/** What `Egress` hands to those that carry flows. What an update can change stands in fields that are read again. */
+export interface FlowCore {
+  readonly link: GuestLink;
+  readonly log: FlowLog;
+  readonly clock: Clock;
+  readonly interceptor: Interceptor | undefined;
+  judge: Judge;
+  limits: RateLimits;
+  maxConnections: number;
+  /** Where a destination is dialled. */
+  readonly dialledEnds: (destination: FlowEnd) => readonly FlowEnd[];
+  readonly terminate: (reason: string) => void;
+}

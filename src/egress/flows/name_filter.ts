@@ -1,0 +1,44 @@
+/**
+ * Holds what a guest sends first until the name that it shows is judged.
+ *
+ * @module
+ */
+import { FirstBytesReader } from "./first_bytes.ts";
+import { DeniedBytes, type Filter } from "./pump.ts";
+
+/** What a judge says to a name, or to none: `undefined` lets it through, else why not. */
+export type JudgeName = (name: string | undefined) => string | undefined;
+
+/** Lets TLS and HTTP through if the name in them is allowed, and other protocols as they are. */
+export class NameFilter implements Filter {
+  readonly #judgeName: JudgeName;
+  #reader: FirstBytesReader | undefined = new FirstBytesReader();
+
+  constructor(judgeName: JudgeName) {
+    this.#judgeName = judgeName;
+  }
+
+  take(chunk: Uint8Array): Uint8Array | undefined {
+    const reader = this.#reader;
+    if (reader === undefined) return chunk;
+    const found = reader.push(chunk);
+    if (found.kind === "incomplete") return undefined;
+    if (found.kind === "invalid") throw new DeniedBytes(found.problem);
+    const problem = found.kind === "named" ? this.#judgeName(found.name) : undefined;
+    if (problem !== undefined) throw new DeniedBytes(problem);
+    this.#reader = undefined;
+    return reader.bytes;
+  }
+
+  /** A hello or a head that was cut off is sent to no server: one that is lenient could read a name in it. */
+  end(): Uint8Array | undefined {
+    const bytes = this.#reader?.bytes;
+    if (bytes === undefined || bytes.length === 0) return undefined;
+    const isTls = bytes[0] === 0x16;
+    const isHttp = /HTTP\//i.test(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"),
+    );
+    if (isTls || isHttp) throw new DeniedBytes("it ended before its name was read");
+    return bytes;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * A guest's TCP connections: decided, connected, accepted, and then pumped or handed to the interceptor.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import type { FlowRequest, GuestConnection } from "../flow.ts";
+import type { InterceptEvent, InterceptedFlow, NameVerdict } from "../interceptor.ts";
+import type { FlowCore } from "./core.ts";
+import { dial, refusalOf } from "./dial.ts";
+import type { FlowEnding } from "./flow_log.ts";
+import { meteredConnection } from "./metered.ts";
+import { NameFilter } from "./name_filter.ts";
+import { logDenial, OpenFlow } from "./open_flow.ts";
+import { pump } from "./pump.ts";
+
+/** All TCP flows of a sandbox. */
+export class TcpFlows {
+  readonly #core: FlowCore;
+  readonly #flows = new Set<OpenFlow>();
+
+  constructor(core: FlowCore) {
+    this.#core = core;
+  }
+
+  /** How many are open or being opened. */
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  /** Answers a request. Resolves when the flow is over; never rejects. */
+  async open(request: FlowRequest): Promise<void> {
+    const { link, log, judge, maxConnections } = this.#core;
+    const verdict = judge.judge("tcp", request.destination);
+    if (!verdict.allowed || this.#flows.size >= maxConnections) {
+      logDenial(log, request, verdict, verdict.allowed ? "connections" : verdict.reason);
+      link.refuse(request, "refused");
+      return;
+    }
+    const flow = new OpenFlow(request, verdict, log);
+    this.#flows.add(flow);
+    try {
+      flow.logEnd(await this.#carry(flow));
+    } finally {
+      this.#flows.delete(flow);
+    }
+  }
+
+  /** Ends the flows that another configuration does not allow. */
+  recheck(): void {
+    for (const flow of this.#flows) {
+      const { destination } = flow.request;
+      const shown = flow.name === undefined ? [] : [flow.name];
+      if (!this.#core.judge.judge("tcp", destination, [...flow.verdict.names, ...shown]).allowed)
+        flow.end("policy");
+    }
+  }
+
+  /** Ends all. */
+  close(): void {
+    for (const flow of this.#flows) flow.end("stopped");
+  }
+
+  async #carry(flow: OpenFlow): Promise<FlowEnding> {
+    const { link } = this.#core;
+    const { request } = flow;
+    const giveUp = () => flow.end("reset");
+    request.signal.addEventListener("abort", giveUp, { once: true });
+    if (request.signal.aborted) giveUp();
+    let socket: Socket | undefined;
+    try {
+      socket = await dial(this.#core.dialledEnds(request.destination), flow.signal);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      link.refuse(request, refusal);
+      return refusal;
+    } finally {
+      request.signal.removeEventListener("abort", giveUp);
+    }
+    let guest: GuestConnection;
+    try {
+      guest = await link.accept(request);
+    } catch {
+      socket.resetAndDestroy();
+      return "reset"; // the guest no longer wants it
+    }
+    flow.logStart();
+    return await this.#move(flow, guest, socket);
+  }
+
+  async #move(flow: OpenFlow, guest: GuestConnection, socket: Socket): Promise<FlowEnding> {
+    const { interceptor } = this.#core;
+    const metering = { meter: flow.meter, limits: () => this.#core.limits, signal: flow.signal };
+    const { destination } = flow.request;
+    if (interceptor?.wants(destination, flow.verdict.nameMatters)) {
+      const onAbort = () => guest.reset();
+      flow.signal.addEventListener("abort", onAbort, { once: true });
+      if (flow.signal.aborted) onAbort();
+      try {
+        await interceptor.handle(this.#intercepted(flow, meteredConnection(guest, metering), socket));
+        return "closed";
+      } catch {
+        guest.reset(); // it reports its errors itself; this one it did not expect
+        return "reset";
+      } finally {
+        flow.signal.removeEventListener("abort", onAbort);
+        socket.destroy();
+      }
+    }
+    const filter = flow.verdict.nameMatters
+      ? new NameFilter((name) => this.#judgeShown(flow, name))
+      : undefined;
+    const ending = await pump(guest, socket, metering, filter);
+    if (ending === "denied")
+      flow.logDenied("serverName", undefined, "the first bytes of the guest name no host that is allowed");
+    return ending;
+  }
+
+  /** Why the name that a guest shows is denied; `undefined` if it is allowed. */
+  #judgeShown(flow: OpenFlow, name: string | undefined): string | undefined {
+    const decision = this.#core.judge.judgeName(flow.request.destination, name);
+    if (name !== undefined) flow.name = name;
+    return decision.action === "allow" ? undefined : "the name is denied";
+  }
+
+  #intercepted(flow: OpenFlow, guest: GuestConnection, socket: Socket): InterceptedFlow {
+    const { destination } = flow.request;
+    let first: Socket | undefined = socket;
+    const verdictOf = (name: string | undefined): NameVerdict => {
+      const { action, reason, rule } = this.#core.judge.judgeName(destination, name);
+      return action === "allow" ? { allowed: true } : { allowed: false, reason, rule };
+    };
+    return {
+      request: flow.request,
+      guest,
+      names: flow.verdict.names,
+      signal: flow.signal,
+      checkName: verdictOf,
+      checkNameless: () => verdictOf(undefined),
+      connect: async () => {
+        const opened = first;
+        first = undefined;
+        if (opened !== undefined && !opened.destroyed) return opened;
+        return await dial(this.#core.dialledEnds(destination), flow.signal);
+      },
+      report: (event) => report(flow, event),
+      terminate: (reason) => this.#core.terminate(reason),
+    };
+  }
+}
+
+function report(flow: OpenFlow, event: InterceptEvent): void {
+  if (event.name !== undefined) flow.name = event.name;
+  if (event.kind === "blocked" || event.kind === "upstreamError")
+    flow.logDenied("blocked", undefined, event.reason);
+  else if (event.kind === "violation")
+    flow.logDenied("violation", undefined, `${event.secret}: ${event.reason}`);
+}

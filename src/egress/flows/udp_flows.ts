@@ -1,0 +1,168 @@
+/**
+ * A guest's datagrams: each pair of source and destination has a socket of its own, for as long as datagrams pass.
+ *
+ * @module
+ */
+import { createSocket, type Socket } from "node:dgram";
+import type { FlowRequest, GuestDatagrams } from "../flow.ts";
+import type { FlowCore } from "./core.ts";
+import { refusalOf } from "./dial.ts";
+import type { FlowEnding } from "./flow_log.ts";
+import { logDenial, OpenFlow } from "./open_flow.ts";
+
+/** Flows at once. One more takes the place of the one that was idle for longest. */
+export const UDP_FLOWS_MAX = 256;
+/** A flow ends when no datagram has passed for so long. Resolvers and games send more often; RFC 4787 asks for two minutes at most. */
+export const UDP_IDLE_MS = 60_000;
+
+const GONE: ReadonlySet<string> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
+
+interface UdpFlow {
+  readonly flow: OpenFlow;
+  readonly stop: (ending: FlowEnding) => void;
+}
+
+/** All UDP flows of a sandbox; in the order of their last datagram. */
+export class UdpFlows {
+  readonly #core: FlowCore;
+  readonly #flows = new Map<number, UdpFlow>();
+
+  constructor(core: FlowCore) {
+    this.#core = core;
+  }
+
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  /** Answers a request. Resolves when the flow is over; never rejects. */
+  async open(request: FlowRequest): Promise<void> {
+    const { link, log, judge } = this.#core;
+    const verdict = judge.judge("udp", request.destination);
+    if (!verdict.allowed) {
+      logDenial(log, request, verdict);
+      link.refuse(request, "refused");
+      return;
+    }
+    if (this.#flows.size >= UDP_FLOWS_MAX) this.#flows.values().next().value?.stop("evicted");
+    const flow = new OpenFlow(request, verdict, log);
+    const ended = Promise.withResolvers<FlowEnding>();
+    this.#flows.set(request.id, { flow, stop: ended.resolve });
+    try {
+      flow.logEnd(await this.#carry(flow, ended));
+    } finally {
+      this.#flows.delete(request.id);
+    }
+  }
+
+  /** Ends the flows that another configuration does not allow. */
+  recheck(): void {
+    for (const { flow, stop } of this.#flows.values())
+      if (!this.#core.judge.judge("udp", flow.request.destination, flow.verdict.names).allowed)
+        stop("policy");
+  }
+
+  /** Ends all. */
+  close(): void {
+    for (const { stop } of this.#flows.values()) stop("stopped");
+  }
+
+  async #carry(
+    flow: OpenFlow,
+    { promise: ended, resolve: stop }: PromiseWithResolvers<FlowEnding>,
+  ): Promise<FlowEnding> {
+    const { link, dialledEnds, clock } = this.#core;
+    const { request } = flow;
+    const [end = request.destination] = dialledEnds(request.destination);
+    const socket = createSocket(end.address.includes(":") ? "udp6" : "udp4");
+    const giveUp = () => stop("stopped");
+    request.signal.addEventListener("abort", giveUp, { once: true });
+    let datagrams: GuestDatagrams | undefined;
+    let cancelTimer = () => {};
+    try {
+      const problem = await Promise.race([connected(socket, end), ended]);
+      if (problem !== undefined) {
+        const refusal = problem instanceof Error ? refusalOf(problem) : "refused";
+        link.refuse(request, refusal);
+        return problem instanceof Error ? refusal : problem;
+      }
+      datagrams = link.acceptDatagrams(request);
+      flow.logStart();
+      let usedAt = clock.now();
+      const watchIdle = (delayMs: number): void => {
+        cancelTimer = clock.after(delayMs, () => {
+          const restMs = usedAt + UDP_IDLE_MS - clock.now();
+          if (restMs <= 0) stop("idle");
+          else watchIdle(restMs);
+        });
+      };
+      watchIdle(UDP_IDLE_MS);
+      this.#join(flow, socket, datagrams, stop, () => {
+        usedAt = clock.now();
+      });
+      datagrams.closed.then(() => stop("closed"));
+      const ending = await ended;
+      if (ending === "refused" || ending === "unreachable") datagrams.refuse(ending);
+      else if (ending === "policy") datagrams.refuse("refused");
+      return ending;
+    } finally {
+      cancelTimer();
+      request.signal.removeEventListener("abort", giveUp);
+      datagrams?.close();
+      socket.close();
+    }
+  }
+
+  #join(
+    { request, meter }: OpenFlow,
+    socket: Socket,
+    datagrams: GuestDatagrams,
+    stop: (ending: FlowEnding) => void,
+    touch: () => void,
+  ): void {
+    const use = (): void => {
+      touch();
+      const own = this.#flows.get(request.id);
+      if (own === undefined) return;
+      this.#flows.delete(request.id);
+      this.#flows.set(request.id, own);
+    };
+    // Deno tells no error of a datagram that nothing answers to; there the flow ends by being idle.
+    const onError = (error: NodeJS.ErrnoException | null | undefined): void => {
+      if (error?.code === undefined || !GONE.has(error.code)) return; // a datagram that is too long, say, is lost
+      stop(error.code === "ECONNREFUSED" ? "refused" : "unreachable");
+    };
+    socket.on("error", onError);
+    socket.on("message", (data) => {
+      if (this.#core.limits.ingress?.tryPass(data.length) === false) return;
+      use();
+      meter.bytesIn += data.length;
+      datagrams.send(data);
+    });
+    datagrams.onDatagram = (data) => {
+      if (this.#core.limits.egress?.tryPass(data.length) === false) return;
+      use();
+      meter.bytesOut += data.length;
+      try {
+        socket.send(data, onError);
+      } catch (error) {
+        if (error instanceof Error) onError(error);
+      }
+    };
+  }
+}
+
+/** Resolves with the error if the kernel knows no way there. */
+function connected(
+  socket: Socket,
+  { address, port }: { address: string; port: number },
+): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    socket.on("error", resolve);
+    try {
+      socket.connect(port, address, () => resolve(undefined));
+    } catch (error) {
+      resolve(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
