@@ -2,9 +2,7 @@
 import { chmodSync, mkdirSync, statSync } from "node:fs";
 import { MiB } from "../../base/bytes.ts";
 import { IoError, UnsupportedError } from "../../base/errors.ts";
-import type { Files } from "../../ffi/files.ts";
 import { formatExt4 } from "../../image/ext4.ts";
-import type { FileSystemProvider } from "../../mount/provider.ts";
 import { configIfReadable } from "../../options/stored_config.ts";
 import { checkWanted, type VolumeConfig, type VolumeRequest } from "../../options/volume_options.ts";
 import type { ProcessIdentity } from "../../platform/process_identity.ts";
@@ -13,6 +11,7 @@ import { LIVE_STATUSES } from "../../state/status.ts";
 import { VolumeAlreadyExistsError, VolumeNotFoundError } from "../../volume/errors.ts";
 import { type StoredVolume, VolumeStore } from "../../volume/volume_store.ts";
 import type { VolumeBackend, VolumeFiles, VolumeRecord } from "../backend.ts";
+import { openDirectory, openShared } from "./open_volumes.ts";
 
 /** As the root of a file system has it. Other users of this machine do not get that far: the home is closed to them. */
 const DIRECTORY_MODE = 0o755;
@@ -133,34 +132,17 @@ export class LocalVolumes implements VolumeBackend {
     return opened;
   }
 
-  async #open(volume: VolumeRecord): Promise<VolumeFiles> {
-    const { name, path } = volume;
-    const use = await this.#store.use(volume);
-    try {
-      const files = await openDirectory(path);
-      const close = async () => {
+  #open(volume: VolumeRecord): Promise<VolumeFiles> {
+    return openShared(volume.path, async () => {
+      const use = await this.#store.use(volume);
+      try {
+        return { use, files: await openDirectory(volume.path) };
+      } catch (error) {
         use[Symbol.dispose]();
-        await files.close?.();
-      };
-      return { files, close };
-    } catch (error) {
-      use[Symbol.dispose]();
-      throw new IoError(`open the files of the volume ${JSON.stringify(name)}`, path, error);
-    }
+        throw new IoError(`open the files of the volume ${JSON.stringify(volume.name)}`, volume.path, error);
+      }
+    });
   }
-}
-
-/** What calls into the C library, once it was needed. */
-let filesLoading: Promise<Files> | undefined;
-
-async function openDirectory(path: string): Promise<FileSystemProvider> {
-  // Loaded when it is needed: most programs never do.
-  const [ffi, { DirectoryProvider }] = await Promise.all([
-    import("../../ffi/files.ts"),
-    import("../../mount/providers/directory_provider.ts"),
-  ]);
-  filesLoading ??= ffi.Files.load();
-  return DirectoryProvider.openReal(await filesLoading, path);
 }
 
 /** An empty directory, or a disk with an empty file system. */

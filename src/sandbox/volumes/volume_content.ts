@@ -332,7 +332,14 @@ export class VolumeFsWriteSink extends SinkStream implements AsyncDisposable {
   /** Use `VolumeFs.writeStream()`. @internal */
   constructor(writer: VolumeFileWriter, isAtomic: boolean, onClosed: () => void) {
     super({
-      write: (chunk) => writer.write(pieceBytes(chunk)),
+      write: async (chunk) => {
+        try {
+          await writer.write(pieceBytes(chunk));
+        } catch (error) {
+          await writer.abort().finally(onClosed); // a stream that has failed is not aborted any more
+          throw error;
+        }
+      },
       close: () => writer.finish().finally(onClosed),
       abort: () => writer.abort().finally(onClosed),
     });

@@ -262,3 +262,12 @@ test("VolumeFs calls end when their signal fires, and an atomic write leaves not
     assert.deepEqual(readdirSync(root), []);
     await assert.rejects(fs.list("/", { signal: controller.signal }), { code: "aborted" });
   }));
+
+test("VolumeFs calls share a lock and a root, however many there are at once", () =>
+  withVolume(async (fs, root) => {
+    const before = readdirSync("/proc/self/fd").length;
+    await Promise.all(Array.from({ length: 2_000 }, (_, index) => fs.exists(`/${index}`)));
+    await Promise.all(Array.from({ length: 200 }, (_, index) => fs.write(`/${index}`, String(index))));
+    assert.equal(readdirSync(root).length, 200);
+    assert.ok(readdirSync("/proc/self/fd").length <= before + 8);
+  }));

@@ -1,9 +1,10 @@
 /** Volumes as users see them, with no sandbox. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, linkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  FileNotFoundError,
   InvalidConfigError,
   UnsupportedError,
   Volume,
@@ -87,6 +88,16 @@ test("VolumeFs says that its volume is gone, or that its directory was taken awa
   const stream = await volume.fs().writeStream("/a");
   await assert.rejects(volume.remove(), VolumeInUseError); // while a file of it is open
   await stream.close();
+  // What fails, or is left, lets go of it.
+  const controller = new AbortController();
+  const failing = await volume.fs().writeStream("/b", { atomic: true, signal: controller.signal });
+  const left = await volume.fs().readStream("/a");
+  await failing.write("half");
+  controller.abort();
+  await assert.rejects(failing.write("more"), { code: "aborted" });
+  await left.cancel();
+  await assert.rejects(volume.fs().readStream("/none"), FileNotFoundError);
+  assert.deepEqual(readdirSync(volume.path), ["a"]);
   await volume.remove();
   await assert.rejects(volume.fs().list("/"), VolumeNotFoundError);
   const other = await Volume.create({ name: "other" });
