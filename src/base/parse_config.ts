@@ -122,8 +122,10 @@ function toConfigIssues(
   if (issue.code === "unrecognized_keys")
     return unknownFields(path, field, issue.keys, known.get(issue.keys) ?? []);
   if (issue.code === "invalid_union") {
-    // The form that fits except for some of its parts is the one that was meant.
-    const meant = issue.errors.find((form) => form.length > 0 && form.every(isOfAPart));
+    // The form that fits except for some of its parts is the one that was meant: of several, the one with the fewest.
+    const [meant] = issue.errors
+      .filter((form) => form.length > 0 && form.every(isOfAPart))
+      .toSorted((a, b) => wrongParts(a) - wrongParts(b));
     if (meant !== undefined) return meant.flatMap((part) => toConfigIssues(part, path, whole, known));
   }
   return [{ field, problem: problemOf(issue) + currentValue(path, issue.input) }];
@@ -132,6 +134,10 @@ function toConfigIssues(
 /** Whether the value has the right type, and only something in it is wrong. */
 function isOfAPart({ path, code }: z.core.$ZodIssue): boolean {
   return path.length > 0 || code === "unrecognized_keys";
+}
+
+function wrongParts(form: readonly z.core.$ZodIssue[]): number {
+  return form.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0);
 }
 
 function unknownFields(

@@ -41,6 +41,18 @@ test("parseConfig() suggests the field that was meant", () => {
   ]);
 });
 
+test("parseConfig() says what is wrong by the form of a value that fits best", () => {
+  const forms = z.union([
+    z.strictObject({ bind: z.string() }),
+    z.strictObject({ disk: z.string(), kind: z.enum(["a"]) }),
+  ]);
+  const problem = { code: "invalidConfig", message: /^mount.kind: must be "a": current value is "b"$/ };
+  assert.throws(
+    () => parseConfig(z.strictObject({ mount: forms }), { mount: { disk: "x", kind: "b" } }, "x"),
+    problem,
+  );
+});
+
 test("parseConfig() names ten unknown fields, and counts the rest", () => {
   const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`unknown${index}`, index]));
   const found = problems(many);

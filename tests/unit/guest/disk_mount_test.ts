@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { MountFlag } from "../../../src/agent/protocol.ts";
 import { NativeAgent, nativeAgentProblem } from "../../support/guest/native_agent.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
@@ -71,6 +71,11 @@ test(
     const again = join(disk.path, "again");
     await mountDisk(agent, 2, disk.device, { target: again, fstype: "ext4", flags: MountFlag.noExec });
     assert.match(disk.mounts[1] ?? "", /again ext4 rw,nosuid,nodev,noexec/);
+    const limit = `/sys/block/${basename(disk.device)}/queue/discard_max_bytes`;
+    assert.notEqual(readFileSync(limit, "utf8"), "0\n");
+    const third = { target: join(disk.path, "third"), flags: MountFlag.noDiscard };
+    await mountDisk(agent, 3, disk.device, third);
+    assert.deepEqual([disk.mounts.length, readFileSync(limit, "utf8")], [3, "0\n"]);
   },
   { missing },
 );
