@@ -32,7 +32,18 @@ export interface Replay {
 export interface NoticeBatch {
   readonly bytes: Bytes;
   readonly replays: Map<string, Replay>;
+  /** To be called once the guest has done all of it. */
+  readonly done: readonly (() => void)[];
 }
+
+/** A file of which the kernel is to forget what it holds, before something else goes on. */
+interface Forgetting {
+  readonly node: MountNode;
+  readonly done: () => void;
+}
+
+/** Files beside a database of SQLite, which are or are not there as others have left them. */
+const DATABASE_COMPANIONS = ["-journal", "-wal"] as const;
 
 /** See the module. */
 export class NoticeQueue {
@@ -44,6 +55,7 @@ export class NoticeQueue {
   /** What is still to be dropped after changes were lost. */
   #sweep: Iterator<MountNode> | undefined;
   #lost = 0;
+  readonly #forgetting: Forgetting[] = [];
 
   constructor(nodes: NodeTable, provider: FileSystemProvider) {
     this.#nodes = nodes;
@@ -56,7 +68,7 @@ export class NoticeQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#sweep === undefined;
+    return this.#waiting.length === 0 && this.#sweep === undefined && this.#forgetting.length === 0;
   }
 
   add(change: ProviderChange): void {
@@ -74,6 +86,11 @@ export class NoticeQueue {
     this.#waiting.push(change);
   }
 
+  /** Has the kernel forget a file's content, and what lies beside it. As many wait as requests do. */
+  forget(node: MountNode): Promise<void> {
+    return new Promise((done) => this.#forgetting.push({ node, done }));
+  }
+
   /** What comes next, within the bound of a batch; nothing if there is nothing to tell. */
   async next(): Promise<NoticeBatch | undefined> {
     const notices: Bytes[] = [];
@@ -84,6 +101,12 @@ export class NoticeQueue {
       notices.push(...more);
       size += more.reduce((sum, { length }) => sum + length, 0);
     };
+    const done: (() => void)[] = [];
+    while (this.#forgetting.length > 0 && hasRoom()) {
+      const forgetting = this.#forgetting.shift() as Forgetting;
+      done.push(forgetting.done);
+      add(contentOf(forgetting.node));
+    }
     while (this.#sweep !== undefined && hasRoom()) add(this.#sweepNext(this.#sweep));
     let taken = 0;
     const waiting = this.#waiting; // another list once changes are lost
@@ -95,7 +118,7 @@ export class NoticeQueue {
     for (const { path } of waiting.splice(0, taken)) this.#kinds.delete(path);
     if (notices.length === 0) return undefined;
     const batch = notification(0, 0).bytes;
-    return { bytes: withSize(concatBytes([batch, ...notices])), replays };
+    return { bytes: withSize(concatBytes([batch, ...notices])), replays, done };
   }
 
   #lose(): void {
@@ -158,6 +181,13 @@ export class NoticeQueue {
       return undefined; // gone again, which will be told
     }
   }
+}
+
+function contentOf(node: MountNode): readonly Bytes[] {
+  const [link] = node.links;
+  if (link === undefined) return [invalidateInode(node)];
+  const beside = DATABASE_COMPANIONS.map((end) => invalidateEntry(link.parent, link.name + end));
+  return [invalidateInode(node), ...beside];
 }
 
 const CREATED: Readonly<Partial<Record<FileType, keyof typeof MountNotice>>> = {

@@ -95,6 +95,23 @@ export interface ProviderOpenOptions {
   readonly mode: number;
 }
 
+/** A lock that a program of the guest takes, changes or gives up. */
+export interface ProviderLock {
+  /** Who: any number, the same for the same holder. */
+  readonly owner: bigint;
+  /** `record` are those of fcntl(2), `whole` those of flock(2). Both have nothing to do with each other. */
+  readonly kind: "record" | "whole";
+  /** Which; `none` gives up what the holder has in the range. */
+  readonly type: "shared" | "exclusive" | "none";
+  /** The first byte. */
+  readonly start: bigint;
+  /** The last byte; 2^63 - 1 for all that come. */
+  readonly end: bigint;
+}
+
+/** A lock of somebody else that is in the way. */
+export type LockConflict = Pick<ProviderLock, "type" | "start" | "end">;
+
 /** An open file. */
 export interface ProviderFile {
   /** At most `length` bytes from `offset` on; fewer only at the end of the file. */
@@ -111,6 +128,13 @@ export interface ProviderFile {
   allocate?(mode: number, offset: number, length: number): MaybePromise<void>;
   /** The next data, or the next hole, at or after `offset`. Fails with ENXIO beyond the end. */
   seek?(offset: number, what: "data" | "hole"): MaybePromise<number>;
+  /**
+   * Takes, changes or gives up a lock, and does not wait for it: fails with EAGAIN if another holder has one. Without it locks hold
+   * among the programs of one sandbox.
+   */
+  lock?(lock: ProviderLock): MaybePromise<void>;
+  /** What is in the way of a lock. */
+  testLock?(lock: ProviderLock): MaybePromise<LockConflict | undefined>;
   /** The guest is done with it. */
   close(): MaybePromise<void>;
 }

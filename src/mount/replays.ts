@@ -39,6 +39,8 @@ export class Replays {
   #isIdle = false;
   /** What the batch that the guest has is about. */
   #underWay = new Map<string, Replay>();
+  /** Waits for the end of that batch. */
+  #done: readonly (() => void)[] = [];
   #fakes = 0;
 
   /** @param send takes a batch of notices. */
@@ -60,9 +62,21 @@ export class Replays {
     queueMicrotask(() => void this.#go());
   }
 
+  /**
+   * Has the guest's kernel forget what it holds of a file, so that it asks for what others have written. Resolves once it has. A
+   * guest that never says so holds up its own program alone.
+   */
+  async forget(node: MountNode): Promise<void> {
+    const done = this.#queue.forget(node);
+    void this.#go();
+    await done;
+  }
+
   /** The guest's process waits for a batch. */
   ready(pid: number): void {
     this.#pid = pid;
+    for (const done of this.#done) done();
+    this.#done = [];
     this.#underWay.clear();
     this.#isIdle = true;
     void this.#go();
@@ -80,6 +94,7 @@ export class Replays {
       this.#isIdle = batch === undefined;
       if (batch === undefined) continue;
       this.#underWay = batch.replays;
+      this.#done = batch.done;
       this.#send(batch.bytes);
     }
   }

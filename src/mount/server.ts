@@ -26,6 +26,8 @@ import type { MountContext, Operation } from "./operations/context.ts";
 import * as directories from "./operations/directories.ts";
 import * as entries from "./operations/entries.ts";
 import * as files from "./operations/files.ts";
+import * as locks from "./operations/locks.ts";
+import { LockWaits } from "./operations/locks.ts";
 import type { OwnerMap } from "./owner_map.ts";
 import type { FileSystemProvider } from "./provider.ts";
 import { Replays } from "./replays.ts";
@@ -65,6 +67,11 @@ export interface MountServerOptions {
    * well: see `MountFlag.watch`. @default {false}
    */
   readonly watch?: boolean | undefined;
+  /**
+   * Whether locks are taken from the provider; else they hold among the programs of the guest. It takes `MountFlag.watch` as well.
+   * @default {false}
+   */
+  readonly locks?: boolean | undefined;
 }
 
 const OPERATIONS: Readonly<Record<number, Operation>> = {
@@ -99,6 +106,9 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [Opcode.readdirplus]: directories.readdirplus,
   [Opcode.releasedir]: files.release,
   [Opcode.fsyncdir]: directories.fsyncdir,
+  [Opcode.getlk]: locks.getlk,
+  [Opcode.setlk]: locks.setlk,
+  [Opcode.setlkw]: locks.setlkw,
 };
 
 /** Requests that may be given up half way: they change nothing. */
@@ -157,6 +167,7 @@ export class MountServer {
       validityMs = VALIDITY_MS,
       writeback = false,
       watch = false,
+      locks: hasLocks = false,
     } = options;
     this.#send = send;
     this.#settled = settled;
@@ -167,13 +178,16 @@ export class MountServer {
       owners,
       isReadonly,
       isWriteback: writeback,
+      hasLocks,
+      lockWaits: new LockWaits(),
+      forget: async (node) => await this.#replays?.forget(node),
       validity: { entryMs: validityMs, attributesMs: validityMs },
       transferBytesMax: TRANSFER_BYTES_MAX,
     };
-    if (!watch || provider.watch === undefined) return;
+    if (!watch && !hasLocks) return;
     const replays = new Replays(this.#mount, (bytes) => this.#reply(bytes));
     this.#replays = replays;
-    this.#endWatch = provider.watch((change) => replays.add(change));
+    if (watch) this.#endWatch = provider.watch?.((change) => replays.add(change));
   }
 
   /** What it holds for the guest. */
@@ -206,6 +220,7 @@ export class MountServer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#endWatch?.();
+    this.#mount.lockWaits.close();
     const open = this.#mount.handles.clear();
     // A provider that fails to close one file still has to close the others.
     await Promise.allSettled(
@@ -299,6 +314,7 @@ export class MountServer {
       InitFlag.abortError |
       InitFlag.dontMask |
       InitFlag.handleKillPrivileges2 |
+      (this.#mount.hasLocks ? InitFlag.recordLocks | InitFlag.wholeLocks : 0) |
       (this.#mount.isWriteback ? InitFlag.writebackCache : 0);
     body.setUint32(8, request.u32(8), true); // read-ahead, as the kernel proposes
     body.setUint32(12, (request.u32(12) & wanted) >>> 0, true);
@@ -311,6 +327,7 @@ export class MountServer {
   }
 
   #interrupt(unique: bigint): void {
+    if (this.#mount.lockWaits.interrupt(unique)) return;
     const opcode = this.#pending.get(unique)?.opcode;
     if (opcode === undefined || !INTERRUPTIBLE.has(opcode)) return;
     this.#pending.delete(unique);

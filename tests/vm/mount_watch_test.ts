@@ -36,8 +36,8 @@ homeTest(
     writeFileSync(here("a"), "before");
     const bind = { bind: host.path, watch: true };
     const [one, two] = await Promise.all([
-      create({ mounts: { "/app": bind } }),
-      create({ mounts: { "/app": { ...bind, readonly: true } } }),
+      create({ name: "one", mounts: { "/app": bind } }),
+      create({ name: "two", mounts: { "/app": { ...bind, readonly: true } } }),
     ]);
     await using changes = one.fs().watch("/app", { recursive: true });
     await using others = two.fs().watch("/app", { recursive: true });

@@ -47,6 +47,9 @@ export const Opcode = {
   readdir: 28,
   releasedir: 29,
   fsyncdir: 30,
+  getlk: 31,
+  setlk: 32,
+  setlkw: 33,
   access: 34,
   create: 35,
   interrupt: 36,
@@ -62,9 +65,11 @@ export const Opcode = {
 /** Bits of `init`. */
 export const InitFlag = {
   asyncRead: 1 << 0,
+  recordLocks: 1 << 1,
   atomicTruncate: 1 << 3,
   bigWrites: 1 << 5,
   dontMask: 1 << 6,
+  wholeLocks: 1 << 10,
   autoInvalidateData: 1 << 12,
   readdirplus: 1 << 13,
   readdirplusAuto: 1 << 14,
@@ -120,6 +125,7 @@ export const OPEN_DROP_SET_ID = 1;
 /** In `write_in.write_flags`. */
 export const WRITE_DROP_SET_ID = 1 << 2;
 export const FSYNC_DATA_ONLY = 1;
+export const RELEASE_FLOCK_UNLOCK = 2;
 export const RENAME_EXCLUSIVE = 1;
 export const RENAME_EXCHANGE = 2;
 export const XATTR_CREATE = 1;

@@ -13,6 +13,7 @@ import { checkedName } from "../names.ts";
 import type { MountNode, NodeTable } from "../node_table.ts";
 import type { OwnerMap } from "../owner_map.ts";
 import type { FileSystemProvider, MaybePromise, ProviderAttributes } from "../provider.ts";
+import type { LockWaits } from "./locks.ts";
 
 export { then } from "../maybe_promise.ts";
 
@@ -25,6 +26,11 @@ export interface MountContext {
   readonly isReadonly: boolean;
   /** Whether the kernel may keep for a while what is written. */
   readonly isWriteback: boolean;
+  /** Whether locks are the provider's, and not the guest's own. */
+  readonly hasLocks: boolean;
+  readonly lockWaits: LockWaits;
+  /** Has the guest's kernel forget what it holds of a file. */
+  readonly forget: (node: MountNode) => Promise<void>;
   readonly validity: Validity;
   /** Most bytes of one read or write. */
   readonly transferBytesMax: number;

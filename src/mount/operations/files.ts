@@ -3,18 +3,20 @@
  *
  * @module
  */
-import { FileSystemError } from "../errno.ts";
+import { Errno, errnoOf, FileSystemError } from "../errno.ts";
 import {
   ENTRY_OUT_BYTES,
   FSYNC_DATA_ONLY,
   OPEN_DROP_SET_ID,
   OpenFlag,
   OpenOutFlag,
+  RELEASE_FLOCK_UNLOCK,
   SEEK_DATA,
   SEEK_HOLE,
   WRITE_DROP_SET_ID,
 } from "../fuse/constants.ts";
 import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
+import { settled } from "../maybe_promise.ts";
 import type { MountNode } from "../node_table.ts";
 import type { MaybePromise, ProviderAttributes, ProviderFile, ProviderOpenOptions } from "../provider.ts";
 import {
@@ -27,6 +29,7 @@ import {
   seen,
   then,
 } from "./context.ts";
+import { giveUp } from "./locks.ts";
 import { dropSetId } from "./set_id.ts";
 
 /** How open(2) flags say a file is to be opened. */
@@ -63,13 +66,22 @@ function keeping<R>(file: ProviderFile, next: () => MaybePromise<R>): MaybePromi
   }
 }
 
+/** What the kernel knows has gone, by somebody else: it is to look the name up again, and does so for this error. */
+function stale(error: unknown): never {
+  throw errnoOf(error) === Errno.ENOENT ? new FileSystemError("ESTALE") : error;
+}
+
 export const open: Operation = (mount, request) => {
   const options = optionsOf(mount, request.u32(0), 0);
   if (options.write) checkWritable(mount);
   const node = nodeOf(mount, request);
   const path = mount.nodes.path(node);
   mount.handles.reserve();
-  const opened = mount.provider.open(path, { ...options, create: false, exclusive: false });
+  const opened = settled(
+    () => mount.provider.open(path, { ...options, create: false, exclusive: false }),
+    (file) => file,
+    stale,
+  );
   const told = (file: ProviderFile) => {
     const { bytes, body } = reply(request.unique, 16);
     body.setBigUint64(0, addFile(mount, node, file, options.append), true);
@@ -134,13 +146,20 @@ export const write: Operation = (mount, request) => {
 
 export const release: Operation = (mount, request) => {
   const handle = mount.handles.remove(request.u64(0));
-  const closed = handle?.kind === "file" ? handle.file.close() : undefined;
-  return then(closed, () => statusReply(request.unique, 0));
+  if (handle?.kind !== "file") return statusReply(request.unique, 0);
+  const isUnlocked = (request.u32(12) & RELEASE_FLOCK_UNLOCK) !== 0;
+  const unlocked = isUnlocked ? giveUp(mount, handle, "whole", request.u64(16)) : undefined;
+  return then(unlocked, () => then(handle.file.close(), () => statusReply(request.unique, 0)));
 };
 
-/** A program closed one of its descriptors. What was written is with the provider already: the kernel need not ask again. */
-export const flush: Operation = () => {
-  throw new FileSystemError("ENOSYS");
+/**
+ * A program closed one of its descriptors. What was written is with the provider already: unless it may have held locks, the
+ * kernel need not ask again.
+ */
+export const flush: Operation = (mount, request) => {
+  if (!mount.hasLocks) throw new FileSystemError("ENOSYS");
+  const handle = mount.handles.file(request.u64(0));
+  return then(giveUp(mount, handle, "record", request.u64(16)), () => statusReply(request.unique, 0));
 };
 
 export const fsync: Operation = (mount, request) => {

@@ -6,7 +6,15 @@
 import type { FileStatus, Files } from "../../ffi/files.ts";
 import { errnoNameOf, FileSystemError } from "../errno.ts";
 import { TYPE_BITS } from "../fuse/constants.ts";
-import type { AttributeChanges, FileType, ProviderAttributes, ProviderFile } from "../provider.ts";
+import type {
+  AttributeChanges,
+  FileType,
+  LockConflict,
+  ProviderAttributes,
+  ProviderFile,
+  ProviderLock,
+} from "../provider.ts";
+import type { HostLocks } from "./host_locks.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 const S_IFMT = 0o170000;
@@ -18,6 +26,20 @@ export const TYPES: ReadonlyMap<number, FileType> = new Map(
   Object.entries(TYPE_BITS).map(([type, bits]) => [bits, type as FileType]),
 );
 
+/** How a file came to be open. */
+export interface FileOrigin {
+  /** What it was opened by. */
+  readonly path: string;
+  /** What it was counted in. */
+  readonly openFiles?: OpenFiles | undefined;
+  /** What its locks are taken by. */
+  readonly locks?: HostLocks | undefined;
+  /** Calls a change that is the guest's own. */
+  readonly own?: (<T>(change: () => T) => T) | undefined;
+  /** Which bits of its mode are shown. @default its permissions */
+  readonly shownBits?: number | undefined;
+}
+
 /** An open file of a directory. */
 export class DirectoryFile implements ProviderFile {
   readonly #files: Files;
@@ -25,21 +47,17 @@ export class DirectoryFile implements ProviderFile {
   readonly #openFiles: OpenFiles | undefined;
   readonly #own: <T>(change: () => T) => T;
   readonly #shownBits: number;
+  readonly #closed: () => void;
+  readonly lock?: (lock: ProviderLock) => void;
+  readonly testLock?: (lock: ProviderLock) => LockConflict | undefined;
   /** Whether it has set-id bits, until it is changed. */
   #isSetId: boolean;
 
-  /**
-   * @param openFiles What it was counted in.
-   * @param own calls a change that is the guest's own.
-   * @param shownBits Which bits of its mode are shown.
-   * @throws {FileSystemError} EACCES if it is no regular file.
-   */
+  /** @throws {FileSystemError} EACCES if it is no regular file. */
   constructor(
     files: Files,
     fd: number,
-    openFiles: OpenFiles | undefined,
-    own: <T>(change: () => T) => T = (change) => change(),
-    shownBits: number = PERMISSION_BITS,
+    { openFiles, path, locks, own = (change) => change(), shownBits = PERMISSION_BITS }: FileOrigin,
   ) {
     this.#own = own;
     this.#shownBits = shownBits;
@@ -49,6 +67,10 @@ export class DirectoryFile implements ProviderFile {
     const status = statusOf(files, fd);
     if (typeOf(status) !== "file") throw new FileSystemError("EACCES");
     this.#isSetId = (status.mode & SET_ID_BITS) !== 0;
+    this.#closed = locks?.opened(fd, status, path) ?? (() => {});
+    if (locks === undefined) return;
+    this.lock = (lock) => locks.set(fd, status, lock);
+    this.testLock = (lock) => locks.test(fd, status, lock);
   }
 
   read(offset: number, length: number): Uint8Array {
@@ -101,6 +123,7 @@ export class DirectoryFile implements ProviderFile {
   }
 
   close(): void {
+    this.#closed();
     this.#own(() => this.#files.close(this.#fd));
     this.#openFiles?.giveBack();
   }

@@ -8,6 +8,7 @@
  * @module
  */
 import { realpathSync } from "node:fs";
+import type { FileLocks } from "../../ffi/file_locks.ts";
 import { type FileStatus, type Files, Open } from "../../ffi/files.ts";
 import type { Inotify } from "../../ffi/inotify.ts";
 import { errnoNameOf, FileSystemError } from "../errno.ts";
@@ -39,6 +40,7 @@ import {
   typeOf,
 } from "./directory_file.ts";
 import { DirectoryWatch, openForWatch } from "./directory_watch.ts";
+import { HostLocks } from "./host_locks.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 /** Entries of one directory that are read: as many as all open directories of a mount may hold. */
@@ -59,6 +61,8 @@ export interface DirectoryBounds {
   readonly inotify?: Inotify | undefined;
   /** Whether set-id bits are shown: for a read-only root, whose programs are to work as on this machine. @default {false} */
   readonly showsSetId?: boolean | undefined;
+  /** What locks of the guest's programs are taken by here. @default none: then they hold in the guest alone */
+  readonly locks?: FileLocks | undefined;
 }
 
 /** See the module. */
@@ -69,6 +73,7 @@ export class DirectoryProvider implements FileSystemProvider {
   readonly #only: string | undefined;
   readonly #entriesMax: number;
   readonly #openFiles: OpenFiles | undefined;
+  readonly #locks: HostLocks | undefined;
   #watch: DirectoryWatch | undefined;
   readonly watch?: (changed: (change: ProviderChange) => void) => () => void;
   readonly #shownBits: number;
@@ -79,7 +84,8 @@ export class DirectoryProvider implements FileSystemProvider {
     this.#only = only;
     this.#entriesMax = bounds.entriesMax ?? ENTRIES_MAX;
     this.#openFiles = bounds.openFiles;
-    const { inotify } = bounds;
+    const { inotify, locks } = bounds;
+    this.#locks = locks === undefined ? undefined : new HostLocks(locks, bounds.openFiles);
     if (inotify !== undefined) this.watch = (changed) => this.#startWatch(inotify, changed);
     this.#shownBits = bounds.showsSetId === true ? PERMISSION_BITS | SET_ID_BITS : PERMISSION_BITS;
   }
@@ -163,7 +169,14 @@ export class DirectoryProvider implements FileSystemProvider {
     check(fd);
     try {
       const own = <T>(change: () => T) => this.#own([path], change);
-      const file = new DirectoryFile(this.#files, fd, this.#openFiles, own, this.#shownBits); // unless it has become something else since it was looked at
+      const origin = {
+        path,
+        openFiles: this.#openFiles,
+        own,
+        shownBits: this.#shownBits,
+        locks: this.#locks,
+      };
+      const file = new DirectoryFile(this.#files, fd, origin); // unless it has become something else since it was looked at
       if (options.truncate) file.dropSetId();
       if (!isThere) check(this.#files.changeMode(fd, mode)); // whatever the umask of this process is
       return file;
@@ -292,6 +305,7 @@ export class DirectoryProvider implements FileSystemProvider {
 
   close(): void {
     this.#watch?.close();
+    this.#locks?.close();
     this.#files.close(this.#root);
   }
 

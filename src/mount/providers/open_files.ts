@@ -21,6 +21,11 @@ export class OpenFiles {
     this.#count++;
   }
 
+  /** A file is open that is not refused: at most one for each that was counted. */
+  add(): void {
+    this.#count++;
+  }
+
   /** A file was closed, or could not be opened. */
   giveBack(): void {
     this.#count--;

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("./inotify.py", import.meta.url));
-const WAIT_MS = 15_000;
+const WAIT_MS = 40_000;
 
 /** A program that watches directories. Disposing it ends it. */
 export class GuestInotify implements Disposable {

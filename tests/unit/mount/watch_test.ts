@@ -17,7 +17,7 @@ import { KernelMount, kernelMountProblem } from "../../support/mount/kernel_moun
 import { filesBy } from "../../support/mount/shared_directory.ts";
 
 /** Files of a checkout of a larger project. */
-const BURST = 2000;
+const BURST = 500;
 
 const missing =
   kernelMountProblem ??
@@ -146,7 +146,7 @@ test(
       ]);
     assert.equal((await list(there)).output, (await list(here)).output);
   },
-  { missing },
+  { missing, timeoutMs: 60_000 },
 );
 
 test(

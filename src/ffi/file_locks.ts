@@ -1,0 +1,113 @@
+/**
+ * Locks on open files that belong to the descriptor, and not to the process (open file description locks, fcntl(2)): they keep
+ * holders within one process apart, and hold against locks of every other program. Calls give what the C function gives, or a
+ * negative errno.
+ *
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { loadNativeInterface } from "./bind.ts";
+import { Open, openCLibrary } from "./files.ts";
+import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
+
+/** `l_type` of `struct flock`. */
+export const LockType = { shared: 0, exclusive: 1, none: 2 } as const;
+
+const F_OFD_GETLK = 36;
+const F_OFD_SETLK = 37;
+/** `struct flock` of 64-bit Linux: type, whence, start, length, pid. */
+const FLOCK_BYTES = 32;
+const START_OFFSET = 8;
+const LENGTH_OFFSET = 16;
+/** Operations of flock(2), none of which waits. */
+const WHOLE = { shared: 1 | 4, exclusive: 2 | 4, none: 8 } as const;
+
+const SYMBOLS = {
+  __errno_location: [[], "address"],
+  open: [["cstring", "i32", "u32"], "i32"],
+  close: [["i32"], "i32"],
+  fcntl: [["i32", "i32", "buffer"], "i32"],
+  flock: [["i32", "i32"], "i32"],
+} as const satisfies SymbolTable;
+
+const encoder = new TextEncoder();
+
+/** A range of bytes: a length of 0 goes to the end, wherever that comes to be. */
+export interface LockRange {
+  readonly start: bigint;
+  readonly length: bigint;
+}
+
+/** See the module. */
+export class FileLocks {
+  readonly #native: NativeInterface;
+  readonly #c: Bound<typeof SYMBOLS>;
+  readonly #errnoAddress: () => bigint;
+
+  private constructor(native: NativeInterface, c: Bound<typeof SYMBOLS>) {
+    this.#native = native;
+    this.#c = c;
+    this.#errnoAddress = () => c.__errno_location();
+  }
+
+  /** @throws {UnsupportedError} on a runtime without FFI. */
+  static async load(): Promise<FileLocks> {
+    const native = await loadNativeInterface();
+    return new FileLocks(native, openCLibrary(native, SYMBOLS));
+  }
+
+  /** Opens what `fd` is once more, for locks of its own. */
+  open(fd: number, isWritable: boolean): number {
+    const flags = (isWritable ? Open.readWrite : Open.read) | Open.closeOnExec | Open.nonBlocking;
+    return this.#result(this.#c.open(encoder.encode(`/proc/self/fd/${fd}\0`), flags, 0));
+  }
+
+  close(fd: number): void {
+    this.#c.close(fd);
+  }
+
+  /** Takes a lock of a range, changes it, or gives it up; fails at once if another holder has one. */
+  setRange(fd: number, type: keyof typeof LockType, range: LockRange): number {
+    return this.#result(this.#c.fcntl(fd, F_OFD_SETLK, describe(type, range)));
+  }
+
+  /** A lock that is in the way of that one, if there is one. */
+  testRange(
+    fd: number,
+    type: keyof typeof LockType,
+    range: LockRange,
+  ): (LockRange & { readonly isExclusive: boolean }) | number | undefined {
+    const bytes = describe(type, range);
+    const result = this.#result(this.#c.fcntl(fd, F_OFD_GETLK, bytes));
+    const view = new DataView(bytes.buffer);
+    const found = view.getInt16(0, true);
+    if (result < 0) return result;
+    if (found === LockType.none) return undefined;
+    return {
+      start: view.getBigInt64(START_OFFSET, true),
+      length: view.getBigInt64(LENGTH_OFFSET, true),
+      isExclusive: found === LockType.exclusive,
+    };
+  }
+
+  /** Like {@linkcode setRange}, by flock(2), whose locks are others. */
+  setWhole(fd: number, type: keyof typeof WHOLE): number {
+    return this.#result(this.#c.flock(fd, WHOLE[type]));
+  }
+
+  /** Read at once after a failed call; the runtime makes no call of its own in between. */
+  #result(value: number): number {
+    if (value !== -1) return value;
+    const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
+    return -new DataView(bytes.buffer).getInt32(0, true);
+  }
+}
+
+function describe(type: keyof typeof LockType, { start, length }: LockRange): Bytes {
+  const bytes = new Uint8Array(FLOCK_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setInt16(0, LockType[type], true);
+  view.setBigInt64(START_OFFSET, start, true);
+  view.setBigInt64(LENGTH_OFFSET, length, true);
+  return bytes;
+}
