@@ -36,6 +36,7 @@ enum {
     MOUNT_FLAG_MEMORY = 8,
     MOUNT_FLAG_NO_DISCARD = 16,
     MOUNT_FLAG_WATCH = 32,
+    MOUNT_FLAG_LOCKS = 64,
 };
 
 enum {

@@ -105,6 +105,8 @@ export const MountFlag = {
   noDiscard: 16,
   /** Changes that are made on the host are repeated in the guest: see {@linkcode MountNotice}. */
   watch: 32,
+  /** Of `mountAdd`: locks of the guest's programs are taken on the host's files. The guest needs `watch` for it. */
+  locks: 64,
 } as const;
 
 /**

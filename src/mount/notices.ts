@@ -32,12 +32,12 @@ export interface Replay {
 export interface NoticeBatch {
   readonly bytes: Bytes;
   readonly replays: Map<string, Replay>;
-  /** To be called once the guest has done all of it. */
-  readonly done: readonly (() => void)[];
+  /** What the kernel is to forget: it has once the guest has done all of the batch. */
+  readonly forgetting: readonly Forgetting[];
 }
 
 /** A file of which the kernel is to forget what it holds, before something else goes on. */
-interface Forgetting {
+export interface Forgetting {
   readonly node: MountNode;
   readonly done: () => void;
 }
@@ -91,6 +91,11 @@ export class NoticeQueue {
     return new Promise((done) => this.#forgetting.push({ node, done }));
   }
 
+  /** What was not done, since another process of the guest goes on. */
+  again(forgetting: readonly Forgetting[]): void {
+    this.#forgetting.unshift(...forgetting);
+  }
+
   /** What comes next, within the bound of a batch; nothing if there is nothing to tell. */
   async next(): Promise<NoticeBatch | undefined> {
     const notices: Bytes[] = [];
@@ -101,11 +106,11 @@ export class NoticeQueue {
       notices.push(...more);
       size += more.reduce((sum, { length }) => sum + length, 0);
     };
-    const done: (() => void)[] = [];
+    const forgetting: Forgetting[] = [];
     while (this.#forgetting.length > 0 && hasRoom()) {
-      const forgetting = this.#forgetting.shift() as Forgetting;
-      done.push(forgetting.done);
-      add(contentOf(forgetting.node));
+      const next = this.#forgetting.shift() as Forgetting;
+      forgetting.push(next);
+      add(contentOf(next.node));
     }
     while (this.#sweep !== undefined && hasRoom()) add(this.#sweepNext(this.#sweep));
     let taken = 0;
@@ -118,7 +123,7 @@ export class NoticeQueue {
     for (const { path } of waiting.splice(0, taken)) this.#kinds.delete(path);
     if (notices.length === 0) return undefined;
     const batch = notification(0, 0).bytes;
-    return { bytes: withSize(concatBytes([batch, ...notices])), replays, done };
+    return { bytes: withSize(concatBytes([batch, ...notices])), replays, forgetting };
   }
 
   #lose(): void {

@@ -12,7 +12,7 @@ import type { FuseRequest } from "./fuse/request.ts";
 import { settled, then } from "./maybe_promise.ts";
 import { checkedName } from "./names.ts";
 import type { MountNode } from "./node_table.ts";
-import { NoticeQueue, type Replay } from "./notices.ts";
+import { type Forgetting, NoticeQueue, type Replay } from "./notices.ts";
 import {
   enter,
   entryOf,
@@ -39,8 +39,8 @@ export class Replays {
   #isIdle = false;
   /** What the batch that the guest has is about. */
   #underWay = new Map<string, Replay>();
-  /** Waits for the end of that batch. */
-  #done: readonly (() => void)[] = [];
+  /** What the kernel is to forget by that batch. */
+  #forgetting: readonly Forgetting[] = [];
   #fakes = 0;
 
   /** @param send takes a batch of notices. */
@@ -74,9 +74,10 @@ export class Replays {
 
   /** The guest's process waits for a batch. */
   ready(pid: number): void {
+    if (this.#pid === undefined || this.#pid === pid) for (const { done } of this.#forgetting) done();
+    else this.#queue.again(this.#forgetting);
+    this.#forgetting = [];
     this.#pid = pid;
-    for (const done of this.#done) done();
-    this.#done = [];
     this.#underWay.clear();
     this.#isIdle = true;
     void this.#go();
@@ -94,7 +95,7 @@ export class Replays {
       this.#isIdle = batch === undefined;
       if (batch === undefined) continue;
       this.#underWay = batch.replays;
-      this.#done = batch.done;
+      this.#forgetting = batch.forgetting;
       this.#send(batch.bytes);
     }
   }

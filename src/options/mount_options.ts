@@ -60,7 +60,17 @@ export interface BindMountOptions {
    * @default {false}
    */
   readonly watch?: boolean | undefined;
+  /**
+   * Where locks of the sandbox's programs (`flock`, `fcntl`) are: with `"host"` on the files of this machine, so that they hold
+   * against other sandboxes and programs here; with `"guest"` among the programs of one sandbox, and faster.
+   *
+   * @default {"host"}
+   */
+  readonly locks?: MountLocks | undefined;
 }
+
+/** Where locks of a sandbox's programs are. */
+export type MountLocks = "host" | "guest";
 
 /** A file system in the guest's memory. */
 export interface MemoryMountOptions {
@@ -88,6 +98,8 @@ export interface VolumeMountOptions extends VolumeSpec {
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   /** Of a directory: see {@linkcode BindMountOptions.watch}. @default {false} */
   readonly watch?: boolean | undefined;
+  /** Of a directory: see {@linkcode BindMountOptions.locks}. @default {"host"} */
+  readonly locks?: MountLocks | undefined;
 }
 
 /** What to mount: the path of a directory or file of this machine, or one of the forms with options. */
@@ -110,6 +122,8 @@ export type MountConfig =
       readonly noExec: boolean;
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
       readonly watch?: boolean | undefined;
+      /** `undefined`: on this machine's files. */
+      readonly locks?: MountLocks | undefined;
     }
   | {
       readonly kind: "tmpfs";
@@ -138,6 +152,8 @@ export type MountConfig =
       readonly noExec: boolean;
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
       readonly watch?: boolean | undefined;
+      /** `undefined`: on this machine's files. */
+      readonly locks?: MountLocks | undefined;
     };
 
 /** A disk image to mount, as it is stored. */
@@ -151,7 +167,8 @@ const path = z
 const common = { readonly: z.boolean().default(false), noExec: z.boolean().default(false) };
 const owner = z.strictObject({ uid: id, gid: id }).optional();
 const watch = z.boolean().optional();
-const bindSchema = z.strictObject({ bind: path, ...common, owner, watch });
+const locks = z.enum(["host", "guest"]).optional();
+const bindSchema = z.strictObject({ bind: path, ...common, owner, watch, locks });
 const memorySchema = z.strictObject({
   tmpfs: z.literal(true),
   sizeMiB: z
@@ -168,6 +185,7 @@ const volumeSchema = z.strictObject({
   ...common,
   owner,
   watch,
+  locks,
 });
 
 const diskSchema = z.strictObject({
@@ -191,7 +209,7 @@ const storedCommon = { target: z.string(), readonly: z.boolean(), noExec: z.bool
 export const storedMountsSchema = z
   .array(
     z.discriminatedUnion("kind", [
-      z.object({ kind: z.literal("bind"), source: z.string(), owner, watch, ...storedCommon }),
+      z.object({ kind: z.literal("bind"), source: z.string(), owner, watch, locks, ...storedCommon }),
       z.object({ kind: z.literal("tmpfs"), sizeMiB: z.int(), ...storedCommon }),
       z.object({
         kind: z.literal("disk"),
@@ -200,7 +218,7 @@ export const storedMountsSchema = z
         fstype: z.enum(DISK_FILE_SYSTEMS).optional(),
         ...storedCommon,
       }),
-      z.object({ kind: z.literal("volume"), volume: nameSchema, owner, watch, ...storedCommon }),
+      z.object({ kind: z.literal("volume"), volume: nameSchema, owner, watch, locks, ...storedCommon }),
     ]),
   )
   .default([]);
@@ -354,8 +372,8 @@ function toConfig(target: string, mount: CheckedMount): MountConfig {
 }
 
 /** What only a directory has. */
-function filesConfig({ owner, watch }: Pick<BindMountOptions, "owner" | "watch">) {
-  return { owner, ...(watch === true && { watch }) };
+function filesConfig({ owner, watch, locks }: Pick<BindMountOptions, "owner" | "watch" | "locks">) {
+  return { owner, ...(watch === true && { watch }), ...(locks === "guest" && { locks }) };
 }
 
 /** Bytes of a file system in memory. */

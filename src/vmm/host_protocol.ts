@@ -87,6 +87,8 @@ export type MountRequest = {
       readonly owner: OwnerIds;
       /** Whether the guest is told of changes that are made here. */
       readonly isWatched: boolean;
+      /** Whether locks of the guest's programs are taken on the files here. */
+      readonly hasLocks: boolean;
     }
   | {
       /** A file system in the guest's memory. */

@@ -149,6 +149,7 @@ function mountRequest(
     ? { target, isReadonly, isNoExec, memoryBytes: memoryBytes(mount) }
     : {
         ...{ target, isReadonly, isNoExec, source: mount.source, isWatched: mount.watch === true },
+        hasLocks: mount.locks !== "guest",
         owner: mount.owner ?? defaultOwner(user),
       };
 }

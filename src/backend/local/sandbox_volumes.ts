@@ -116,13 +116,13 @@ function resolve(
 ): readonly ResolvedMount[] {
   return mounts.map((mount) => {
     if (mount.kind !== "volume") return mount;
-    const { target, volume: name, readonly, noExec, owner, watch } = mount;
+    const { target, volume: name, readonly, noExec, owner, watch, locks } = mount;
     const volume = volumes.get(name);
     if (volume === undefined) throw new InternalError(`the volume ${name} was not looked for`);
     const { kind, path: source } = volume;
     return kind === "disk"
       ? { kind: "disk", target, source, format: "raw", fstype: "ext4", readonly, noExec }
-      : { kind: "bind", target, source, readonly, noExec, owner, ...(watch === true && { watch }) };
+      : { kind: "bind", target, source, readonly, noExec, owner, ...(watch === true && { watch }), locks };
   });
 }
 

@@ -8,6 +8,7 @@ import type { DiskFileSystem, DiskImageFormat, DiskMountOptions } from "../../op
 import type {
   BindMountOptions,
   MemoryMountOptions,
+  MountLocks,
   VolumeMountOptions,
 } from "../../options/mount_options.ts";
 import type { VolumeKind, VolumeMode, VolumeSpec } from "../../options/volume_options.ts";
@@ -41,6 +42,7 @@ export class MountBuilder {
   #noExec: boolean | undefined;
   #owner: { readonly uid: number; readonly gid: number } | undefined;
   #watch: boolean | undefined;
+  #locks: MountLocks | undefined;
 
   /** Mounts a directory, or a file, of this machine. */
   bind(path: string): this {
@@ -189,6 +191,12 @@ export class MountBuilder {
     });
   }
 
+  /** Sets where locks of the sandbox's programs are, of a `bind()`. @default {"host"} */
+  locks(where: MountLocks): this {
+    this.#locks = where;
+    return this;
+  }
+
   /** The options. @throws {InvalidConfigError} if no kind was chosen, or something is set that the kind has not. */
   build(): BindMountOptions | MemoryMountOptions | DiskMountOptions | VolumeMountOptions {
     const kind = this.#kind;
@@ -201,6 +209,7 @@ export class MountBuilder {
       size: this.#sizeMiB,
       owner: this.#owner,
       watch: this.#watch,
+      locks: this.#locks,
       format: this.#format,
       fstype: this.#fstype,
     };
@@ -209,14 +218,20 @@ export class MountBuilder {
         throw new InvalidConfigError([{ field: name, problem: `is for ${kindOf(name)} only` }]);
     const common = { readonly: this.#readonly, noExec: this.#noExec };
     if ("bind" in kind || "volume" in kind)
-      return { ...kind, ...common, owner: this.#owner, ...(this.#watch && { watch: true }) };
+      return {
+        ...kind,
+        ...common,
+        owner: this.#owner,
+        ...(this.#watch && { watch: true }),
+        ...(this.#locks && { locks: this.#locks }),
+      };
     if ("tmpfs" in kind) return { ...kind, ...common, sizeMiB: this.#sizeMiB };
     return { ...kind, ...common, format: this.#format, fstype: this.#fstype };
   }
 }
 
 /** What each kind can be given, beside what all can. */
-const BIND: ReadonlySet<string> = new Set(["owner", "watch"]);
+const BIND: ReadonlySet<string> = new Set(["owner", "watch", "locks"]);
 const TMPFS: ReadonlySet<string> = new Set(["size"]);
 const DISK: ReadonlySet<string> = new Set(["format", "fstype"]);
 

@@ -13,6 +13,7 @@ import {
   checkMount,
   checkMountTarget,
   defaultOwner,
+  type MountLocks,
   type MountOptions,
   memoryBytes,
 } from "../../options/mount_options.ts";
@@ -24,6 +25,13 @@ export interface ProviderMountOptions {
   readonly readonly?: boolean | undefined;
   /** Whether programs in it cannot be run. @default {false} */
   readonly noExec?: boolean | undefined;
+  /**
+   * Whether locks are asked of the provider's open files (`"host"`), which need the methods `lock` and `testLock`, or hold among the
+   * programs of the sandbox.
+   *
+   * @default {"guest"}
+   */
+  readonly locks?: MountLocks | undefined;
 }
 
 /** Mounts that come and go while a sandbox runs: `sandbox.mounts`. They end with the sandbox, at the latest. */
@@ -81,6 +89,7 @@ export class SandboxMounts {
         (mount.readonly ? MountFlag.readonly : 0) |
         (mount.noExec ? MountFlag.noExec : 0) |
         (mount.kind !== "tmpfs" && mount.watch === true ? MountFlag.watch : 0) |
+        (mount.kind !== "tmpfs" && mount.locks !== "guest" ? MountFlag.locks : 0) |
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
       source: mount.kind === "bind" ? mount.source : (source ?? ""),
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
@@ -113,11 +122,16 @@ export class SandboxMounts {
   async #serve(target: string, provider: FileSystemProvider, options: ProviderMountOptions): Promise<void> {
     if (this.#served.has(target))
       throw new InvalidConfigError([{ field: "target", problem: `${target} is mounted already` }]);
-    const { readonly: isReadonly = false, noExec: isNoExec = false } = options;
+    const { readonly: isReadonly = false, noExec: isNoExec = false, locks = "guest" } = options;
+    const hasLocks = locks === "host";
     const client = await this.#sandbox.connect();
     const isWatched = provider.watch !== undefined;
-    const session = client.openMount({ target, isReadonly, isNoExec, isWatched });
-    const mount = new ServedMount(target, session, provider, { isReadonly, watch: isWatched });
+    const session = client.openMount({ target, isReadonly, isNoExec, isWatched: isWatched || hasLocks });
+    const mount = new ServedMount(target, session, provider, {
+      isReadonly,
+      watch: isWatched,
+      locks: hasLocks,
+    });
     await mount.mounted;
     this.#served.set(target, mount);
     mount.ended.then(() => this.#served.delete(target));

@@ -6,6 +6,7 @@
 import { AgentClient } from "../../agent/client.ts";
 import { MountFailedError } from "../../agent/errors.ts";
 import { messageOf } from "../../base/errors.ts";
+import { FileLocks } from "../../ffi/file_locks.ts";
 import { Files } from "../../ffi/files.ts";
 import { Inotify } from "../../ffi/inotify.ts";
 import { FileSystemError } from "../../mount/errno.ts";
@@ -74,12 +75,26 @@ async function mount(
   }
   loading ??= Files.load();
   const files = await loading;
-  const { isWatched } = what;
-  const provider = openSource(files, what.source, { inotify: isWatched ? await Inotify.load() : undefined });
+  const { isWatched, hasLocks } = what;
+  const provider = openSource(files, what.source, {
+    inotify: isWatched ? await Inotify.load() : undefined,
+    locks: hasLocks ? await FileLocks.load() : undefined,
+  });
   const { uid, gid } = provider.attributes("/");
   const owners = new OwnerMap({ uid, gid }, what.owner);
-  const session = client.openMount({ target, isReadonly, isNoExec, isFile: provider.isFile, isWatched });
-  const mount = new ServedMount(target, session, provider, { isReadonly, owners, watch: isWatched });
+  const session = client.openMount({
+    target,
+    isReadonly,
+    isNoExec,
+    isFile: provider.isFile,
+    isWatched: isWatched || hasLocks,
+  });
+  const mount = new ServedMount(target, session, provider, {
+    isReadonly,
+    owners,
+    watch: isWatched,
+    locks: hasLocks,
+  });
   served.set(target, mount);
   mount.ended.then(() => served.delete(target));
   await mount.mounted;
@@ -100,13 +115,9 @@ async function serveRoot(source: string, listenPath: string): Promise<void> {
 }
 
 /** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */
-function openSource(
-  files: Files,
-  source: string,
-  how: Pick<DirectoryBounds, "inotify" | "showsSetId">,
-): DirectoryProvider {
+function openSource(files: Files, source: string, calls: DirectoryBounds): DirectoryProvider {
   try {
-    return DirectoryProvider.openReal(files, source, { openFiles, ...how });
+    return DirectoryProvider.openReal(files, source, { openFiles, ...calls });
   } catch (error) {
     const code = error instanceof FileSystemError ? error.code : undefined;
     const problem =

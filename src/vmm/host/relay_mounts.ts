@@ -45,8 +45,9 @@ function requestOf(fields: Extract<MountMessage, { readonly name: "mountAdd" }>[
   const { target, flags, source, uid, gid, memoryBytes } = fields;
   const isReadonly = (flags & MountFlag.readonly) !== 0;
   const isWatched = (flags & MountFlag.watch) !== 0;
+  const hasLocks = (flags & MountFlag.locks) !== 0;
   const isNoExec = (flags & MountFlag.noExec) !== 0;
   return (flags & MountFlag.memory) !== 0
     ? { target, isReadonly, isNoExec, memoryBytes }
-    : { target, isReadonly, isNoExec, source, owner: { uid, gid }, isWatched };
+    : { target, isReadonly, isNoExec, source, owner: { uid, gid }, isWatched, hasLocks };
 }
