@@ -9,7 +9,7 @@ import { Errno, errnoOf, FileSystemError } from "../errno.ts";
 import { reply, statusReply } from "../fuse/reply.ts";
 import type { FuseRequest } from "../fuse/request.ts";
 import type { OpenFile } from "../handle_table.ts";
-import { then } from "../maybe_promise.ts";
+import { settled, then } from "../maybe_promise.ts";
 import type { MountNode } from "../node_table.ts";
 import type { MaybePromise, ProviderLock } from "../provider.ts";
 import { type MountContext, nodeOf, type Operation } from "./context.ts";
@@ -115,21 +115,25 @@ function taken(
   return mount.forget(node).then(() => statusReply(request.unique, 0));
 }
 
-export const setlkw: Operation = async (mount, request): Promise<Bytes> => {
+export const setlkw: Operation = (mount, request) => {
   const lock = lockOf(request);
   const node = nodeOf(mount, request);
   const file = lockable(mount, request);
-  const attempt = async () => {
-    try {
-      await file.lock(lock);
-      return true;
-    } catch (error) {
-      if (errnoOf(error) !== Errno.EAGAIN) throw error;
-      return false;
-    }
-  };
-  if (!(await attempt())) await mount.lockWaits.wait(request.unique, attempt);
-  return await taken(mount, request, node, lock);
+  /** Whether it was taken; false if another holder has one. */
+  const attempt = () =>
+    settled(
+      () => file.lock(lock),
+      () => true,
+      (error) => {
+        if (errnoOf(error) !== Errno.EAGAIN) throw error;
+        return false;
+      },
+    );
+  return then(attempt(), (isTaken) => {
+    if (isTaken) return taken(mount, request, node, lock);
+    const waited = mount.lockWaits.wait(request.unique, async () => await attempt());
+    return waited.then(() => taken(mount, request, node, lock));
+  });
 };
 
 /** A program has closed a descriptor: it holds no lock of that kind on the file any more. */

@@ -59,16 +59,19 @@ class Holder implements Disposable {
     return holder;
   }
 
+  #last = "";
+
   send(command: string): void {
+    this.#last = command;
     this.#child.stdin?.write(`${command}\n`);
   }
 
   interrupt(): void {
-    this.#child.kill("SIGUSR1");
+    process.kill(this.#child.pid ?? 0, "SIGUSR1"); // Deno closes the stdin of a child that is sent a signal by its method
   }
 
   async answer(): Promise<string> {
-    return await within(WAIT_MS, "an answer", async () => {
+    return await within(WAIT_MS, `an answer to ${this.#last}`, async () => {
       while (this.#lines.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
       return this.#lines.shift() ?? "";
     });
