@@ -19,7 +19,7 @@ export interface ListenerOptions {
   readonly hooks?: HttpHooks | undefined;
   /** The port of the server, on loopback. */
   readonly serverPort: number;
-  /** The port that the guest asked for. @default {443} */
+  /** The port that the guest asked for; 0 for that of the listener. @default {443} */
   readonly guestPort?: number | undefined;
   /** Names that may not be reached. */
   readonly deniedNames?: readonly string[] | undefined;
@@ -99,6 +99,12 @@ export class InterceptingListener implements AsyncDisposable {
   static async open(options: ListenerOptions): Promise<InterceptingListener> {
     const listener = new InterceptingListener(options);
     await new Promise<void>((resolve) => listener.#server.listen(0, "127.0.0.1", resolve));
+    // A program that is told this port shows it in its Host field.
+    const { tls, guestPort } = options;
+    if (guestPort === 0 && tls !== undefined)
+      listener.interceptor.update(
+        egressConfig({ ...options, tls: { ...tls, interceptedPorts: [listener.port] } }),
+      );
     return listener;
   }
 
@@ -126,7 +132,7 @@ export class InterceptingListener implements AsyncDisposable {
         id: 1,
         protocol: "tcp",
         source: { address: "192.0.2.2", port: 40_000 },
-        destination: { address: "127.0.0.1", port: guestPort },
+        destination: { address: "127.0.0.1", port: guestPort === 0 ? this.port : guestPort },
         signal: this.stopping.signal,
       },
       guest: guestOver(socket),
