@@ -124,15 +124,13 @@ test(
   async () => {
     using directory = temporaryDirectory();
     const git = (...words: string[]) =>
-      program("git", [
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@example",
-        "-c",
-        "init.defaultBranch=main",
-        ...words,
-      ]);
+      program(
+        "git",
+        ["-c", "user.name=a", "-c", "user.email=a@example", "-c", "init.defaultBranch=main", ...words],
+        {
+          env: { GIT_SSL_CAINFO: authorityFile(), GIT_TERMINAL_PROMPT: "0" },
+        },
+      );
     const [work, bare, clone] = ["work", "bare.git", "clone"].map((name) => join(directory.path, name)) as [
       string,
       string,
