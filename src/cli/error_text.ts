@@ -44,6 +44,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   kind: "--kind",
   sizeMiB: "--size",
   rootDisk: "--root-disk",
+  rootDirectory: "IMAGE",
   env: "--env",
   workdir: "--workdir",
   cwd: "--workdir",

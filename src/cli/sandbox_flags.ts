@@ -86,6 +86,19 @@ export function withSandboxFlags(command: Command) {
 /** What the flags give. */
 export type SandboxFlags = ReturnType<ReturnType<typeof withSandboxFlags>["opts"]>;
 
+/** The flag of commands that take an image. */
+export function asIsOption() {
+  return new Option("--as-is", "use the directory IMAGE itself, read-only: no image is made of it");
+}
+
+/** What a sandbox begins with. */
+export function originOptions(
+  image: string,
+  { asIs }: { readonly asIs?: true | undefined },
+): Pick<SandboxOptions, "image" | "rootDirectory"> {
+  return asIs === true ? { rootDirectory: image } : { image };
+}
+
 /** The library's options that the flags stand for. */
 export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
   const grace = flags.replaceWithTimeout;

@@ -3,7 +3,7 @@ import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Sandbox, type SandboxOptions } from "../../../mod.ts";
 import { withBootProgress } from "../boot.ts";
 import type { CliContext } from "../context.ts";
-import { toSandboxOptions, withSandboxFlags } from "../sandbox_flags.ts";
+import { asIsOption, originOptions, toSandboxOptions, withSandboxFlags } from "../sandbox_flags.ts";
 
 export function createCommand(cli: CliContext): CommandUnknownOpts {
   return withSandboxFlags(new Command("create"))
@@ -12,7 +12,10 @@ export function createCommand(cli: CliContext): CommandUnknownOpts {
       "Creates a sandbox and boots it in the background; prints its name. Programs are run in it by `msb exec`.",
     )
     .argument("<image>", "a reference such as alpine, or a path such as ./rootfs or ./image.tar")
-    .action((image, flags) => boot(cli, flags, { ...toSandboxOptions(flags), image }));
+    .addOption(asIsOption())
+    .action((image, flags) =>
+      boot(cli, flags, { ...toSandboxOptions(flags), ...originOptions(image, flags) }),
+    );
 }
 
 export function restoreCommand(cli: CliContext): CommandUnknownOpts {

@@ -6,9 +6,16 @@ import { withBootProgress } from "../boot.ts";
 import { interactiveOption, ProgramCommand } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { parseDurationMs } from "../parse.ts";
-import { type SandboxFlags, toSandboxOptions, withSandboxFlags } from "../sandbox_flags.ts";
+import {
+  asIsOption,
+  originOptions,
+  type SandboxFlags,
+  toSandboxOptions,
+  withSandboxFlags,
+} from "../sandbox_flags.ts";
 
 interface RunFlags extends SandboxFlags {
+  readonly asIs?: true | undefined;
   readonly detach?: true | undefined;
   readonly rm?: true | undefined;
   readonly tty?: boolean | undefined;
@@ -29,6 +36,7 @@ export function runCommand(cli: CliContext): CommandUnknownOpts {
     .argument("<image>", "a reference such as alpine, or a path such as ./rootfs or ./image.tar")
     .argument("[command...]", "the program and its arguments")
     .option("-d, --detach", "leave the program in the background and print the sandbox's name")
+    .addOption(asIsOption())
     .option("--rm", "remove the sandbox afterwards, even if it has a name")
     .option("-t, --tty", "run on a pseudo-terminal; the default where input and output are a terminal")
     .option("--no-tty", "run on pipes, even on a terminal")
@@ -49,7 +57,7 @@ async function runAttached(
   flags: RunFlags,
 ): Promise<void> {
   const ephemeral = flags.rm === true || flags.name === undefined;
-  const options = { ...toSandboxOptions(flags), ...programOptions(image, command), ephemeral };
+  const options = { ...toSandboxOptions(flags), ...programOptions(image, command, flags), ephemeral };
   const sandbox = await withBootProgress(cli, flags, (call) => Sandbox.create(options, call));
   let code: number | undefined;
   try {
@@ -79,7 +87,7 @@ async function runDetached(
   command: readonly string[],
   flags: RunFlags,
 ): Promise<void> {
-  const base = { ...toSandboxOptions(flags), ...programOptions(image, command) };
+  const base = { ...toSandboxOptions(flags), ...programOptions(image, command, flags) };
   const options = { ...base, detached: true, ephemeral: flags.rm === true };
   const sandbox = await withBootProgress(cli, flags, (call) => Sandbox.create(options, call));
   try {
@@ -94,8 +102,8 @@ async function runDetached(
 }
 
 /** Arguments take the place of the image's CMD, behind its ENTRYPOINT. */
-function programOptions(image: string, command: readonly string[]) {
-  return { image, cmd: command.length === 0 ? undefined : command };
+function programOptions(image: string, command: readonly string[], flags: RunFlags) {
+  return { ...originOptions(image, flags), cmd: command.length === 0 ? undefined : command };
 }
 
 /** Attaches to what the sandbox is for; a person at a terminal gets a shell where the image says nothing. */

@@ -1,6 +1,7 @@
 /** Flags that mount something. @module */
 import assert from "node:assert/strict";
 import { parseDiskMount, parseRootDisk, parseTmpfs, parseVolume } from "../../../src/cli/parse_mounts.ts";
+import { originOptions } from "../../../src/cli/sandbox_flags.ts";
 import { test } from "../../support/harness.ts";
 
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
@@ -89,4 +90,9 @@ test("parseVolume() takes watch for a directory and for a volume", () => {
   const cache = { volume: "cache", mode: "ensure", readonly: false, watch: true };
   assert.deepEqual(parseVolume("cache:/b:watch"), ["/b", cache]);
   assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, watch/ });
+});
+
+test("originOptions() takes IMAGE as an image, or with --as-is as a directory", () => {
+  assert.deepEqual(originOptions("./rootfs", {}), { image: "./rootfs" });
+  assert.deepEqual(originOptions("./rootfs", { asIs: true }), { rootDirectory: "./rootfs" });
 });
