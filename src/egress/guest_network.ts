@@ -5,11 +5,11 @@
  */
 
 /**
- * IPv4 is from TEST-NET-1 (RFC 5737) and IPv6 has a random prefix of RFC 4193, so that no network that a guest wants to reach
+ * IPv4 is from TEST-NET-3 (RFC 5737) and IPv6 has a random prefix of RFC 4193, so that no network that a guest wants to reach
  * lies behind them.
  */
 export const GUEST_NETWORK = {
-  ipv4: { address: "192.0.2.2", prefixBits: 24, gateway: "192.0.2.1", host: "192.0.2.254" },
+  ipv4: { address: "203.0.113.2", prefixBits: 24, gateway: "203.0.113.1", host: "203.0.113.254" },
   ipv6: {
     address: "fd5a:9c1e:7b42::2",
     prefixBits: 64,

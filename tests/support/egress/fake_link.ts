@@ -134,7 +134,7 @@ export class FakeLink implements GuestLink {
       givenUp.abort();
       accepted.reject(signal.reason);
     });
-    const source = { address: "192.0.2.2", port: 30_000 + (id % 30_000) };
+    const source = { address: "203.0.113.2", port: 30_000 + (id % 30_000) };
     this.onRequest({ id, protocol, source, destination, signal: givenUp.signal });
     return accepted.promise;
   }

@@ -135,7 +135,7 @@ export function queryFor(name: string, type: string, hasEdns = false): { id: num
 }
 
 /** Asks from inside the guest, whatever server it thinks it asks. */
-export async function ask(link: FakeLink, name: string, type = "A", server = "192.0.2.1"): Promise<Reply> {
+export async function ask(link: FakeLink, name: string, type = "A", server = "203.0.113.1"): Promise<Reply> {
   const { id, message } = queryFor(name, type);
   const socket = await link.datagrams(server, 53, message);
   if (typeof socket === "string") throw new Error(`DNS is ${socket}`);

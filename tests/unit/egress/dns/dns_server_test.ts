@@ -53,7 +53,7 @@ const zone = zoneOf([
 test("Egress answers DNS to any address through the resolvers that were given", async () => {
   await using server = await startNameServer(zone);
   await using core = startCore(configOf(OPEN, dnsAt(server.port)));
-  for (const asked of ["192.0.2.1", "8.8.8.8", "10.0.0.1", "2001:4860:4860::8888"]) {
+  for (const asked of ["203.0.113.1", "8.8.8.8", "10.0.0.1", "2001:4860:4860::8888"]) {
     const reply = await ask(core.link, "a.example", "A", asked);
     assert.deepEqual([reply.rcode, reply.addresses], ["NOERROR", [PUBLIC]]);
   }
@@ -95,7 +95,7 @@ test("Egress answers a name that no rule allows with NXDOMAIN, asks no resolver,
   const [entry] = core.entries;
   assert.deepEqual(
     [entry?.protocol, entry?.name, entry?.decision, entry?.reason, entry?.destination],
-    ["dns", "secret-data.attacker.example", "denied", "default", { address: "192.0.2.1", port: 53 }],
+    ["dns", "secret-data.attacker.example", "denied", "default", { address: "203.0.113.1", port: 53 }],
   );
 });
 
@@ -165,7 +165,7 @@ test("Egress refuses a name that is an alias for one which a rule denies", async
 test("Egress knows the host's name where a rule opens a port of the host", async () => {
   const name = "host.microsandbox.internal";
   await using core = startCore(configOf(["host.microsandbox.internal:8080"]), { isDirect: true });
-  assert.deepEqual((await ask(core.link, name)).addresses, ["192.0.2.254"]);
+  assert.deepEqual((await ask(core.link, name)).addresses, ["203.0.113.254"]);
   assert.deepEqual((await ask(core.link, name, "AAAA")).addresses, ["fd5a:9c1e:7b42::fe"]);
   assert.deepEqual((await ask(core.link, name, "MX")).packet.answers, []);
   core.egress.update(configOf(["a.example"]));
@@ -177,7 +177,7 @@ test("Egress does not tell names of private addresses", async () => {
     answers: [{ name: "1.1.1.1.in-addr.arpa", type: "PTR", ttl: 60, data: "one.example" }],
   }));
   await using core = startCore(configOf(OPEN, dnsAt(server.port)));
-  const private_ = ["1.2.168.192.in-addr.arpa", "1.0.0.127.in-addr.arpa", "254.2.0.192.in-addr.arpa"];
+  const private_ = ["1.2.168.192.in-addr.arpa", "1.0.0.127.in-addr.arpa", "254.113.0.203.in-addr.arpa"];
   const loopback6 = `1.${"0.".repeat(31)}ip6.arpa`;
   for (const name of [...private_, loopback6])
     assert.equal((await ask(core.link, name, "PTR")).rcode, "NXDOMAIN", name);
@@ -207,7 +207,7 @@ test("Egress asks over TCP what does not fit, and cuts for the guest what does n
   await using core = startCore(configOf(OPEN, dnsAt(server.port)));
   const cut = await ask(core.link, "many.example");
   assert.deepEqual([cut.isTruncated, cut.addresses], [true, []]);
-  const guest = await core.link.mustConnect("192.0.2.1", 53);
+  const guest = await core.link.mustConnect("203.0.113.1", 53);
   const { id, message } = queryFor("many.example", "A");
   await send(guest, Buffer.concat([Buffer.of(message.length >> 8, message.length & 255), message]));
   const reader = guest.readable.getReader();

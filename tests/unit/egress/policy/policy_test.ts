@@ -130,7 +130,7 @@ test("CompiledPolicy opens metadata services only to a rule that names them", ()
 
 test("CompiledPolicy opens the host only to a rule that names it", () => {
   const decide = (policy: NetworkPolicy, names: string[] = ["host.microsandbox.internal"]) =>
-    new CompiledPolicy(policy, () => new Set(["192.168.7.7"])).decide(tcp("192.0.2.254", 8080, ...names))
+    new CompiledPolicy(policy, () => new Set(["192.168.7.7"])).decide(tcp("203.0.113.254", 8080, ...names))
       .action;
   const allow = (...some: readonly Rule[]) => decide({ ...policies.none(), rules: some });
   assert.equal(decide(policies.allowAll()), "deny");
@@ -172,14 +172,14 @@ test("CompiledPolicy puts each address into one group", () => {
     ],
     [8, ["169.254.0.1", "169.254.255.255", "fe80::1", "febf::1"]],
     [32, ["224.0.0.1", "239.255.255.255", "ff02::1"]],
-    [64, ["192.0.2.1", "192.0.2.254", "fd5a:9c1e:7b42::1"]],
+    [64, ["203.0.113.1", "203.0.113.254", "fd5a:9c1e:7b42::1"]],
     [
       128,
       [
         "0.0.0.0",
-        "192.0.2.3",
+        "203.0.113.3",
         "198.18.0.1",
-        "203.0.113.1",
+        "192.0.2.1",
         "240.0.0.1",
         "255.255.255.255",
         "::",
