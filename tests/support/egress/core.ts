@@ -82,7 +82,10 @@ export function startCore(
 }
 
 /** A TCP server on loopback. */
-export async function listen(serve: (socket: Socket) => void): Promise<{ port: number } & AsyncDisposable> {
+export async function listen(
+  serve: (socket: Socket) => void,
+  host = "127.0.0.1",
+): Promise<{ port: number } & AsyncDisposable> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
@@ -90,7 +93,7 @@ export async function listen(serve: (socket: Socket) => void): Promise<{ port: n
     socket.on("error", () => {});
     serve(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   return {

@@ -131,7 +131,7 @@ export class InterceptingListener implements AsyncDisposable {
       request: {
         id: 1,
         protocol: "tcp",
-        source: { address: "192.0.2.2", port: 40_000 },
+        source: { address: "203.0.113.2", port: 40_000 },
         destination: { address: "127.0.0.1", port: guestPort === 0 ? this.port : guestPort },
         signal: this.stopping.signal,
       },

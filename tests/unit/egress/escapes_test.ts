@@ -1,6 +1,5 @@
 /** Ways around the rules that a guest could try, each by its name. @module */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { decode } from "dns-packet";
 import type { EgressConfig } from "../../../src/egress/config.ts";
 import { destinations, policies, portRanges, rules } from "../../../src/egress/policy/factories.ts";
@@ -267,15 +266,11 @@ test("escape: other ports of the host than the one that is allowed", async () =>
 });
 
 test("the host's name leads to a service that listens on IPv6 only", async () => {
-  const server = createServer((socket) => socket.end("six"));
-  await new Promise<void>((resolve) => server.listen(0, "::1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" ? (address?.port ?? 0) : 0;
-  await using core = startCore(configOf([`host.microsandbox.internal:${port}`]), { isDirect: true });
-  const guest = await core.link.mustConnect("203.0.113.254", port);
+  await using server = await listen((socket) => socket.end("six"), "::1");
+  await using core = startCore(configOf([`host.microsandbox.internal:${server.port}`]), { isDirect: true });
+  const guest = await core.link.mustConnect("203.0.113.254", server.port);
   assert.equal((await readAll(guest)).toString(), "six");
   await guest.writable.close();
-  server.close();
 });
 
 test("escape: a denied name on an address that is allowed", async () => {
