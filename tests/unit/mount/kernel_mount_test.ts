@@ -126,8 +126,8 @@ for (const [name, open] of providers)
           const numbers = [random.integer(0, 2 ** 31), Math.min(OPERATIONS_A_RUN, OPERATIONS - done)].map(
             String,
           );
-          const { output } = await mount.run('exec python3 "$@"', [RANDOM_IO, ...files, ...numbers]);
-          assert.equal(output, "the same\n");
+          const { output, code } = await mount.run('exec python3 "$@"', [RANDOM_IO, ...files, ...numbers]);
+          assert.equal(output, "the same\n", `exit ${code} of ${numbers.join(" ")} after ${done}`);
         }
       },
       { missing, timeoutMs: TEST_MS + OPERATIONS * OPERATION_MS },
