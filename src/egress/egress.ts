@@ -43,7 +43,7 @@ export interface EgressOptions {
  * resolved, connected to the address that was asked for, and carried. DNS is answered here.
  *
  * @example
- * ```ts no-run: internal
+ * ```text
  * const egress = new Egress({ link, config });
  * egress.update({ ...config, policy: policyFromLists({ allow: ["packages.example"] }, "network") });
  * await link.closed;
