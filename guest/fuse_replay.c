@@ -75,6 +75,7 @@ static void replay_root(uint8_t kind) {
 
 /* What fails has no event, and needs none: the kernel knows already, or the file has gone. */
 static void replay_at(uint8_t kind, int parent, const char *name, char *second) {
+    static const struct timespec modified[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
     const char *new_name;
     int result = 0;
     int fd = -1;
@@ -84,6 +85,13 @@ static void replay_at(uint8_t kind, int parent, const char *name, char *second) 
             break;
         case MOUNT_NOTICE_CREATED_WRITTEN:
             modify(openat(parent, name, CREATE_FLAGS, 0600));
+            break;
+        case MOUNT_NOTICE_CREATED_PROGRAM:
+            result = mknodat(parent, name, S_IFREG | 0600, 0);
+            break;
+        case MOUNT_NOTICE_MODIFIED_PROGRAM:
+            /* To inotify a file whose time of modification alone is set is modified. */
+            result = utimensat(parent, name, modified, AT_SYMLINK_NOFOLLOW);
             break;
         case MOUNT_NOTICE_CREATED_DIRECTORY:
             result = mkdirat(parent, name, 0700);

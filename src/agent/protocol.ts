@@ -129,6 +129,9 @@ export const MountNotice = {
   createdSocket: 10,
   /** A file that was made and written. */
   createdWritten: 11,
+  /** A program that was made, or written: it is not opened for that, or it could not be run at that moment. */
+  createdProgram: 12,
+  modifiedProgram: 13,
   codeReplay: 0x4d53,
   /** Most bytes of a batch. */
   bytesMax: 32 * 1024,

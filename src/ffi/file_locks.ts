@@ -30,6 +30,7 @@ const SYMBOLS = {
   flock: [["i32", "i32"], "i32"],
 } as const satisfies SymbolTable;
 
+const EIO = 5;
 const encoder = new TextEncoder();
 
 /** A range of bytes: a length of 0 goes to the end, wherever that comes to be. */
@@ -99,7 +100,7 @@ export class FileLocks {
   #result(value: number): number {
     if (value !== -1) return value;
     const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -new DataView(bytes.buffer).getInt32(0, true);
+    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
   }
 }
 

@@ -12,6 +12,8 @@ export const FILE_SYMBOLS = {
   __errno_location: [[], "address"],
   /** openat2(2), which has no function of its own: number, directory, path, how, its bytes → fd. */
   syscall: [["u64", "i32", "cstring", "buffer", "u64"], "i32"],
+  /** number, handler → the handler before. */
+  signal: [["i32", "address"], "address"],
   openat: [["i32", "cstring", "i32", "u32"], "i32"],
   close: [["i32"], "i32"],
   /** directory, path, flags, mask, result. */

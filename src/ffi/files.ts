@@ -53,6 +53,9 @@ const SEEK_FAILED = 0xffff_ffff_ffff_ffffn;
 const UNCHANGED_ID = 0xffff_ffff;
 const ENOSYS = 38;
 const EPERM = 1;
+const EIO = 5;
+const SIGXFSZ = 25;
+const SIG_IGN = 1n;
 const EXDEV = 18;
 const DOT = 0x2e;
 
@@ -98,7 +101,17 @@ export class Files {
    */
   static async load(hasOpenat2 = true): Promise<Files> {
     const native = await loadNativeInterface();
-    return new Files(native, openCLibrary(native, FILE_SYMBOLS), hasOpenat2);
+    const files = new Files(native, openCLibrary(native, FILE_SYMBOLS), hasOpenat2);
+    files.#ignoreFileSizeSignal();
+    return files;
+  }
+
+  /**
+   * Has writes past the limit of file sizes (`ulimit -f`) fail with EFBIG. By default they end the process, and what is written
+   * is a guest's choice.
+   */
+  #ignoreFileSizeSignal(): void {
+    this.#c.signal(SIGXFSZ, SIG_IGN);
   }
 
   /** Opens what a trusted path leads to. */
@@ -275,7 +288,7 @@ export class Files {
   #result(value: number): number {
     if (value !== -1) return value;
     const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -new DataView(bytes.buffer).getInt32(0, true);
+    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
   }
 }
 

@@ -50,6 +50,7 @@ const SYMBOLS = {
   poll: [["buffer", "u64", "i32"], "i32"],
 } as const satisfies SymbolTable;
 
+const EIO = 5;
 const encoder = new TextEncoder();
 
 /** See the module. */
@@ -117,6 +118,6 @@ export class Inotify {
   #result(value: number): number {
     if (value !== -1) return value;
     const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -new DataView(bytes.buffer).getInt32(0, true);
+    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
   }
 }

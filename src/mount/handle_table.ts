@@ -6,6 +6,9 @@
 import { FileSystemError } from "./errno.ts";
 import type { ProviderEntry, ProviderFile } from "./provider.ts";
 
+/** About what an object with a name, a type and a number of 64 bits takes beside the characters of the name. */
+const ENTRY_BYTES = 160;
+
 /** An open file. */
 export interface OpenFile {
   readonly kind: "file";
@@ -26,15 +29,15 @@ export type OpenHandle = OpenFile | OpenDirectory;
 /** Open files and directories, within bounds. */
 export class HandleTable {
   readonly #handlesMax: number;
-  readonly #entriesMax: number;
+  readonly #entryBytesMax: number;
   readonly #handles = new Map<bigint, OpenHandle>();
   #nextId = 1n;
-  #entries = 0;
+  #entryBytes = 0;
   #isClosed = false;
 
-  constructor(handlesMax: number, entriesMax: number) {
+  constructor(handlesMax: number, entryBytesMax: number) {
     this.#handlesMax = handlesMax;
-    this.#entriesMax = entriesMax;
+    this.#entryBytesMax = entryBytesMax;
   }
 
   /** What is open. */
@@ -78,9 +81,9 @@ export class HandleTable {
 
   /** Keeps what a directory holds. @throws {FileSystemError} ENOMEM if all open directories hold too much. */
   setEntries(directory: OpenDirectory, entries: readonly ProviderEntry[]): void {
-    const total = this.#entries - (directory.entries?.length ?? 0) + entries.length;
-    if (total > this.#entriesMax) throw new FileSystemError("ENOMEM");
-    this.#entries = total;
+    const total = this.#entryBytes - bytesOf(directory) + bytesOf({ entries });
+    if (total > this.#entryBytesMax) throw new FileSystemError("ENOMEM");
+    this.#entryBytes = total;
     directory.entries = entries;
   }
 
@@ -88,7 +91,7 @@ export class HandleTable {
   remove(id: bigint): OpenHandle | undefined {
     const handle = this.#handles.get(id);
     this.#handles.delete(id);
-    if (handle?.kind === "directory") this.#entries -= handle.entries?.length ?? 0;
+    if (handle?.kind === "directory") this.#entryBytes -= bytesOf(handle);
     return handle;
   }
 
@@ -97,7 +100,12 @@ export class HandleTable {
     this.#isClosed = true;
     const handles = [...this.#handles.values()];
     this.#handles.clear();
-    this.#entries = 0;
+    this.#entryBytes = 0;
     return handles;
   }
+}
+
+/** About what the entries of a directory take here. */
+function bytesOf({ entries = [] }: Pick<OpenDirectory, "entries">): number {
+  return entries.reduce((sum, { name }) => sum + ENTRY_BYTES + 2 * name.length, 0);
 }

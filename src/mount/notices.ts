@@ -15,7 +15,7 @@ import { notification } from "./fuse/reply.ts";
 import { encodeName } from "./names.ts";
 import type { MountNode, NodeTable } from "./node_table.ts";
 import { baseName, parentPath } from "./paths.ts";
-import type { FileSystemProvider, FileType, ProviderChange } from "./provider.ts";
+import type { FileSystemProvider, FileType, ProviderAttributes, ProviderChange } from "./provider.ts";
 
 /** Changes that wait to be repeated. Past it all that the kernel knows is dropped, and nothing is repeated for it. */
 const WAITING_MAX = 32_768;
@@ -164,28 +164,43 @@ export class NoticeQueue {
     const isStructural = kind === "created" || kind === "removed";
     if (parent?.isWanted !== true) return isStructural ? drop(parent, path) : forget;
     if (kind === "created") {
-      const type = await this.#typeOf(path);
-      const isWritten = type === "file" && this.#kinds.get(path)?.has("modified") === true;
-      const replay = isWritten ? "createdWritten" : type === undefined ? undefined : CREATED[type];
-      if (replay === undefined) return drop(parent, path);
-      replays.set(path, { change, role: "appears" });
-      return [...drop(parent, path), repeat(replay, path)];
+      const found = await this.#find(path);
+      const isWritten = found?.type === "file" && this.#kinds.get(path)?.has("modified") === true;
+      const kinds =
+        found === undefined
+          ? []
+          : isProgram(found)
+            ? (["createdProgram", ...(isWritten ? (["modifiedProgram"] as const) : [])] as const)
+            : [isWritten ? ("createdWritten" as const) : CREATED[found.type]];
+      const repeated = kinds.flatMap((replay) => (replay === undefined ? [] : [repeat(replay, path)]));
+      if (repeated.length > 0) replays.set(path, { change, role: "appears" });
+      return [...drop(parent, path), ...repeated];
     }
     if (kind === "removed") {
       replays.set(path, { change, role: "vanishes" });
       const isDirectory = change.isDirectory === true;
       return [repeat(isDirectory ? "removedDirectory" : "removedFile", path), ...drop(parent, path)];
     }
-    return [...forget, repeat(kind === "modified" ? "modified" : "attributes", path)];
+    if (kind === "attributes") return [...forget, repeat(kind, path)];
+    const found = await this.#find(path);
+    return [
+      ...forget,
+      repeat(found !== undefined && isProgram(found) ? "modifiedProgram" : "modified", path),
+    ];
   }
 
-  async #typeOf(path: string): Promise<FileType | undefined> {
+  async #find(path: string): Promise<ProviderAttributes | undefined> {
     try {
-      return (await this.#provider.attributes(path)).type;
+      return await this.#provider.attributes(path);
     } catch {
       return undefined; // gone again, which will be told
     }
   }
+}
+
+/** A file that is open for writing cannot be run: programs are not opened for what is repeated. */
+function isProgram({ type, mode }: ProviderAttributes): boolean {
+  return type === "file" && (mode & 0o111) !== 0;
 }
 
 function contentOf(node: MountNode): readonly Bytes[] {

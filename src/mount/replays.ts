@@ -222,7 +222,7 @@ export class Replays {
     [Opcode.create]: this.#create,
     [Opcode.mkdir]: this.#maker(8, (type) => type === "directory"),
     [Opcode.symlink]: this.#maker(0, (type) => type === "symlink"),
-    [Opcode.mknod]: this.#maker(16, (type) => type === "fifo" || type === "socket"),
+    [Opcode.mknod]: this.#maker(16, (type) => type === "file" || type === "fifo" || type === "socket"),
     [Opcode.open]: this.#open,
     [Opcode.setattr]: this.#setattr,
     [Opcode.unlink]: this.#remove,

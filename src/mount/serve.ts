@@ -8,6 +8,7 @@ import { MountFailedError, ProtocolError } from "../agent/errors.ts";
 import type { ExecSession } from "../agent/exec_session.ts";
 import { MiB } from "../base/bytes.ts";
 import { ChangeSignal } from "../base/change_signal.ts";
+import { waitFor } from "../base/wait.ts";
 import type { FileSystemProvider } from "./provider.ts";
 import { MountServer, type MountServerOptions } from "./server.ts";
 
@@ -18,6 +19,10 @@ export const REPLIES_MAX = 4096;
 
 /** Replies that are sent together: a frame for each would cost the guest more than what is in it. */
 const BATCH_REPLIES_MAX = 64;
+
+/** How long a guest may take to unmount: it writes what is not written yet. */
+const UNMOUNT_MS = 60_000;
+const ETIMEDOUT = 110;
 
 /** A mount in a sandbox, served by this process. */
 export class ServedMount {
@@ -31,6 +36,7 @@ export class ServedMount {
   readonly #replies: Uint8Array[] = [];
   readonly #changes = new ChangeSignal();
   readonly #unmounts: PromiseWithResolvers<number>[] = [];
+  readonly #unmountMs: number;
   #waitingBytes = 0;
   /** Replies that are being sent. */
   #sending = 0;
@@ -44,7 +50,9 @@ export class ServedMount {
     process: ExecSession,
     provider: FileSystemProvider,
     options: MountServerOptions,
+    unmountMs: number = UNMOUNT_MS,
   ) {
+    this.#unmountMs = unmountMs;
     this.#target = target;
     this.#process = process;
     const settled = () => this.#changes.notify();
@@ -61,17 +69,31 @@ export class ServedMount {
   /**
    * Unmounts. With `lazily` programs that use it keep it until they are done.
    *
-   * @throws {MountFailedError} EBUSY while programs use it.
+   * @throws {MountFailedError} EBUSY while programs use it, ETIMEDOUT if the sandbox does not answer.
    */
   async unmount(lazily = false): Promise<void> {
     if (this.#isOver) return;
     const answer = Promise.withResolvers<number>();
     this.#unmounts.push(answer);
     this.#process.unmount(lazily);
-    const errno = await answer.promise;
-    if (errno === 0) return await this.ended;
+    const limit = {
+      action: "waiting for the sandbox to unmount",
+      timeoutMs: this.#unmountMs,
+      late: () => this.#late(),
+    };
+    const errno = await waitFor(answer.promise, limit);
+    if (errno === 0) return await waitFor(this.ended, limit);
     const reason = errno === 16 ? "programs in the sandbox use it" : `errno ${errno}`;
     throw new MountFailedError(this.#target, errno, reason, "unmount");
+  }
+
+  #late(): MountFailedError {
+    return new MountFailedError(
+      this.#target,
+      ETIMEDOUT,
+      `the sandbox has not answered in ${this.#unmountMs} ms`,
+      "unmount",
+    );
   }
 
   async #serve(): Promise<void> {
@@ -89,9 +111,10 @@ export class ServedMount {
     }
     this.#isOver = true;
     this.#changes.notify();
+    // No request can come any more, whatever else the guest keeps open: what it had open here is closed.
+    await this.#server.close();
     await Promise.allSettled([sending, answering]);
     for (const answer of this.#unmounts.splice(0)) answer.resolve(0);
-    await this.#server.close();
   }
 
   /** @throws if the connection fails, or the guest sends what is no request. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { MountNotice } from "../agent/protocol.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, MiB } from "../base/bytes.ts";
 import { Errno, errnoOf, FileSystemError } from "./errno.ts";
 import {
   FUSE_MAJOR,
@@ -16,6 +16,7 @@ import {
   IN_HEADER_BYTES,
   InitFlag,
   Opcode,
+  OUT_HEADER_BYTES,
 } from "./fuse/constants.ts";
 import { reply, statusReply } from "./fuse/reply.ts";
 import { type FuseRequest, RequestAssembler } from "./fuse/request.ts";
@@ -40,8 +41,8 @@ const PAGE_BYTES = 4096;
 /** Nodes that a kernel may know of: about 100 MB here, and 1 GB there. */
 const NODES_MAX = 250_000;
 const HANDLES_MAX = 16_384;
-/** Entries that all open directories hold together. */
-const ENTRIES_MAX = 1_000_000;
+/** What entries of all open directories take together, about: 700,000 of them. */
+const ENTRY_BYTES_MAX = 128 * MiB;
 /** Requests that wait for the provider; the kernel has fewer under way unless many programs wait. */
 const PENDING_MAX = 1024;
 /** Background requests of the kernel: read-ahead and writing. */
@@ -174,7 +175,7 @@ export class MountServer {
     this.#mount = {
       provider,
       nodes: new NodeTable(NODES_MAX),
-      handles: new HandleTable(HANDLES_MAX, ENTRIES_MAX),
+      handles: new HandleTable(HANDLES_MAX, ENTRY_BYTES_MAX),
       owners,
       isReadonly,
       isWriteback: writeback,
@@ -255,9 +256,16 @@ export class MountServer {
       return this.#pending.delete(request.unique); // not if it was given up
     };
     result.then(
-      (bytes) => isDue() && this.#reply(bytes),
+      (bytes) => (isDue() ? this.#reply(bytes) : this.#takeBack(request, bytes)),
       (error: unknown) => isDue() && this.#fail(request, errnoOf(error)),
     );
+  }
+
+  /** The kernel was never told of the node that was looked up: it counts for nothing. */
+  #takeBack(request: FuseRequest, bytes: Bytes | undefined): void {
+    if (request.opcode !== Opcode.lookup || bytes === undefined) return;
+    const node = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(OUT_HEADER_BYTES, true);
+    this.#mount.nodes.forget(node, 1n);
   }
 
   /** Requests about the mount itself. */

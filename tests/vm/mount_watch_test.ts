@@ -1,12 +1,17 @@
 /** A directory of this machine that is watched, shared by two guests: what each sees of the other, and of this machine. @module */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { FsWatch, Sandbox } from "../../mod.ts";
+import { findProgram } from "../../src/platform/find_program.ts";
 import { temporaryDirectory } from "../support/harness.ts";
 import { homeTest } from "../support/vm/vm.ts";
 import { within } from "../support/within.ts";
 
+const SOURCE = fileURLToPath(new URL("../support/guest/lock_file.c", import.meta.url));
+const COMPILER = findProgram("musl-gcc") ?? findProgram("cc");
 const WAIT_MS = 30_000;
 
 /** What a script writes; it must succeed. */
@@ -59,6 +64,19 @@ homeTest(
     await until(others, "removed", "/app/c");
     assert.equal(await output(two, "cd /app && ls; cat e"), "a\ne\nsub\nguest\n");
     assert.equal(readFileSync(here("e"), "utf8"), "guest\n");
+    // A lock of one guest holds against the other, and is free once its holder is gone.
+    if (COMPILER !== undefined) {
+      execFileSync(COMPILER, ["-static", "-O1", "-o", here("lock"), SOURCE]);
+      await using holder = await one.execStream("/app/lock", ["/app/a", "now"]);
+      await holder.stdout.getReader().read();
+      await using writable = await create({ name: "three", mounts: { "/app": host.path } });
+      assert.equal((await writable.exec("/app/lock", ["/app/a", "now"])).code, 1);
+      assert.notEqual((await writable.shell("timeout 1 /app/lock /app/a wait")).code, 0);
+      const waiting = writable.exec("/app/lock", ["/app/a", "wait"]);
+      await holder.kill();
+      await holder.wait();
+      assert.equal((await waiting).stdout(), "locked\n");
+    }
     await others[Symbol.asyncDispose]();
     await changes[Symbol.asyncDispose]();
     await one.stop();

@@ -44,7 +44,7 @@ import { HostLocks } from "./host_locks.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 /** Entries of one directory that are read: as many as all open directories of a mount may hold. */
-const ENTRIES_MAX = 1_000_000;
+const ENTRIES_MAX = 700_000;
 const EXTENDED_BYTES_MAX = 64 * 1024;
 const TARGET_BYTES_MAX = 4096;
 /** The only attributes that mean nothing to this machine. */
@@ -53,7 +53,7 @@ const CONTENT_FLAGS = Open.noTerminal | Open.nonBlocking;
 
 /** What a guest may make it hold. */
 export interface DirectoryBounds {
-  /** Most entries of a directory that is listed; of a larger one that fails with ENOMEM. @default {1000000} */
+  /** Most entries of a directory that is listed; of a larger one that fails with ENOMEM. @default {700000} */
   readonly entriesMax?: number | undefined;
   /** What counts the open files of all mounts. @default none */
   readonly openFiles?: OpenFiles | undefined;

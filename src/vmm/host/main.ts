@@ -115,7 +115,8 @@ async function main(): Promise<void> {
     relay.serve(service);
     stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watch);
-    await mounts.open(request.mounts); // programs find everything there when the sandbox is ready
+    using mounting = boot.limit(request.bootTimeoutMs);
+    await mounting.race(mounts.open(request.mounts)); // programs find everything there when the sandbox is ready
     settleVolumes(state);
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time

@@ -53,6 +53,9 @@ async function handle(request: MountWorkerRequest): Promise<void> {
   if (request.type === "unmount") return await unmount(request.target);
   if (request.type === "root") return await serveRoot(request.source, request.listenPath);
   connecting ??= AgentClient.connect(request.socketPath);
+  connecting.catch(() => {
+    connecting = undefined; // the next mount tries again
+  });
   await mount(await connecting, request.mount);
 }
 
@@ -80,20 +83,22 @@ async function mount(
     inotify: isWatched ? await Inotify.load() : undefined,
     locks: hasLocks ? await FileLocks.load() : undefined,
   });
-  const { uid, gid } = provider.attributes("/");
-  const owners = new OwnerMap({ uid, gid }, what.owner);
-  const session = client.openMount({
-    target,
-    isReadonly,
-    isNoExec,
-    isFile: provider.isFile,
-    isWatched: isWatched || hasLocks,
-  });
-  const mount = new ServedMount(target, session, provider, {
-    isReadonly,
-    owners,
-    watch: isWatched,
-    locks: hasLocks,
+  const mount = orClose(provider, () => {
+    const { uid, gid } = provider.attributes("/");
+    const owners = new OwnerMap({ uid, gid }, what.owner);
+    const session = client.openMount({
+      target,
+      isReadonly,
+      isNoExec,
+      isFile: provider.isFile,
+      isWatched: isWatched || hasLocks,
+    });
+    return new ServedMount(target, session, provider, {
+      isReadonly,
+      owners,
+      watch: isWatched,
+      locks: hasLocks,
+    });
   });
   served.set(target, mount);
   mount.ended.then(() => served.delete(target));
@@ -112,6 +117,16 @@ async function serveRoot(source: string, listenPath: string): Promise<void> {
     listener.close();
     serveConnection(connection, provider, { isReadonly: true, owners });
   });
+}
+
+/** A directory that cannot be mounted is not kept open. */
+function orClose<T>(provider: DirectoryProvider, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    provider.close();
+    throw error;
+  }
 }
 
 /** The path was resolved when the mount was asked for: what it has become since then, a guest may have made. */

@@ -13,10 +13,12 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Open } from "../../../src/ffi/files.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
 import { OpenFiles } from "../../../src/mount/providers/open_files.ts";
 import { descriptorLimit } from "../../../src/platform/descriptor_limit.ts";
+import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import {
   attempts,
@@ -361,4 +363,26 @@ test("DirectoryProvider opens as many files as its bound for all mounts lets it,
 test("descriptorLimit() is the soft limit of this process", () => {
   const limit = execFileSync("sh", ["-c", "ulimit -Sn"], { encoding: "utf8" }).trim();
   assert.equal(descriptorLimit(), limit === "unlimited" ? Number.POSITIVE_INFINITY : Number(limit));
+});
+
+test("Files fails to write past the limit of file sizes, and the process goes on", () => {
+  using directory = temporaryDirectory();
+  const url = (path: string) => new URL(`../../../src/${path}`, import.meta.url).href;
+  const program = join(directory.path, "write.ts");
+  writeFileSync(
+    program,
+    `import { Files } from "${url("ffi/files.ts")}";
+     import { DirectoryProvider } from "${url("mount/providers/directory_provider.ts")}";
+     const provider = DirectoryProvider.open(await Files.load(), ${JSON.stringify(directory.path)});
+     const options = { read: true, write: true, append: false, truncate: false, create: true, exclusive: true, mode: 0o600 };
+     const file = provider.open("/large", options);
+     try {
+       file.write(1 << 20, new Uint8Array(10));
+     } catch (error) {
+       console.log(error.code);
+     }`,
+  );
+  const { file, args } = runtimeCommand(pathToFileURL(program));
+  const command = [file, ...args].map((word) => `'${word}'`).join(" ");
+  assert.equal(execFileSync("sh", ["-c", `ulimit -f 100; exec ${command}`], { encoding: "utf8" }), "EFBIG\n");
 });

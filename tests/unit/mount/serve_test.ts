@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mountOpening } from "../../../src/agent/exec_opening.ts";
 import { ExecSession } from "../../../src/agent/exec_session.ts";
-import type { Message } from "../../../src/agent/protocol.ts";
+import { FrameFlag, type Message } from "../../../src/agent/protocol.ts";
 import { Opcode } from "../../../src/mount/fuse/constants.ts";
 import type { FileSystemProvider } from "../../../src/mount/provider.ts";
 import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
@@ -20,7 +20,7 @@ class SilentGuest {
   readonly #session: ExecSession;
   #nextUnique = 1n;
 
-  constructor(provider: FileSystemProvider) {
+  constructor(provider: FileSystemProvider, unmountMs?: number) {
     const connection: ByteConnection = {
       closed: new Promise(() => {}),
       onData: () => {},
@@ -31,7 +31,7 @@ class SilentGuest {
     };
     const opening = mountOpening({ target: "/m", isReadonly: false, isNoExec: false });
     this.#session = new ExecSession(1, 1, opening, connection, (promise) => promise);
-    this.mount = new ServedMount("/m", this.#session, provider, {});
+    this.mount = new ServedMount("/m", this.#session, provider, {}, unmountMs);
   }
 
   request(opcode: number, node: bigint, ...fields: readonly Field[]): Uint8Array {
@@ -42,6 +42,14 @@ class SilentGuest {
   async send(...requests: readonly Uint8Array[]): Promise<void> {
     const data = Uint8Array.from(requests.flatMap((request) => [...request]));
     this.#session.receive({ name: "stdout", stream: 1, flags: 0, fields: { data } } as unknown as Message);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  /** Ends the channel of requests, and not the others. */
+  async endRequests(): Promise<void> {
+    const fields = { data: new Uint8Array(0) };
+    const end = { name: "stdout", stream: 1, flags: FrameFlag.end, fields };
+    this.#session.receive(end as unknown as Message);
     await new Promise((resolve) => setTimeout(resolve));
   }
 
@@ -127,4 +135,32 @@ test("ServedMount ends with its connection while more waits for the provider tha
   } finally {
     process.off("unhandledRejection", note);
   }
+});
+
+test("ServedMount closes what is open once no request can come, whatever else the guest keeps open", async () => {
+  const memory = new MemoryFileSystem({ file: "content" });
+  let open = 0;
+  const provider: FileSystemProvider = {
+    attributes: (path) => memory.attributes(path),
+    list: (path) => memory.list(path),
+    open: (path, options) => {
+      open++;
+      return { ...memory.open(path, options), close: () => void open-- };
+    },
+  };
+  const guest = new SilentGuest(provider);
+  await guest.send(guest.request(Opcode.lookup, ROOT, "file"));
+  await guest.send(guest.request(Opcode.open, 2n, 0, 0));
+  assert.equal(open, 1);
+  await guest.endRequests();
+  assert.equal(open, 0);
+  guest.disconnect();
+  await guest.mount.ended;
+});
+
+test("ServedMount.unmount() fails if the guest does not answer in time", async () => {
+  const guest = new SilentGuest(new MemoryFileSystem(), 10);
+  await assert.rejects(guest.mount.unmount(), { code: "mountFailed", errno: 110 });
+  guest.disconnect();
+  await guest.mount.ended;
 });

@@ -274,3 +274,25 @@ test("MountServer bounds calls of its provider by their number, also those that 
     other.send(Opcode.interrupt, 0n, other.send(Opcode.lookup, ROOT_ID, "a"));
   assert.equal(calls, 2048);
 });
+
+test("MountServer counts no lookup that was given up before its provider answered", async () => {
+  const memory = new MemoryFileSystem({ file: "content" });
+  const slow = Promise.withResolvers<void>();
+  const provider: FileSystemProvider = {
+    attributes: async (path) => {
+      await slow.promise;
+      return memory.attributes(path);
+    },
+    list: (path) => memory.list(path),
+    open: (path, options) => memory.open(path, options),
+  };
+  const client = new FuseClient(provider);
+  const before = client.server.usage.nodes;
+  const unique = client.send(Opcode.lookup, ROOT_ID, "file");
+  client.send(Opcode.interrupt, 0n, unique);
+  assert.equal(client.replies.get(unique)?.errno, Errno.EINTR);
+  slow.resolve();
+  await new Promise((resolve) => setTimeout(resolve)); // after all that follows from it
+  assert.equal(client.server.usage.nodes, before);
+  assert.equal(client.replyCount, 1);
+});

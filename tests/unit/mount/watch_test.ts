@@ -69,6 +69,15 @@ for (const isReadonly of [false, true])
       await told(() => fs.chmodSync(join(here, "old"), 0o751), `ATTRIB ${there}/old`);
       assert.equal(await seen("stat -c %a old"), "751\n");
       await told(
+        () => fs.writeFileSync(join(here, "run"), "#!/bin/sh\n", { mode: 0o755 }),
+        `CREATE ${there}/run`,
+        `MODIFY ${there}/run`,
+      );
+      await told(() => fs.appendFileSync(join(here, "run"), "echo ran"), `MODIFY ${there}/run`);
+      assert.equal(await seen("./run"), "ran\n");
+      assert.ok(!inotify.events.includes(`CLOSE_WRITE ${there}/run`), "it can be run at any moment");
+      await told(() => fs.rmSync(join(here, "run")), `DELETE ${there}/run`);
+      await told(
         () => fs.renameSync(join(here, "old"), join(here, "sub/moved")),
         `MOVED_FROM ${there}/old`,
         `MOVED_TO ${there}/sub/moved`,
