@@ -73,7 +73,10 @@ for (const isReadonly of [false, true])
         `CREATE ${there}/run`,
         `MODIFY ${there}/run`,
       );
-      await told(() => fs.appendFileSync(join(here, "run"), "echo ran"), `MODIFY ${there}/run`);
+      await told(
+        () => fs.writeFileSync(join(here, "run"), "#!/bin/sh\necho ran", { mode: 0o755 }),
+        `MODIFY ${there}/run`,
+      );
       assert.equal(await seen("./run"), "ran\n");
       assert.ok(!inotify.events.includes(`CLOSE_WRITE ${there}/run`), "it can be run at any moment");
       await told(() => fs.rmSync(join(here, "run")), `DELETE ${there}/run`);
