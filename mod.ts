@@ -143,7 +143,12 @@ export type {
   MountOptions,
   VolumeMountOptions,
 } from "./src/options/mount_options.ts";
-export type { NetworkOptions, PortOptions, TapNetworkOptions } from "./src/options/network_options.ts";
+export type {
+  NetworkOptions,
+  PortOptions,
+  TapNetworkOptions,
+  UserNetworkOptions,
+} from "./src/options/network_options.ts";
 export {
   type PatchFileOptions,
   type PatchKind,

@@ -3,6 +3,7 @@
 
 #include "agent.h"
 #include "clock.h"
+#include "environment.h"
 #include "log.h"
 #include "netif.h"
 #include "reply.h"
@@ -42,6 +43,7 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
     struct reader reader = {.bytes = (const uint8_t *)frame->payload.bytes, .size = frame->payload.size};
     struct msg_boot boot;
     struct msg_clock clock;
+    struct msg_environment environment;
     struct msg_netif netif;
     struct msg_shutdown shutdown;
     struct msg_client_gone client;
@@ -65,6 +67,11 @@ static bool handle_control(struct agent *agent, const struct frame *frame) {
         case MSG_NETIF:
             if (!msg_netif_decode(&reader, &netif)) return false;
             handle_netif(agent, &netif);
+            return true;
+        case MSG_ENVIRONMENT:
+            if (!msg_environment_decode(&reader, &environment)) return false;
+            if (!environment_set(environment.variables))
+                refuse(agent, frame, WIRE_ERROR_MALFORMED, "not variables, or no memory for them");
             return true;
         case MSG_SHUTDOWN:
             if (!msg_shutdown_decode(&reader, &shutdown)) return false;
@@ -121,6 +128,7 @@ void agent_handle(struct agent *agent, const struct frame *frame) {
         case MSG_BOOT:
         case MSG_CLOCK:
         case MSG_NETIF:
+        case MSG_ENVIRONMENT:
         case MSG_SHUTDOWN:
         case MSG_CLIENT_GONE:
         case MSG_PAUSE:

@@ -170,6 +170,9 @@ enum {
     MSG_FLOW_ACCEPT = 115,
     MSG_FLOW_REFUSE = 116,
     MSG_ECHO = 117,
+    MSG_ENVIRONMENT = 120,
+    MSG_NETWORK_UPDATE = 118,
+    MSG_NETWORK_UPDATED = 119,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -1064,6 +1067,48 @@ static inline bool msg_echo_decode(struct reader *reader, struct msg_echo *messa
 static inline void msg_echo_encode(struct writer *writer, const struct msg_echo *message) {
     write_u16(writer, message->sequence);
     write_bytes(writer, message->data);
+}
+
+/* environment: host to agent: variables, as NAME=value, of each program that has none of that name. */
+struct msg_environment {
+    struct texts variables;
+};
+static inline bool msg_environment_decode(struct reader *reader, struct msg_environment *message) {
+    message->variables = read_texts(reader);
+    return reader_finished(reader);
+}
+static inline void msg_environment_encode(struct writer *writer, const struct msg_environment *message) {
+    write_texts(writer, message->variables);
+}
+
+/* networkUpdate: client to host: other rules, as JSON, in as many parts as it takes; answered by networkUpdated. */
+struct msg_network_update {
+    uint32_t token;
+    struct text config;
+};
+static inline bool msg_network_update_decode(struct reader *reader, struct msg_network_update *message) {
+    message->token = read_u32(reader);
+    message->config = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_network_update_encode(struct writer *writer, const struct msg_network_update *message) {
+    write_u32(writer, message->token);
+    write_bytes(writer, message->config);
+}
+
+/* networkUpdated: host to client: in force if problem is empty, or why not. */
+struct msg_network_updated {
+    uint32_t token;
+    struct text problem;
+};
+static inline bool msg_network_updated_decode(struct reader *reader, struct msg_network_updated *message) {
+    message->token = read_u32(reader);
+    message->problem = read_text(reader);
+    return reader_finished(reader);
+}
+static inline void msg_network_updated_encode(struct writer *writer, const struct msg_network_updated *message) {
+    write_u32(writer, message->token);
+    write_text(writer, message->problem);
 }
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "resource_limit.h"
 #include "spawn_failure.h"
 #include "user.h"
@@ -70,11 +71,24 @@ static void add_default(char **environment, const char *name, const char *value)
     *environment = entry; /* to_strings() left the place */
 }
 
+/* What the sandbox has for all of its programs. */
+static void add_defaults(char **environment) {
+    struct texts defaults = environment_defaults();
+    struct text text;
+    while (texts_next(&defaults, &text)) {
+        char *entry = child_string(text, "the environment");
+        char *value = strchr(entry, '=') + 1; /* each has one */
+        value[-1] = '\0';
+        add_default(environment, entry, value);
+    }
+}
+
 static char **make_environment(const struct msg_exec_start *start, const struct identity *identity) {
-    char **environment = to_strings(start->env, 3, "the environment");
+    char **environment = to_strings(start->env, 3 + environment_defaults().count, "the environment");
     for (char **entry = environment; *entry != NULL; entry++)
         if (**entry == '=' || strchr(*entry, '=') == NULL)
             fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "environment entry is not NAME=value: \"%.80s\"", *entry);
+    add_defaults(environment);
     add_default(environment, "PATH", DEFAULT_PATH);
     add_default(environment, "HOME", identity->home);
     if (start->flags & EXEC_FLAG_TTY) add_default(environment, "TERM", "xterm");

@@ -3,11 +3,19 @@
  *
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, concatBytes, encodeUtf8 } from "../base/bytes.ts";
+import { MicrosandboxError } from "../base/errors.ts";
 import { encodeMessage } from "./codec.ts";
 import { MountFailedError } from "./errors.ts";
 import { Answers } from "./pending_answers.ts";
-import { type HoldState, type Message, type MessageFields, TimeLimit } from "./protocol.ts";
+import {
+  FRAME_PAYLOAD_BYTES_MAX,
+  FrameFlag,
+  type HoldState,
+  type Message,
+  type MessageFields,
+  TimeLimit,
+} from "./protocol.ts";
 
 /** How long the VM host process may take for an answer that it gives alone. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -25,6 +33,7 @@ export abstract class HostQuestions {
   readonly #measurements = new Answers<MessageFields<"measured">>();
   readonly #processLists = new Answers<MessageFields<"processes">>();
   readonly #mountAnswers = new Answers<string>();
+  readonly #networkAnswers = new Answers<string>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
   #notesAsked = 0;
@@ -109,6 +118,22 @@ export abstract class HostQuestions {
     if (problem !== "") throw new MountFailedError(target, 0, problem, action);
   }
 
+  /**
+   * Has the host process put other rules for the guest's network into force: an `EgressConfig`, as JSON can hold it.
+   *
+   * @throws {MicrosandboxError} of code `network` if they cannot be, or the sandbox has no such network.
+   */
+  async updateNetwork(config: object): Promise<void> {
+    const token = this.#nextToken++;
+    const answer = this.#networkAnswers.wait(
+      token,
+      "waiting for the network to take its rules",
+      ANSWER_TIMEOUT_MS,
+    );
+    const problem = await this.answered(answer, networkUpdate(token, encodeUtf8(JSON.stringify(config))));
+    if (problem !== "") throw new MicrosandboxError("network", `Cannot change the network: ${problem}`);
+  }
+
   /** Asks the host process what the sandbox uses now. Does not count as activity. */
   measure(): Promise<MessageFields<"measured">> {
     const token = this.#nextToken++;
@@ -140,6 +165,8 @@ export abstract class HostQuestions {
       this.#processLists.resolve(message.fields.token, message.fields);
     } else if (message.name === "mountChanged") {
       this.#mountAnswers.resolve(message.fields.token, message.fields.problem);
+    } else if (message.name === "networkUpdated") {
+      this.#networkAnswers.resolve(message.fields.token, message.fields.problem);
     }
   }
 
@@ -151,6 +178,7 @@ export abstract class HostQuestions {
     this.#processLists.rejectAll(error);
     this.#notes.rejectAll(error);
     this.#mountAnswers.rejectAll(error);
+    this.#networkAnswers.rejectAll(error);
   }
 
   /** Sends what the host answers with `noted`. */
@@ -165,4 +193,17 @@ export abstract class HostQuestions {
     const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
     return this.answered(answer, question(token));
   }
+}
+
+/** A part less than a frame holds, as its token takes some. */
+const UPDATE_PART_BYTES = FRAME_PAYLOAD_BYTES_MAX - 64;
+
+function networkUpdate(token: number, config: Bytes): Bytes {
+  const frames: Bytes[] = [];
+  for (let offset = 0; offset === 0 || offset < config.length; offset += UPDATE_PART_BYTES) {
+    const end = offset + UPDATE_PART_BYTES;
+    const flags = end < config.length ? FrameFlag.more : 0;
+    frames.push(encodeMessage("networkUpdate", 0, { token, config: config.subarray(offset, end) }, flags));
+  }
+  return concatBytes(frames);
 }

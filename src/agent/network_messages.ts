@@ -56,4 +56,23 @@ export const NETWORK_MESSAGES = {
     about: "inside, either way: payload and number of an echo request, or of its reply",
     fields: { sequence: "u16", data: "bytes" },
   },
+
+  // ---- where the guest finds what it is to trust, stream 0
+  environment: {
+    type: 0x78,
+    about: "host to agent: variables, as NAME=value, of each program that has none of that name",
+    fields: { variables: "texts" },
+  },
+
+  // ---- its rules, stream 0: a client tells the VM host process
+  networkUpdate: {
+    type: 0x76,
+    about: "client to host: other rules, as JSON, in as many parts as it takes; answered by networkUpdated",
+    fields: { token: "u32", config: "bytes" },
+  },
+  networkUpdated: {
+    type: 0x77,
+    about: "host to client: in force if problem is empty, or why not",
+    fields: { token: "u32", problem: "text" },
+  },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;

@@ -7,18 +7,23 @@ import { createHash } from "node:crypto";
 import type { TapConfig } from "./tap_config.ts";
 
 /**
- * `none`: no network device. `user`: outbound through the host's own sockets, without privileges. `tap`: a device between
+ * `none`: no network. `user`: outbound through the host's own sockets, without privileges. `tap`: a device between
  * host and guest, for root.
  */
 export type NetworkMode = "none" | "user" | "tap";
 
 /** What a sandbox was created with. */
-export type NetworkConfig = { readonly mode: "none" } | { readonly mode: "user" } | TapConfig;
+export type NetworkConfig = { readonly mode: "none" } | UserConfig | TapConfig;
 
-/** What the network devices of both modes have. */
-interface DevicePlan {
-  /** Of the guest's interface, as `02:…`. */
-  readonly mac: string;
+/** Outbound connections through the host. */
+export interface UserConfig {
+  readonly mode: "user";
+  /** What carries them: the VM host process, which decides about each of them; or passt, which does not. @default {"host"} */
+  readonly via?: "host" | "passt" | undefined;
+}
+
+/** What every network has. */
+interface AnyPlan {
   readonly address: string;
   readonly prefixBits: number;
   readonly gateway: string;
@@ -27,27 +32,42 @@ interface DevicePlan {
   readonly mtu: number;
 }
 
-/** A network device whose frames go to passt. */
-export interface UserPlan extends DevicePlan {
+/** A network without a device: the guest's agent carries its connections to the VM host process. */
+export interface FlowPlan extends AnyPlan {
   readonly mode: "user";
+  readonly via: "host";
+  readonly mac?: undefined;
+}
+
+/** A network device whose frames go to passt. */
+export interface PasstPlan extends AnyPlan {
+  readonly mode: "user";
+  readonly via: "passt";
+  /** Of the guest's interface, as `02:…`. */
+  readonly mac: string;
 }
 
 /** A network device whose frames go to a TAP device of the host. */
-export interface TapPlan extends DevicePlan {
+export interface TapPlan extends AnyPlan {
+  /** Of the guest's interface, as `02:…`. */
+  readonly mac: string;
   readonly mode: "tap";
   readonly tapName: string;
   readonly isolated: boolean;
 }
 
 /** The network device of one sandbox. */
-export type NetworkPlan = UserPlan | TapPlan;
+export type DevicePlan = PasstPlan | TapPlan;
+/** The network of one sandbox. */
+export type NetworkPlan = FlowPlan | DevicePlan;
 
 /**
- * The addresses of `user` mode are the same in every sandbox, as each has a network of its own. passt passes frames on as
+ * The addresses behind passt are the same in every sandbox, as each has a network of its own. passt passes frames on as
  * streams: large ones cost least, and 65,520 bytes is its own default.
  */
-const USER = {
+const PASST = {
   mode: "user",
+  via: "passt",
   address: "10.0.2.15",
   prefixBits: 24,
   gateway: "10.0.2.2",
@@ -58,9 +78,9 @@ const USER = {
 /** The payload of an Ethernet frame. */
 const TAP_MTU = 1500;
 
-/** The device of a sandbox in mode `user`. */
-export function planUserNetwork(sandboxId: string): UserPlan {
-  return { ...USER, mac: macOf(sandboxId) };
+/** The device of a sandbox whose connections passt carries. */
+export function planPasstNetwork(sandboxId: string): PasstPlan {
+  return { ...PASST, mac: macOf(sandboxId) };
 }
 
 /** The device of a sandbox in mode `tap` that has leased `address`. It has no neighbours: all goes by the gateway. */

@@ -9,7 +9,20 @@ import { formatPortAddress, type PortAddress, type PortKind } from "../network/p
 import { findTapProblem, gatewayOf, NAME_SERVERS_MAX, TAP_CIDR_DEFAULT } from "../network/tap_config.ts";
 
 /** A network, with what it takes; a mode alone is that mode with all defaults. */
-export type NetworkOptions = { readonly mode: Exclude<NetworkMode, "tap"> } | TapNetworkOptions;
+export type NetworkOptions = { readonly mode: "none" } | UserNetworkOptions | TapNetworkOptions;
+
+/** Outbound connections through the host, without privileges. */
+export interface UserNetworkOptions {
+  /** Chooses mode `user`. */
+  readonly mode: "user";
+  /**
+   * What carries them: `"host"`, the sandbox's own VM host process, which decides about each; or `"passt"`, a program that has
+   * to be installed and forbids nothing but the host's loopback interface.
+   *
+   * @default {"host"}
+   */
+  readonly via?: "host" | "passt" | undefined;
+}
 
 /**
  * A TAP device between host and guest: for root, or CAP_NET_ADMIN in the network namespace of this process. Each sandbox
@@ -81,7 +94,7 @@ export const networkSchema = z.preprocess(
     typeof network === "string" ? { mode: network } : network,
   z.discriminatedUnion("mode", [
     z.strictObject({ mode: z.literal("none") }),
-    z.strictObject({ mode: z.literal("user") }),
+    z.strictObject({ mode: z.literal("user"), via: z.enum(["host", "passt"]).optional() }),
     tapSchema,
   ]),
 );

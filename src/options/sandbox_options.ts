@@ -136,9 +136,9 @@ export interface SandboxOptions {
   /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
   readonly ephemeral?: boolean | undefined;
   /**
-   * `"none"`: no network device. `"user"`: outbound connections through the host, by passt, without privileges; the guest
-   * does not reach the host's loopback interface, and only `ports` lead into the guest. `"tap"`: a TAP device
-   * between host and guest; see {@linkcode TapNetworkOptions}.
+   * `"none"`: no network. `"user"`: outbound connections through the host, which decides about each, without privileges; the
+   * guest does not reach the host itself, and only `ports` lead into the guest; see {@linkcode UserNetworkOptions}. `"tap"`: a
+   * TAP device between host and guest; see {@linkcode TapNetworkOptions}.
    *
    * @default {"none"}
    */

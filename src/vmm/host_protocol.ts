@@ -8,7 +8,8 @@
  */
 import type { EngineName } from "../base/engine_name.ts";
 import { type ErrorCode, InternalError } from "../base/errors.ts";
-import type { NetworkPlan } from "../network/network_plan.ts";
+import type { EgressConfig } from "../egress/config.ts";
+import type { DevicePlan } from "../network/network_plan.ts";
 import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../state/state_store.ts";
 
@@ -53,7 +54,9 @@ export interface BootRequest {
   /** How long the agent may be silent until the VM is ended as crashed; `null`: for ever. */
   readonly hangTimeoutMs: number | null;
   /** `undefined`: no network device. */
-  readonly network?: NetworkPlan | undefined;
+  readonly network?: DevicePlan | undefined;
+  /** What decides about the connections of a guest that has no device; `undefined`: it has none. */
+  readonly egress?: EgressConfig | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
   /** A directory of this machine that is the root's lower layer; `undefined`: that is a disk. */

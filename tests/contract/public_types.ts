@@ -214,6 +214,7 @@ export const TYPES: readonly string[] = [
   "TerminalSize",
   "TerminalStreams",
   "TimeLimitChanges",
+  "UserNetworkOptions",
   "VolumeCreateOptions",
   "VolumeKind",
   "VolumeListOptions",

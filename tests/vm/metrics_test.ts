@@ -152,7 +152,7 @@ homeTest(
   "metrics() counts what a network device carries",
   async ({ create }) => {
     using server = await startGreeter(ownAddress ?? "");
-    const sandbox = await create({ network: "user" });
+    const sandbox = await create({ network: { mode: "user", via: "passt" } });
     const before = await sandbox.metrics();
     const text = await sandbox.exec("timeout", ["10", "nc", ownAddress ?? "", String(server.port)]);
     assert.equal(text.stdout(), GREETING);

@@ -19,11 +19,11 @@ homeTest("network none gives the guest no device", async ({ create }) => {
 });
 
 homeTest(
-  "network user leads out to other machines' addresses, and not to the host's loopback interface",
+  "network user through passt leads out to other machines' addresses, and not to the host's loopback interface",
   async ({ create }) => {
     using outside = await startGreeter(ownAddress ?? "");
     using inside = await startGreeter("127.0.0.1");
-    const sandbox = await create({ network: "user" });
+    const sandbox = await create({ network: { mode: "user", via: "passt" } });
     const { ip = "", gateway = "", mac = "" } = await sandbox.network.info();
     const shown = await sandbox.shell("ip address show dev eth0; ip route; cat /etc/resolv.conf");
     assert.ok(ip !== "" && mac !== "" && gateway !== "");

@@ -87,7 +87,7 @@ homeTest(
   async ({ create, image }) => {
     addServer(image);
     const sandbox = await create({
-      network: "user",
+      network: { mode: "user", via: "passt" },
       ports: [{ protocol: "udp", hostPort: 0, guestPort: PORT }],
     });
     await sandbox.shell(`udp-echo ${PORT} >/dev/null 2>&1 &`);

@@ -6,13 +6,17 @@
 import { MicrosandboxError } from "../../base/errors.ts";
 import { formatIpv4, parseIpv4, rangesOverlap } from "../../base/ipv4.ts";
 import { pollUntil } from "../../base/wait.ts";
+import { GUEST_NETWORK } from "../../egress/guest_network.ts";
 import { NetworkError, NetworkExhaustedError } from "../../network/errors.ts";
 import {
+  type FlowPlan,
   type NetworkConfig,
   type NetworkPlan,
+  type PasstPlan,
+  planPasstNetwork,
   planTapNetwork,
-  planUserNetwork,
   tapNameOf,
+  type UserConfig,
 } from "../../network/network_plan.ts";
 import { findPasst } from "../../network/passt_program.ts";
 import { checkTapHost } from "../../network/tap_checks.ts";
@@ -41,7 +45,7 @@ const UNROUTE_PASSES = 2;
  * @throws {NetworkError} if the host has routes to addresses of the network.
  */
 export function checkNetworkHost(state: StateStore, network: NetworkConfig): void {
-  if (network.mode === "user") findPasst();
+  if (network.mode === "user" && network.via === "passt") findPasst();
   if (network.mode !== "tap") return;
   checkTapHost(network, () => {
     const leases = state.leases.sweep(unroute).filter((lease) => lease.network === keyOf(network));
@@ -63,7 +67,7 @@ export function planNetwork(
   holder: ProcessIdentity,
 ): NetworkPlan | undefined {
   if (network.mode === "none") return undefined;
-  if (network.mode === "user") return planUserNetwork(sandboxId);
+  if (network.mode === "user") return planUser(network, sandboxId);
   return planTapNetwork(network, sandboxId, takeAddress(state, network, sandboxId, holder));
 }
 
@@ -75,7 +79,7 @@ export function planNetwork(
  */
 export function reserveAddress(state: StateStore, network: NetworkConfig, sandboxId: string): string {
   if (network.mode === "none") return "";
-  if (network.mode === "user") return planUserNetwork(sandboxId).address;
+  if (network.mode === "user") return planUser(network, sandboxId).address;
   checkNetworkHost(state, network);
   return takeAddress(state, network, sandboxId, ownProcess());
 }
@@ -87,10 +91,25 @@ export function presentPlan(
   sandboxId: string,
 ): NetworkPlan | undefined {
   if (network.mode === "none") return undefined;
-  if (network.mode === "user") return planUserNetwork(sandboxId);
+  if (network.mode === "user") return planUser(network, sandboxId);
   const lease = state.leases.find(sandboxId);
   if (lease === undefined || isOver(lease)) return undefined;
   return planTapNetwork(network, sandboxId, formatIpv4(lease.address));
+}
+
+/** The addresses of a guest whose connections the VM host process carries, and whose names it resolves. */
+const FLOW_PLAN: FlowPlan = {
+  mode: "user",
+  via: "host",
+  address: GUEST_NETWORK.ipv4.address,
+  prefixBits: GUEST_NETWORK.ipv4.prefixBits,
+  gateway: GUEST_NETWORK.ipv4.gateway,
+  dns: [GUEST_NETWORK.ipv4.gateway],
+  mtu: 65_535, // NET_MTU of the agent
+};
+
+function planUser({ via }: UserConfig, sandboxId: string): FlowPlan | PasstPlan {
+  return via === "passt" ? planPasstNetwork(sandboxId) : FLOW_PLAN;
 }
 
 /** Strikes out the lease of a boot that has ended, unless its engine is still about to. */

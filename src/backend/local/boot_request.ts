@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import { MountFlag } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
-import type { NetworkPlan } from "../../network/network_plan.ts";
+import { defaultEgressConfig } from "../../egress/default_config.ts";
+import type { FlowPlan, NetworkPlan } from "../../network/network_plan.ts";
 import { type DiskMountConfig, defaultOwner, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
 import { removalPath } from "../../platform/staging.ts";
@@ -76,7 +77,7 @@ export function bootRequest(
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
     hangTimeoutMs: config.hangTimeoutMs,
-    network,
+    ...(isFlowPlan(network) ? { egress: defaultEgressConfig() } : { network }),
     ports: config.ports,
     rootDirectory: config.rootDirectory,
     mounts,
@@ -86,6 +87,11 @@ export function bootRequest(
     enginePath: engine.enginePath,
     libkrunfwPath: engine.libkrunfwPath,
   };
+}
+
+/** Whether the VM host process carries the guest's connections. */
+function isFlowPlan(network: NetworkPlan | undefined): network is FlowPlan {
+  return network?.mode === "user" && network.via === "host";
 }
 
 /** The disks that make the root, in the order in which the guest sees them. */

@@ -4,9 +4,16 @@
  *
  * @module
  */
-import { type Answer, decode, encode, type Packet } from "dns-packet";
+import { createRequire } from "node:module";
+import type { Answer, Packet } from "dns-packet";
 import type { Bytes } from "../../base/bytes.ts";
 import { parseHostName } from "../tls/host_name.ts";
+
+/**
+ * Deno runs the VM host process without a configuration file, and then finds no package by its name in an `import`; by
+ * Node's own resolution it does.
+ */
+const { decode, encode }: typeof import("dns-packet") = createRequire(import.meta.url)("dns-packet");
 
 /** No query comes near; it bounds what one can make us read. */
 export const QUERY_BYTES_MAX = 4096;

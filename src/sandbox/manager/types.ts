@@ -137,8 +137,8 @@ export interface ManagedNetwork {
   readonly ipAddress: string;
   /** The guest's gateway. */
   readonly gateway: string;
-  /** MAC address of the guest's interface, as `02:…`. */
-  readonly mac: string;
+  /** MAC address of the guest's interface, as `02:…`; `undefined` in mode `user`, unless passt carries it. */
+  readonly mac: string | undefined;
   /** The host's end, in mode `tap`. */
   readonly tapName: string | undefined;
 }

@@ -40,7 +40,7 @@ export interface NetworkInfo {
   readonly ip: string | undefined;
   /** The guest's gateway; `undefined` in mode `none`. */
   readonly gateway: string | undefined;
-  /** MAC address of the guest's interface; `undefined` in mode `none`. */
+  /** MAC address of the guest's interface; `undefined` in mode `none`, and in mode `user` unless passt carries it. */
   readonly mac: string | undefined;
   /** Name of the TAP device on the host, in mode `tap`. */
   readonly tapName: string | undefined;

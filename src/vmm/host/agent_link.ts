@@ -19,7 +19,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
 import { waitFor } from "../../base/wait.ts";
 import { NetworkError } from "../../network/errors.ts";
-import type { NetworkPlan } from "../../network/network_plan.ts";
+import type { DevicePlan } from "../../network/network_plan.ts";
 import type { UnixConnection } from "../../platform/unix_connection.ts";
 import type { GuestConfig } from "../host_protocol.ts";
 
@@ -98,11 +98,17 @@ export class AgentLink {
   }
 
   /** Gives the guest's network interface its address. @throws {NetworkError} */
-  async configureNetwork({ address, prefixBits, gateway, mtu }: NetworkPlan): Promise<void> {
+  async configureNetwork({ address, prefixBits, gateway, mtu }: DevicePlan): Promise<void> {
     const done = this.#next("netifDone");
     this.#connection.send(encodeMessage("netif", 0, { address, prefixBits, gateway, mtu }));
     const { errno, message } = await done;
     if (errno !== 0) throw new NetworkError(`The guest cannot ${message} (errno ${errno})`);
+  }
+
+  /** Gives each program these variables that has none of that name. */
+  setVariables(variables: Readonly<Record<string, string>>): void {
+    const pairs = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    this.#connection.send(encodeMessage("environment", 0, { variables: pairs }));
   }
 
   /** Sets the guest's wall clock to the host's. */

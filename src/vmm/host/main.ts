@@ -25,6 +25,7 @@ import { holdSandboxLock, removeSandboxLock } from "../run_directory/sandbox_loc
 import type { AgentLink } from "./agent_link.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { Boot } from "./boot.ts";
+import { EgressService } from "./egress_service.ts";
 import { Pause } from "./guest_pause.ts";
 import { holdDisks } from "./hold_disks.ts";
 import { WriteHolds } from "./hold_writes.ts";
@@ -73,6 +74,7 @@ async function main(): Promise<void> {
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
     await holdDisks(state, request.disks);
     using limit = boot.limit(request.bootTimeoutMs);
+    const egress = undo.use(startEgress(claim, request, stop));
     const mounts = new MountService(join(claim.runDirectory, RunFile.relay), state);
     if (request.rootDirectory !== undefined)
       await mounts.serveRoot(request.rootDirectory, join(claim.runDirectory, RunFile.root));
@@ -93,14 +95,15 @@ async function main(): Promise<void> {
     const tap = new LogTap(launched.logs.exec, key.bootNumber);
     const jobs = new Jobs(key.bootNumber, recordJobs(state, key), launched.logs.exec);
     const service = {
-      ...{ link, activity, tap, jobs, handlers, mounts, network: ports },
+      ...{ link, activity, tap, jobs, handlers, mounts, network: ports, egress },
       ...{ sandboxId: key.id, bootNumber: key.bootNumber },
     };
     const onEnded = () => {
       network.close();
       if (request.removeAtEnd !== undefined) removeSandbox(state, key, request.removeAtEnd);
     };
-    const session = { key, link, relay, vm: launched.vm, logs: launched.logs, onEnded };
+    const settled = async () => await egress?.settled();
+    const session = { key, link, relay, vm: launched.vm, logs: launched.logs, settled, onEnded };
     const onEnding = () => {
       jobs.flush();
       supervision.flushEvents();
@@ -115,8 +118,9 @@ async function main(): Promise<void> {
     relay.serve(service);
     stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watch);
-    using mounting = boot.limit(request.bootTimeoutMs);
-    await mounting.race(mounts.open(request.mounts)); // programs find everything there when the sandbox is ready
+    using opening = boot.limit(request.bootTimeoutMs);
+    if (egress !== undefined) await opening.race(egress.open(launched.logs, link));
+    await opening.race(mounts.open(request.mounts)); // programs find everything there when the sandbox is ready
     settleVolumes(state);
     parent.report({ type: "ready", guest: ready });
     await ports.serve(link, activity); // last: clients are there already, and this takes its time
@@ -188,6 +192,23 @@ function handleRequests(
     processes: () => metrics.processes(),
     left: (client) => holds.left(client),
   };
+}
+
+/** Begins to load what decides about the guest's connections; `undefined` where there are none to decide about. */
+function startEgress(
+  { runDirectory }: ClaimRequest,
+  { egress: config }: BootRequest,
+  stop: StopSequence,
+): EgressService | undefined {
+  if (config === undefined) return undefined;
+  return new EgressService({
+    socketPath: join(runDirectory, RunFile.relay),
+    config,
+    onTerminate: (reason) => {
+      console.error(`the network ends the sandbox: ${reason}`); // into the diagnostics
+      stop.kill("networkViolation");
+    },
+  });
 }
 
 /** All clients wait for this, so a process that locks the state database must not make it long. */

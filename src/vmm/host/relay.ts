@@ -28,6 +28,7 @@ import type { LogTap } from "./log_tap.ts";
 import type { Measurement } from "./metrics.ts";
 import { answerHold, answerMetrics, changePorts, refusedPorts } from "./relay_answers.ts";
 import { RelayClient } from "./relay_client.ts";
+import { type RelayEgress, updateNetwork } from "./relay_egress.ts";
 import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
 import { changeMounts, type RelayMounts } from "./relay_mounts.ts";
 
@@ -70,6 +71,8 @@ export interface RelayService {
   readonly handlers: RelayHandlers;
   readonly network?: RelayNetwork | undefined;
   readonly mounts?: RelayMounts | undefined;
+  /** What decides about the guest's connections. */
+  readonly egress?: RelayEgress | undefined;
   readonly sandboxId: string;
   readonly bootNumber: number;
 }
@@ -222,6 +225,9 @@ export class Relay {
       case "mountAdd":
       case "mountRemove":
         changeMounts(service.mounts, client, message);
+        break;
+      case "networkUpdate":
+        updateNetwork(service.egress, client, message);
         break;
       case "ports": {
         const { fields } = message;

@@ -38,7 +38,14 @@ const LAST_WORDS_TIMEOUT_MS = 200;
 export const EXIT_REASON_MS = 500;
 
 /** Why a sandbox ends. */
-export type StopCause = "requested" | "killed" | "ownerGone" | "maxDuration" | "idleTimeout" | "drained";
+export type StopCause =
+  | "requested"
+  | "killed"
+  | "ownerGone"
+  | "maxDuration"
+  | "idleTimeout"
+  | "drained"
+  | "networkViolation";
 
 /** A guest that answers, and all that its end concerns. */
 export interface Session {
@@ -47,6 +54,8 @@ export interface Session {
   readonly relay: Relay;
   readonly vm: Pick<RunningVm, "exited" | "kill">;
   readonly logs: SandboxLogs;
+  /** Resolves when all that the guest did is in the logs, once it has ended; soon, and never rejects. @default at once */
+  readonly settled?: (() => Promise<void>) | undefined;
   /** Called before the end is made known, and after. */
   readonly onEnding: () => void;
   readonly onEnded: () => void;
@@ -145,6 +154,7 @@ export class StopSequence {
   async #run(session: Session, cause: StopCause, graceMs: number): Promise<void> {
     noteIfPossible(() => this.#store.transition(session.key, "stopping", { attributes: { cause } }));
     const { clean } = await session.link.shutdown(graceMs, graceMs + FLUSH_TIMEOUT_MS);
+    await session.settled?.();
     if (this.#state.kind === "ended") return; // killed while it waited
     this.#finish(session, "stopped", cause, clean === 1);
     await session.relay.close();

@@ -5,7 +5,7 @@
  */
 import { messageOf } from "../../base/errors.ts";
 import { NetworkError } from "../../network/errors.ts";
-import type { NetworkPlan, TapPlan } from "../../network/network_plan.ts";
+import type { DevicePlan, TapPlan } from "../../network/network_plan.ts";
 import { hasNetworkInterface } from "../../platform/network_interface.ts";
 import type { BootKey, StateStore } from "../../state/state_store.ts";
 import type { NetworkDevice } from "../engine/engine.ts";
@@ -13,10 +13,10 @@ import type { NetworkDevice } from "../engine/engine.ts";
 export class HostNetwork implements Disposable {
   readonly #state: StateStore;
   readonly #key: BootKey;
-  readonly #plan: NetworkPlan | undefined;
+  readonly #plan: DevicePlan | undefined;
   #lower: (() => void) | undefined;
 
-  constructor(state: StateStore, key: BootKey, plan: NetworkPlan | undefined) {
+  constructor(state: StateStore, key: BootKey, plan: DevicePlan | undefined) {
     this.#state = state;
     this.#key = key;
     this.#plan = plan;

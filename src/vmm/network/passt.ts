@@ -1,5 +1,5 @@
 /**
- * `user` mode: passt turns the guest's frames into sockets of the host and back, with no privileges. libkrun's own way,
+ * `user` mode through passt: it turns the guest's frames into sockets of the host and back, with no privileges. libkrun's own way,
  * TSI, is not used: it lets the guest reach the host's loopback interface, and loses data (on libkrun 1.17 and its kernels,
  * sends of more than 32 KiB).
  *
@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { TimeoutError } from "../../base/errors.ts";
 import { pollUntil } from "../../base/wait.ts";
 import { NetworkError } from "../../network/errors.ts";
-import type { UserPlan } from "../../network/network_plan.ts";
+import type { PasstPlan } from "../../network/network_plan.ts";
 import { findPasst } from "../../network/passt_program.ts";
 import { spawnBound } from "../../platform/bound_child.ts";
 import { RunFile } from "../run_directory/run_directory.ts";
@@ -20,7 +20,7 @@ const START_TIMEOUT_MS = 10_000;
 const START_POLL_MS = 5;
 
 /** passt's command line. See passt(1). */
-export function passtArguments(plan: UserPlan, socketPath: string): string[] {
+export function passtArguments(plan: PasstPlan, socketPath: string): string[] {
   return [
     ...["--foreground", "--one-off", "--quiet", "--socket", socketPath],
     // As the user `nobody`, which it would become, it could not enter the run directory. It confines itself in either case.
@@ -40,7 +40,7 @@ export function passtArguments(plan: UserPlan, socketPath: string): string[] {
  * @throws {UnsupportedError} if it is not installed.
  * @throws {NetworkError} if it does not run, e.g. on a host without a route.
  */
-export async function startPasst(plan: UserPlan, runDirectory: string): Promise<string> {
+export async function startPasst(plan: PasstPlan, runDirectory: string): Promise<string> {
   const program = findPasst();
   const socketPath = join(runDirectory, RunFile.passt);
   const output = openSync(join(runDirectory, RunFile.diagnostics), "a", 0o600);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { macBytes } from "../../../src/network/mac_address.ts";
-import { macOf, planTapNetwork, planUserNetwork, tapNameOf } from "../../../src/network/network_plan.ts";
+import { macOf, planPasstNetwork, planTapNetwork, tapNameOf } from "../../../src/network/network_plan.ts";
 import { passtArguments } from "../../../src/vmm/network/passt.ts";
 import { test } from "../../support/harness.ts";
 
@@ -36,15 +36,15 @@ test("planTapNetwork() gives the guest no neighbours", () => {
   );
 });
 
-test("planUserNetwork() gives an address in its gateway's network", () => {
-  const plan = planUserNetwork("id");
+test("planPasstNetwork() gives an address in its gateway's network", () => {
+  const plan = planPasstNetwork("id");
   const network = (address: string) => address.split(".").slice(0, plan.prefixBits / 8);
   assert.deepEqual(network(plan.address), network(plan.gateway));
   assert.equal(new Set([plan.address, plan.gateway, ...plan.dns]).size, 3);
 });
 
 test("passtArguments() lead neither to the host's loopback interface nor from the host to the guest", () => {
-  const plan = planUserNetwork("id");
+  const plan = planPasstNetwork("id");
   const words = passtArguments(plan, "/run/passt.sock").join(" ");
   for (const word of ["--no-map-gw", "--tcp-ports none", "--udp-ports none", "--socket /run/passt.sock"])
     assert.ok(words.includes(word), word);

@@ -37,7 +37,10 @@ async function startHolder(): Promise<{ child: ChildProcess; identity: ProcessId
 test("planNetwork() leases addresses in mode tap only", () => {
   using home = new StateHome();
   assert.equal(planNetwork(home.state, { mode: "none" }, "none", ownProcess()), undefined);
-  assert.equal(planNetwork(home.state, { mode: "user" }, "user", ownProcess())?.mode, "user");
+  const plans = (["host", "passt", undefined] as const).map(
+    (via) => planNetwork(home.state, { mode: "user", via }, "user", ownProcess())?.address,
+  );
+  assert.deepEqual(plans, ["192.0.2.2", "10.0.2.15", "192.0.2.2"]);
   assert.deepEqual([addressOf(home, "a"), addressOf(home, "b")], ["10.9.0.2", "10.9.0.3"]);
   const plan = presentPlan(home.state, NETWORK, "b");
   assert.deepEqual([plan?.address, plan?.mode === "tap" && plan.tapName], ["10.9.0.3", tapNameOf("b")]);

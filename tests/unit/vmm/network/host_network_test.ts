@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { NetworkError } from "../../../../mod.ts";
-import { planTapNetwork, planUserNetwork, type TapPlan } from "../../../../src/network/network_plan.ts";
+import { planPasstNetwork, planTapNetwork, type TapPlan } from "../../../../src/network/network_plan.ts";
 import { HostNetwork } from "../../../../src/vmm/network/host_network.ts";
 import { startPasst } from "../../../../src/vmm/network/passt.ts";
 import { FakeProgram } from "../../../support/fake_program.ts";
@@ -31,6 +31,6 @@ test("startPasst() says where the words of a passt are that ended at once", asyn
   using run = temporaryDirectory();
   using passt = new FakeProgram("passt");
   passt.write("exit 1");
-  const ended = startPasst(planUserNetwork("id"), run.path);
+  const ended = startPasst(planPasstNetwork("id"), run.path);
   await assert.rejects(ended, { code: "network", message: /diagnosticsTail/, hint: /"none"/ });
 });

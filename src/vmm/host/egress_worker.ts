@@ -1,0 +1,98 @@
+/**
+ * The Worker that decides about the guest's connections and carries them. It speaks to the guest's agent as any client of
+ * this process does.
+ *
+ * @module
+ */
+import { AgentClient } from "../../agent/client.ts";
+import { MicrosandboxError, messageOf } from "../../base/errors.ts";
+import type { EgressConfig } from "../../egress/config.ts";
+import { Egress } from "../../egress/egress.ts";
+import type { FlowEntry } from "../../egress/flows/flow_log.ts";
+import { AgentGuestLink } from "../../egress/guest/guest_link.ts";
+import type { Interceptor } from "../../egress/interceptor.ts";
+import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
+
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<EgressWorkerRequest>) => void) | null;
+  postMessage(message: EgressWorkerMessage): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+let egress: Egress | undefined;
+let written = Promise.withResolvers<void>();
+
+scope.onmessage = ({ data }) => {
+  switch (data.type) {
+    case "start":
+      start(data.socketPath, data.config).catch(fail);
+      return;
+    case "update":
+      update(data.token, data.config);
+      return;
+    case "written":
+      written.resolve();
+      return;
+  }
+};
+scope.postMessage({ type: "loaded" });
+
+function fail(error: unknown): void {
+  const known = MicrosandboxError.is(error) ? error : undefined;
+  const message = known?.summary ?? messageOf(error);
+  scope.postMessage({ type: "failed", message, code: known?.code, hint: known?.hint });
+}
+
+async function start(socketPath: string, config: EgressConfig): Promise<void> {
+  const client = await AgentClient.connect(socketPath);
+  const interceptor = await loadInterceptor(config);
+  const link = await AgentGuestLink.open(client);
+  const started = new Egress({
+    link,
+    config,
+    ...(interceptor === undefined ? {} : { interceptor }),
+    flowSink: { write: log },
+    onTerminate: (reason) => scope.postMessage({ type: "terminate", reason }),
+  });
+  egress = started;
+  scope.postMessage({ type: "started", variables: await installTrust(client, config) });
+  await link.closed;
+  await started.close();
+  client.close();
+  scope.postMessage({ type: "ended" });
+}
+
+/** What reads TLS and HTTP is loaded where something has to be read. */
+async function loadInterceptor(config: EgressConfig): Promise<Interceptor | undefined> {
+  if (config.tls === undefined && config.secrets.length === 0) return undefined;
+  const { HttpInterceptor } = await import("../../egress/tls/interceptor.ts");
+  return new HttpInterceptor({ config });
+}
+
+/** Has programs of the guest trust the authority that signs for what is read on the way. */
+async function installTrust(client: AgentClient, { tls }: EgressConfig): Promise<Record<string, string>> {
+  if (tls === undefined) return {};
+  const [{ installGuestTrust }, { SessionFiles }] = await Promise.all([
+    import("../../egress/tls/guest_trust.ts"),
+    import("../../egress/guest/session_files.ts"),
+  ]);
+  using files = await SessionFiles.open(client);
+  return await installGuestTrust(tls.caCert, files);
+}
+
+function update(token: number, config: EgressConfig): void {
+  let problem = "";
+  try {
+    if (egress === undefined) throw new Error("the network has not started");
+    egress.update(config);
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  scope.postMessage({ type: "updated", token, problem });
+}
+
+async function log(entries: readonly FlowEntry[], lostCount: number): Promise<void> {
+  written = Promise.withResolvers<void>();
+  scope.postMessage({ type: "flows", entries, lostCount });
+  await written.promise;
+}

@@ -1,0 +1,49 @@
+"""What tests find outside of a sandbox: TCP and UDP echo at 7, a greeting at 17, what was sent by its SHA-256 at 9."""
+import hashlib
+import socket
+import socketserver
+import threading
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(1 << 16):
+            self.request.sendall(data)
+
+
+class Greeting(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(b"hello from outside\n")
+
+
+class Digest(socketserver.BaseRequestHandler):
+    def handle(self):
+        digest = hashlib.sha256()
+        while data := self.request.recv(1 << 16):
+            digest.update(data)
+        self.request.sendall(digest.hexdigest().encode() + b"\n")
+
+
+class Server(socketserver.ThreadingTCPServer):
+    def handle_error(self, request, client_address):
+        pass  # resets are what some tests are about
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def echo_datagrams():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("", 7))
+        while True:
+            data, peer = server.recvfrom(1 << 16)
+            server.sendto(data, peer)
+
+
+servers = [Server(("", port), handler) for port, handler in ((7, Echo), (17, Greeting), (9, Digest))]
+for server in servers:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+threading.Thread(target=echo_datagrams, daemon=True).start()
+print("serving", flush=True)
+threading.Event().wait()
