@@ -66,6 +66,8 @@ export class Exchange {
   readonly #head: RequestHead;
   readonly #target: RequestTarget;
   readonly #gate: Gate | undefined;
+  /** Whether the guest waits to be told to send its body, by us. */
+  #owesContinue = false;
   /** Whether the guest's request was read to its end. */
   #isBodyRead = false;
   #requestTrailers: readonly HeaderField[] = [];
@@ -99,14 +101,17 @@ export class Exchange {
     if (expectations.some((value) => value !== "100-continue"))
       throw malformed("the only expectation that is known is 100-continue", 417);
     const isUpgrade = this.#isWebSocketUpgrade();
+    // A hook may read the body before the server is asked, which could not say that it wants it.
+    const { hooks } = this.#options;
+    this.#owesContinue = hooks?.onRequest !== undefined && expectations.length > 0;
     const original = {
       method,
       path: this.#target.path,
-      headers: endToEnd(headers, ["host", "content-length"]),
+      headers: endToEnd(headers, ["host", "content-length", ...(this.#owesContinue ? ["expect"] : [])]),
       framing,
       body: this.#guestBody(),
     };
-    const shown = this.#options.hooks === undefined ? undefined : this.#shown(original);
+    const shown = hooks === undefined ? undefined : this.#shown(original);
     const hooked = shown === undefined ? original : await this.#onRequest(original, shown);
     if (hooked instanceof Response) return await this.#answer(await incomingOf(hooked));
     const outgoing = await this.#gated(hooked);
@@ -127,6 +132,7 @@ export class Exchange {
   }
 
   async *#guestBody(): Pieces {
+    if (this.#owesContinue) await this.#options.guest.write(encodeHead("HTTP/1.1 100 Continue", []));
     yield* this.#reader.readBody(this.#head.framing, (fields) => {
       this.#requestTrailers = fields.filter(({ name }) => !NO_TRAILERS.includes(name.toLowerCase()));
     });
@@ -172,7 +178,7 @@ export class Exchange {
       ...outgoing,
       path,
       headers,
-      ...(await measuredBody(transformed(outgoing.body, transform), waits)),
+      ...(await measuredBody(transformed(outgoing.body, transform), { isUnknown: waits })),
     };
   }
 

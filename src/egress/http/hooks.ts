@@ -35,6 +35,9 @@ export interface Rewritten {
   readonly body: Pieces;
 }
 
+/** How long the end of a response's body is waited for, to tell its length. */
+const RESPONSE_PATIENCE_MS = 5;
+
 /** Fields that are written by the proxy, whatever a hook makes of them. */
 const WRITTEN_FIELDS = ["host", "content-length", "transfer-encoding", "connection"];
 /** Statuses that a `Response` with a body cannot have. */
@@ -83,7 +86,9 @@ export async function fromHook(message: Request | Response, isBodyExpected: bool
     const framing: Framing = isBodyExpected ? { kind: "length", bytes: 0 } : { kind: "none" };
     return { headers, framing, body: emptyBody() };
   }
-  const measured = await measuredBody(message.body, false);
+  // A server may refuse a request in chunks, so a request waits for the end of its body; events of a response do not.
+  const patienceMs = message instanceof Response ? RESPONSE_PATIENCE_MS : undefined;
+  const measured = await measuredBody(message.body, { patienceMs });
   const announced = message.headers.get("content-length");
   // One that is too large to be measured has the length that it says; another one would be noticed while it is sent.
   const isAnnounced =

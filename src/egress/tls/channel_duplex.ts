@@ -19,7 +19,7 @@ export function duplexOver(channel: ByteChannel, first: Uint8Array): Duplex {
     isReading = false;
     duplex.push(piece ?? null);
   };
-  return new Duplex({
+  const duplex = new Duplex({
     allowHalfOpen: true,
     read(): void {
       if (!isReading) readOn(this).catch((error) => this.destroy(error));
@@ -31,4 +31,6 @@ export function duplexOver(channel: ByteChannel, first: Uint8Array): Duplex {
       channel.end().then(() => done(), done);
     },
   });
+  duplex.on("error", () => {}); // the library tells of it, too
+  return duplex;
 }

@@ -241,6 +241,7 @@ export class FlowReading {
       throw upstreamProblem(connectReason(error));
     }
     this.#sockets.add(socket);
+    socket.setNoDelay(true); // a head and its body are written one after the other
     socket.once("close", () => this.#sockets.delete(socket));
     socket.on("error", () => {}); // also when nothing reads it
     if (this.#flow.signal.aborted) socket.destroy();

@@ -25,7 +25,7 @@ export interface HttpInterceptorOptions {
 
 /**
  * The interceptor for TLS, HTTP and secrets. Reads the ports of {@linkcode TlsConfig.interceptedPorts}, and port 80 where
- * there are secrets or hooks.
+ * there are rules about names, secrets or hooks.
  */
 export class HttpInterceptor implements Interceptor {
   readonly #hooks: HttpHooks | undefined;
@@ -37,10 +37,12 @@ export class HttpInterceptor implements Interceptor {
     this.#tools = this.#toolsFor(config, undefined);
   }
 
-  wants({ port }: FlowEnd): boolean {
+  wants({ port }: FlowEnd, nameMatters: boolean): boolean {
     const { tls, hasSecrets } = this.#tools;
     const isRead = tls?.interceptedPorts.includes(port) === true;
-    return isRead || (port === PLAIN_HTTP_PORT && (hasSecrets || this.#hooks !== undefined));
+    // Read as HTTP, each request on a connection is asked about, and not the first alone.
+    const isWorthwhile = nameMatters || hasSecrets || this.#hooks !== undefined;
+    return isRead || (port === PLAIN_HTTP_PORT && isWorthwhile);
   }
 
   async handle(flow: InterceptedFlow): Promise<void> {

@@ -90,6 +90,7 @@ export class InterceptingListener implements AsyncDisposable {
     this.#options = options;
     this.interceptor = new HttpInterceptor({ config: egressConfig(options), hooks: options.hooks });
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.setNoDelay(true);
       const handled = this.interceptor.handle(this.#flowOf(socket));
       this.#handled.add(handled);
       void handled.finally(() => this.#handled.delete(handled));

@@ -4,6 +4,7 @@ import type { HttpHooks } from "../../../../src/egress/http/hooks.ts";
 import { InterceptingListener } from "../../../support/egress/intercepting_listener.ts";
 import { echoRequest, httpOrigin } from "../../../support/egress/origin.ts";
 import { curl } from "../../../support/egress/programs.ts";
+import { rawClient, received } from "../../../support/egress/raw_client.ts";
 import { secret } from "../../../support/egress/secrets.ts";
 import { test } from "../../../support/harness.ts";
 
@@ -154,4 +155,36 @@ for (const [what, hooks, words] of [
 test("a request that cannot be shown to onRequest is refused", async () => {
   const { status } = await through({ onRequest: () => undefined }, ["-X", "GET", "-d", "body"]);
   assert.equal(status, 400);
+});
+
+test("a hook may read a body that the client waits to send", async () => {
+  const onRequest = async (request: Request) =>
+    new Request(request.url, { method: "POST", body: String((await request.text()).length) });
+  const { body, stdout } = await through({ onRequest }, [
+    "-H",
+    "Expect: 100-continue",
+    "-d",
+    "x".repeat(5000),
+  ]);
+  assert.match(body, /^HTTP\/1\.1 200/); // behind the head of 100 Continue
+  assert.match(stdout, /"body":"5000"/);
+});
+
+test("onResponse may change the head of events, which come as they are sent", async () => {
+  const { promise: asked, resolve: goOn } = Promise.withResolvers<void>();
+  await using origin = await httpOrigin(async (_request, response) => {
+    response.write("data: 1\n\n");
+    await asked;
+    response.end("data: 2\n\n");
+  });
+  const hooks = {
+    onResponse: (response: Response) => new Response(response.body, { headers: { "X-By": "hook" } }),
+  };
+  await using listener = await InterceptingListener.open({ serverPort: origin.port, guestPort: 80, hooks });
+  const client = rawClient(listener.port);
+  client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  let text = await received(client, 90);
+  goOn(); // only now the server sends the next
+  text += await received(client, 1000);
+  assert.match(text, /x-by: hook.*data: 1\n.*data: 2\n/is);
 });
