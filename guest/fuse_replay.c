@@ -30,7 +30,7 @@ enum {
     NOTICE_HEAD_BYTES = 16,
     CREATE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
     /* It begins again after a mount that was not unmounted as programs use it, or if something has ended it. */
-    STARTS_MAX = 1000,
+    STARTS_MAX = 100,
 };
 
 static pid_t pid;

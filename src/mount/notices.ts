@@ -39,6 +39,7 @@ export interface NoticeBatch {
 /** A file of which the kernel is to forget what it holds, before something else goes on. */
 export interface Forgetting {
   readonly node: MountNode;
+  readonly forgotten: Promise<void>;
   readonly done: () => void;
 }
 
@@ -55,7 +56,8 @@ export class NoticeQueue {
   /** What is still to be dropped after changes were lost. */
   #sweep: Iterator<MountNode> | undefined;
   #lost = 0;
-  readonly #forgetting: Forgetting[] = [];
+  /** What no batch has yet. Who asks for the same file waits for the same. */
+  readonly #forgetting = new Map<MountNode, Forgetting>();
 
   constructor(nodes: NodeTable, provider: FileSystemProvider) {
     this.#nodes = nodes;
@@ -68,7 +70,7 @@ export class NoticeQueue {
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#sweep === undefined && this.#forgetting.length === 0;
+    return this.#waiting.length === 0 && this.#sweep === undefined && this.#forgetting.size === 0;
   }
 
   add(change: ProviderChange): void {
@@ -86,14 +88,18 @@ export class NoticeQueue {
     this.#waiting.push(change);
   }
 
-  /** Has the kernel forget a file's content, and what lies beside it. As many wait as requests do. */
+  /** Has the kernel forget a file's content, and what lies beside it. */
   forget(node: MountNode): Promise<void> {
-    return new Promise((done) => this.#forgetting.push({ node, done }));
+    const known = this.#forgetting.get(node);
+    if (known !== undefined) return known.forgotten;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#forgetting.set(node, { node, forgotten: promise, done: resolve });
+    return promise;
   }
 
   /** What was not done, since another process of the guest goes on. */
   again(forgetting: readonly Forgetting[]): void {
-    this.#forgetting.unshift(...forgetting);
+    for (const { node, done } of forgetting) void this.forget(node).then(done);
   }
 
   /** What comes next, within the bound of a batch; nothing if there is nothing to tell. */
@@ -107,8 +113,9 @@ export class NoticeQueue {
       size += more.reduce((sum, { length }) => sum + length, 0);
     };
     const forgetting: Forgetting[] = [];
-    while (this.#forgetting.length > 0 && hasRoom()) {
-      const next = this.#forgetting.shift() as Forgetting;
+    for (const next of this.#forgetting.values()) {
+      if (!hasRoom()) break;
+      this.#forgetting.delete(next.node);
       forgetting.push(next);
       add(contentOf(next.node));
     }

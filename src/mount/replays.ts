@@ -5,6 +5,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import { waitFor } from "../base/wait.ts";
 import { FileSystemError } from "./errno.ts";
 import { ENTRY_OUT_BYTES, Opcode, OpenOutFlag } from "./fuse/constants.ts";
 import { attributesReply, reply, statusReply, writeEntry } from "./fuse/reply.ts";
@@ -26,6 +27,8 @@ import {
 import { lookUp } from "./operations/entries.ts";
 import type { FileType, MaybePromise, ProviderAttributes, ProviderChange, ProviderFile } from "./provider.ts";
 
+/** How long a guest may take to forget a file: what it has to repeat before that is little. */
+const FORGET_MS = 10_000;
 /** What is not remembered: it is asked again. */
 const NOW = { entryMs: 0, attributesMs: 0 } as const;
 
@@ -63,13 +66,14 @@ export class Replays {
   }
 
   /**
-   * Has the guest's kernel forget what it holds of a file, so that it asks for what others have written. Resolves once it has. A
-   * guest that never says so holds up its own program alone.
+   * Has the guest's kernel forget what it holds of a file, so that it asks for what others have written. Resolves once it has.
+   *
+   * @throws {TimeoutError} if the guest does not say so.
    */
   async forget(node: MountNode): Promise<void> {
     const done = this.#queue.forget(node);
     void this.#go();
-    await done;
+    await waitFor(done, { action: "waiting for the guest to forget a file", timeoutMs: FORGET_MS });
   }
 
   /** The guest's process waits for a batch. */

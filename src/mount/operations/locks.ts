@@ -74,10 +74,9 @@ function lockOf(request: FuseRequest): ProviderLock {
   return { owner: request.u64(8), kind, type, start, end: end > END_MAX ? END_MAX : end };
 }
 
-function lockable(
-  mount: MountContext,
-  request: FuseRequest,
-): Required<Pick<OpenFile["file"], "lock" | "testLock">> {
+type Lockable = Required<Pick<OpenFile["file"], "lock" | "testLock">>;
+
+function lockable(mount: MountContext, request: FuseRequest): Lockable {
   const { file } = mount.handles.file(request.u64(0));
   if (file.lock === undefined || file.testLock === undefined) throw new FileSystemError("ENOSYS");
   return file as Required<typeof file>;
@@ -97,7 +96,8 @@ export const getlk: Operation = (mount, request) => {
 export const setlk: Operation = (mount, request) => {
   const lock = lockOf(request);
   const node = nodeOf(mount, request);
-  return then(lockable(mount, request).lock(lock), () => taken(mount, request, node, lock));
+  const file = lockable(mount, request);
+  return then(file.lock(lock), () => taken(mount, request, node, file, lock));
 };
 
 /**
@@ -108,11 +108,18 @@ function taken(
   mount: MountContext,
   request: FuseRequest,
   node: MountNode,
-  { type }: ProviderLock,
+  file: Lockable,
+  lock: ProviderLock,
 ): MaybePromise<Bytes> {
-  if (type !== "exclusive") mount.lockWaits.retry(); // one was given up, or became less
-  if (type === "none") return statusReply(request.unique, 0);
-  return mount.forget(node).then(() => statusReply(request.unique, 0));
+  if (lock.type !== "exclusive") mount.lockWaits.retry(); // one was given up, or became less
+  if (lock.type === "none") return statusReply(request.unique, 0);
+  return mount.forget(node).then(
+    () => statusReply(request.unique, 0),
+    async (error: unknown) => {
+      await file.lock({ ...lock, type: "none" }); // a program that is told of a failure gives up nothing
+      throw error;
+    },
+  );
 }
 
 export const setlkw: Operation = (mount, request) => {
@@ -130,9 +137,9 @@ export const setlkw: Operation = (mount, request) => {
       },
     );
   return then(attempt(), (isTaken) => {
-    if (isTaken) return taken(mount, request, node, lock);
+    if (isTaken) return taken(mount, request, node, file, lock);
     const waited = mount.lockWaits.wait(request.unique, async () => await attempt());
-    return waited.then(() => taken(mount, request, node, lock));
+    return waited.then(() => taken(mount, request, node, file, lock));
   });
 };
 
