@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { DiskInUseError, InvalidConfigError, Sandbox, Snapshot, UnsupportedError } from "../../mod.ts";
 import { findProgram } from "../../src/platform/find_program.ts";
-import { killProcessesOf } from "../support/processes.ts";
+import { eventually, killProcessesOf } from "../support/processes.ts";
 import { homeTest, MEMORY_MIB } from "../support/vm/vm.ts";
 
 const missing = ["mkfs.ext4", "e2fsck", "debugfs"].find((program) => findProgram(program) === undefined);
@@ -100,6 +100,7 @@ homeTest(
     const second = await Sandbox.start("subject");
     await output(second, "cat /data/file; cp /bin/busybox /data/copy; echo synced > /data/synced; sync");
     killProcessesOf(home); // without a word: neither the host process nor the engine flushes anything
+    await eventually(async () => assert.equal((await Sandbox.get("subject")).status, "crashed"));
     const third = await Sandbox.start("subject"); // the journal is replayed
     assert.equal(
       await output(third, "cat /data/file /data/synced; cmp /data/copy /bin/busybox"),
