@@ -7,9 +7,9 @@ import type { ByteChannel } from "../http/byte_channel.ts";
  *
  * @param first What was read from the channel already.
  */
-export function duplexOver(channel: ByteChannel, first: Uint8Array): Duplex {
+export function duplexOver(channel: ByteChannel, first?: Uint8Array): Duplex {
   let isReading = false;
-  let early: Uint8Array | undefined = first;
+  let early = first;
   const readOn = async (duplex: Duplex): Promise<void> => {
     isReading = true;
     // Not before the library has begun: on Deno, bytes that are there earlier and end the handshake are an uncaught error.
