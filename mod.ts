@@ -49,6 +49,17 @@ export {
   CloudHttpError,
   MetricsDisabledError,
 } from "./src/base/sdk_errors.ts";
+export type {
+  Action,
+  DestinationGroup,
+  Direction,
+  DnsConfig,
+  Protocol,
+  RateLimiterConfig,
+  TokenBucketConfig,
+  ViolationAction,
+} from "./src/egress/config.ts";
+export type { NetworkProfile } from "./src/egress/policy/factories.ts";
 export {
   KernelInvalidError,
   LibkrunCallError,
@@ -124,7 +135,7 @@ export {
   NetworkPrivilegeError,
   PortInUseError,
 } from "./src/network/errors.ts";
-export type { NetworkConfig, NetworkMode } from "./src/network/network_plan.ts";
+export type { NetworkMode } from "./src/network/network_plan.ts";
 export type { PortKind, PublishedPort } from "./src/network/published_port.ts";
 export type { TapConfig } from "./src/network/tap_config.ts";
 export {
@@ -134,6 +145,16 @@ export {
   type DiskImageFormat,
   type DiskMountOptions,
 } from "./src/options/disk_mount.ts";
+export type {
+  DnsOptions,
+  EgressOptions,
+  NetworkRateLimiterOptions,
+  RateLimiterOptions,
+  StoredEgress as EgressConfig,
+  StoredTls as TlsConfig,
+  TlsOptions,
+  TokenBucketOptions,
+} from "./src/options/egress_options.ts";
 export type { ImageDefaults } from "./src/options/image_defaults.ts";
 export type {
   BindMountOptions,
@@ -145,7 +166,10 @@ export type {
 } from "./src/options/mount_options.ts";
 export type {
   NetworkOptions,
+  NoNetworkOptions,
   PortOptions,
+  StoredNetwork as NetworkConfig,
+  StoredUserNetwork as UserNetworkConfig,
   TapNetworkOptions,
   UserNetworkOptions,
 } from "./src/options/network_options.ts";
@@ -156,6 +180,7 @@ export {
   type PatchModeOptions,
   type PatchReplaceOptions,
 } from "./src/options/patch_options.ts";
+export type { PolicyOptions } from "./src/options/policy_options.ts";
 export type { RlimitOptions } from "./src/options/rlimits.ts";
 export {
   type ImageRootDiskOptions,
@@ -169,6 +194,12 @@ export type {
   SandboxConfig,
   SandboxOptions,
 } from "./src/options/sandbox_options.ts";
+export {
+  type SecretInjectionOptions,
+  type SecretOptions,
+  SecretSource,
+  type StoredSecret as SecretConfig,
+} from "./src/options/secret_options.ts";
 export type {
   VolumeCreateOptions,
   VolumeKind,
@@ -331,12 +362,33 @@ export {
 export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
+export { NetworkBuilder } from "./src/sandbox/network/network_builder.ts";
+export {
+  DnsBuilder,
+  InterfaceOverridesBuilder,
+  NetworkRateLimiterBuilder,
+  OutboundProxyBuilder,
+  RateLimiterBuilder,
+  TlsBuilder,
+  ViolationActionBuilder,
+} from "./src/sandbox/network/part_builders.ts";
+export {
+  Destination,
+  DestinationGroups,
+  NetworkPolicy,
+  PortRange,
+  Rule,
+  ViolationActions,
+} from "./src/sandbox/network/policy.ts";
+export { NetworkPolicyBuilder } from "./src/sandbox/network/policy_builder.ts";
 export {
   type NetworkInfo,
   type PortAddressOptions,
   SandboxNetwork,
   SandboxPorts,
 } from "./src/sandbox/network/published_ports.ts";
+export { RuleBuilder, RuleDestinationBuilder } from "./src/sandbox/network/rule_builder.ts";
+export { SecretBuilder } from "./src/sandbox/network/secret_builder.ts";
 export { PatchFailedError } from "./src/sandbox/patches/errors.ts";
 export { Patch } from "./src/sandbox/patches/patch.ts";
 export { PatchBuilder } from "./src/sandbox/patches/patch_builder.ts";

@@ -165,7 +165,11 @@ function problemOf(issue: z.core.$ZodIssue): string {
 
 function currentValue(path: readonly PropertyKey[], value: unknown): string {
   const isWhole = path.length === 0 && typeof value === "object" && value !== null;
-  const isSecret = SECRET_FIELDS.includes(path[0]) || SECRET_FIELDS.includes(path.at(-1));
+  const isSecret =
+    SECRET_FIELDS.includes(path[0]) ||
+    SECRET_FIELDS.includes(path.at(-1)) ||
+    path.includes("secrets") ||
+    (path[0] === "network" && typeof value === "object"); // secrets may be in it
   if (value === undefined || isWhole || isSecret) return "";
   const text = shown(value);
   return `: current value is ${text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text}`;

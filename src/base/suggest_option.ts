@@ -2,11 +2,16 @@
 
 /** What options are called elsewhere: in the known SDK, in docker, in other sandbox libraries. */
 const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
+  allowed: ["allow"],
+  allowedHosts: ["allow", "hosts"],
+  allowList: ["allow"],
   args: ["cmd"],
   command: ["cmd"],
   cmd: ["command"],
   cpu: ["cpus"],
   cwd: ["workdir"],
+  denied: ["deny"],
+  denyList: ["deny"],
   directory: ["cwd", "workdir"],
   disk: ["diskMiB"],
   diskSize: ["diskMiB"],

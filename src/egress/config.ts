@@ -58,6 +58,7 @@ export interface DnsConfig {
   readonly nameservers: readonly string[];
   /** Whether a private address as the answer for a public name is refused. */
   readonly rebindProtection: boolean;
+  /** Until a name server is given up. */
   readonly queryTimeoutMs: number;
 }
 
@@ -100,14 +101,19 @@ export interface SecretConfig {
 
 /** A token bucket: starts full, refills continuously. `oneTimeBurst` is there once, on top. */
 export interface TokenBucketConfig {
+  /** Bytes, or operations. */
   readonly size: number;
+  /** In which an empty bucket is full again. */
   readonly refillTimeMs: number;
+  /** What is there once, on top. */
   readonly oneTimeBurst: number;
 }
 
 /** Limits of one direction: bytes, and operations (packets, or chunks of a stream). */
 export interface RateLimiterConfig {
+  /** Bytes. */
   readonly bandwidth?: TokenBucketConfig | undefined;
+  /** Operations. */
   readonly ops?: TokenBucketConfig | undefined;
 }
 

@@ -4,24 +4,76 @@
  * @module
  */
 import { z } from "zod";
-import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
-import { formatPortAddress, type PortAddress, type PortKind } from "../network/published_port.ts";
-import { findTapProblem, gatewayOf, NAME_SERVERS_MAX, TAP_CIDR_DEFAULT } from "../network/tap_config.ts";
+import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import type { NetworkMode, UserConfig } from "../network/network_plan.ts";
+import {
+  formatPortAddress,
+  type PortAddress,
+  type PortKind,
+  PUBLISHED_PORTS_MAX,
+} from "../network/published_port.ts";
+import {
+  findTapProblem,
+  gatewayOf,
+  NAME_SERVERS_MAX,
+  TAP_CIDR_DEFAULT,
+  type TapConfig,
+} from "../network/tap_config.ts";
+import {
+  checkEgress,
+  type EgressOptions,
+  egressShape,
+  type StoredEgress,
+  storedEgressSchema,
+} from "./egress_options.ts";
+import type { SecretValues, StoredSecret } from "./secret_options.ts";
 
-/** A network, with what it takes; a mode alone is that mode with all defaults. */
-export type NetworkOptions = { readonly mode: "none" } | UserNetworkOptions | TapNetworkOptions;
+/** A network, with what it takes; a mode alone is that mode with all defaults. Without `mode` it is mode `user`. */
+export type NetworkOptions = NoNetworkOptions | UserNetworkOptions | TapNetworkOptions;
 
-/** Outbound connections through the host, without privileges. */
-export interface UserNetworkOptions {
-  /** Chooses mode `user`. */
-  readonly mode: "user";
+/** No network. */
+export interface NoNetworkOptions {
+  /** Chooses mode `none`. */
+  readonly mode: "none";
+  /** Ports to publish, beside {@linkcode SandboxOptions.ports}. */
+  readonly ports?: readonly PortOptions[] | undefined;
+}
+
+/**
+ * Outbound connections through the host, without privileges. The sandbox's VM host process decides about each of them.
+ *
+ * @example
+ * ```ts no-vm
+ * import { SecretSource, type UserNetworkOptions } from "microsandbox";
+ *
+ * const network: UserNetworkOptions = {
+ *   allow: ["packages.example", "*.files.example", "10.1.0.0/16:5432"],
+ *   secrets: { GH_TOKEN: { hosts: ["api.github.example"], from: SecretSource.env("GH_TOKEN") } },
+ * };
+ * console.log(network.allow?.length); // 3
+ * ```
+ */
+export interface UserNetworkOptions extends EgressOptions {
+  /** Chooses mode `user`, which every other field of these implies. */
+  readonly mode?: "user" | undefined;
   /**
    * What carries them: `"host"`, the sandbox's own VM host process, which decides about each; or `"passt"`, a program that has
-   * to be installed and forbids nothing but the host's loopback interface.
+   * to be installed, forbids nothing but the host's loopback interface, and takes none of the other fields.
    *
    * @default {"host"}
    */
   readonly via?: "host" | "passt" | undefined;
+  /** Ports to publish, beside {@linkcode SandboxOptions.ports}. */
+  readonly ports?: readonly PortOptions[] | undefined;
+}
+
+/** A network as it is stored: with defaults, and without values of secrets. */
+export type StoredNetwork = { readonly mode: "none" } | StoredUserNetwork | TapConfig;
+
+/** A network of mode `user` as it is stored. */
+export interface StoredUserNetwork extends UserConfig {
+  /** What decides about connections; `undefined`: what is public is allowed. */
+  readonly egress?: StoredEgress | undefined;
 }
 
 /**
@@ -78,7 +130,7 @@ const tapSchema = z
     dns: z.array(z.ipv4()).max(NAME_SERVERS_MAX).optional(),
     isolated: z.boolean().default(true),
   })
-  .transform(({ gateway: wanted, dns, ...tap }, context): NetworkConfig => {
+  .transform(({ gateway: wanted, dns, ...tap }, context): TapConfig => {
     const problem = findTapProblem(tap.cidr, wanted);
     if (problem !== undefined) {
       context.addIssue({ code: "custom", path: [problem.field], message: problem.problem });
@@ -88,19 +140,80 @@ const tapSchema = z
     return { ...tap, gateway, dns: dns ?? [gateway] };
   });
 
-/** A network as callers give it, and as it is stored. */
+/** Ports to publish, as callers give them. */
+export const portsSchema = z
+  .array(portSchema)
+  .max(PUBLISHED_PORTS_MAX)
+  .refine(areDistinct, "must not have the same host port twice");
+
+const via = z.enum(["host", "passt"]).optional();
+
+/** A network as callers give it. */
 export const networkSchema = z.preprocess(
-  (network: NetworkMode | NetworkOptions | undefined) =>
-    typeof network === "string" ? { mode: network } : network,
+  completeMode,
+  z.discriminatedUnion(
+    "mode",
+    [
+      z.strictObject({ mode: z.literal("none"), ports: portsSchema.optional() }),
+      z.strictObject({ mode: z.literal("user"), via, ports: portsSchema.optional(), ...egressShape }),
+      tapSchema,
+    ],
+    { error: ({ code }) => (code === "invalid_union" ? 'must be "none", "user" or "tap"' : undefined) },
+  ),
+);
+
+/** A network as it is stored. */
+export const storedNetworkSchema = z.preprocess(
+  completeMode,
   z.discriminatedUnion("mode", [
-    z.strictObject({ mode: z.literal("none") }),
-    z.strictObject({ mode: z.literal("user"), via: z.enum(["host", "passt"]).optional() }),
+    z.object({ mode: z.literal("none") }),
+    z.object({ mode: z.literal("user"), via, egress: storedEgressSchema.optional() }),
     tapSchema,
   ]),
 );
+
+/** A mode alone is that with all defaults; what belongs to mode `user` implies it. */
+function completeMode(network: NetworkMode | NetworkOptions | undefined): unknown {
+  if (typeof network === "string") return { mode: network };
+  const isUser =
+    typeof network === "object" &&
+    network !== null &&
+    !("mode" in network) &&
+    Object.keys(network).length > 0;
+  return isUser ? { mode: "user", ...(network as object) } : network;
+}
+
+/** A network that was checked: what is stored, and what is not. */
+export interface CheckedNetwork {
+  readonly stored: StoredNetwork;
+  readonly ports: readonly z.output<typeof portSchema>[];
+  readonly secretValues: SecretValues;
+}
+
+/** Checks what no schema can. @throws {InvalidConfigError} naming each field that is wrong. */
+export function checkNetwork(network: z.output<typeof networkSchema>): CheckedNetwork {
+  if (network.mode === "tap") return { stored: network, ports: [], secretValues: {} };
+  const { mode, ports = [] } = network;
+  if (mode === "none") return { stored: { mode }, ports, secretValues: {} };
+  const { via, ports: _given, mode: _mode, ...options } = network;
+  if (via === "passt") {
+    const issues = Object.entries(options).flatMap(([field, value]): ConfigIssue[] =>
+      value === undefined ? [] : [{ field: `network.${field}`, problem: 'is not for via "passt"' }],
+    );
+    if (issues.length > 0) throw new InvalidConfigError(issues);
+    return { stored: { mode, via }, ports, secretValues: {} };
+  }
+  const { stored: egress, secretValues } = checkEgress(options, "network");
+  return { stored: { mode, ...(via === undefined ? {} : { via }), egress }, ports, secretValues };
+}
 
 /** Whether no host port is there twice. */
 export function areDistinct(ports: readonly PortAddress[]): boolean {
   const chosen = ports.filter(({ hostPort }) => hostPort !== 0);
   return new Set(chosen.map(formatPortAddress)).size === chosen.length;
+}
+
+/** The secrets of a network; none in modes that have none. */
+export function secretsOf(network: StoredNetwork): readonly StoredSecret[] {
+  return network.mode === "user" ? (network.egress?.secrets ?? []) : [];
 }

@@ -8,15 +8,16 @@ import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { withoutUndefined } from "../base/defined.ts";
 import { ENGINE_NAMES, type EngineChoice } from "../base/engine_name.ts";
-import { type ConfigIssue, InvalidConfigError, messageOf } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import { TIMER_MS_MAX } from "../base/wait.ts";
 import type { PullPolicy } from "../image/store/pull.ts";
-import type { NetworkConfig, NetworkMode } from "../network/network_plan.ts";
-import { PUBLISHED_PORTS_MAX, type PublishedPort } from "../network/published_port.ts";
+import type { NetworkMode } from "../network/network_plan.ts";
+import type { PublishedPort } from "../network/published_port.ts";
 import { DatabaseError } from "../state/errors.ts";
+import { checkCounts, envSchema, noNul } from "./env.ts";
 import { type ImageDefaults, storedImageDefaultsSchema } from "./image_defaults.ts";
-import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX } from "./labels.ts";
+import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX } from "./labels.ts";
 import {
   checkMounts,
   type MountConfig,
@@ -27,11 +28,14 @@ import {
 } from "./mount_options.ts";
 import { hostnameOf, inventName, nameSchema } from "./names.ts";
 import {
-  areDistinct,
+  checkNetwork,
   type NetworkOptions,
   networkSchema,
   type PortOptions,
-  portSchema,
+  portsSchema,
+  type StoredNetwork,
+  secretsOf,
+  storedNetworkSchema,
 } from "./network_options.ts";
 import { checkOrigin } from "./origin.ts";
 import { checkPatches, type Patch, patchesSchema } from "./patch_options.ts";
@@ -43,6 +47,7 @@ import {
   rootDiskSchema,
   storedRootDiskSchema,
 } from "./root_disk.ts";
+import { type SecretValues, withPlaceholders } from "./secret_options.ts";
 import type { VolumeRequest } from "./volume_options.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -50,9 +55,6 @@ export const CPUS_MAX = 16;
 export const MEMORY_MIB_MIN = 64;
 /** On x86, memory of this size would end inside the window of the virtio devices: such a VM does not boot. */
 const MEMORY_HOLE_MIB = { first: 3291, last: 3328 } as const;
-const ENV_MAX = 4096;
-
-const ENV_NAME_PATTERN = /^[^=\0]+$/;
 
 /** Options of `Sandbox.create()`; `Sandbox.builder()` sets the same ones. */
 export interface SandboxOptions {
@@ -136,9 +138,9 @@ export interface SandboxOptions {
   /** Whether the sandbox is removed as soon as it has ended, however it ends. @default {false} */
   readonly ephemeral?: boolean | undefined;
   /**
-   * `"none"`: no network. `"user"`: outbound connections through the host, which decides about each, without privileges; the
-   * guest does not reach the host itself, and only `ports` lead into the guest; see {@linkcode UserNetworkOptions}. `"tap"`: a
-   * TAP device between host and guest; see {@linkcode TapNetworkOptions}.
+   * `"none"`: no network. `"user"`: outbound connections through the host, without privileges, to what is public; an object says
+   * whom else, or whom only: `{ allow: ["api.example"], secrets: … }`, see {@linkcode UserNetworkOptions}. `"tap"`: a TAP device
+   * between host and guest; see {@linkcode TapNetworkOptions}.
    *
    * @default {"none"}
    */
@@ -198,7 +200,7 @@ export interface SandboxConfig
   /** `name=soft:hard`. */
   readonly rlimits: readonly string[];
   /** The network, with everything that its mode needs. */
-  readonly network: NetworkConfig;
+  readonly network: StoredNetwork;
   /** Ports of the host that lead to the sandbox while it runs. */
   readonly ports: readonly PublishedPort[];
   /** What is mounted, in that order. */
@@ -227,10 +229,10 @@ export interface CreateRequest {
   readonly patches: readonly Patch[];
   /** The volumes of its mounts. */
   readonly volumes: readonly VolumeRequest[];
+  /** Secrets that were given by value. They are not stored. */
+  readonly secretValues: SecretValues;
 }
 
-/** Text that can be given to a program. */
-export const noNul = z.string().refine((text) => !text.includes("\0"), "must not contain a NUL byte");
 const nonEmpty = noNul.min(1);
 /** Long: a guest that has come out of swap is better than none. */
 const HANG_TIMEOUT_MS = 120_000;
@@ -260,7 +262,7 @@ const shape = {
     .max(16 * 1024 * 1024)
     .default(4096),
   rootDisk: rootDiskSchema.optional(),
-  env: z.record(z.string().regex(ENV_NAME_PATTERN, "must be a variable's name"), noNul).default({}),
+  env: envSchema.default({}),
   workdir: nonEmpty.startsWith("/", "must be an absolute path").optional(),
   user: nonEmpty.optional(),
   shell: nonEmpty.default("/bin/sh"),
@@ -283,11 +285,7 @@ const shape = {
   hangTimeoutMs: z.int().min(1_000).max(TIMER_MS_MAX).nullable().default(HANG_TIMEOUT_MS),
   ephemeral: z.boolean().default(false),
   network: networkSchema.default({ mode: "none" }),
-  ports: z
-    .array(portSchema)
-    .max(PUBLISHED_PORTS_MAX)
-    .refine(areDistinct, "must not have the same host port twice")
-    .default([]),
+  ports: portsSchema.default([]),
   mounts: z.record(z.string(), mountSchema).default({}),
   patches: patchesSchema,
   pullPolicy: z.enum(["always", "if-missing", "never"]).default("if-missing"),
@@ -298,11 +296,13 @@ type ParsedOption<K extends keyof SandboxOptions> = K extends CreationOption | "
   ? SandboxOptions[K]
   : K extends "mounts"
     ? Readonly<Record<string, z.output<typeof mountSchema>>>
-    : K extends "rootDisk"
-      ? z.output<typeof rootDiskSchema> | undefined
-      : K extends keyof SandboxConfig
-        ? SandboxConfig[K]
-        : never;
+    : K extends "network"
+      ? z.output<typeof networkSchema>
+      : K extends "rootDisk"
+        ? z.output<typeof rootDiskSchema> | undefined
+        : K extends keyof SandboxConfig
+          ? SandboxConfig[K]
+          : never;
 
 const schema = z.strictObject(shape);
 
@@ -313,8 +313,11 @@ export const REPLACE_GRACE_MS = 10_000;
 export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
   const checked = parseConfig(schema, withoutUndefined(options), "options");
   const { detached, replace, pullPolicy, patches, fromSnapshot, hostname, rlimits, ...others } = checked;
-  const { rootDisk: _given, rootDirectory: _path, ...config } = others;
+  const { rootDisk: _given, rootDirectory: _path, network: _network, ...config } = others;
   checkOrigin(options);
+  const network = checkNetwork(checked.network);
+  const ports = [...config.ports, ...network.ports];
+  if (network.ports.length > 0) parseConfig(z.strictObject({ ports: portsSchema }), { ports }, "options");
   checkCounts(config.labels, config.env);
   const root = checkRoot(checked);
   const mounts = checkMounts(config.mounts, root.rootDisk);
@@ -323,6 +326,9 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
     config: {
       version: 1,
       ...config,
+      env: withPlaceholders(config.env, secretsOf(network.stored)),
+      network: network.stored,
+      ports,
       hostname: hostname ?? hostnameOf(config.name),
       rlimits: Object.entries(rlimits).map(([name, limit]) => formatRlimit(name, limit)),
       mounts,
@@ -337,6 +343,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
       mounts.map(({ target }) => target),
     ),
     volumes: volumeRequests(config.mounts),
+    secretValues: network.secretValues,
   };
 }
 
@@ -369,6 +376,7 @@ const storedSchema = z.object({
   hostname: z.string(),
   rlimits: z.array(storedRlimitSchema),
   mounts: storedMountsSchema,
+  network: storedNetworkSchema.default({ mode: "none" }),
   rootDisk: storedRootDiskSchema,
   snapshotDigest: z.string().optional(),
   imageConfig: storedImageDefaultsSchema,
@@ -388,12 +396,4 @@ export function parseStoredConfig(json: string): SandboxConfig {
 
 function hostMemoryMiB(): number {
   return Math.floor(totalmem() / MiB);
-}
-
-function checkCounts(labels: object, env: object): void {
-  const issues: ConfigIssue[] = [];
-  if (Object.keys(labels).length > LABELS_MAX)
-    issues.push({ field: "labels", problem: `must be at most ${LABELS_MAX}` });
-  if (Object.keys(env).length > ENV_MAX) issues.push({ field: "env", problem: `must be at most ${ENV_MAX}` });
-  if (issues.length > 0) throw new InvalidConfigError(issues);
 }

@@ -13,8 +13,12 @@ import type { NetworkMode } from "../network/network_plan.ts";
 import type { NetworkOptions, PortOptions } from "../options/network_options.ts";
 import type { RlimitOptions } from "../options/rlimits.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
+import type { SecretOptions } from "../options/secret_options.ts";
 import { ImageBuilder } from "./image_builder.ts";
 import { MountBuilder } from "./mounts/mount_builder.ts";
+import { NetworkBuilder } from "./network/network_builder.ts";
+import { type OutboundProxyBuilder, outboundProxyIsUnsupported } from "./network/part_builders.ts";
+import { joinSecrets, SecretBuilder, withSecrets } from "./network/secret_builder.ts";
 import type { Patch } from "./patches/patch.ts";
 import { PatchBuilder } from "./patches/patch_builder.ts";
 import { PullProgressCreate } from "./pull_progress_create.ts";
@@ -34,6 +38,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  */
 export class SandboxBuilder {
   readonly #options: Mutable<SandboxOptions>;
+  #secrets: Readonly<Record<string, SecretOptions>> = {};
   #call: Pick<BootCallOptions, "registry" | "platform"> = {};
 
   /** The same as `Sandbox.builder(name)`. Without a name, one is made up: see {@linkcode SandboxOptions.name}. */
@@ -211,14 +216,49 @@ export class SandboxBuilder {
     return this.#set("ephemeral", ephemeral);
   }
 
-  /** Sets the network: `"none"`, `"user"`, `"tap"` or an object. See {@linkcode SandboxOptions.network}. @default {"none"} */
-  network(network: NetworkMode | NetworkOptions): this {
-    return this.#set("network", network);
+  /**
+   * Sets the network: `"none"`, `"user"`, `"tap"`, an object, or what a function makes of a builder:
+   * `network((n) => n.allow("api.example"))`. See {@linkcode SandboxOptions.network}. @default {"none"}
+   */
+  network(network: NetworkMode | NetworkOptions | ((network: NetworkBuilder) => NetworkBuilder)): this {
+    return this.#set(
+      "network",
+      typeof network === "function" ? network(new NetworkBuilder()).build() : network,
+    );
   }
 
-  /** Gives the sandbox no network device, which is the default. */
+  /** Gives the sandbox no network, which is the default. */
   disableNetwork(): this {
     return this.network("none");
+  }
+
+  /** Adds a secret to the network, which is then of mode `user`. See {@linkcode UserNetworkOptions}. */
+  secret(configure: (secret: SecretBuilder) => SecretBuilder): this {
+    const { name, secret } = configure(new SecretBuilder()).build();
+    this.#secrets = joinSecrets(this.#secrets, { [name]: secret });
+    return this;
+  }
+
+  /** {@linkcode secret} by value, for one host. */
+  secretEnv(name: string, value: string, allowedHost: string): this;
+  /** {@linkcode secret} of that name: `secretEnv("GH_TOKEN", (secret) => secret.allowHost("api.example"))`. */
+  secretEnv(name: string, configure: (secret: SecretBuilder) => SecretBuilder): this;
+  /** Both of these. */
+  secretEnv(
+    name: string,
+    value: string | ((secret: SecretBuilder) => SecretBuilder),
+    allowedHost = "",
+  ): this {
+    return this.secret((secret) =>
+      typeof value === "function"
+        ? value(secret.env(name))
+        : secret.env(name).value(value).allowHost(allowedHost),
+    );
+  }
+
+  /** Is not there: connections go out by this machine's own sockets. @throws {UnsupportedError} always */
+  proxy(_configure: (proxy: OutboundProxyBuilder) => unknown): this {
+    throw outboundProxyIsUnsupported();
   }
 
   /** Publishes a TCP port of the sandbox at the host's loopback interface. See {@linkcode SandboxOptions.ports}. */
@@ -270,7 +310,8 @@ export class SandboxBuilder {
 
   /** Returns the options collected so far, unchecked. */
   build(): SandboxOptions {
-    return { ...this.#options };
+    if (Object.keys(this.#secrets).length === 0) return { ...this.#options };
+    return { ...this.#options, network: withSecrets(this.#options.network, this.#secrets) };
   }
 
   /** Boots the sandbox; resolves when its agent answers. For the errors, see `Sandbox.create()`. */

@@ -8,7 +8,7 @@ import { MiB } from "../../base/bytes.ts";
 import { withoutUndefined } from "../../base/defined.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
 import { parseConfig } from "../../base/parse_config.ts";
-import { noNul } from "../../options/sandbox_options.ts";
+import { noNul } from "../../options/env.ts";
 import type { FsPath } from "./path.ts";
 
 /** What `read()` takes into memory unless it is told otherwise. */

@@ -20,7 +20,7 @@ const DEFAULT = {
 
 test("parseSandboxOptions() takes a mode for a network with all defaults", () => {
   assert.deepEqual(parsed(undefined), { mode: "none" });
-  assert.deepEqual(parsed("user"), { mode: "user" });
+  assert.equal(parsed("user").mode, "user"); // the rest: egress_options_test.ts
   assert.deepEqual(parsed({ mode: "none" }), { mode: "none" });
   assert.deepEqual(parsed("tap"), DEFAULT);
   assert.deepEqual(parsed({ mode: "tap", cidr: "10.1.2.0/24", isolated: false }), {

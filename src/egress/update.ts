@@ -1,0 +1,61 @@
+/**
+ * Changes to what decides about a sandbox's connections while it runs.
+ *
+ * @module
+ */
+import type { EgressConfig, SecretConfig, TlsConfig } from "./config.ts";
+
+/** A secret whose value may stay what it is. */
+export type SecretUpdate = Omit<SecretConfig, "value"> & { readonly value?: string | undefined };
+
+/**
+ * What is to be another way from now on. Who asks for it knows neither the values of other secrets nor the key that the guest
+ * trusts, so these stay unless they are given.
+ */
+export interface EgressUpdate extends Partial<Omit<EgressConfig, "tls" | "secrets">> {
+  /** `caCert` and `caKey` of `undefined` are those of before; `null` reads no TLS any more. */
+  readonly tls?:
+    | (Omit<TlsConfig, "caCert" | "caKey"> & Partial<Pick<TlsConfig, "caCert" | "caKey">>)
+    | null
+    | undefined;
+  /** Secrets that are added, or replace those of the same variable. */
+  readonly secrets?: readonly SecretUpdate[] | undefined;
+  /** Variables of secrets that are taken away. */
+  readonly removedSecrets?: readonly string[] | undefined;
+}
+
+/**
+ * The configuration after an update.
+ *
+ * @throws {Error} saying what is missing.
+ */
+export function applyEgressUpdate(current: EgressConfig, update: EgressUpdate): EgressConfig {
+  const { tls, secrets = [], removedSecrets = [], ...others } = update;
+  const changed = new Map(current.secrets.map((secret) => [secret.envVar, secret]));
+  for (const name of removedSecrets) changed.delete(name);
+  for (const secret of secrets) {
+    const value = secret.value ?? changed.get(secret.envVar)?.value;
+    if (value === undefined) throw new Error(`the secret ${secret.envVar} has no value`);
+    changed.set(secret.envVar, { ...secret, value });
+  }
+  const { tls: before, ...kept } = current;
+  const after = tls === undefined ? before : tls === null ? undefined : completeTls(tls, before);
+  if (after === undefined && changed.size > 0) throw new Error("secrets need TLS that is read on the way");
+  return {
+    ...kept,
+    ...others,
+    ...(after === undefined ? {} : { tls: after }),
+    secrets: [...changed.values()],
+  };
+}
+
+function completeTls(
+  tls: Exclude<EgressUpdate["tls"], null | undefined>,
+  before: TlsConfig | undefined,
+): TlsConfig {
+  const caCert = tls.caCert ?? before?.caCert;
+  const caKey = tls.caKey ?? before?.caKey;
+  if (caCert === undefined || caKey === undefined)
+    throw new Error("the sandbox was started without an authority that its guest trusts");
+  return { ...tls, caCert, caKey };
+}
