@@ -27,7 +27,7 @@ export {
   ProtocolError,
 } from "./src/agent/errors.ts";
 export type { SignalName } from "./src/agent/guest_signal.ts";
-export type { BootCallOptions, CreateStep } from "./src/backend/backend.ts";
+export type { BootCallOptions, CreateStep, StartCallOptions } from "./src/backend/backend.ts";
 export type { Bytes } from "./src/base/bytes.ts";
 export { ENGINE_NAMES, type EngineChoice, type EngineName } from "./src/base/engine_name.ts";
 export {

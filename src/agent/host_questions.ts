@@ -119,7 +119,7 @@ export abstract class HostQuestions {
   }
 
   /**
-   * Has the host process put other rules for the guest's network into force: an `EgressConfig`, as JSON can hold it.
+   * Has the host process put other rules for the guest's network into force: an `EgressUpdate`, as JSON can hold it.
    *
    * @throws {MicrosandboxError} of code `network` if they cannot be, or the sandbox has no such network.
    */

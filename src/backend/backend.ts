@@ -16,6 +16,7 @@ import type { FileSystemProvider } from "../mount/provider.ts";
 import type { NetworkConfig, NetworkPlan } from "../network/network_plan.ts";
 import type { Patch } from "../options/patch_options.ts";
 import type { SandboxConfig, SandboxOptions } from "../options/sandbox_options.ts";
+import type { SecretValues } from "../options/secret_options.ts";
 import type { VolumeConfig, VolumeKind, VolumeRequest } from "../options/volume_options.ts";
 import type { SnapshotDescriptor } from "../snapshot/descriptor.ts";
 import type { DiskProgressListener } from "../snapshot/disk_content.ts";
@@ -77,8 +78,17 @@ export interface BootCallOptions extends ImageBuildLimits {
   readonly platform?: string | undefined;
 }
 
+/** How one call to start an existing sandbox behaves. */
+export interface StartCallOptions extends BootCallOptions {
+  /**
+   * Values of its secrets, by their names. They come before those of the environment; of secrets that were given by value, which is
+   * not stored, they are needed.
+   */
+  readonly secrets?: SecretValues | undefined;
+}
+
 /** How an existing sandbox is booted. */
-export interface StartOptions extends BootCallOptions {
+export interface StartOptions extends StartCallOptions {
   /** Whether the sandbox outlives this process. @default {false} */
   readonly detached?: boolean | undefined;
 }

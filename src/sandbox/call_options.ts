@@ -1,5 +1,5 @@
 /** Options of one call that creates or starts a sandbox. @module */
-import type { BootCallOptions } from "../backend/backend.ts";
+import type { BootCallOptions, StartCallOptions } from "../backend/backend.ts";
 import { checkFields } from "../base/parse_config.ts";
 import type { ConnectOrStartOptions, EndOptions, RestartOptions } from "./lifecycle.ts";
 
@@ -13,12 +13,18 @@ const CALL = {
   maxUnpackedBytes: true,
 } as const satisfies Record<keyof BootCallOptions, true>;
 const END = { force: true, timeoutMs: true } as const satisfies Record<keyof EndOptions, true>;
-const CONNECT = { ...CALL, detached: true } as const satisfies Record<keyof ConnectOrStartOptions, true>;
+const START = { ...CALL, secrets: true } as const satisfies Record<keyof StartCallOptions, true>;
+const CONNECT = { ...START, detached: true } as const satisfies Record<keyof ConnectOrStartOptions, true>;
 const RESTART = { ...CONNECT, ...END } as const satisfies Record<keyof RestartOptions, true>;
 
 /** Refuses fields that a call does not have. @throws {InvalidConfigError} */
 export function checkCallOptions(call: BootCallOptions): void {
   checkFields(call, CALL, "call");
+}
+
+/** Refuses fields that `start()` does not have. @throws {InvalidConfigError} */
+export function checkStartOptions(call: StartCallOptions): void {
+  checkFields(call, START, "call");
 }
 
 /** Refuses fields that `connectOrStart()` does not have. @throws {InvalidConfigError} */

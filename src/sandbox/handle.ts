@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { BackendSandbox, BootCallOptions, SandboxRecord, SandboxStatus } from "../backend/backend.ts";
+import type { BackendSandbox, SandboxRecord, SandboxStatus, StartCallOptions } from "../backend/backend.ts";
 import { checkTimeout, parseStoredConfig, type SandboxConfig } from "../options/sandbox_options.ts";
-import { checkCallOptions, checkConnectOptions, checkRestartOptions } from "./call_options.ts";
+import { checkConnectOptions, checkRestartOptions, checkStartOptions } from "./call_options.ts";
 import {
   type ConnectOrStartOptions,
   connectOrStart,
@@ -94,14 +94,14 @@ export class SandboxHandle extends SandboxCalls {
   }
 
   /** Boots the sandbox; it ends with this process. @throws {SandboxStillRunningError} */
-  async start(call: BootCallOptions = {}): Promise<Sandbox> {
-    checkCallOptions(call);
+  async start(call: StartCallOptions = {}): Promise<Sandbox> {
+    checkStartOptions(call);
     return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: false }));
   }
 
   /** Boots the sandbox; it outlives this process. */
-  async startDetached(call: BootCallOptions = {}): Promise<Sandbox> {
-    checkCallOptions(call);
+  async startDetached(call: StartCallOptions = {}): Promise<Sandbox> {
+    checkStartOptions(call);
     return Sandbox.fromBoot(await this.#sandbox.start({ ...call, detached: true }));
   }
 

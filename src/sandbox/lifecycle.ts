@@ -20,11 +20,14 @@ import {
   type SandboxStatus,
   SandboxStillRunningError,
   STOP_GRACE_MS,
+  type StartCallOptions,
 } from "../backend/backend.ts";
 import { type WaitOptions, waitFor, waitForStatus } from "../backend/wait_for.ts";
 import { InvalidConfigError, MicrosandboxError } from "../base/errors.ts";
 import { checkObject, parseConfig } from "../base/parse_config.ts";
-import { checkSandboxName, type SandboxOptions } from "../options/sandbox_options.ts";
+import { secretsOf } from "../options/network_options.ts";
+import { checkSandboxName, parseStoredConfig, type SandboxOptions } from "../options/sandbox_options.ts";
+import { resolveSecrets, type SecretValues, type StoredSecret } from "../options/secret_options.ts";
 
 import { applyPatches } from "./patches/apply_patches.ts";
 
@@ -85,7 +88,7 @@ export interface EndOptions {
 }
 
 /** See `SandboxHandle.restart()`. */
-export interface RestartOptions extends EndOptions, BootCallOptions {
+export interface RestartOptions extends EndOptions, StartCallOptions {
   /** Whether the sandbox outlives this process. @default {false} */
   readonly detached?: boolean | undefined;
 }
@@ -94,7 +97,7 @@ export interface RestartOptions extends EndOptions, BootCallOptions {
 export type DestroyOptions = EndOptions;
 
 /** See `SandboxHandle.connectOrStart()`. */
-export interface ConnectOrStartOptions extends BootCallOptions {
+export interface ConnectOrStartOptions extends StartCallOptions {
   /** If it has to be started: whether it outlives this process. @default {false} */
   readonly detached?: boolean | undefined;
 }
@@ -192,7 +195,9 @@ export async function connectOrCreate(
       const found = await backend.find(options.name);
       if (found === undefined)
         return { kind: "booted", boot: await backend.create(options, call, { applyPatches }) };
-      return await connectOrStart(found.sandbox, { ...call, detached: options.detached });
+      const { network } = parseStoredConfig(found.record.configJson);
+      const secrets = givenValues(secretsOf(network), options.network);
+      return await connectOrStart(found.sandbox, { ...call, detached: options.detached, secrets });
     } catch (error) {
       const isOvertaken =
         error instanceof SandboxAlreadyExistsError ||
@@ -203,8 +208,22 @@ export async function connectOrCreate(
   }
 }
 
+/** Values that options give to secrets which a sandbox has. */
+function givenValues(secrets: readonly StoredSecret[], network: SandboxOptions["network"]): SecretValues {
+  const given =
+    typeof network === "object" && network !== null && "secrets" in network ? (network.secrets ?? {}) : {};
+  const values = secrets.flatMap(({ envVar }) => {
+    const value = given[envVar]?.value;
+    return value === undefined ? [] : [[envVar, value] as const];
+  });
+  return Object.fromEntries(values);
+}
+
 /** Stops the sandbox if it runs, and boots it. */
 export async function restart(sandbox: BackendSandbox, options: RestartOptions = {}): Promise<Boot> {
+  const { network } = parseStoredConfig((await sandbox.record()).configJson);
+  // What no start could use must not stop it.
+  resolveSecrets(secretsOf(network), options.secrets ?? {}, process.env, "network.secrets");
   await end(sandbox, options);
   return await sandbox.start(options);
 }

@@ -10,6 +10,7 @@ import {
   type BootCallOptions,
   getSandbox,
   isGone,
+  type StartCallOptions,
   type StartOptions,
 } from "../backend/backend.ts";
 import { defaultBackend } from "../backend/default_backend.ts";
@@ -20,7 +21,7 @@ import {
   type SandboxOptions,
 } from "../options/sandbox_options.ts";
 import { SandboxBuilder } from "./builder.ts";
-import { checkCallOptions, checkRestartOptions } from "./call_options.ts";
+import { checkCallOptions, checkRestartOptions, checkStartOptions } from "./call_options.ts";
 import { type SandboxEvent, type SandboxEventOptions, sandboxEvents } from "./events.ts";
 import { SandboxHandle } from "./handle.ts";
 import {
@@ -113,14 +114,14 @@ export class Sandbox extends SandboxTerminals implements AsyncDisposable {
    * @throws {SandboxStillRunningError} if it does run.
    * @throws {BootStartError}
    */
-  static async start(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
-    checkCallOptions(call);
+  static async start(name: string, call: StartCallOptions = {}): Promise<Sandbox> {
+    checkStartOptions(call);
     return await Sandbox.#start(name, { ...call, detached: false });
   }
 
   /** Like {@linkcode start}; the sandbox outlives this process. */
-  static async startDetached(name: string, call: BootCallOptions = {}): Promise<Sandbox> {
-    checkCallOptions(call);
+  static async startDetached(name: string, call: StartCallOptions = {}): Promise<Sandbox> {
+    checkStartOptions(call);
     return await Sandbox.#start(name, { ...call, detached: true });
   }
 

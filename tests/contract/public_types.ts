@@ -224,6 +224,7 @@ export const TYPES: readonly string[] = [
   "SnapshotSource",
   "SnapshotVerifyReport",
   "StartFailure",
+  "StartCallOptions",
   "StatVirtualization",
   "StdinMode",
   "TapConfig",

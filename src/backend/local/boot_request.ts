@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { MountFlag } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
-import { defaultEgressConfig } from "../../egress/default_config.ts";
+import type { EgressConfig } from "../../egress/config.ts";
 import type { FlowPlan, NetworkPlan } from "../../network/network_plan.ts";
 import { type DiskMountConfig, defaultOwner, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
@@ -37,6 +37,8 @@ export interface BootSources {
   readonly state: StateStore;
   readonly config: SandboxConfig;
   readonly engine: SelectedEngine;
+  /** What decides about the guest's connections, where the VM host process carries them. */
+  readonly egress: EgressConfig | undefined;
   /** Paths of disks that sandboxes share. */
   readonly bootDisk: string;
   /** `undefined`: the sandbox begins with a directory. */
@@ -77,7 +79,7 @@ export function bootRequest(
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
     hangTimeoutMs: config.hangTimeoutMs,
-    ...(isFlowPlan(network) ? { egress: defaultEgressConfig() } : { network }),
+    ...(isFlowPlan(network) ? { egress: sources.egress } : { network }),
     ports: config.ports,
     rootDirectory: config.rootDirectory,
     mounts,

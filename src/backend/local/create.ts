@@ -36,6 +36,7 @@ import { type BootSources, bootRequest } from "./boot_request.ts";
 import { chooseEngine } from "./choose_engine.ts";
 import { LocalSandbox } from "./local_sandbox.ts";
 import { reconcile, sweepLeftovers } from "./reconcile.ts";
+import { resolveEgress } from "./resolve_egress.ts";
 import { discardCreation } from "./sandbox_directories.ts";
 import { SandboxVolumes } from "./sandbox_volumes.ts";
 import {
@@ -72,6 +73,7 @@ export async function createSandbox(
   const { name, mounts, network } = request.config;
   if (request.replaceGraceMs === undefined) await refuseExisting(state, name);
   checkNetworkHost(state, network);
+  const egress = resolveEgress(network, { home: state.home, secretValues: request.secretValues });
   const replaced = request.replaceGraceMs === undefined ? undefined : name;
   const resolved = await SandboxVolumes.check({ state, mounts, requests: request.volumes }, replaced);
   const engine = await chooseEngine(request.config.engine);
@@ -100,6 +102,7 @@ export async function createSandbox(
       state,
       config,
       engine,
+      egress,
       bootDisk,
       imagePath: image.erofsPath,
       snapshot,
@@ -203,6 +206,7 @@ async function bootAgain(
   const { state } = core;
   const config = parseStoredConfig(record.configJson);
   checkNetworkHost(state, config.network);
+  const egress = resolveEgress(config.network, { home: state.home, secretValues: options.secrets });
   const engine = await chooseEngine(config.engine);
   const resolved = await SandboxVolumes.check({ state, mounts: config.mounts });
   checkDiskEngine({ ...config, mounts: resolved }, engine);
@@ -210,7 +214,7 @@ async function bootAgain(
   const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
   const imagePath =
     config.rootDirectory === undefined ? findStoredDisk(state.home, record.imageDigest) : undefined;
-  const boot: BootInputs = { state, config, engine, bootDisk, imagePath, call: options, begin };
+  const boot: BootInputs = { state, config, engine, egress, bootDisk, imagePath, call: options, begin };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };
   const vm = await launch(boot, { sandbox: { kind: "start", last }, detached });

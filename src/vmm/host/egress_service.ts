@@ -11,6 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { InternalError, MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { settlesWithin, waitFor } from "../../base/wait.ts";
 import type { EgressConfig } from "../../egress/config.ts";
+import { applyEgressUpdate, type EgressUpdate } from "../../egress/update.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
 /** How long the Worker may take to give the guest its network; it needs a fraction of a second. */
@@ -78,7 +79,8 @@ export class EgressService implements Disposable {
   }
 
   /** Puts other rules into force: connections that they do not allow end. @throws {MicrosandboxError} */
-  async update(config: EgressConfig): Promise<void> {
+  async update(update: EgressUpdate): Promise<void> {
+    const config = applyEgressUpdate(this.#config, update);
     const token = this.#nextToken++;
     const answer = Promise.withResolvers<void>();
     this.#updates.set(token, answer);

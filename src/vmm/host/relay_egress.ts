@@ -7,7 +7,7 @@ import { encodeMessage } from "../../agent/codec.ts";
 import { FrameFlag, type Message } from "../../agent/protocol.ts";
 import { concatBytes, decodeUtf8, MiB } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
-import type { EgressConfig } from "../../egress/config.ts";
+import type { EgressUpdate } from "../../egress/update.ts";
 import type { RelayClient } from "./relay_client.ts";
 
 /** All rules and certificates of one sandbox, as JSON. */
@@ -17,7 +17,7 @@ const PROBLEM_CHARS_MAX = 2048;
 
 /** Puts other rules into force; rejects with what people are told. */
 export interface RelayEgress {
-  update(config: EgressConfig): Promise<void>;
+  update(update: EgressUpdate): Promise<void>;
 }
 
 type UpdateMessage = Extract<Message, { readonly name: "networkUpdate" }>;
@@ -43,7 +43,7 @@ export function updateNetwork(
     if (egress === undefined) throw new Error("the sandbox has no network whose rules can be changed");
     if (update.bytes > UPDATE_BYTES_MAX) throw new Error(`rules of more than ${UPDATE_BYTES_MAX} bytes`);
     // From a process of the same user, which has checked it: see SandboxOptions.
-    await egress.update(JSON.parse(decodeUtf8(concatBytes(update.parts))) as EgressConfig);
+    await egress.update(JSON.parse(decodeUtf8(concatBytes(update.parts))) as EgressUpdate);
     return answer("");
   };
   client.answerLater(
