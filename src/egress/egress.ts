@@ -10,7 +10,7 @@ import { Pins } from "./dns/pins.ts";
 import type { FlowEnd, FlowRequest, GuestLink } from "./flow.ts";
 import type { FlowCore } from "./flows/core.ts";
 import { dialledEnds } from "./flows/dial.ts";
-import { answerEcho } from "./flows/echo.ts";
+import { EchoFlows } from "./flows/echo_flows.ts";
 import { FlowLog, type FlowSink } from "./flows/flow_log.ts";
 import { Judge } from "./flows/judge.ts";
 import { ownAddresses } from "./flows/own_addresses.ts";
@@ -57,6 +57,7 @@ export class Egress {
   readonly #dns: DnsServer;
   readonly #tcp: TcpFlows;
   readonly #udp: UdpFlows;
+  readonly #echo: EchoFlows;
   readonly #going = new Set<Promise<void>>();
   #isClosed = false;
 
@@ -79,6 +80,7 @@ export class Egress {
     this.#dns = new DnsServer(this.#core, config.dns, this.#pins);
     this.#tcp = new TcpFlows(this.#core);
     this.#udp = new UdpFlows(this.#core);
+    this.#echo = new EchoFlows(this.#core);
     link.onRequest = (request) => this.#take(request);
   }
 
@@ -104,6 +106,7 @@ export class Egress {
     this.#dns.close();
     this.#tcp.close();
     this.#udp.close();
+    this.#echo.close();
     await Promise.all(this.#going);
     await this.#core.log.flushed();
   }
@@ -117,7 +120,7 @@ export class Egress {
   }
 
   async #carry(request: FlowRequest): Promise<void> {
-    if (request.protocol === "icmp") return await answerEcho(this.#core, request);
+    if (request.protocol === "icmp") return await this.#echo.open(request);
     if (request.destination.port === DNS_PORT)
       return await (request.protocol === "udp" ? this.#dns.openUdp(request) : this.#dns.openTcp(request));
     return await (request.protocol === "udp" ? this.#udp.open(request) : this.#tcp.open(request));

@@ -19,6 +19,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   "ENETUNREACH",
   "EHOSTUNREACH",
   "EADDRNOTAVAIL",
+  "EINVAL", // a link-local address without its link
   "EACCES",
   "EPERM",
 ]);

@@ -14,7 +14,11 @@ const FIRST_LINE_BYTES_MAX = 8 * KiB;
 
 /** What the bytes so far come to. */
 export type FirstBytes =
-  | { readonly kind: "incomplete" }
+  | {
+      readonly kind: "incomplete";
+      /** Whether it can still be a protocol that is neither. Then no name is complete in it either. */
+      readonly canBeOther: boolean;
+    }
   /** A name in TLS or HTTP; `undefined` if it shows none. */
   | { readonly kind: "named"; readonly name: string | undefined }
   /** It looks like TLS or HTTP, but is none that two readers would take for the same. */
@@ -23,8 +27,8 @@ export type FirstBytes =
   | { readonly kind: "other" };
 
 /**
- * Takes a client's first bytes until it is known what they are. There is no time limit: a line that was begun is waited for, or a
- * guest could hide a name behind a pause.
+ * Takes a client's first bytes until it is known what they are. There is no time limit: a guest could hide a name behind a
+ * pause.
  */
 export class FirstBytesReader {
   readonly #hello = new ClientHelloReader();
@@ -38,7 +42,7 @@ export class FirstBytesReader {
     const state = this.#hello.push(chunk);
     switch (state.kind) {
       case "incomplete":
-        return state;
+        return { kind: "incomplete", canBeOther: false };
       case "hello":
         return { kind: "named", name: state.hello.serverName };
       case "invalid":
@@ -56,13 +60,14 @@ function readHttp(bytes: Uint8Array): FirstBytes {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no request line holds one
   if (/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(line)) return { kind: "other" };
   const lineIsComplete = text.trimStart().includes("\n") || length >= FIRST_LINE_BYTES_MAX;
-  if (!/HTTP\//i.test(line)) return { kind: lineIsComplete ? "other" : "incomplete" };
+  if (!/HTTP\//i.test(line))
+    return lineIsComplete ? { kind: "other" } : { kind: "incomplete", canBeOther: true };
   const start = text.length - text.trimStart().length;
   const end = /\r?\n\r?\n/.exec(text.slice(start));
   if (end !== null) return readHead(bytes.subarray(start, start + end.index + end[0].length));
   return length >= HEAD_BYTES_MAX
     ? { kind: "invalid", problem: "the head of the request is too long" }
-    : { kind: "incomplete" };
+    : { kind: "incomplete", canBeOther: false };
 }
 
 function readHead(head: Uint8Array): FirstBytes {

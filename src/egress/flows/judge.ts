@@ -51,12 +51,9 @@ export class Judge {
     if (isUnroutable(this.policy, destination.address))
       return { allowed: false, reason: "unroutable", rule: undefined, names, nameMatters: false };
     const decision = this.#decide(protocol, destination, names);
-    const verdict = {
-      reason: decision.reason,
-      rule: decision.rule,
-      names,
-      nameMatters: decision.nameMatters,
-    };
+    // The host's own address has that one name, and its services are called by others: "localhost", say.
+    const nameMatters = decision.nameMatters && !HOST_ADDRESSES.includes(destination.address);
+    const verdict = { reason: decision.reason, rule: decision.rule, names, nameMatters };
     if (decision.action === "deny") return { ...verdict, allowed: false };
     const reason = this.#refusal(protocol, destination, decision);
     return reason === undefined ? { ...verdict, allowed: true } : { ...verdict, allowed: false, reason };

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
+import { waitFor } from "../../base/wait.ts";
 import type { FlowRequest, GuestConnection } from "../flow.ts";
 import type { InterceptEvent, InterceptedFlow, NameVerdict } from "../interceptor.ts";
 import type { FlowCore } from "./core.ts";
@@ -77,15 +78,27 @@ export class TcpFlows {
     } finally {
       request.signal.removeEventListener("abort", giveUp);
     }
-    let guest: GuestConnection;
-    try {
-      guest = await link.accept(request);
-    } catch {
+    const guest = await this.#accept(flow);
+    if (guest === undefined) {
       socket.resetAndDestroy();
-      return "reset"; // the guest no longer wants it
+      return "reset"; // the guest no longer wants it, or may not have it any more
     }
     flow.logStart();
     return await this.#move(flow, guest, socket);
+  }
+
+  /** Ends at once when the flow must: a guest may be slow to take what it asked for. */
+  async #accept({ request, signal }: OpenFlow): Promise<GuestConnection | undefined> {
+    const accepted = this.#core.link.accept(request);
+    try {
+      return await waitFor(accepted, { action: "waiting for the guest to take a connection", signal });
+    } catch {
+      accepted.then(
+        (guest) => guest.reset(),
+        () => {}, // it was never there
+      );
+      return undefined;
+    }
   }
 
   async #move(flow: OpenFlow, guest: GuestConnection, socket: Socket): Promise<FlowEnding> {
@@ -93,7 +106,10 @@ export class TcpFlows {
     const metering = { meter: flow.meter, limits: () => this.#core.limits, signal: flow.signal };
     const { destination } = flow.request;
     if (interceptor?.wants(destination, flow.verdict.nameMatters)) {
-      const onAbort = () => guest.reset();
+      const onAbort = () => {
+        guest.reset();
+        socket.destroy();
+      };
       flow.signal.addEventListener("abort", onAbort, { once: true });
       if (flow.signal.aborted) onAbort();
       try {

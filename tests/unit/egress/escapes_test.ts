@@ -169,10 +169,43 @@ test("escape: a Host, or a target, that differs from the name that was resolved"
   const good = "GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n";
   const guest = await core.link.mustConnect(ALLOWED, 80);
   for (const letter of good.slice(0, -1)) await send(guest, letter);
-  assert.equal(mirror.received(), "");
+  assert.ok(!mirror.received().includes("HTTP"), "a name could be in what was sent on");
   await send(guest, good.slice(-1), true);
   await readAll(guest);
   assert.equal(mirror.received(), good);
+});
+
+test("escape: a request in pieces, of which the first could be another protocol", async () => {
+  await using dns = await startNameServer(zone);
+  await using core = startCore(namesOnly(dns));
+  await using mirror = await startMirror(core);
+  await ask(core.link, "allowed.example");
+  const guest = await core.link.mustConnect(ALLOWED, 80);
+  for (const letter of "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")
+    await send(guest, letter).catch(() => {});
+  await within(5_000, "the reset", () => guest.wasReset);
+  assert.ok(!mirror.received().includes("HTTP"), mirror.received());
+});
+
+test("a protocol without lines is not held up, though it could become HTTP", async () => {
+  await using dns = await startNameServer(zone);
+  await using core = startCore(namesOnly(dns));
+  await using server = await listen((socket) => socket.on("data", (data) => socket.write(`got ${data}`)));
+  core.routes.set(ALLOWED, server.port);
+  await ask(core.link, "allowed.example");
+  const guest = await core.link.mustConnect(ALLOWED, 80);
+  await send(guest, "ping");
+  const { value } = await within(5_000, "the answer", () => guest.readable.getReader().read());
+  assert.equal(Buffer.from(value ?? []).toString(), "got ping");
+});
+
+test("the host's services are called by any name", async () => {
+  await using server = await listen((socket) => socket.once("data", (data) => socket.end(data)));
+  await using core = startCore(configOf([`host.microsandbox.internal:${server.port}`]), { isDirect: true });
+  const guest = await core.link.mustConnect("203.0.113.254", server.port);
+  const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  await send(guest, request, true);
+  assert.equal((await readAll(guest)).toString(), request);
 });
 
 test("escape: a request that ends before its head does", async () => {

@@ -103,7 +103,8 @@ test("Egress answers echo requests to the gateway, and says that it cannot pass 
   const socket = await core.link.datagrams("203.0.113.1", 0, Buffer.from("ping"), "icmp");
   if (typeof socket === "string") throw new Error(socket);
   assert.equal(await text(socket), "ping");
-  socket.close();
+  socket.send(Buffer.from("again"));
+  assert.equal(await text(socket), "again");
   assert.equal(await core.link.datagrams("1.1.1.1", 0, Buffer.from("ping"), "icmp"), "unreachable");
   await core.close();
   assert.deepEqual(
