@@ -81,6 +81,10 @@ homeTest(
     assert.equal(await shell(`${nc} 17`), "hello from outside");
     await assert.rejects(client.updateNetwork({ policy: "none" }), { code: "network" });
 
+    const { netRxBytes, netTxBytes } = await sandbox.metrics();
+    assert.ok(netRxBytes >= 4 * MiB && netRxBytes < 5 * MiB, `received ${netRxBytes}`);
+    assert.ok(netTxBytes >= 8 * MiB && netTxBytes < 9 * MiB, `sent ${netTxBytes}`);
+
     await sandbox.pause();
     await sandbox.resume();
     assert.equal(await shell(`${nc} 17`), "hello from outside");

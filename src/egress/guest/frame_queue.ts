@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { FRAME_PAYLOAD_BYTES_MAX, STREAM_WINDOW_BYTES } from "../../agent/protocol.ts";
+import {
+  FRAME_HEADER_BYTES,
+  FRAME_PAYLOAD_BYTES_MAX,
+  MESSAGES,
+  STREAM_WINDOW_BYTES,
+} from "../../agent/protocol.ts";
 import type { FrameSink } from "../../agent/tcp_session.ts";
 import type { DatagramSink } from "../../agent/udp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
@@ -11,10 +16,20 @@ import type { Bytes } from "../../base/bytes.ts";
 /** Flows wait while this much does. */
 const QUEUED_BYTES_MAX = 2 * STREAM_WINDOW_BYTES;
 
+/** Frames whose payload is what programs receive. */
+const DATA: ReadonlySet<number | undefined> = new Set([
+  MESSAGES.stdin.type,
+  MESSAGES.datagram.type,
+  MESSAGES.echo.type,
+]);
+/** Where a frame's type stands. */
+const TYPE_AT = 8;
+
 /** Sends in order, as much at once as has come together. */
 export class FrameQueue implements FrameSink, DatagramSink {
   /** Sends all of the parts; resolves with false when nothing is taken any more. */
   readonly #write: (parts: readonly Uint8Array[]) => Promise<boolean>;
+  readonly #onData: (bytes: number) => void;
   #parts: Bytes[] = [];
   #bytes = 0;
   #isSending = false;
@@ -22,8 +37,13 @@ export class FrameQueue implements FrameSink, DatagramSink {
   /** Flows that have a frame in the queue and wait for room, the one that came first in front. */
   readonly #waiting: (() => void)[] = [];
 
-  constructor(write: (parts: readonly Uint8Array[]) => Promise<boolean>) {
+  /** @param onData Is told how many bytes of programs' data are sent. */
+  constructor(
+    write: (parts: readonly Uint8Array[]) => Promise<boolean>,
+    onData: (bytes: number) => void = () => {},
+  ) {
     this.#write = write;
+    this.#onData = onData;
   }
 
   get bufferedBytes(): number {
@@ -32,6 +52,7 @@ export class FrameQueue implements FrameSink, DatagramSink {
 
   send(frame: Bytes): void {
     if (this.#isClosed) return;
+    if (DATA.has(frame[TYPE_AT])) this.#onData(frame.length - FRAME_HEADER_BYTES);
     this.#parts.push(frame);
     this.#bytes += frame.length;
     if (!this.#isSending) void this.#run();

@@ -77,6 +77,14 @@ export const GUEST_ADDRESSES: NetworkOpen = {
   gateway6: GUEST_NETWORK.ipv6.gateway,
 };
 
+/** Counts what programs of the guest receive and send, in bytes without headers. */
+export interface Traffic {
+  received(bytes: number): void;
+  sent(bytes: number): void;
+}
+
+const UNCOUNTED: Traffic = { received: () => {}, sent: () => {} };
+
 /** The network of one guest. */
 export class AgentGuestLink implements GuestLink {
   onRequest: (request: FlowRequest) => void = (request) => this.refuse(request, "unreachable");
@@ -85,6 +93,7 @@ export class AgentGuestLink implements GuestLink {
   readonly hasIpv6: boolean;
   readonly #process: ExecSession;
   readonly #queue: FrameQueue;
+  readonly #traffic: Traffic;
   /** By the guest's number, which it may use again. */
   readonly #flows = new Map<number, Flow>();
   /** The guest's number of each request that was not answered. */
@@ -97,14 +106,18 @@ export class AgentGuestLink implements GuestLink {
    *
    * @throws {MicrosandboxError} of code `network` if the guest cannot have one: its kernel lacks TUN devices, or there is one already.
    */
-  static async open(client: AgentClient, addresses: NetworkOpen = GUEST_ADDRESSES): Promise<AgentGuestLink> {
+  static async open(
+    client: AgentClient,
+    addresses: NetworkOpen = GUEST_ADDRESSES,
+    traffic: Traffic = UNCOUNTED,
+  ): Promise<AgentGuestLink> {
     const process = client.openNetwork(addresses);
     const ready = Promise.withResolvers<AgentGuestLink>();
     const wait = async () => {
       await process.started;
       return await ready.promise;
     };
-    AgentGuestLink.#run(process, ready);
+    AgentGuestLink.#run(process, ready, traffic);
     const limits = { action: "waiting for the guest's network interface", timeoutMs: OPEN_TIMEOUT_MS };
     try {
       return await waitFor(wait(), limits);
@@ -115,7 +128,11 @@ export class AgentGuestLink implements GuestLink {
   }
 
   /** Takes frames as long as there are any. What is wrong with one ends the link. */
-  static async #run(process: ExecSession, ready: PromiseWithResolvers<AgentGuestLink>): Promise<void> {
+  static async #run(
+    process: ExecSession,
+    ready: PromiseWithResolvers<AgentGuestLink>,
+    traffic: Traffic,
+  ): Promise<void> {
     const output = process.outputs.get("stdout");
     const decoder = new FrameDecoder();
     let link: AgentGuestLink | undefined;
@@ -126,7 +143,7 @@ export class AgentGuestLink implements GuestLink {
           const message = decodeMessage(frame);
           if (link !== undefined) link.#receive(message);
           else {
-            link = new AgentGuestLink(process, message);
+            link = new AgentGuestLink(process, message, traffic);
             ready.resolve(link);
           }
         }
@@ -139,12 +156,16 @@ export class AgentGuestLink implements GuestLink {
     if (link !== undefined) link.#end();
   }
 
-  private constructor(process: ExecSession, first: Message | undefined) {
+  private constructor(process: ExecSession, first: Message | undefined, traffic: Traffic) {
     if (first?.name !== "networkReady")
       throw new ProtocolError("The guest's network did not say that it is ready");
     this.hasIpv6 = (first.fields.features & NetworkFeature.ipv6) !== 0;
     this.#process = process;
-    this.#queue = new FrameQueue((parts) => process.stdin.writeParts(parts));
+    this.#traffic = traffic;
+    this.#queue = new FrameQueue(
+      (parts) => process.stdin.writeParts(parts),
+      (bytes) => traffic.received(bytes),
+    );
     this.closed = process.finished;
   }
 
@@ -209,6 +230,7 @@ export class AgentGuestLink implements GuestLink {
     const flow = this.#flows.get(stream);
     if (flow === undefined) return; // it was refused or closed, and the guest does not know yet
     if (message.name === "closed") this.#flows.delete(stream);
+    if ("data" in message.fields) this.#traffic.sent(message.fields.data.length);
     if (flow.kind === "connection") return flow.session.receive(message);
     switch (message.name) {
       case "closed":

@@ -6,7 +6,13 @@ import type { EgressConfig } from "../../egress/config.ts";
 /** To the Worker. */
 export type EgressWorkerRequest =
   /** Once: gives the guest its network. `socketPath` is where this process listens for clients. */
-  | { readonly type: "start"; readonly socketPath: string; readonly config: EgressConfig }
+  | {
+      readonly type: "start";
+      readonly socketPath: string;
+      readonly config: EgressConfig;
+      /** Two numbers of 8 bytes: what the guest has received and sent, in bytes. The Worker adds to them. */
+      readonly traffic: SharedArrayBuffer;
+    }
   | { readonly type: "update"; readonly token: number; readonly config: EgressConfig }
   /** The flows that were sent last are written down. */
   | { readonly type: "written" };

@@ -48,6 +48,7 @@ export interface EgressServiceOptions {
 export class EgressService implements Disposable {
   readonly #options: EgressServiceOptions;
   #config: EgressConfig;
+  readonly #traffic = new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT);
   #log: FlowLog | undefined;
   #guest: VariablesSink | undefined;
   #worker: Worker | undefined;
@@ -74,8 +75,19 @@ export class EgressService implements Disposable {
 
   async #start(): Promise<void> {
     const action = "waiting for the guest's network";
-    this.#send({ type: "start", socketPath: this.#options.socketPath, config: this.#config });
+    this.#send({
+      type: "start",
+      socketPath: this.#options.socketPath,
+      config: this.#config,
+      traffic: this.#traffic,
+    });
     await waitFor(this.#starting.promise, { action, timeoutMs: START_TIMEOUT_MS });
+  }
+
+  /** What programs of the guest have received and sent, in bytes without headers. */
+  get traffic(): { readonly rxBytes: number; readonly txBytes: number } {
+    const [rxBytes = 0, txBytes = 0] = new Float64Array(this.#traffic);
+    return { rxBytes, txBytes };
   }
 
   /** Puts other rules into force: connections that they do not allow end. @throws {MicrosandboxError} */

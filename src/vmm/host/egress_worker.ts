@@ -9,7 +9,7 @@ import { MicrosandboxError, messageOf } from "../../base/errors.ts";
 import type { EgressConfig } from "../../egress/config.ts";
 import { Egress } from "../../egress/egress.ts";
 import type { FlowEntry } from "../../egress/flows/flow_log.ts";
-import { AgentGuestLink } from "../../egress/guest/guest_link.ts";
+import { AgentGuestLink, GUEST_ADDRESSES, type Traffic } from "../../egress/guest/guest_link.ts";
 import type { Interceptor } from "../../egress/interceptor.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
@@ -19,13 +19,15 @@ interface WorkerScope {
 }
 const scope = globalThis as unknown as WorkerScope;
 
+type StartRequest = Extract<EgressWorkerRequest, { readonly type: "start" }>;
+
 let egress: Egress | undefined;
 let written = Promise.withResolvers<void>();
 
 scope.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      start(data.socketPath, data.config).catch(fail);
+      start(data).catch(fail);
       return;
     case "update":
       update(data.token, data.config);
@@ -43,10 +45,10 @@ function fail(error: unknown): void {
   scope.postMessage({ type: "failed", message, code: known?.code, hint: known?.hint });
 }
 
-async function start(socketPath: string, config: EgressConfig): Promise<void> {
+async function start({ socketPath, config, traffic }: StartRequest): Promise<void> {
   const client = await AgentClient.connect(socketPath);
   const interceptor = await loadInterceptor(config);
-  const link = await AgentGuestLink.open(client);
+  const link = await AgentGuestLink.open(client, GUEST_ADDRESSES, counting(traffic));
   const started = new Egress({
     link,
     config,
@@ -60,6 +62,15 @@ async function start(socketPath: string, config: EgressConfig): Promise<void> {
   await started.close();
   client.close();
   scope.postMessage({ type: "ended" });
+}
+
+/** Counts where the main thread sees it. */
+function counting(shared: SharedArrayBuffer): Traffic {
+  const totals = new Float64Array(shared);
+  const add = (index: number, bytes: number) => {
+    totals[index] = (totals[index] ?? 0) + bytes;
+  };
+  return { received: (bytes) => add(0, bytes), sent: (bytes) => add(1, bytes) };
 }
 
 /** What reads TLS and HTTP is loaded where something has to be read. */

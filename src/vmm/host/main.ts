@@ -88,6 +88,7 @@ async function main(): Promise<void> {
       metrics: new Metrics({
         vm: launched.vm,
         request,
+        traffic: egress === undefined ? undefined : () => egress.traffic,
         usage: () => link.usage(),
         processes: () => link.processes(),
       }),

@@ -30,6 +30,8 @@ type Programs = MessageFields<"processes">;
 export interface MeasuredVm {
   readonly vm: Pick<RunningVm, "pid" | "cpuThreadName">;
   readonly request: Pick<BootRequest, "cpus" | "memoryMiB" | "disks" | "network">;
+  /** What the guest has received and sent, where it is carried here: on its interface each byte passes twice. */
+  readonly traffic?: (() => { readonly rxBytes: number; readonly txBytes: number }) | undefined;
   /** Asks the guest. */
   usage(): Promise<Usage>;
   processes(): Promise<Programs>;
@@ -82,7 +84,8 @@ export class Metrics {
     const diskBytes = disk?.sizeBytes ?? Number.MAX_SAFE_INTEGER;
     const resident = readResidentBytes(vm.pid === undefined ? [process.pid] : [process.pid, vm.pid]);
     const allocated = disk === undefined ? undefined : readAllocatedBytes(disk.path);
-    const tap = request.network?.mode === "tap" ? readTapBytes(request.network.tapName) : undefined;
+    const counted =
+      request.network?.mode === "tap" ? readTapBytes(request.network.tapName) : this.#measured.traffic?.();
     return {
       errno: 0,
       message: "",
@@ -100,8 +103,8 @@ export class Metrics {
       memoryLimitBytes: limit,
       diskReadBytes: usage.diskReadBytes,
       diskWriteBytes: usage.diskWriteBytes,
-      netRxBytes: tap?.rxBytes ?? usage.netRxBytes,
-      netTxBytes: tap?.txBytes ?? usage.netTxBytes,
+      netRxBytes: counted?.rxBytes ?? usage.netRxBytes,
+      netTxBytes: counted?.txBytes ?? usage.netTxBytes,
       upperUsedBytes: Math.min(usage.upperUsedBytes, diskBytes),
       upperFreeBytes: Math.min(usage.upperFreeBytes, diskBytes),
       upperHostAllocatedBytes: allocated ?? 0,

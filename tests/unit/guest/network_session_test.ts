@@ -1,7 +1,7 @@
 /** The guest's way out as a session of the agent: one at a time, its end, and what it makes of nonsense. @module */
 import assert from "node:assert/strict";
 import { encodeFrame } from "../../../src/agent/frame.ts";
-import { MESSAGES } from "../../../src/agent/protocol.ts";
+import { MESSAGES, WireError } from "../../../src/agent/protocol.ts";
 import { MicrosandboxError } from "../../../src/base/errors.ts";
 import { AgentGuestLink, GUEST_ADDRESSES } from "../../../src/egress/guest/guest_link.ts";
 import { echoBytes, serveTcp } from "../../support/egress/flow_servers.ts";
@@ -11,6 +11,7 @@ import {
   runInGuest,
   startAgent,
 } from "../../support/egress/guest_network.ts";
+import { NativeAgent } from "../../support/guest/native_agent.ts";
 import { test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 
@@ -69,7 +70,8 @@ test(
   "a guest that kills what carries its network has none any more, and the link ends",
   async () => {
     await using guest = await GuestNetwork.start();
-    const { failures } = serveTcp(guest.link, echoBytes);
+    const ended = Promise.withResolvers<Error | undefined>();
+    serveTcp(guest.link, async ({ closed }) => ended.resolve(await closed));
     const output = await guest.python(`
 import errno, os, signal, socket, subprocess
 s = socket.create_connection(("198.51.100.7", 80))
@@ -83,7 +85,7 @@ except OSError as error:
 `);
     assert.equal(output, "ENETUNREACH");
     await guest.link.closed;
-    assert.equal(failures.length, 1); // the echo's
+    assert.ok((await ended.promise) instanceof Error);
   },
   options,
 );
@@ -163,3 +165,15 @@ test(
   },
   options,
 );
+
+test("environment gives variables to each program that has none of that name", async () => {
+  await using agent = await NativeAgent.start();
+  agent.send("environment", 0, { variables: ["TRUST=bundle", "OTHER=a=b", "PATH=/nowhere:/bin:/usr/bin"] });
+  const { stdout } = await agent.run(1, 'echo "$TRUST $OTHER $PATH"', { env: ["OTHER=own"] });
+  assert.equal(stdout, "bundle own /nowhere:/bin:/usr/bin\n");
+  agent.send("environment", 0, { variables: ["TRUST"] }); // none: refused, and what was set stays
+  assert.equal((await agent.expect("error", 0)).fields.code, WireError.malformed);
+  assert.equal((await agent.run(2, 'echo "$TRUST"')).stdout, "bundle\n");
+  agent.send("environment", 0, { variables: [] });
+  assert.equal((await agent.run(3, 'echo "$TRUST"')).stdout, "\n");
+});

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { NetworkError, NetworkExhaustedError, type TapConfig } from "../../../../mod.ts";
 import { planNetwork, presentPlan, settleNetwork } from "../../../../src/backend/local/address_lease.ts";
+import { GUEST_NETWORK } from "../../../../src/egress/guest_network.ts";
 import { tapNameOf } from "../../../../src/network/network_plan.ts";
 import {
   identifyProcess,
@@ -40,7 +41,7 @@ test("planNetwork() leases addresses in mode tap only", () => {
   const plans = (["host", "passt", undefined] as const).map(
     (via) => planNetwork(home.state, { mode: "user", via }, "user", ownProcess())?.address,
   );
-  assert.deepEqual(plans, ["192.0.2.2", "10.0.2.15", "192.0.2.2"]);
+  assert.deepEqual(plans, [GUEST_NETWORK.ipv4.address, "10.0.2.15", GUEST_NETWORK.ipv4.address]);
   assert.deepEqual([addressOf(home, "a"), addressOf(home, "b")], ["10.9.0.2", "10.9.0.3"]);
   const plan = presentPlan(home.state, NETWORK, "b");
   assert.deepEqual([plan?.address, plan?.mode === "tap" && plan.tapName], ["10.9.0.3", tapNameOf("b")]);

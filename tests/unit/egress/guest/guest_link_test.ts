@@ -54,6 +54,9 @@ class FakeGuest {
           stream = frame.stream;
           far.send(encodeMessage("execStarted", stream, { pid: 7 }));
           say(encodeMessage("networkReady", 0, { features: 1 }));
+        } else if (frame.type === MESSAGES.close.type) {
+          far.send(encodeMessage("exited", stream, { code: 0, signal: 9 }));
+          far.send(encodeMessage("closed", stream, {}));
         } else if (frame.type === MESSAGES.stdin.type) {
           for (const { payload, ...flow } of inner.feed(frame.payload)) {
             const message = decodeMessage({ ...flow, payload: payload.slice() });
