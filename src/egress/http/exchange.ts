@@ -142,7 +142,8 @@ export class Exchange {
   /** The request as the hooks see it. */
   #shown({ method, path, headers, framing, body }: Outgoing): Request {
     const url = `${this.#options.scheme}://${this.#target.authority}${path === "*" ? "/" : path}`;
-    return toRequest(method, url, headers, framing.kind === "none" ? undefined : body);
+    const isEmpty = framing.kind === "none" || (framing.kind === "length" && framing.bytes === 0);
+    return toRequest(method, url, headers, isEmpty ? undefined : body);
   }
 
   async #onRequest(original: Outgoing, shown: Request): Promise<Outgoing | Response> {
@@ -153,7 +154,9 @@ export class Exchange {
     if (result === undefined || result === shown) {
       if (shown.bodyUsed)
         throw hookProblem("onRequest has read the body, and returned no request with another");
-      return original;
+      // What the hook saw, and not another spelling of it: a URL has no "/x/../y".
+      const { pathname, search } = new URL(shown.url);
+      return { ...original, path: original.path === "*" ? "*" : pathname + search };
     }
     if (!(result instanceof Request))
       throw hookProblem("onRequest returned neither a request nor a response");

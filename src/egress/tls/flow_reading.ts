@@ -129,7 +129,11 @@ export class FlowReading {
       );
     }
     if (offered.length > 0 && !offered.some((protocol) => AGREED_PROTOCOLS.includes(protocol))) {
-      const reason = `the guest speaks no HTTP/1.1: it offers ${offered.join(", ").slice(0, OFFER_CHARS_MAX)}`;
+      const offer = offered
+        .join(", ")
+        .replace(/[^\x20-\x7e]/g, "?")
+        .slice(0, OFFER_CHARS_MAX);
+      const reason = `the guest speaks no HTTP/1.1: it offers ${offer}`;
       this.#flow.report({ kind: "blocked", reason, name: host });
       return await refuseProtocols(this.#guest);
     }

@@ -78,7 +78,11 @@ export function tlsOrigin(
 ): Promise<Origin> {
   const { alpn } = options;
   const server = createTlsServer(
-    { ...originCertificate("api.example"), ...(alpn === undefined ? {} : { ALPNProtocols: alpn }) },
+    {
+      ...originCertificate("api.example"),
+      allowHalfOpen: true,
+      ...(alpn === undefined ? {} : { ALPNProtocols: alpn }),
+    },
     handle,
   );
   return listening(server);

@@ -188,3 +188,25 @@ test("onResponse may change the head of events, which come as they are sent", as
   text += await received(client, 1000);
   assert.match(text, /x-by: hook.*data: 1\n.*data: 2\n/is);
 });
+
+test("the server gets the path that the hook saw", async () => {
+  let seen = "";
+  const onRequest = (request: Request) => {
+    seen = new URL(request.url).pathname;
+  };
+  await using origin = await httpOrigin(echoRequest);
+  await using listener = await InterceptingListener.open({
+    serverPort: origin.port,
+    guestPort: 80,
+    hooks: { onRequest },
+  });
+  for (const path of ["/x/../admin", "/x/%2e%2e/admin", "/./admin"]) {
+    const { stdout } = await curl(listener, ["--path-as-is", `http://api.example${path}?q`]);
+    assert.deepEqual([seen, JSON.parse(stdout).url], ["/admin", "/admin?q"]);
+  }
+});
+
+test("a request with a body of no bytes is one without", async () => {
+  const { status } = await through({ onRequest: () => undefined }, ["-H", "Content-Length: 0"]);
+  assert.equal(status, 200);
+});

@@ -1,5 +1,6 @@
 /** Interception, with curl and openssl as the programs of a guest, and servers of many kinds. @module */
 import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TlsConfig } from "../../../../src/egress/config.ts";
 import type { InterceptEvent } from "../../../../src/egress/interceptor.ts";
@@ -15,7 +16,7 @@ import {
   tlsConfig,
   tlsOrigin,
 } from "../../../support/egress/origin.ts";
-import { curl, program } from "../../../support/egress/programs.ts";
+import { authorityFile, curl, program } from "../../../support/egress/programs.ts";
 import { rawClient, received, talk } from "../../../support/egress/raw_client.ts";
 import { waitUntil } from "../../../support/egress/wait_until.ts";
 import { test } from "../../../support/harness.ts";
@@ -200,6 +201,65 @@ test("HttpInterceptor passes other protocols that a client begins, with their AL
   assert.equal(client.alpnProtocol, "other");
   client.destroy();
 });
+
+/** A server that answers once the client has ended. */
+function answerLate(socket: Socket): void {
+  let got = "";
+  socket.on("data", (data) => {
+    got += data;
+  });
+  socket.on("end", () => socket.end(`got ${got}`));
+}
+
+test("HttpInterceptor keeps a half-closed connection open, without TLS", async () => {
+  await using plain = await tcpOrigin(answerLate);
+  await using plainListener = await listenerFor(plain);
+  const client = connect({ port: plainListener.port, host: "127.0.0.1", allowHalfOpen: true });
+  client.end("hello\n");
+  assert.equal(await received(client, 10), "got hello\n");
+  client.destroy();
+});
+
+const isBun = "Bun" in globalThis;
+test(
+  "HttpInterceptor keeps a half-closed connection open, inside TLS",
+  async () => {
+    await using secured = await tlsOrigin(answerLate);
+    await using listener = await listenerFor(secured);
+    const script = [
+      "import socket, ssl, sys",
+      "context = ssl.create_default_context(cafile=sys.argv[1])",
+      "inner, outer = ssl.MemoryBIO(), ssl.MemoryBIO()",
+      "tls = context.wrap_bio(inner, outer, server_hostname='api.example')",
+      "raw = socket.create_connection(('127.0.0.1', int(sys.argv[2])))",
+      "def run(step):",
+      "    while True:",
+      "        try:",
+      "            result = step()",
+      "            raw.sendall(outer.read())",
+      "            return result",
+      "        except ssl.SSLWantReadError:",
+      "            raw.sendall(outer.read())",
+      "            inner.write(raw.recv(65536))",
+      "run(tls.do_handshake)",
+      "run(lambda: tls.write(b'hello\\n'))",
+      "try:",
+      "    tls.unwrap()", // sends the end of this side, and does not wait for the other's
+      "except ssl.SSLWantReadError:",
+      "    pass",
+      "raw.sendall(outer.read())",
+      "print(run(lambda: tls.read(100)).decode(), end='')",
+    ].join("\n");
+    const { stdout, stderr } = await program("python3", [
+      "-c",
+      script,
+      authorityFile(),
+      String(listener.port),
+    ]);
+    assert.equal(stdout, "got hello\n", stderr);
+  },
+  { skip: isBun ? "the TLS of Bun ends both directions at once" : undefined },
+);
 
 test("HttpInterceptor passes no other protocol where hooks want to see all", async () => {
   await using origin = await tcpOrigin((socket) => socket.write("220 ready\r\n"));
