@@ -1,9 +1,9 @@
 /**
  * Speed of the guest's way out, beside passt in the same kind of VM.
  *
- *     bun bench/network.ts [--json build/bench-network.json] [--rounds 5] [--only native,vm]
+ *     bun bench/network.ts [--json build/bench-network.json] [--rounds 5] [--only policy,pump,tls,secrets,native,vm]
  *
- * Needs root, musl-gcc and passt. `MSB_ENGINE` chooses the engine.
+ * `native` and `vm` need root, musl-gcc and passt. `MSB_ENGINE` chooses the engine.
  *
  * @module
  */
@@ -13,12 +13,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Outside } from "../tests/support/vm/outside.ts";
+import { measureSecrets, measureTls } from "./network/interception.ts";
 import { measureNative } from "./network/native.ts";
 import { measurePairs } from "./network/pair.ts";
+import { measurePolicy } from "./network/policy.ts";
+import { measurePump } from "./network/pump.ts";
 import { temporaryBenchDirectory } from "./support/directories.ts";
 import { describeMachine, type Figure, formatTable, isMet } from "./support/figures.ts";
 
-const PARTS = ["native", "vm"] as const;
+const PARTS = ["policy", "pump", "tls", "secrets", "native", "vm"] as const;
 const PORT = 7000;
 
 async function main(): Promise<void> {
@@ -27,6 +30,23 @@ async function main(): Promise<void> {
   });
   const parts = values.only?.split(",") ?? PARTS;
   const rounds = Number(values.rounds);
+  const figures: Figure[] = [];
+  if (parts.includes("policy")) figures.push(...measurePolicy(rounds));
+  if (parts.includes("pump")) figures.push(...(await measurePump(rounds)));
+  if (parts.includes("tls")) figures.push(...(await measureTls(rounds)));
+  if (parts.includes("secrets")) figures.push(...(await measureSecrets(rounds)));
+  if (parts.includes("native") || parts.includes("vm")) figures.push(...(await measureGuest(parts, rounds)));
+  console.log(formatTable(figures));
+  if (values.json !== undefined) {
+    const path = fileURLToPath(new URL(`../${values.json}`, import.meta.url));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `${JSON.stringify({ machine: describeMachine(), figures }, undefined, 2)}\n`);
+  }
+  if (figures.some((figure) => isMet(figure) === false)) process.exitCode = 1;
+}
+
+/** The guest's side of the way: its agent alone, and in a VM. */
+async function measureGuest(parts: readonly string[], rounds: number): Promise<Figure[]> {
   using directory = temporaryBenchDirectory();
   const program = join(directory.path, "net_bench");
   const source = fileURLToPath(new URL("./network/net_bench.c", import.meta.url));
@@ -40,13 +60,7 @@ async function main(): Promise<void> {
     const server = { address: outside.address, port: PORT };
     figures.push(...(await measurePairs(directory.path, program, server, rounds)));
   }
-  console.log(formatTable(figures));
-  if (values.json !== undefined) {
-    const path = fileURLToPath(new URL(`../${values.json}`, import.meta.url));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, `${JSON.stringify({ machine: describeMachine(), figures }, undefined, 2)}\n`);
-  }
-  if (figures.some((figure) => isMet(figure) === false)) process.exitCode = 1;
+  return figures;
 }
 
 await main();
