@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { CallLimit } from "../../base/wait.ts";
 import type { FlowEnd, FlowRefusal } from "../flow.ts";
@@ -73,11 +74,48 @@ async function dialOne({ address, port }: FlowEnd, limit: CallLimit): Promise<So
   return socket;
 }
 
-/** What the guest's kernel is told of an error. */
-export function refusalOf(error: unknown): FlowRefusal {
+/** What the guest's kernel is told of an error of a connection to `end`. */
+export async function refusalOf(error: unknown, end: FlowEnd): Promise<FlowRefusal> {
   const code = codeOf(error);
   if (code !== undefined && UNREACHABLE.has(code)) return "unreachable";
-  return code === "ETIMEDOUT" || code === "timeout" ? "timedOut" : "refused";
+  if (code === "ETIMEDOUT" || code === "timeout") return "timedOut";
+  // Bun says ECONNREFUSED where the kernel has said ENETUNREACH or EHOSTUNREACH.
+  return code !== "ECONNREFUSED" || (await hasRoute(end)) ? "refused" : "unreachable";
+}
+
+/** Whether the kernel knows a way to an address: it is asked by a UDP socket, which sends nothing. */
+async function hasRoute(end: FlowEnd): Promise<boolean> {
+  const socket = createSocket(end.address.includes(":") ? "udp6" : "udp4");
+  try {
+    return (await connectDatagrams(socket, end)) === undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** Connects a UDP socket. Resolves with the error if the kernel knows no way there. */
+export function connectDatagrams(
+  socket: DatagramSocket,
+  { address, port }: FlowEnd,
+): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    socket.on("error", resolve);
+    const check = (...[error]: readonly unknown[]): void => {
+      if (error instanceof Error) return resolve(error);
+      try {
+        socket.remoteAddress();
+        resolve(undefined);
+      } catch (reason) {
+        // Bun tells no error, but the socket is not connected.
+        resolve(new Error("there is no way to the address", { cause: reason }));
+      }
+    };
+    try {
+      socket.connect(port, address, check);
+    } catch (error) {
+      resolve(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -68,11 +68,12 @@ export class TcpFlows {
     const giveUp = () => flow.end("reset");
     request.signal.addEventListener("abort", giveUp, { once: true });
     if (request.signal.aborted) giveUp();
+    const ends = this.#core.dialledEnds(request.destination);
     let socket: Socket | undefined;
     try {
-      socket = await dial(this.#core.dialledEnds(request.destination), flow.signal);
+      socket = await dial(ends, flow.signal);
     } catch (error) {
-      const refusal = refusalOf(error);
+      const refusal = await refusalOf(error, ends[0] ?? request.destination);
       link.refuse(request, refusal);
       return refusal;
     } finally {

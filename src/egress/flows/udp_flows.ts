@@ -6,7 +6,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import type { FlowRequest, GuestDatagrams } from "../flow.ts";
 import type { FlowCore } from "./core.ts";
-import { refusalOf } from "./dial.ts";
+import { connectDatagrams } from "./dial.ts";
 import type { FlowEnding } from "./flow_log.ts";
 import { logDenial, OpenFlow } from "./open_flow.ts";
 
@@ -15,7 +15,8 @@ export const UDP_FLOWS_MAX = 256;
 /** A flow ends when no datagram has passed for so long. Resolvers and games send more often; RFC 4787 asks for two minutes at most. */
 export const UDP_IDLE_MS = 60_000;
 
-const GONE: ReadonlySet<string> = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
+/** What ends one datagram, and not its flow. */
+const LOST: ReadonlySet<string> = new Set(["EMSGSIZE", "ENOBUFS", "EAGAIN", "ENOMEM"]);
 
 interface UdpFlow {
   readonly flow: OpenFlow;
@@ -80,11 +81,11 @@ export class UdpFlows {
     let datagrams: GuestDatagrams | undefined;
     let cancelTimer = () => {};
     try {
-      const problem = await Promise.race([connected(socket, end), ended]);
+      const problem = await Promise.race([connectDatagrams(socket, end), ended]);
       if (problem !== undefined) {
-        const refusal = problem instanceof Error ? refusalOf(problem) : "refused";
-        link.refuse(request, refusal);
-        return problem instanceof Error ? refusal : problem;
+        const ending = problem instanceof Error ? "unreachable" : problem;
+        link.refuse(request, ending === "unreachable" ? "unreachable" : "refused");
+        return ending;
       }
       datagrams = link.acceptDatagrams(request);
       flow.logStart();
@@ -129,7 +130,7 @@ export class UdpFlows {
     };
     // Deno tells no error of a datagram that nothing answers to; there the flow ends by being idle.
     const onError = (error: NodeJS.ErrnoException | null | undefined): void => {
-      if (error?.code === undefined || !GONE.has(error.code)) return; // a datagram that is too long, say, is lost
+      if (error?.code === undefined || LOST.has(error.code)) return;
       stop(error.code === "ECONNREFUSED" ? "refused" : "unreachable");
     };
     socket.on("error", onError);
@@ -150,19 +151,4 @@ export class UdpFlows {
       }
     };
   }
-}
-
-/** Resolves with the error if the kernel knows no way there. */
-function connected(
-  socket: Socket,
-  { address, port }: { address: string; port: number },
-): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    socket.on("error", resolve);
-    try {
-      socket.connect(port, address, () => resolve(undefined));
-    } catch (error) {
-      resolve(error instanceof Error ? error : new Error(String(error)));
-    }
-  });
 }

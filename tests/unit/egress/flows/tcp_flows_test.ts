@@ -263,3 +263,19 @@ test("Egress hands connections to an interceptor that wants them, metered and wi
     ],
   );
 });
+
+test("Egress stays within its bounds when a guest opens 20,000 connections at once", async () => {
+  await using server = await listen(() => {});
+  await using core = startCore(configOf(["1.2.3.4"], { maxConnections: 64 }));
+  core.routes.set(SERVER, server.port);
+  const asked = Array.from({ length: 20_000 }, (_, index) =>
+    core.link.connect(index % 2 === 0 ? SERVER : "9.9.9.9", 80),
+  );
+  assert.ok(core.egress.flows.tcp <= 64);
+  const answers = await within(30_000, "the answers", () => Promise.all(asked));
+  assert.equal(answers.filter((answer) => typeof answer !== "string").length, 64);
+  assert.equal(core.link.waiting, 0);
+  await core.close();
+  assert.deepEqual(core.egress.flows, { tcp: 0, udp: 0, dns: 0 });
+  assert.ok(core.entries.length <= 4096 + 256 + 2 * 64, `${core.entries.length} entries`);
+});
