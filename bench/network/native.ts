@@ -13,10 +13,10 @@ const CONNECT_MS_MAX = 2;
 export async function measureNative(program: string, rounds: number): Promise<Figure[]> {
   await using guest = await GuestNetwork.start();
   guest.link.onRequest = (request) => {
-    guest.link.accept(request).then(
-      ({ readable, writable }) => readable.pipeTo(writable),
-      () => {}, // the guest has given up
-    );
+    guest.link
+      .accept(request)
+      .then(({ readable, writable }) => readable.pipeTo(writable))
+      .catch(() => {}); // the guest has given up, or has ended
   };
   const measure = async (word: string): Promise<number> => {
     const { code, stdout } = await guest.run(program, word, "198.51.100.7", "80", String(CONNECTIONS));

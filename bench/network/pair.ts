@@ -6,8 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../../mod.ts";
-import type { NetworkOptions } from "../../src/options/network_options.ts";
+import { type NetworkOptions, NetworkPolicy, Sandbox } from "../../mod.ts";
 import { makeRootfs } from "../../tests/support/vm/images.ts";
 import { type Figure, sample } from "../support/figures.ts";
 
@@ -38,7 +37,8 @@ export async function measurePairs(
   const sandboxes = new Map<Way, Sandbox>();
   try {
     for (const via of WAYS) {
-      const network: NetworkOptions = { mode: "user", via };
+      const network: NetworkOptions =
+        via === "passt" ? { mode: "user", via } : { policy: NetworkPolicy.allowAll() };
       const sandbox = await Sandbox.create({ name: `bench-${via}`, image, memoryMiB: 256, network });
       sandboxes.set(via, sandbox);
       await sandbox.fs().write("/net_bench", readFileSync(program));

@@ -25,6 +25,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
 
 /** How {@linkcode Libc.openFile} opens. `"append"` and `"write"` create the file, with mode 0600. */
 export type OpenMode = "read" | "readWrite" | "write" | "append";
@@ -110,6 +111,16 @@ export class Libc {
     this.#check("set the parent-death signal", undefined, () =>
       this.#c.prctl(PR_SET_PDEATHSIG, BigInt(signal), 0n, 0n, 0n),
     );
+  }
+
+  /**
+   * Keeps this process's memory to itself: no core dump is made of it, and no other process of this user reads it. Programs
+   * that it starts are not concerned.
+   *
+   * @throws {InternalError} with the system's errno.
+   */
+  forbidDumps(): void {
+    this.#check("forbid core dumps", undefined, () => this.#c.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n));
   }
 
   #check(action: string, path: string | undefined, call: () => number): number {

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import { NetworkPolicy } from "../../mod.ts";
 import { getSandbox } from "../../src/backend/backend.ts";
 import { defaultBackend } from "../../src/backend/default_backend.ts";
-import { defaultEgressConfig } from "../../src/egress/default_config.ts";
 import { GUEST_NETWORK } from "../../src/egress/guest_network.ts";
 import { policyFromLists } from "../../src/egress/policy/parse_rule.ts";
 import { startGreeter } from "../support/vm/greeter.ts";
@@ -19,7 +19,10 @@ homeTest(
   async ({ create }) => {
     using outside = await Outside.start(["python3", "-u", SERVERS]);
     using inside = await startGreeter("127.0.0.1");
-    const sandbox = await create({ network: "user", ports: [{ hostPort: 0, guestPort: 8080 }] });
+    const sandbox = await create({
+      network: { policy: NetworkPolicy.allowAll() },
+      ports: [{ hostPort: 0, guestPort: 8080 }],
+    });
     const { mode, ip, gateway = "", mac } = await sandbox.network.info();
     assert.deepEqual(
       [mode, ip, gateway, mac],
@@ -75,7 +78,7 @@ homeTest(
     );
     await sandbox.shell("until netstat -tn | grep -q ESTABLISHED; do sleep 0.1; done");
     const policy = policyFromLists({ allow: [`${outside.address}:17`] }, "network");
-    await client.updateNetwork({ ...defaultEgressConfig(), policy });
+    await client.updateNetwork({ policy });
     assert.ok((await open).stdout().endsWith("ended\n"));
     assert.match(await shell(`${nc} 7 2>&1`), /refused/);
     assert.equal(await shell(`${nc} 17`), "hello from outside");

@@ -11,6 +11,7 @@ import { Egress } from "../../egress/egress.ts";
 import type { FlowEntry } from "../../egress/flows/flow_log.ts";
 import { AgentGuestLink, GUEST_ADDRESSES, type Traffic } from "../../egress/guest/guest_link.ts";
 import type { Interceptor } from "../../egress/interceptor.ts";
+import { Libc } from "../../ffi/libc.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
 interface WorkerScope {
@@ -46,6 +47,7 @@ function fail(error: unknown): void {
 }
 
 async function start({ socketPath, config, traffic }: StartRequest): Promise<void> {
+  if (holdsSecrets(config)) (await Libc.load()).forbidDumps();
   const client = await AgentClient.connect(socketPath);
   const interceptor = await loadInterceptor(config);
   const link = await AgentGuestLink.open(client, GUEST_ADDRESSES, counting(traffic));
@@ -64,6 +66,11 @@ async function start({ socketPath, config, traffic }: StartRequest): Promise<voi
   scope.postMessage({ type: "ended" });
 }
 
+/** Values, or the key that signs for any name: neither may end in a core dump, nor with a debugger of the same user. */
+function holdsSecrets({ tls, secrets }: EgressConfig): boolean {
+  return tls !== undefined || secrets.length > 0;
+}
+
 /** Counts where the main thread sees it. */
 function counting(shared: SharedArrayBuffer): Traffic {
   const totals = new Float64Array(shared);
@@ -75,7 +82,7 @@ function counting(shared: SharedArrayBuffer): Traffic {
 
 /** What reads TLS and HTTP is loaded where something has to be read. */
 async function loadInterceptor(config: EgressConfig): Promise<Interceptor | undefined> {
-  if (config.tls === undefined && config.secrets.length === 0) return undefined;
+  if (!holdsSecrets(config)) return undefined;
   const { HttpInterceptor } = await import("../../egress/tls/interceptor.ts");
   return new HttpInterceptor({ config });
 }

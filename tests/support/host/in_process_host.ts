@@ -24,6 +24,7 @@ import {
   type RelayNetwork,
   type RelayService,
 } from "../../../src/vmm/host/relay.ts";
+import type { RelayEgress } from "../../../src/vmm/host/relay_egress.ts";
 import { nativeAgentPath } from "../guest/native_agent.ts";
 import { temporaryDirectory } from "../harness.ts";
 import { MemoryJobs } from "./memory_jobs.ts";
@@ -75,6 +76,10 @@ export class FakeHost implements AsyncDisposable {
   readonly jobs: MemoryJobs;
   /** Set by tests of published ports. */
   network: RelayNetwork | undefined;
+  /** Set by tests of the guest's network. */
+  egress: RelayEgress | undefined;
+  /** Whether the guest gets a network namespace of its own, which takes root. To be set before it boots. */
+  isNamespaced = false;
   /** What the relay has seen of programs. */
   readonly activity = new Activity({ active: () => {}, busy: () => {}, idle: () => this.#wake() });
   readonly #directory: ReturnType<typeof temporaryDirectory>;
@@ -117,7 +122,7 @@ export class FakeHost implements AsyncDisposable {
     const path = join(this.#directory.path, "agent.sock");
     const connected = Promise.withResolvers<UnixConnection>();
     const listener = await listenUnix(path, connected.resolve);
-    this.#agent = await spawnAgent(path);
+    this.#agent = await spawnAgent(path, this.isNamespaced);
     const link = new AgentLink(await connected.promise);
     await listener.close();
     await link.hello();
@@ -134,6 +139,9 @@ export class FakeHost implements AsyncDisposable {
     const service: RelayService = {
       get network() {
         return host.network;
+      },
+      get egress() {
+        return host.egress;
       },
       link,
       activity: this.activity,
@@ -236,11 +244,15 @@ export class FakeHost implements AsyncDisposable {
 let libc: Promise<Libc> | undefined;
 
 /** The agent speaks on a descriptor that it is given: one that is connected to `path`. */
-async function spawnAgent(path: string): Promise<ChildProcess> {
+async function spawnAgent(path: string, isNamespaced: boolean): Promise<ChildProcess> {
   libc ??= Libc.load();
   const library = await libc;
   const fd = library.connectUnixSocket(path);
-  const child = spawn(nativeAgentPath(), ["--fd", "3"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  const script = 'ip link set lo up && exec "$0" --fd 3';
+  const [program, args] = isNamespaced
+    ? ["unshare", ["--net", "sh", "-c", script, nativeAgentPath()]]
+    : [nativeAgentPath(), ["--fd", "3"]];
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "ignore", fd] });
   library.closeFile(fd);
   return child;
 }

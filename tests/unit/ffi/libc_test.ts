@@ -95,3 +95,16 @@ test("setParentDeathSignal() refuses a number that is no signal", async () => {
   `);
   assert.deepEqual(end, { exitCode: 0, signal: undefined, stdout: "EINVAL\n", stderr: "" });
 });
+
+test("forbidDumps() has the kernel make no core dump of the process", async () => {
+  const end = await runProgram(`
+    import { loadNativeInterface } from "ffi/bind.ts";
+    import { Libc, openLibc } from "ffi/libc.ts";
+    const { prctl } = openLibc(await loadNativeInterface());
+    const PR_GET_DUMPABLE = 3;
+    const before = prctl(PR_GET_DUMPABLE, 0n, 0n, 0n, 0n);
+    (await Libc.load()).forbidDumps();
+    console.log(before, prctl(PR_GET_DUMPABLE, 0n, 0n, 0n, 0n));
+  `);
+  assert.deepEqual(end, { exitCode: 0, signal: undefined, stdout: "1 0\n", stderr: "" });
+});
