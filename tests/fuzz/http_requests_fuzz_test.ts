@@ -5,7 +5,6 @@
  * `MSB_EGRESS_FUZZ_INPUTS` sets the number of inputs, `MSB_TEST_SEED` replays a run.
  */
 import assert from "node:assert/strict";
-import { BodyWriter } from "../../src/egress/http/body_writer.ts";
 import {
   encodeHead,
   endToEnd,
@@ -14,6 +13,7 @@ import {
   valuesOf,
 } from "../../src/egress/http/message.ts";
 import { MessageReader } from "../../src/egress/http/message_reader.ts";
+import { MessageWriter } from "../../src/egress/http/message_writer.ts";
 import { parseRequestHead } from "../../src/egress/http/parse_head.ts";
 import { HttpProblem, malformed } from "../../src/egress/http/problem.ts";
 import { requestTarget } from "../../src/egress/http/request_target.ts";
@@ -107,8 +107,11 @@ async function ours(text: string): Promise<{ requests: Meaning[]; targets: strin
         ...endToEnd(head.headers, ["host", "content-length"]),
         ...framingFields(head.framing),
       ];
-      await out.write(encodeHead(`${head.method} ${path} HTTP/1.1`, fields));
-      const writer = new BodyWriter(out, head.framing);
+      using writer = new MessageWriter(
+        out,
+        head.framing,
+        encodeHead(`${head.method} ${path} HTTP/1.1`, fields),
+      );
       let body = "";
       for await (const piece of reader.readBody(head.framing)) {
         body += Buffer.from(piece).toString("latin1");

@@ -1,5 +1,4 @@
 /** One request with its response. @module */
-import { BodyWriter } from "./body_writer.ts";
 import type { ByteTransform, Gate } from "./gate.ts";
 import { callHook, emptyBody, fromHook, hookProblem, type Pieces, toRequest, toResponse } from "./hooks.ts";
 import {
@@ -15,6 +14,7 @@ import {
   wantsKeepAlive,
 } from "./message.ts";
 import type { MessageReader } from "./message_reader.ts";
+import { MessageWriter } from "./message_writer.ts";
 import { parseResponseHead } from "./parse_head.ts";
 import { HttpProblem, malformed, upstreamProblem } from "./problem.ts";
 import type { ProxyOptions } from "./proxy.ts";
@@ -230,8 +230,7 @@ export class Exchange {
     const { method, path, headers, framing, body } = outgoing;
     const upgrade = isUpgrade ? [field("Connection", "Upgrade"), field("Upgrade", "websocket")] : [];
     const fields = [field("Host", this.#target.authority), ...headers, ...upgrade, ...framingFields(framing)];
-    await channel.write(encodeHead(`${method} ${path} HTTP/1.1`, fields));
-    const writer = new BodyWriter(channel, framing);
+    using writer = new MessageWriter(channel, framing, encodeHead(`${method} ${path} HTTP/1.1`, fields));
     if (framing.kind !== "none") for await (const piece of body) await writer.write(piece);
     const trailers = this.#gate?.request({ path: "", headers: this.#requestTrailers }).headers;
     await writer.finish(trailers ?? this.#requestTrailers);
@@ -296,15 +295,15 @@ export class Exchange {
       ...this.#connectionFields(staysOpen),
     ];
     this.#isAnswered = true;
-    await guest.write(encodeHead(`HTTP/1.1 ${incoming.status} ${incoming.reason}`, fields));
+    const head = encodeHead(`HTTP/1.1 ${incoming.status} ${incoming.reason}`, fields);
+    using writer = new MessageWriter(guest, framing, head);
     const transform = this.#gate?.responseBody();
-    const writer = new BodyWriter(guest, framing);
     if (this.#head.method !== "HEAD")
       for await (const piece of transform === undefined
         ? incoming.body
         : transformed(incoming.body, transform))
         await writer.write(piece);
-    if (framing.kind !== "none") await writer.finish(this.#toGuest(this.#responseTrailers));
+    await writer.finish(this.#toGuest(this.#responseTrailers));
     return staysOpen ? "next" : "close";
   }
 
