@@ -214,6 +214,22 @@ export type { AttachOptions, AttachProgram, AttachViewOptions } from "./src/sand
 export { AttachOptionsBuilder } from "./src/sandbox/attach/attach_options_builder.ts";
 export type { TerminalStreams } from "./src/sandbox/attach/program_terminal.ts";
 export { SandboxBuilder } from "./src/sandbox/builder.ts";
+export type {
+  CodeCallOptions,
+  CodeSessionOptions,
+  OpenCodeSessionOptions,
+  RunCodeOptions,
+} from "./src/sandbox/code/code_options.ts";
+export type { CodeResult } from "./src/sandbox/code/code_result.ts";
+export { CodeSession } from "./src/sandbox/code/code_session.ts";
+export {
+  CodeLimitError,
+  CodeSessionEndedError,
+  CodeTimeoutError,
+  InterpreterNotFoundError,
+} from "./src/sandbox/code/errors.ts";
+export type { CodeLanguage } from "./src/sandbox/code/language.ts";
+export type { CodeError, CodeValue, JsonValue } from "./src/sandbox/code/report.ts";
 export {
   ExecExitError,
   JobLostError,

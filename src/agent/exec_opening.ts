@@ -46,6 +46,8 @@ export interface ExecStart {
   readonly detached?: boolean;
   /** Whether its stdin stays open then, for who adopts it. */
   readonly keepInput?: boolean;
+  /** Whether it ends with the connection, and still does not keep this process alive by itself. */
+  readonly unattended?: boolean;
 }
 
 /** A job that runs already, and goes on under a session of this client. */
@@ -120,7 +122,7 @@ export function execOpening(start: ExecStart): ExecOpening {
     new ExecFailedError(programOf(start), kind, errno, reason);
   return {
     outputs: outputsOf(start.terminal !== undefined),
-    isUnattended: start.detached === true,
+    isUnattended: start.detached === true || start.unattended === true,
     failure,
     frames(stream) {
       const payload = execStartPayload(start);

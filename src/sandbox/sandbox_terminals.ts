@@ -9,12 +9,12 @@ import { type AttachOptions, type AttachProgram, resolveAttach } from "./attach/
 import { AttachOptionsBuilder } from "./attach/attach_options_builder.ts";
 import { attachStarted } from "./attach/attach_started.ts";
 import { defaultCommand, type ExecArgument, programOfCall } from "./exec/exec_options.ts";
-import { SandboxPrograms } from "./sandbox_programs.ts";
+import { SandboxCode } from "./sandbox_code.ts";
 
 type Configure = (builder: AttachOptionsBuilder) => AttachOptionsBuilder;
 
 /** Programs run on a pseudo-terminal, and the terminal of this process, or one that is given, shows it. */
-export abstract class SandboxTerminals extends SandboxPrograms {
+export abstract class SandboxTerminals extends SandboxCode {
   readonly #sandbox: BackendSandbox;
 
   protected constructor(sandbox: BackendSandbox, config: SandboxConfig) {

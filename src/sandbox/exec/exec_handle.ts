@@ -221,6 +221,11 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#session.resize(rows, columns);
   }
 
+  /** Whether the program has ended, or the way to it has, as far as is known here. @internal */
+  get isOver(): boolean {
+    return this.#session.ending !== undefined;
+  }
+
   /** Rejects when this handle stops the program, with its reason. @internal */
   get stopping(): Promise<never> {
     return this.#stopping.promise;
