@@ -89,13 +89,18 @@ export class Egress {
     return { tcp: this.#tcp.size, udp: this.#udp.size, dns: this.#dns.size };
   }
 
-  /** Decides by another configuration from now on. Open flows that it does not allow end with a reset. */
-  update(config: EgressConfig): void {
+  /**
+   * Decides by another configuration from now on. Open flows that it does not allow end with a reset.
+   *
+   * @param interceptor Where there was none, and something is to be read from now on.
+   */
+  update(config: EgressConfig, interceptor?: Interceptor): void {
     this.#core.judge = new Judge(config, this.#pins, this.#ownAddresses);
     this.#core.limits = rateLimitsOf(config.rateLimiter, this.#core.clock);
     this.#core.maxConnections = config.maxConnections;
     this.#dns.update(config.dns);
-    this.#core.interceptor?.update(config);
+    if (this.#core.interceptor === undefined) this.#core.interceptor = interceptor;
+    else this.#core.interceptor.update(config);
     this.#tcp.recheck();
     this.#udp.recheck();
   }

@@ -78,3 +78,11 @@ export interface Interceptor {
   /** Takes another configuration for connections from now on. */
   update(config: EgressConfig): void;
 }
+
+/** Whether something is to be read: TLS, secrets on their way, or the names of requests. */
+export function needsInterceptor({ tls, secrets, policy }: EgressConfig): boolean {
+  const namesHosts = policy.rules.some(
+    ({ destination: { kind } }) => kind === "domain" || kind === "domainSuffix",
+  );
+  return tls !== undefined || secrets.length > 0 || namesHosts;
+}

@@ -15,7 +15,7 @@ export interface FlowCore {
   readonly link: GuestLink;
   readonly log: FlowLog;
   readonly clock: Clock;
-  readonly interceptor: Interceptor | undefined;
+  interceptor: Interceptor | undefined;
   judge: Judge;
   limits: RateLimits;
   maxConnections: number;

@@ -6,7 +6,7 @@
 import type { EgressConfig, Protocol } from "../config.ts";
 import type { Pins } from "../dns/pins.ts";
 import type { FlowEnd, FlowProtocol } from "../flow.ts";
-import { GATEWAY_ADDRESSES, HOST_ADDRESSES } from "../guest_network.ts";
+import { GATEWAY_ADDRESSES, HOST_ADDRESSES, HOST_NAME } from "../guest_network.ts";
 import { ipv4Within, parseAddress } from "../policy/address.ts";
 import { GROUP_BITS } from "../policy/groups.ts";
 import { CompiledPolicy, type Decision, type OwnAddresses } from "../policy/policy.ts";
@@ -61,7 +61,9 @@ export class Judge {
 
   /** Decides about a TCP flow by the name that the guest shows on it, or by none. */
   judgeName(destination: FlowEnd, name: string | undefined): Decision {
-    return this.#decide("tcp", destination, name === undefined ? [] : [name]);
+    const shown = name === undefined ? [] : [name];
+    const isHost = HOST_ADDRESSES.includes(destination.address); // whatever it is called
+    return this.#decide("tcp", destination, isHost ? [...shown, HOST_NAME] : shown);
   }
 
   #decide(protocol: FlowProtocol, { address, port }: FlowEnd, names: readonly string[]): Decision {

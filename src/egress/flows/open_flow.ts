@@ -16,8 +16,8 @@ export class OpenFlow {
   readonly request: FlowRequest;
   readonly verdict: Verdict;
   readonly meter: Meter = { bytesIn: 0, bytesOut: 0 };
-  /** The name that the guest showed; before that, one that was resolved to the address. */
-  name: string | undefined;
+  /** The name that the guest showed, by SNI or HTTP Host. */
+  shownName: string | undefined;
   readonly #log: FlowLog;
   readonly #over = new AbortController();
   #forcedEnding: FlowEnding | undefined;
@@ -26,7 +26,6 @@ export class OpenFlow {
   constructor(request: FlowRequest, verdict: Verdict, log: FlowLog) {
     this.request = request;
     this.verdict = verdict;
-    this.name = verdict.names[0];
     this.#log = log;
   }
 
@@ -70,7 +69,7 @@ export class OpenFlow {
       id,
       protocol,
       destination,
-      name: this.name?.slice(0, TEXT_CHARS_MAX),
+      name: (this.shownName ?? this.verdict.names[0])?.slice(0, TEXT_CHARS_MAX),
       decision,
       reason,
       rule: this.verdict.rule,

@@ -49,17 +49,20 @@ export class TcpFlows {
 
   /** Ends the flows that another configuration does not allow. */
   recheck(): void {
-    for (const flow of this.#flows) {
-      const { destination } = flow.request;
-      const shown = flow.name === undefined ? [] : [flow.name];
-      if (!this.#core.judge.judge("tcp", destination, [...flow.verdict.names, ...shown]).allowed)
-        flow.end("policy");
-    }
+    for (const flow of this.#flows) if (!this.#isStillAllowed(flow)) flow.end("policy");
   }
 
   /** Ends all. */
   close(): void {
     for (const flow of this.#flows) flow.end("stopped");
+  }
+
+  /** By the address, and by the name that was shown. A name that was only shown opens no address. */
+  #isStillAllowed({ request: { destination }, verdict, shownName }: OpenFlow): boolean {
+    const { judge } = this.#core;
+    const now = judge.judge("tcp", destination, verdict.names);
+    if (!now.allowed || shownName === undefined || !now.nameMatters) return now.allowed;
+    return judge.judgeName(destination, shownName).action === "allow";
   }
 
   async #carry(flow: OpenFlow): Promise<FlowEnding> {
@@ -136,7 +139,7 @@ export class TcpFlows {
   /** Why the name that a guest shows is denied; `undefined` if it is allowed. */
   #judgeShown(flow: OpenFlow, name: string | undefined): string | undefined {
     const decision = this.#core.judge.judgeName(flow.request.destination, name);
-    if (name !== undefined) flow.name = name;
+    if (name !== undefined) flow.shownName = name;
     return decision.action === "allow" ? undefined : "the name is denied";
   }
 
@@ -167,7 +170,7 @@ export class TcpFlows {
 }
 
 function report(flow: OpenFlow, event: InterceptEvent): void {
-  if (event.name !== undefined) flow.name = event.name;
+  if (event.name !== undefined) flow.shownName = event.name;
   if (event.kind === "blocked" || event.kind === "upstreamError")
     flow.logDenied("blocked", undefined, event.reason);
   else if (event.kind === "violation")

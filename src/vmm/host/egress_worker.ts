@@ -10,7 +10,7 @@ import type { EgressConfig } from "../../egress/config.ts";
 import { Egress } from "../../egress/egress.ts";
 import type { FlowEntry } from "../../egress/flows/flow_log.ts";
 import { AgentGuestLink, GUEST_ADDRESSES, type Traffic } from "../../egress/guest/guest_link.ts";
-import type { Interceptor } from "../../egress/interceptor.ts";
+import { type Interceptor, needsInterceptor } from "../../egress/interceptor.ts";
 import { Libc } from "../../ffi/libc.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
@@ -23,6 +23,9 @@ const scope = globalThis as unknown as WorkerScope;
 type StartRequest = Extract<EgressWorkerRequest, { readonly type: "start" }>;
 
 let egress: Egress | undefined;
+/** Updates are done one after the other: the last one holds. */
+let updated: Promise<void> = Promise.resolve();
+let interceptor: Interceptor | undefined;
 let written = Promise.withResolvers<void>();
 
 scope.onmessage = ({ data }) => {
@@ -31,7 +34,7 @@ scope.onmessage = ({ data }) => {
       start(data).catch(fail);
       return;
     case "update":
-      update(data.token, data.config);
+      updated = updated.then(() => update(data.token, data.config));
       return;
     case "written":
       written.resolve();
@@ -49,7 +52,7 @@ function fail(error: unknown): void {
 async function start({ socketPath, config, traffic }: StartRequest): Promise<void> {
   if (holdsSecrets(config)) (await Libc.load()).forbidDumps();
   const client = await AgentClient.connect(socketPath);
-  const interceptor = await loadInterceptor(config);
+  interceptor = await loadInterceptor(config);
   const link = await AgentGuestLink.open(client, GUEST_ADDRESSES, counting(traffic));
   const started = new Egress({
     link,
@@ -82,7 +85,7 @@ function counting(shared: SharedArrayBuffer): Traffic {
 
 /** What reads TLS and HTTP is loaded where something has to be read. */
 async function loadInterceptor(config: EgressConfig): Promise<Interceptor | undefined> {
-  if (!holdsSecrets(config)) return undefined;
+  if (!needsInterceptor(config)) return undefined;
   const { HttpInterceptor } = await import("../../egress/tls/interceptor.ts");
   return new HttpInterceptor({ config });
 }
@@ -98,11 +101,12 @@ async function installTrust(client: AgentClient, { tls }: EgressConfig): Promise
   return await installGuestTrust(tls.caCert, files);
 }
 
-function update(token: number, config: EgressConfig): void {
+async function update(token: number, config: EgressConfig): Promise<void> {
   let problem = "";
   try {
     if (egress === undefined) throw new Error("the network has not started");
-    egress.update(config);
+    interceptor ??= await loadInterceptor(config);
+    egress.update(config, interceptor);
   } catch (error) {
     problem = messageOf(error);
   }

@@ -1,6 +1,7 @@
 /** Ways around the rules that a guest could try, each by its name. @module */
 import assert from "node:assert/strict";
 import { decode } from "dns-packet";
+import { pollUntil } from "../../../src/base/wait.ts";
 import type { EgressConfig } from "../../../src/egress/config.ts";
 import { destinations, policies, portRanges, rules } from "../../../src/egress/policy/factories.ts";
 import { clientHelloFor } from "../../support/egress/client_hello.ts";
@@ -344,4 +345,26 @@ test("UDP port 443 passes where a rule names UDP", async () => {
   await ask(core.link, "allowed.example");
   await core.link.datagrams(ALLOWED, 443, Buffer.from("x"));
   assert.deepEqual(core.dialled, [{ address: ALLOWED, port: 443 }]);
+});
+
+test("escape: a connection that stays open for a name which is allowed, but was only shown", async () => {
+  await using dns = await startNameServer(zone);
+  await using core = startCore(namesOnly(dns, "allowed.example", "other.example"));
+  await using mirror = await startMirror(core);
+  await ask(core.link, "allowed.example");
+  const open = async (name: string) => {
+    const guest = await core.link.mustConnect(ALLOWED, 443);
+    await send(guest, clientHelloFor(name));
+    return guest;
+  };
+  const [kept, gone] = [await open("allowed.example"), await open("other.example")];
+  const isThere = () =>
+    mirror.received().includes("other.example") && mirror.received().includes("allowed.example");
+  assert.ok(await pollUntil(isThere, { everyMs: 5, timeoutMs: 5_000 }));
+  core.egress.update(namesOnly(dns, "allowed.example"));
+  await within(5_000, "the reset", () => gone.wasReset);
+  core.egress.update(namesOnly(dns, "other.example"));
+  await within(5_000, "the reset", () => kept.wasReset);
+  const late = await core.link.connect(ALLOWED, 443);
+  assert.equal(late, "refused");
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { pollUntil } from "../../../../src/base/wait.ts";
+import { needsInterceptor } from "../../../../src/egress/interceptor.ts";
 import { configOf, listen, readAll, send, startCore } from "../../../support/egress/core.ts";
 import { test } from "../../../support/harness.ts";
 import { seededRandom } from "../../../support/random.ts";
@@ -262,6 +264,29 @@ test("Egress hands connections to an interceptor that wants them, metered and wi
       ["default", "closed", 15],
     ],
   );
+});
+
+test("Egress.update() brings an interceptor where there was none, and tells the one that is there", async () => {
+  await using server = await listen((socket) => socket.end());
+  await using core = startCore(configOf(["1.2.3.4"]));
+  core.routes.set(SERVER, server.port);
+  const calls: string[] = [];
+  const interceptorOf = (name: string) => ({
+    wants: () => calls.push(`${name} wants`) === 0,
+    update: () => void calls.push(`${name} update`),
+    handle: () => Promise.reject(new Error("it wants nothing")),
+  });
+  const first = interceptorOf("first");
+  core.egress.update(configOf(["1.2.3.4"]), first);
+  await core.link.mustConnect(SERVER, 80);
+  assert.ok(await pollUntil(() => calls.length > 0, { everyMs: 2, timeoutMs: 5_000 }));
+  core.egress.update(configOf(["1.2.3.4"]), first);
+  assert.deepEqual(calls, ["first wants", "first update"]);
+});
+
+test("needsInterceptor() says whether names, TLS or secrets are to be read", () => {
+  assert.equal(needsInterceptor(configOf(["10.0.0.0/8", "public"])), false);
+  assert.equal(needsInterceptor(configOf(["*.files.example"])), true);
 });
 
 test("Egress stays within its bounds when a guest opens 20,000 connections at once", async () => {
