@@ -2,6 +2,9 @@
  * Speed of interception: what it adds to a request on a kept connection, and how fast bodies pass the secret proxy. Server,
  * client and interceptor are a process each, on loopback; pairs with and without the interceptor follow each other.
  *
+ * The limits are for the processor time of the interceptor's process, which a machine with other work does not change much. The time on
+ * the clock stands beside it.
+ *
  * @module
  */
 import { execFile, spawn } from "node:child_process";
@@ -10,6 +13,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { MiB } from "../../src/base/bytes.ts";
 import { InterceptingListener } from "../../tests/support/egress/intercepting_listener.ts";
 import {
   originAuthority,
@@ -34,24 +38,33 @@ const SECRETS = [
   ...["ONE", "TWO", "THREE", "FOUR"].map((name) => secret(name, { allowedHosts: ["other.example"] })),
 ];
 
-/** What interception of TLS adds to a request, and to a handshake. */
+/** What interception of TLS adds to a request on a kept connection. */
 export async function measureTls(rounds: number): Promise<Figure[]> {
   using directory = temporaryBenchDirectory();
   await using peers = await Peers.start(directory.path, true);
   const added: number[] = [];
+  const busy: number[] = [];
   const detail: { direct: number; intercepted: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     const direct = await peers.client("latency", "direct", REQUESTS);
+    const before = processorMs();
     const intercepted = await peers.client("latency", "intercepted", REQUESTS);
+    busy.push((processorMs() - before) / (REQUESTS + REQUESTS / 4)); // the warm ones, too
     added.push(intercepted - direct);
     detail.push({ direct, intercepted });
   }
   return [
     {
-      name: "interception of TLS adds to a request on a kept connection",
-      value: sample(added).median,
+      name: "interception of TLS: processor time for a request on a kept connection",
+      value: sample(busy).median,
       unit: "ms",
       limit: { kind: "at most", value: 1 },
+      detail: { busy },
+    },
+    {
+      name: "interception of TLS: added to a request on a kept connection, by the clock",
+      value: sample(added).median,
+      unit: "ms",
       detail: { rounds: detail },
     },
   ];
@@ -63,22 +76,50 @@ export async function measureSecrets(rounds: number): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const isSecure of [false, true]) {
     await using peers = await Peers.start(directory.path, isSecure);
-    for (const role of ["upload", "download"] as const) {
-      const speeds = { intercepted: [] as number[], direct: [] as number[] };
-      for (let round = 0; round < rounds; round++)
-        for (const way of ["direct", "intercepted"] as const)
-          speeds[way].push(await peers.client(role, way, BODY_MIB));
-      const { median } = sample(speeds.intercepted);
-      figures.push({
-        name: `${role} of ${BODY_MIB} MiB through the secret proxy${isSecure ? ", TLS on both sides" : ", without TLS"}`,
-        value: median,
-        unit: "MB/s",
-        limit: isSecure ? undefined : { kind: "at least", value: 200 },
-        detail: { ...speeds, timesDirect: median / sample(speeds.direct).median },
-      });
-    }
+    for (const role of ["upload", "download"] as const)
+      figures.push(...(await measureBodies(peers, role, isSecure, rounds)));
   }
   return figures;
+}
+
+async function measureBodies(
+  peers: Peers,
+  role: "upload" | "download",
+  isSecure: boolean,
+  rounds: number,
+): Promise<Figure[]> {
+  const direct: number[] = [];
+  const intercepted: number[] = [];
+  const perBusySecond: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    direct.push(await peers.client(role, "direct", BODY_MIB));
+    const before = processorMs();
+    intercepted.push(await peers.client(role, "intercepted", BODY_MIB));
+    perBusySecond.push((BODY_MIB * MiB) / 1000 / (processorMs() - before));
+  }
+  const name = `${role} of ${BODY_MIB} MiB through the secret proxy${isSecure ? ", TLS on both sides" : ""}`;
+  const timesDirect = sample(intercepted).median / sample(direct).median;
+  return [
+    {
+      name: `${name}: for a second of processor time`,
+      value: sample(perBusySecond).median,
+      unit: "MB",
+      limit: isSecure ? undefined : { kind: "at least", value: 200 },
+      detail: { perBusySecond },
+    },
+    {
+      name: `${name}: by the clock`,
+      value: sample(intercepted).median,
+      unit: "MB/s",
+      detail: { direct, intercepted, timesDirect },
+    },
+  ];
+}
+
+/** What this process has used of the processors. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 /** A server, and a listener that intercepts connections to it. */
