@@ -4,6 +4,7 @@ import { decode } from "dns-packet";
 import { pollUntil } from "../../../src/base/wait.ts";
 import type { EgressConfig } from "../../../src/egress/config.ts";
 import { destinations, policies, portRanges, rules } from "../../../src/egress/policy/factories.ts";
+import { HttpInterceptor } from "../../../src/egress/tls/interceptor.ts";
 import { clientHelloFor } from "../../support/egress/client_hello.ts";
 import { configOf, listen, readAll, send, startCore, type TestCore } from "../../support/egress/core.ts";
 import {
@@ -367,4 +368,31 @@ test("escape: a connection that stays open for a name which is allowed, but was 
   await within(5_000, "the reset", () => kept.wasReset);
   const late = await core.link.connect(ALLOWED, 443);
   assert.equal(late, "refused");
+});
+
+test("escape: a second request on a connection, with another Host", async () => {
+  await using dns = await startNameServer(zone);
+  const config = namesOnly(dns);
+  await using core = startCore(config, { interceptor: new HttpInterceptor({ config }) });
+  let received = "";
+  await using server = await listen((socket) =>
+    socket.on("data", (data) => {
+      received += data;
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    }),
+  );
+  core.routes.set(ALLOWED, server.port);
+  await ask(core.link, "allowed.example");
+  const guest = await core.link.mustConnect(ALLOWED, 80);
+  const reader = guest.readable.getReader();
+  const answer = async (): Promise<string> => Buffer.from((await reader.read()).value ?? []).toString();
+  await send(guest, "GET /1 HTTP/1.1\r\nHost: allowed.example\r\n\r\n");
+  assert.match(await within(5_000, "the first answer", answer), /^HTTP\/1\.1 200/);
+  await send(guest, "GET /2 HTTP/1.1\r\nHost: other.example\r\n\r\n");
+  assert.doesNotMatch(
+    await within(5_000, "the second answer", () => answer().catch(() => "")),
+    /^HTTP\/1\.1 200/,
+  );
+  assert.match(received, /^GET \/1/);
+  assert.ok(!received.includes("other.example"), received);
 });
