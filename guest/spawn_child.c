@@ -38,6 +38,7 @@ __attribute__((format(printf, 3, 4))) static noreturn void fail(int kind, int er
 /* ---- arguments */
 
 char *child_string(struct text text, const char *what) {
+    if (text.size == 0) text = text_of(""); /* which may have no bytes at all */
     if (memchr(text.bytes, '\0', text.size) != NULL)
         fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "%s holds a zero byte", what);
     char *string = strndup(text.bytes, text.size);

@@ -35,7 +35,7 @@ for (const address of ADDRESSES) {
         asked.push(request);
         if (request.destination.port === 81) guest.link.refuse(request, "refused");
         else if (request.destination.port === 82) guest.link.refuse(request, "unreachable");
-        else guest.link.accept(request).then((connection) => connection.reset());
+        else guest.link.accept(request).then(echoBytes);
       };
       const output = await guest.python(CONNECT_TO_PORTS, address, "80", "81", "82");
       assert.deepEqual(output.split("\n"), ["connected", "ECONNREFUSED", "EHOSTUNREACH"]);
