@@ -122,6 +122,9 @@ function toConfigIssues(
   if (issue.code === "unrecognized_keys")
     return unknownFields(path, field, issue.keys, known.get(issue.keys) ?? []);
   if (issue.code === "invalid_union") {
+    const kind = issue.path.at(-1);
+    if (kind !== undefined && kind === issue.discriminator && "options" in issue)
+      return [{ field, problem: unknownKind(issue.input, kind, issue.options ?? []) }];
     // The form that fits except for some of its parts is the one that was meant: of several, the one with the fewest.
     const [meant] = issue.errors
       .filter((form) => form.length > 0 && form.every(isOfAPart))
@@ -129,6 +132,15 @@ function toConfigIssues(
     if (meant !== undefined) return meant.flatMap((part) => toConfigIssues(part, path, whole, known));
   }
   return [{ field, problem: problemOf(issue) + currentValue(path, issue.input) }];
+}
+
+/** Of an object whose field `name` says what it is. The rest of it is not shown: it may be secret. */
+function unknownKind(value: unknown, name: PropertyKey, options: readonly unknown[]): string {
+  const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  const kinds = options.map(String);
+  const meant = typeof given === "string" ? suggestOption(given, kinds) : undefined;
+  const suggestion = meant === undefined ? "" : `, did you mean ${JSON.stringify(meant)}?`;
+  return `must be one of ${kinds.map((kind) => JSON.stringify(kind)).join(", ")}${suggestion}${currentValue([name], given)}`;
 }
 
 /** Whether the value has the right type, and only something in it is wrong. */

@@ -25,6 +25,7 @@ const FOREIGN_NAMES: Readonly<Record<string, readonly string[]>> = {
   mem: ["memoryMiB"],
   metadata: ["labels"],
   output: ["outputPath"],
+  patch: ["patches"],
   pseudoTerminal: ["tty"],
   pty: ["tty"],
   ram: ["memoryMiB"],

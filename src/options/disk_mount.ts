@@ -4,7 +4,6 @@
  * @module
  */
 import { accessSync, constants, realpathSync, statSync } from "node:fs";
-import { sep } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { qcow2Problem } from "../image/qcow2_header.ts";
 
@@ -84,9 +83,4 @@ function rawProblem(sizeBytes: number): string | undefined {
   return sizeBytes > 0 && sizeBytes % SECTOR_BYTES === 0
     ? undefined
     : `its size must be a multiple of ${SECTOR_BYTES} bytes, and is ${sizeBytes}`;
-}
-
-/** Whether `path` is `directory` or below it; both without links. */
-export function isBelow(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 }

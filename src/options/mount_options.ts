@@ -7,6 +7,7 @@ import { realpathSync, type Stats, statSync } from "node:fs";
 import { z } from "zod";
 import { MiB } from "../base/bytes.ts";
 import { type ConfigIssue, errnoOf, InvalidConfigError, messageOf } from "../base/errors.ts";
+import { isBelow } from "../base/is_below.ts";
 import { parseConfig } from "../base/parse_config.ts";
 import {
   DISK_FILE_SYSTEMS,
@@ -15,8 +16,8 @@ import {
   type DiskImageFormat,
   type DiskMountOptions,
   diskProblem,
-  isBelow,
 } from "./disk_mount.ts";
+import { MOUNT_FORMS, oneKind } from "./mount_form.ts";
 import { nameSchema } from "./names.ts";
 import type { RootDiskConfig } from "./root_disk.ts";
 import {
@@ -198,10 +199,7 @@ const diskSchema = z.strictObject({
 /** Options of one mount, as callers give them. What it is about decides which of them there are. */
 export const mountSchema = z.preprocess(
   (value: MountOptions) => (typeof value === "string" ? { bind: value } : value),
-  z.union(
-    [bindSchema, memorySchema, diskSchema, volumeSchema],
-    "must be a path, { bind: path, … }, { tmpfs: true, … }, { disk: path, … } or { volume: name, … }",
-  ),
+  oneKind.pipe(z.union([bindSchema, memorySchema, diskSchema, volumeSchema], MOUNT_FORMS)),
 );
 
 const storedCommon = { target: z.string(), readonly: z.boolean(), noExec: z.boolean() };
@@ -298,7 +296,7 @@ export function checkMount(target: string, options: MountOptions): CheckedMountR
 
 /** What keeps something from being put at a path of the guest; `undefined` if nothing does. */
 export function targetProblem(target: string): string | undefined {
-  if (!target.startsWith("/")) return "must be an absolute path in the sandbox";
+  if (typeof target !== "string" || !target.startsWith("/")) return "must be an absolute path in the sandbox";
   if (target.includes("\0")) return "must not contain a NUL byte";
   if (new TextEncoder().encode(target).length > TARGET_BYTES_MAX)
     return `must be at most ${TARGET_BYTES_MAX} bytes`;

@@ -14,6 +14,7 @@ import type { NetworkOptions, PortOptions } from "../options/network_options.ts"
 import type { RlimitOptions } from "../options/rlimits.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
 import type { SecretOptions } from "../options/secret_options.ts";
+import { configured } from "./configured.ts";
 import { ImageBuilder } from "./image_builder.ts";
 import { MountBuilder } from "./mounts/mount_builder.ts";
 import { NetworkBuilder } from "./network/network_builder.ts";
@@ -71,7 +72,7 @@ export class SandboxBuilder {
    * {@linkcode SandboxOptions.mounts}.
    */
   volume(target: string, configure: (mount: MountBuilder) => MountBuilder): this {
-    const mount = withoutUndefined(configure(new MountBuilder()).build());
+    const mount = withoutUndefined(configured("volume", new MountBuilder(), configure).build());
     return this.#set("mounts", { ...this.#options.mounts, [target]: mount });
   }
 
@@ -86,7 +87,7 @@ export class SandboxBuilder {
    * ```
    */
   patch(configure: (patch: PatchBuilder) => PatchBuilder): this {
-    return this.#addPatches(configure(new PatchBuilder()).build());
+    return this.#addPatches(configured("patch", new PatchBuilder(), configure).build());
   }
 
   /** Adds one patch: see {@linkcode patch}. */
@@ -96,7 +97,7 @@ export class SandboxBuilder {
 
   /** Sets the image, and what is written over it: `imageWith((i) => i.oci("alpine").rootDisk((d) => d.tmpfs()))`. */
   imageWith(configure: (image: ImageBuilder) => ImageBuilder): this {
-    const { image, rootDirectory, ...disk } = configure(new ImageBuilder()).build();
+    const { image, rootDirectory, ...disk } = configured("imageWith", new ImageBuilder(), configure).build();
     if (image !== undefined) this.#set("image", image);
     if (rootDirectory !== undefined) this.#set("rootDirectory", rootDirectory);
     return Object.keys(disk).length === 0 ? this : this.#setRootDisk(disk);
@@ -109,7 +110,9 @@ export class SandboxBuilder {
    */
   rootDisk(disk: number | ((disk: RootDiskBuilder) => RootDiskBuilder)): this {
     return this.#setRootDisk(
-      typeof disk === "number" ? { diskMiB: disk } : disk(new RootDiskBuilder()).build(),
+      typeof disk === "number"
+        ? { diskMiB: disk }
+        : configured("rootDisk", new RootDiskBuilder(), disk).build(),
     );
   }
 

@@ -5,6 +5,7 @@
  */
 import { UnsupportedError } from "../base/errors.ts";
 import type { SandboxOptions } from "../options/sandbox_options.ts";
+import { configured } from "./configured.ts";
 import { RootDiskBuilder } from "./root_disk_builder.ts";
 
 /** What `SandboxBuilder.imageWith()` hands out: an image, and what is written over it. */
@@ -26,7 +27,10 @@ export class ImageBuilder {
 
   /** Sets the size of the writable disk in MiB, or what is written to: see {@linkcode RootDiskBuilder}. */
   rootDisk(disk: number | ((disk: RootDiskBuilder) => RootDiskBuilder)): this {
-    this.#rootDisk = typeof disk === "number" ? { diskMiB: disk } : disk(new RootDiskBuilder()).build();
+    this.#rootDisk =
+      typeof disk === "number"
+        ? { diskMiB: disk }
+        : configured("rootDisk", new RootDiskBuilder(), disk).build();
     return this;
   }
 

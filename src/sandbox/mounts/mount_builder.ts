@@ -46,8 +46,7 @@ export class MountBuilder {
 
   /** Mounts a directory, or a file, of this machine. */
   bind(path: string): this {
-    this.#kind = { bind: path };
-    return this;
+    return this.#choose({ bind: path });
   }
 
   /**
@@ -64,8 +63,7 @@ export class MountBuilder {
    * ```
    */
   named(name: string, options: NamedVolumeOptions = {}): this {
-    this.#kind = { ...options, volume: name };
-    return this;
+    return this.#choose({ ...options, volume: name });
   }
 
   /**
@@ -90,14 +88,12 @@ export class MountBuilder {
 
   /** Mounts a file system in the guest's memory. */
   tmpfs(): this {
-    this.#kind = { tmpfs: true };
-    return this;
+    return this.#choose({ tmpfs: true });
   }
 
   /** Mounts a disk image of this machine. See {@linkcode DiskMountOptions}. */
   disk(path: string): this {
-    this.#kind = { disk: path };
-    return this;
+    return this.#choose({ disk: path });
   }
 
   /** Sets the format of a `disk()`. @default {"raw"} */
@@ -194,6 +190,15 @@ export class MountBuilder {
   /** Sets where locks of the sandbox's programs are, of a `bind()`. @default {"host"} */
   locks(where: MountLocks): this {
     this.#locks = where;
+    return this;
+  }
+
+  #choose(kind: ChosenKind): this {
+    if (this.#kind !== undefined)
+      throw new InvalidConfigError([
+        { field: "volume", problem: "needs one of bind(), named(), tmpfs() and disk(), not several" },
+      ]);
+    this.#kind = kind;
     return this;
   }
 

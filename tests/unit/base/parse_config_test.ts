@@ -134,3 +134,16 @@ test("checkFields() takes known fields, and refuses others and what is not an ob
   for (const [value, message] of refusals)
     assert.throws(() => checkFields(value, known, "options"), { code: "invalidConfig", message });
 });
+
+test("parseConfig() names the kinds that there are, and shows nothing of an object of another kind", () => {
+  const kinds = z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("text"), content: z.string() }),
+    z.strictObject({ kind: z.literal("mkdir"), path: z.string() }),
+  ]);
+  const problem = (value: unknown) =>
+    checkConfig(kinds, value, "patch").issues.map(({ field, problem }) => `${field} ${problem}`);
+  assert.deepEqual(problem({ kind: "txt", content: "hunter2" }), [
+    'kind must be one of "text", "mkdir", did you mean "text"?: current value is "txt"',
+  ]);
+  assert.deepEqual(problem({ content: "hunter2" }), ['kind must be one of "text", "mkdir"']);
+});

@@ -185,3 +185,11 @@ test("checkMounts() refuses a disk that something else in the sandbox writes to"
   assert.match(withRoot({ "/b": around }), /rootDisk .*can write to/);
   assert.equal(withRoot({ "/b": { ...around, readonly: true } }), "");
 });
+
+test("checkMount() refuses an object of no kind, or of several", () => {
+  const problem = (options: object) => problemsOf(() => checkMount("/a", options as MountOptions)).join();
+  assert.match(problem({}), /^mount must be a path, \{ bind: path/);
+  assert.equal(problem({ bind: ".", tmpfs: true }), "mount must have only one of bind, tmpfs");
+  assert.match(problem({ bnd: "." }), /did you mean bind\?/);
+  assert.match(problemsOf(() => checkMountTarget(5 as never)).join(), /absolute path/);
+});

@@ -61,3 +61,8 @@ test("MountBuilder has every name of the known SDK's", () => {
   const names = Object.getOwnPropertyNames(MountBuilder.prototype);
   for (const name of KNOWN_NAMES) assert.ok(names.includes(name), name);
 });
+
+test("MountBuilder takes one kind only", () => {
+  for (const second of ["bind", "named", "tmpfs", "disk"] as const)
+    assert.throws(() => new MountBuilder().bind("a")[second]("b"), { code: "invalidConfig" });
+});
