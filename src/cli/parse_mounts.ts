@@ -33,26 +33,31 @@ type TargetAndMount = readonly [target: string, mount: MountOptions];
 /** What the library takes for a name. */
 const VOLUME_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** What may follow the target of a directory or a volume, with commas between. */
-const VOLUME_OPTIONS = ["ro", "rw", "watch"];
+const VOLUME_OPTIONS = ["ro", "rw", "noexec", "watch"];
 
 /** `./project:/app`, `./project:/app:watch`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if there is none, as with Docker. */
 export function parseVolume(text: string): TargetAndMount {
   const [source = "", target = "", mode = "rw", ...rest] = text.split(":");
   if (source === "" || !target.startsWith("/") || rest.length > 0)
-    throw new InvalidArgumentError("It must be SOURCE:TARGET or SOURCE:TARGET:ro, with an absolute TARGET.");
+    throw new InvalidArgumentError(
+      "It must be SOURCE:TARGET or SOURCE:TARGET:OPTIONS, with an absolute TARGET.",
+    );
   const options = mode.split(",");
   for (const option of options)
     if (!VOLUME_OPTIONS.includes(option))
       throw new InvalidArgumentError(`${option} is none of these: ${VOLUME_OPTIONS.join(", ")}.`);
   const readonly = options.includes("ro");
   const isVolume = !source.includes("/") && source !== "." && source !== "..";
-  const watch = options.includes("watch") && { watch: true };
+  const more = {
+    ...(options.includes("noexec") && { noExec: true }),
+    ...(options.includes("watch") && { watch: true }),
+  };
   if (isVolume && !VOLUME_NAME.test(source))
     throw new InvalidArgumentError(
       `No volume can be called ${source}. Begin a path with ./ or /: ./${source}`,
     );
-  if (isVolume) return [target, { volume: source, mode: "ensure", readonly, ...watch }];
-  return [target, { bind: source, readonly, ...watch }];
+  if (isVolume) return [target, { volume: source, mode: "ensure", readonly, ...more }];
+  return [target, { bind: source, readonly, ...more }];
 }
 
 /** `/scratch`, `/scratch:64M`. */
@@ -86,8 +91,11 @@ export function parseRootDisk(text: string): Pick<SandboxOptions, "diskMiB" | "r
   const [disk = "", options, ...rest] = text.split(":");
   if (disk === "tmpfs" && rest.length === 0)
     return { rootDisk: { tmpfs: true, sizeMiB: options === undefined ? undefined : parseSizeMiB(options) } };
-  if (!disk.includes("/")) return { diskMiB: parseSizeMiB(text) };
-  if (rest.length > 0) throw new InvalidArgumentError("It must be SIZE, tmpfs[:SIZE] or PATH[:OPTIONS].");
+  if (/^[\d.]/.test(disk) && !disk.includes("/")) return { diskMiB: parseSizeMiB(text) };
+  if (!disk.includes("/") || rest.length > 0)
+    throw new InvalidArgumentError(
+      "It must be a size (8G), memory (tmpfs, tmpfs:256M), or the path of a disk image with a / in it (./scratch.img).",
+    );
   const image: Mutable<ImageRootDiskOptions> = { disk };
   for (const option of options === undefined ? [] : options.split(",")) {
     const format = DiskImageFormats.find((name) => option === `format=${name}`);

@@ -44,8 +44,8 @@ export function withSandboxFlags(command: Command) {
       collect(parsePort),
     )
     .option(
-      "-v, --volume <SOURCE:TARGET[:ro]>",
-      "mount a directory or file of this machine (./PATH), or a volume (NAME); repeatable",
+      "-v, --volume <SOURCE:TARGET[:OPTIONS]>",
+      "mount a directory or file of this machine (./PATH), or a volume (NAME); OPTIONS: ro,noexec,watch; repeatable",
       collect(parseVolume),
     )
     .option(

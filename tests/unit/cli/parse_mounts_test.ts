@@ -16,6 +16,10 @@ function refuses(parse: (text: string) => unknown, texts: readonly string[]): vo
 test("parseVolume() takes a path, a target, and how it may be used", () => {
   assert.deepEqual(parseVolume("./project:/app"), ["/app", { bind: "./project", readonly: false }]);
   assert.deepEqual(parseVolume("/docs:/docs:ro"), ["/docs", { bind: "/docs", readonly: true }]);
+  assert.deepEqual(parseVolume("./a:/b:ro,noexec,watch"), [
+    "/b",
+    { bind: "./a", readonly: true, noExec: true, watch: true },
+  ]);
   assert.deepEqual(parseVolume(".:/x:rw"), ["/x", { bind: ".", readonly: false }]);
   assert.deepEqual(parseVolume("..:/x"), ["/x", { bind: "..", readonly: false }]);
   refuses(parseVolume, [
@@ -67,6 +71,7 @@ test("parseDiskMount() takes an image, a target, and options with commas between
 
 test("parseRootDisk() takes a size, memory, or a disk image", () => {
   assert.deepEqual(parseRootDisk("8G"), { diskMiB: 8192 });
+  assert.throws(() => parseRootDisk("scratch.img"), /a size \(8G\), memory/);
   assert.deepEqual(parseRootDisk("tmpfs"), { rootDisk: { tmpfs: true, sizeMiB: undefined } });
   assert.deepEqual(parseRootDisk("tmpfs:256M"), { rootDisk: { tmpfs: true, sizeMiB: 256 } });
   assert.deepEqual(parseRootDisk("./s.img"), { rootDisk: { disk: "./s.img" } });
