@@ -268,12 +268,20 @@ export interface VolumeFiles {
   close(): Promise<void>;
 }
 
+/** A volume, and whether it was made just now. */
+export interface ObtainedVolume {
+  readonly volume: VolumeRecord;
+  readonly isNew: boolean;
+}
+
 /** Named volumes. An `id` names one volume for good, whatever has its name later. */
 export interface VolumeBackend {
   /** @throws {VolumeAlreadyExistsError} */
   create(config: VolumeConfig): Promise<VolumeRecord>;
-  /** Finds the volume that is asked for, or makes it. */
-  obtain(request: VolumeRequest): Promise<VolumeRecord>;
+  /** Finds the volume that is asked for, or makes it for a mount to come: it stays once a sandbox has it. */
+  obtain(request: VolumeRequest): Promise<ObtainedVolume>;
+  /** Takes back a volume that {@linkcode obtain} has made, unless a sandbox has it. */
+  discard(volume: VolumeRecord): Promise<void>;
   get(name: string): Promise<VolumeRecord>;
   list(): Promise<readonly VolumeRecord[]>;
   /** @throws {VolumeInUseError} while a sandbox that runs has it. */

@@ -13,6 +13,7 @@
  */
 import { existsSync, realpathSync } from "node:fs";
 import { join, sep } from "node:path";
+import { isBelow } from "../base/is_below.ts";
 import { type FileLock, type LockMode, removeLockFile, tryLockFile } from "../platform/file_lock.ts";
 import { homePaths } from "../platform/home.ts";
 
@@ -58,6 +59,24 @@ export function volumeIdOf(home: string, path: string): string | undefined {
   const [name = ""] = path.slice(root.length).split(sep);
   const entry = parseVolumeEntry(name);
   return entry?.is === "whole" ? entry.id : undefined;
+}
+
+/**
+ * Whether a guest that may write to `path`, an absolute path without links, could change what this library keeps in its home.
+ * What a volume holds is a guest's to change.
+ */
+export function exposesHome(home: string, path: string): boolean {
+  if (!existsSync(home)) return false;
+  const root = realpathSync(home);
+  if (isBelow(root, path)) return true;
+  if (!isBelow(path, root)) return false;
+  const id = volumeIdOf(home, path);
+  return id === undefined || !isBelow(path, join(volumeDirectory(root, id), VOLUME_CONTENT.directory));
+}
+
+/** What people are told of a mount that {@linkcode exposesHome}. */
+export function homeProblem(path: string): string {
+  return `must not let the guest write to the home of all sandboxes (MSB_HOME): ${path} holds it, or lies in it; mount another directory, or mount it readonly`;
 }
 
 /** The lock, or `undefined` while another holder excludes it. */

@@ -16,6 +16,8 @@ import {
   MemoryFileSystem,
   MountFailedError,
   Sandbox,
+  type SandboxCreateOptions,
+  Volume,
 } from "../../mod.ts";
 import { temporaryDirectory } from "../support/harness.ts";
 import { homeTest } from "../support/vm/vm.ts";
@@ -76,7 +78,7 @@ homeTest(
 
 homeTest(
   "mounts.add() and mounts.remove() work while programs run, and a busy one stays",
-  async ({ create }) => {
+  async ({ create, home }) => {
     using host = temporaryDirectory();
     writeFileSync(join(host.path, "a"), "A");
     const sandbox = await create();
@@ -98,6 +100,28 @@ homeTest(
     });
     await assert.rejects(sandbox.mounts.add("/etc/hostname/x", host.path), MountFailedError);
     await assert.rejects(sandbox.mounts.add("/proc/x", host.path), InvalidConfigError);
+    await sandbox.mounts.add("/outer/inner", host.path);
+    await assert.rejects(
+      sandbox.mounts.add("/outer", host.path),
+      /would hide what is mounted at \/outer\/inner/,
+    );
+    await assert.rejects(sandbox.mounts.add("/memory", { tmpfs: true }), /mounted already/);
+    await assert.rejects(sandbox.mounts.add("/home-of-all", home), /home of all sandboxes/);
+    await assert.rejects(sandbox.mounts.add("/ro", host.path, { readonly: true }), /options/);
+    await assert.rejects(
+      sandbox.mounts.add("/own", new MemoryFileSystem(), { readnly: true } as object),
+      /readonly\?/,
+    );
+    for (const [target, kind] of [
+      ["/disk", "disk"],
+      ["/outer/inner", "directory"],
+    ] as const)
+      await assert.rejects(sandbox.mounts.add(target, { volume: "left", mode: "create", kind }));
+    await sandbox.mounts.add("/volume", { volume: "kept", mode: "create" });
+    assert.deepEqual(
+      (await Volume.list()).map(({ name }) => name),
+      ["kept"],
+    );
   },
 );
 
@@ -132,7 +156,7 @@ homeTest(
 
 homeTest("create() refuses mounts that cannot be, and leaves nothing", async ({ create, home }) => {
   using host = temporaryDirectory();
-  for (const mounts of [
+  const refused: readonly SandboxCreateOptions["mounts"][] = [
     { "/": host.path },
     { "/proc/x": host.path },
     { relative: host.path },
@@ -140,7 +164,10 @@ homeTest("create() refuses mounts that cannot be, and leaves nothing", async ({ 
     { "/a": join(host.path, "missing") },
     { "/a": host.path, "/a/": host.path },
     { "/a": { tmpfs: true, sizeMiB: 0 } },
-  ] as const)
+    { "/a": home },
+    { "/a": new MemoryFileSystem(), "/a/b": host.path },
+  ];
+  for (const mounts of refused)
     await assert.rejects(create({ mounts }), InvalidConfigError, JSON.stringify(mounts));
   await assert.rejects(create({ mounts: { "/etc/hostname/x": host.path } }), /mount/);
   assert.ok(!existsSync(join(home, "sandboxes")) || readdirSync(join(home, "sandboxes")).length === 0);

@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { AgentClient } from "../../agent/client.ts";
 import { MiB } from "../../base/bytes.ts";
-import { InternalError } from "../../base/errors.ts";
+import { InternalError, InvalidConfigError } from "../../base/errors.ts";
 import { ensureBootDisk } from "../../image/boot_disk.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
@@ -29,6 +29,7 @@ import type { BootKey, SandboxRecord, StateStore } from "../../state/state_store
 import { isLive } from "../../state/status.ts";
 import type { ClaimRequest } from "../../vmm/host_protocol.ts";
 import { type LaunchedVm, type LaunchOptions, launchVm } from "../../vmm/launch/launch_vm.ts";
+import { exposesHome, homeProblem } from "../../volume/volume_place.ts";
 import type { BootCallOptions, CreationKey, StartOptions } from "../backend.ts";
 import { checkNetworkHost, planNetwork, settleNetwork } from "./address_lease.ts";
 import { checkDiskEngine, checkDisks } from "./attached_disks.ts";
@@ -38,7 +39,7 @@ import { LocalSandbox } from "./local_sandbox.ts";
 import { reconcile, sweepLeftovers } from "./reconcile.ts";
 import { resolveEgress } from "./resolve_egress.ts";
 import { discardCreation } from "./sandbox_directories.ts";
-import { SandboxVolumes } from "./sandbox_volumes.ts";
+import { type ResolvedMount, SandboxVolumes } from "./sandbox_volumes.ts";
 import {
   copySourceDisk,
   openSource,
@@ -76,6 +77,7 @@ export async function createSandbox(
   const egress = resolveEgress(network, { home: state.home, secretValues: request.secretValues });
   const replaced = request.replaceGraceMs === undefined ? undefined : name;
   const resolved = await SandboxVolumes.check({ state, mounts, requests: request.volumes }, replaced);
+  checkHome(state.home, resolved);
   const engine = await chooseEngine(request.config.engine);
   checkDiskEngine({ ...request.config, mounts: resolved }, engine);
   sweepLeftovers(state);
@@ -113,6 +115,16 @@ export async function createSandbox(
   } finally {
     for (const digest of claimed) state.releaseImage(digest, ownProcess());
   }
+}
+
+/** A guest that could write to the home would be no guest any more. @throws {InvalidConfigError} */
+function checkHome(home: string, mounts: readonly ResolvedMount[]): void {
+  const issues = mounts.flatMap((mount) =>
+    mount.kind === "bind" && !mount.readonly && exposesHome(home, mount.source)
+      ? [{ field: `mounts[${JSON.stringify(mount.target)}]`, problem: homeProblem(mount.source) }]
+      : [],
+  );
+  if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
 /** What stands for an image in a sandbox that begins with a directory: it is not kept, and has no settings. */

@@ -5,7 +5,7 @@ import { IoError, UnsupportedError } from "../../base/errors.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import { configIfReadable } from "../../options/stored_config.ts";
 import { checkWanted, type VolumeConfig, type VolumeRequest } from "../../options/volume_options.ts";
-import type { ProcessIdentity } from "../../platform/process_identity.ts";
+import { ownProcess, type ProcessIdentity } from "../../platform/process_identity.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { LIVE_STATUSES } from "../../state/status.ts";
 import { VolumeAlreadyExistsError, VolumeNotFoundError } from "../../volume/errors.ts";
@@ -39,15 +39,8 @@ export class LocalVolumes implements VolumeBackend {
     );
   }
 
-  async obtain(request: VolumeRequest): Promise<StoredVolume> {
-    return (await this.obtainNew(request)).volume;
-  }
-
-  /** {@linkcode obtain} that says whether the volume was made: by `maker`, for a sandbox to come. */
-  async obtainNew(
-    request: VolumeRequest,
-    maker?: ProcessIdentity,
-  ): Promise<{ readonly volume: StoredVolume; readonly isNew: boolean }> {
+  async obtain(request: VolumeRequest): Promise<{ readonly volume: StoredVolume; readonly isNew: boolean }> {
+    const maker = ownProcess();
     if (request.mode === "create") return { volume: await this.create(request.config, maker), isNew: true };
     for (let attempt = 1; ; attempt++) {
       const volume = await this.find(request);
@@ -59,6 +52,10 @@ export class LocalVolumes implements VolumeBackend {
         if (!isRaceLost) throw error;
       }
     }
+  }
+
+  async discard(volume: VolumeRecord): Promise<void> {
+    this.#store.discard(volume);
   }
 
   /**

@@ -7,7 +7,6 @@ import { InternalError, InvalidConfigError } from "../../base/errors.ts";
 import type { MountConfig } from "../../options/mount_options.ts";
 import { type VolumeRequest, volumeConfig } from "../../options/volume_options.ts";
 import type { FileLock } from "../../platform/file_lock.ts";
-import { ownProcess } from "../../platform/process_identity.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { VolumeInUseError } from "../../volume/errors.ts";
 import { tryLockVolume } from "../../volume/volume_place.ts";
@@ -74,7 +73,7 @@ export class SandboxVolumes implements Disposable {
     const volumes = new LocalVolumes(state);
     try {
       for (const request of requestsOf(wanted)) {
-        const { volume, isNew } = await volumes.obtainNew(request, ownProcess());
+        const { volume, isNew } = await volumes.obtain(request);
         if (isNew) opened.#made.push(volume);
         opened.#locks.use(await opened.#store.use(volume));
         const own = mounts.filter((mount) => isOf(mount, volume.name));
@@ -122,7 +121,11 @@ function resolve(
     const { kind, path: source } = volume;
     return kind === "disk"
       ? { kind: "disk", target, source, format: "raw", fstype: "ext4", readonly, noExec }
-      : { kind: "bind", target, source, readonly, noExec, owner, ...(watch === true && { watch }), locks };
+      : {
+          ...{ kind: "bind", target, source, readonly, noExec, owner },
+          ...(watch === true && { watch }),
+          ...(locks !== undefined && { locks }),
+        };
   });
 }
 

@@ -73,7 +73,7 @@ export class MemoryFileSystem implements FileSystemProvider {
     for (const [path, content] of Object.entries(files)) this.writeFile(path, content);
   }
 
-  /** Writes a whole file; directories above it are made. @throws {FileSystemError} */
+  /** Writes a whole file; directories above it are made. @throws {FileSystemError} EINVAL for a path without a name, or with `..` */
   writeFile(path: string, content: string | Uint8Array): void {
     const names = path.split("/").filter((name) => name !== "" && name !== ".");
     const name = names.pop();

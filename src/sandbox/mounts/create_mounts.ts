@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { type ConfigIssue, InvalidConfigError } from "../../base/errors.ts";
 import { checkObject } from "../../base/parse_config.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
-import { checkMountTarget, type MountOptions } from "../../options/mount_options.ts";
+import { type MountOptions, normalTarget, targetProblem } from "../../options/mount_options.ts";
 import type { SandboxOptions } from "../../options/sandbox_options.ts";
 import type { Sandbox } from "../sandbox.ts";
 import { isProvider } from "./sandbox_mounts.ts";
@@ -23,7 +24,11 @@ export interface SandboxCreateOptions extends Omit<SandboxOptions, "mounts"> {
 
 type Providers = ReadonlyMap<string, FileSystemProvider>;
 
-/** Takes the file systems of this process out. @throws {InvalidConfigError} for a target that cannot be. */
+/**
+ * Takes the file systems of this process out, in the order in which they are mounted: one inside another comes after it.
+ *
+ * @throws {InvalidConfigError} for a target that cannot be, or that would hide another mount.
+ */
 export function splitMounts(options: SandboxCreateOptions): {
   readonly stored: SandboxOptions;
   readonly providers: Providers;
@@ -32,13 +37,43 @@ export function splitMounts(options: SandboxCreateOptions): {
   const { mounts, ...others } = options;
   if (mounts === undefined) return { stored: others, providers: new Map() };
   checkObject(mounts, "mounts");
-  const providers = new Map<string, FileSystemProvider>();
+  const served: [string, FileSystemProvider][] = [];
   const stored: Record<string, MountOptions> = {};
   for (const [target, what] of Object.entries(mounts)) {
-    if (isProvider(what)) providers.set(checkMountTarget(target), what);
+    if (isProvider(what, fieldOf(target))) served.push([target, what]);
     else stored[target] = what;
   }
-  return { stored: { ...others, mounts: stored }, providers };
+  checkServed(
+    served.map(([target]) => target),
+    Object.keys(stored),
+  );
+  const providers = served
+    .map(([target, provider]) => [normalTarget(target), provider] as const)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1)); // "/a" before "/a/b"
+  return { stored: { ...others, mounts: stored }, providers: new Map(providers) };
+}
+
+/** They are mounted after all others. @throws {InvalidConfigError} */
+function checkServed(served: readonly string[], stored: readonly string[]): void {
+  const issues: ConfigIssue[] = [];
+  const taken = new Set(stored.map(normalTarget));
+  for (const target of served) {
+    const normal = normalTarget(target);
+    const hidden = stored.map(normalTarget).find((other) => other.startsWith(`${normal}/`));
+    const problem =
+      targetProblem(target) ??
+      (taken.has(normal) ? "must not be given twice" : undefined) ??
+      (hidden === undefined
+        ? undefined
+        : `would hide ${hidden}: a file system of this process is mounted last; give it another target, or mount ${hidden} by sandbox.mounts.add()`);
+    if (problem !== undefined) issues.push({ field: fieldOf(target), problem });
+    taken.add(normal);
+  }
+  if (issues.length > 0) throw new InvalidConfigError(issues);
+}
+
+function fieldOf(target: string): string {
+  return `mounts[${JSON.stringify(target)}]`;
 }
 
 /** Mounts them. If one fails, the sandbox that was just created is destroyed. */
@@ -46,7 +81,7 @@ export async function mountProviders(sandbox: Sandbox, providers: Providers): Pr
   try {
     for (const [target, provider] of providers) await sandbox.mounts.add(target, provider);
   } catch (error) {
-    await sandbox.destroy();
+    await sandbox.destroy().catch(() => {}); // why it could not be mounted says more
     throw error;
   }
 }

@@ -4,20 +4,23 @@
  * @module
  */
 
+import { z } from "zod";
 import { MountFlag } from "../../agent/protocol.ts";
 import type { BackendSandbox } from "../../backend/backend.ts";
+import { withoutUndefined } from "../../base/defined.ts";
 import { InvalidConfigError } from "../../base/errors.ts";
+import { parseConfig } from "../../base/parse_config.ts";
 import type { FileSystemProvider } from "../../mount/provider.ts";
 import { ServedMount } from "../../mount/serve.ts";
 import {
   checkMount,
   checkMountTarget,
   defaultOwner,
+  type MountConfig,
   type MountLocks,
   type MountOptions,
   memoryBytes,
 } from "../../options/mount_options.ts";
-import type { VolumeRequest } from "../../options/volume_options.ts";
 
 /** How a file system of this process is mounted. */
 export interface ProviderMountOptions {
@@ -33,6 +36,15 @@ export interface ProviderMountOptions {
    */
   readonly locks?: MountLocks | undefined;
 }
+
+const providerOptionsSchema = z.strictObject({
+  readonly: z.boolean().optional(),
+  noExec: z.boolean().optional(),
+  locks: z.enum(["host", "guest"]).optional(),
+});
+
+/** What a file system of this process needs. */
+const PROVIDER_METHODS = ["attributes", "list", "open"] as const satisfies (keyof FileSystemProvider)[];
 
 /** Mounts that come and go while a sandbox runs: `sandbox.mounts`. They end with the sandbox, at the latest. */
 export class SandboxMounts {
@@ -53,8 +65,9 @@ export class SandboxMounts {
    * this process: a `MemoryFileSystem`, or an object of your own. What this process serves fails with EIO in the guest once the process is
    * gone.
    *
+   * @param options Of a file system of this process only; the others have theirs in `what`.
    * @throws {InvalidConfigError} for a target or an option that cannot be, before anything happens.
-   * @throws {MountFailedError} if the sandbox refuses it.
+   * @throws {MountFailedError} if the sandbox refuses it. Nothing is left then, nor a volume that was to be made for it.
    * @throws {SandboxNotRunningError}
    *
    * @example
@@ -72,15 +85,33 @@ export class SandboxMounts {
   async add(
     target: string,
     what: MountOptions | FileSystemProvider,
-    options: ProviderMountOptions = {},
+    options?: ProviderMountOptions,
   ): Promise<void> {
-    if (isProvider(what)) return await this.#serve(checkMountTarget(target), what, options);
+    if (isProvider(what, "mount")) return await this.#serve(checkMountTarget(target), what, options);
+    if (options !== undefined) {
+      const problem =
+        "are for a file system of this process only: give them with what is mounted, { bind: path, readonly: true }";
+      throw new InvalidConfigError([{ field: "options", problem }]);
+    }
     const { mount, volume } = checkMount(target, what);
     if (mount.kind === "disk") {
       const problem = "must not be a disk: a VM gets its disks at its start, so give it to create()";
       throw new InvalidConfigError([{ field: "mount", problem }]);
     }
-    const source = volume === undefined ? undefined : await this.#directoryOf(volume);
+    if (volume === undefined) return await this.#add(mount, mount.kind === "bind" ? mount.source : "");
+    if (volume.config.kind === "disk") throw diskVolume(volume.name);
+    const { volumes } = this.#sandbox.backend;
+    const obtained = await volumes.obtain(volume);
+    if (obtained.volume.kind === "disk") throw diskVolume(volume.name);
+    try {
+      await this.#add(mount, obtained.volume.path);
+    } catch (error) {
+      if (obtained.isNew) await volumes.discard(obtained.volume);
+      throw error;
+    }
+  }
+
+  async #add(mount: Exclude<MountConfig, { readonly kind: "disk" }>, source: string): Promise<void> {
     const { uid, gid } = (mount.kind === "tmpfs" ? undefined : mount.owner) ?? defaultOwner(this.#user);
     const client = await this.#sandbox.connect();
     await client.addMount({
@@ -91,7 +122,7 @@ export class SandboxMounts {
         (mount.kind !== "tmpfs" && mount.watch === true ? MountFlag.watch : 0) |
         (mount.kind !== "tmpfs" && mount.locks !== "guest" ? MountFlag.locks : 0) |
         (mount.kind === "tmpfs" ? MountFlag.memory : 0),
-      source: mount.kind === "bind" ? mount.source : (source ?? ""),
+      source,
       memoryBytes: mount.kind === "tmpfs" ? memoryBytes(mount) : 0,
       uid,
       gid,
@@ -111,18 +142,21 @@ export class SandboxMounts {
     await (await this.#sandbox.connect()).removeMount(path);
   }
 
-  /** Where the files of a volume are. Disks are given to a VM when it boots. */
-  async #directoryOf(request: VolumeRequest): Promise<string> {
-    const { name, kind, path } = await this.#sandbox.backend.volumes.obtain(request);
-    if (kind === "directory") return path;
-    const problem = `the volume ${JSON.stringify(name)} is a disk, which can be mounted with the creation of a sandbox only`;
-    throw new InvalidConfigError([{ field: "mount", problem }]);
-  }
-
-  async #serve(target: string, provider: FileSystemProvider, options: ProviderMountOptions): Promise<void> {
+  async #serve(
+    target: string,
+    provider: FileSystemProvider,
+    options: ProviderMountOptions = {},
+  ): Promise<void> {
+    const {
+      readonly: isReadonly = false,
+      noExec: isNoExec = false,
+      locks = "guest",
+    } = parseConfig(providerOptionsSchema, withoutUndefined(options), "options");
     if (this.#served.has(target))
       throw new InvalidConfigError([{ field: "target", problem: `${target} is mounted already` }]);
-    const { readonly: isReadonly = false, noExec: isNoExec = false, locks = "guest" } = options;
+    const hidden = [...this.#served.keys()].find((other) => other.startsWith(`${target}/`));
+    if (hidden !== undefined)
+      throw new InvalidConfigError([{ field: "target", problem: `would hide what is mounted at ${hidden}` }]);
     const hasLocks = locks === "host";
     const client = await this.#sandbox.connect();
     const isWatched = provider.watch !== undefined;
@@ -138,10 +172,25 @@ export class SandboxMounts {
   }
 }
 
-/** Whether it is a file system of this process, and not options of a mount. */
-export function isProvider(value: unknown): value is FileSystemProvider {
+/**
+ * Whether it is a file system of this process, and not options of a mount.
+ *
+ * @param field What it is called in errors.
+ * @throws {InvalidConfigError} for an object that has only some of the methods.
+ */
+export function isProvider(value: unknown, field: string): value is FileSystemProvider {
   if (typeof value !== "object" || value === null) return false;
-  return ["attributes", "list", "open"].every(
-    (name) => typeof (value as Readonly<Record<string, unknown>>)[name] === "function",
+  const missing = PROVIDER_METHODS.filter(
+    (name) => typeof (value as Readonly<Record<string, unknown>>)[name] !== "function",
   );
+  if (missing.length > 0 && missing.length < PROVIDER_METHODS.length) {
+    const problem = `must have the methods ${PROVIDER_METHODS.join(", ")} to be a file system; it has no ${missing.join(", ")}`;
+    throw new InvalidConfigError([{ field, problem }]);
+  }
+  return missing.length === 0;
+}
+
+function diskVolume(name: string): InvalidConfigError {
+  const problem = `the volume ${JSON.stringify(name)} is a disk, which can be mounted with the creation of a sandbox only`;
+  return new InvalidConfigError([{ field: "mount", problem }]);
 }

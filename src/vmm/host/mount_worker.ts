@@ -33,6 +33,8 @@ const served = new Map<string, ServedMount>();
 const memory = new Set<string>();
 /** Where disks of the VM are. */
 const disks = new Set<string>();
+/** Where a mount is being made. */
+const opening = new Set<string>();
 let connecting: Promise<AgentClient> | undefined;
 let loading: Promise<Files> | undefined;
 
@@ -59,11 +61,24 @@ async function handle(request: MountWorkerRequest): Promise<void> {
   await mount(await connecting, request.mount);
 }
 
-async function mount(
+async function mount(client: AgentClient, request: MountRequest): Promise<void> {
+  const { target } = request;
+  for (const other of [...opening, ...served.keys(), ...memory, ...disks]) {
+    if (other === target) throw new Error(`${target} is mounted already`);
+    if (other.startsWith(`${target}/`)) throw new Error(`it would hide what is mounted at ${other}`);
+  }
+  opening.add(target);
+  try {
+    await open(client, request);
+  } finally {
+    opening.delete(target);
+  }
+}
+
+async function open(
   client: AgentClient,
   { target, isReadonly, isNoExec, ...what }: MountRequest,
 ): Promise<void> {
-  if (served.has(target) || disks.has(target)) throw new Error(`${target} is mounted already`);
   if ("memoryBytes" in what) {
     const session = client.openMount({ target, isReadonly, isNoExec, memoryBytes: what.memoryBytes });
     await session.started;

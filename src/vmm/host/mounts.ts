@@ -6,9 +6,10 @@
  */
 import { InternalError, MicrosandboxError } from "../../base/errors.ts";
 import type { StateStore } from "../../state/state_store.ts";
+import { exposesHome, homeProblem } from "../../volume/volume_place.ts";
 import type { MountRequest } from "../host_protocol.ts";
 import type { MountWorkerMessage, MountWorkerRequest } from "./mount_messages.ts";
-import { holdVolume } from "./volume_holds.ts";
+import { holdVolume, settleVolume } from "./volume_holds.ts";
 
 /** How long a mount may take to come or to go. */
 const MOUNT_TIMEOUT_MS = 60_000;
@@ -40,6 +41,8 @@ export class Mounts {
   }
 
   async #open(mount: MountRequest): Promise<void> {
+    if ("source" in mount && !mount.isReadonly && exposesHome(this.#state.home, mount.source))
+      throw new MicrosandboxError("mountFailed", homeProblem(mount.source));
     const hold = "source" in mount ? holdVolume(this.#state, mount.source) : undefined;
     try {
       await this.#ask({ type: "mount", mount });
@@ -47,7 +50,9 @@ export class Mounts {
       hold?.[Symbol.dispose]();
       throw error;
     }
-    if (hold !== undefined) this.#holds.set(mount.target, hold);
+    if (hold === undefined || !("source" in mount)) return;
+    this.#holds.set(mount.target, hold);
+    settleVolume(this.#state, mount.source);
   }
 
   /** Unmounts what is mounted at `target`. @throws {MicrosandboxError} EBUSY while programs use it. */

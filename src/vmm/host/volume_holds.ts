@@ -18,6 +18,12 @@ export function settleVolumes(state: StateStore): void {
   unsettled = undefined;
 }
 
+/** Says of the volume that `path` lies in that it stays: a sandbox that is up has mounted it. */
+export function settleVolume(state: StateStore, path: string): void {
+  const id = unsettled === undefined ? volumeIdOf(state.home, path) : undefined;
+  if (id !== undefined) state.volumes.settle(id);
+}
+
 /**
  * Locks the volume that `path` lies in, until the result is disposed of; `undefined` if it lies in none.
  *
@@ -28,8 +34,7 @@ export function holdVolume(state: StateStore, path: string): FileLock | undefine
   if (id === undefined) return undefined;
   const lock = tryLockVolume(state.home, id, "use", "shared");
   if (lock !== undefined && state.volumes.findById(id) !== undefined) {
-    if (unsettled === undefined) state.volumes.settle(id);
-    else unsettled.add(id);
+    unsettled?.add(id);
     return lock;
   }
   lock?.[Symbol.dispose]();

@@ -1,7 +1,12 @@
 /** Volumes of a backend without this machine's: file systems in memory. @module */
 import { randomUUID } from "node:crypto";
 import { MemoryFileSystem } from "../../../mod.ts";
-import type { VolumeBackend, VolumeFiles, VolumeRecord } from "../../../src/backend/backend.ts";
+import type {
+  ObtainedVolume,
+  VolumeBackend,
+  VolumeFiles,
+  VolumeRecord,
+} from "../../../src/backend/backend.ts";
 import type { VolumeConfig, VolumeRequest } from "../../../src/options/volume_options.ts";
 import { VolumeAlreadyExistsError, VolumeNotFoundError } from "../../../src/volume/errors.ts";
 
@@ -24,8 +29,13 @@ export class MemoryVolumes implements VolumeBackend {
     return record;
   }
 
-  async obtain({ name, config }: VolumeRequest): Promise<VolumeRecord> {
-    return this.#volumes.get(name) ?? (await this.create(config));
+  async obtain({ name, config }: VolumeRequest): Promise<ObtainedVolume> {
+    const volume = this.#volumes.get(name);
+    return { volume: volume ?? (await this.create(config)), isNew: volume === undefined };
+  }
+
+  async discard({ name }: VolumeRecord): Promise<void> {
+    this.#volumes.delete(name);
   }
 
   async get(name: string): Promise<VolumeRecord> {

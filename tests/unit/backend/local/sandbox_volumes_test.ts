@@ -160,3 +160,19 @@ test("SandboxVolumes sees a disk that a VM has, by the lock of every disk of a u
   await holdDisks(home.state, [{ ...config, lockPath }]);
   await assert.rejects(new LocalVolumes(home.state).remove("db"), VolumeInUseError);
 });
+
+test("LocalVolumes.discard() takes back what was made for a mount that failed, and no volume that a sandbox has", async () => {
+  using home = new StateHome();
+  const volumes = new LocalVolumes(home.state);
+  const request = checkMount("/a", { volume: "cache", mode: "ensure" }).volume;
+  assert.ok(request !== undefined);
+  const failed = await volumes.obtain(request);
+  assert.equal(failed.isNew, true);
+  await volumes.discard(failed.volume);
+  assert.deepEqual(await volumes.list(), []);
+  const { volume } = await volumes.obtain(request);
+  assert.equal((await volumes.obtain(request)).isNew, false);
+  home.state.volumes.settle(volume.id);
+  await volumes.discard(volume);
+  assert.equal((await volumes.get("cache")).id, volume.id);
+});
