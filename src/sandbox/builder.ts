@@ -226,7 +226,7 @@ export class SandboxBuilder {
   network(network: NetworkMode | NetworkOptions | ((network: NetworkBuilder) => NetworkBuilder)): this {
     return this.#set(
       "network",
-      typeof network === "function" ? network(new NetworkBuilder()).build() : network,
+      typeof network === "function" ? configured("network", new NetworkBuilder(), network).build() : network,
     );
   }
 
@@ -237,7 +237,7 @@ export class SandboxBuilder {
 
   /** Adds a secret to the network, which is then of mode `user`. See {@linkcode UserNetworkOptions}. */
   secret(configure: (secret: SecretBuilder) => SecretBuilder): this {
-    const { name, secret } = configure(new SecretBuilder()).build();
+    const { name, secret } = configured("secret", new SecretBuilder(), configure).build();
     this.#secrets = joinSecrets(this.#secrets, { [name]: secret });
     return this;
   }

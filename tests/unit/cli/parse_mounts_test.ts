@@ -94,7 +94,7 @@ test("parseVolume() takes watch for a directory and for a volume", () => {
   assert.deepEqual(parseVolume("./a:/b:ro,watch"), ["/b", { bind: "./a", readonly: true, watch: true }]);
   const cache = { volume: "cache", mode: "ensure", readonly: false, watch: true };
   assert.deepEqual(parseVolume("cache:/b:watch"), ["/b", cache]);
-  assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, watch/ });
+  assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, noexec, watch/ });
 });
 
 test("originOptions() takes IMAGE as an image, or with --as-is as a directory", () => {

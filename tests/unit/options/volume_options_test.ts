@@ -61,7 +61,10 @@ test("checkMount() takes a volume by its name, and what it is to be", () => {
   refuses(() => checkMount("/data", { volume: "x", kind: "disk" }), /mode: "create" or "ensure"/);
   refuses(() => checkMount("/data", { volume: "x", mode: "ensure", sizeMiB: 64 }), /disks only/);
   refuses(() => checkMount("/data", { volume: "x", mode: "always" } as never), /mode/);
-  refuses(() => checkMount("/data", { volume: "x", bind: "/tmp" } as never), /must have only one of bind, volume/);
+  refuses(
+    () => checkMount("/data", { volume: "x", bind: "/tmp" } as never),
+    /must have only one of bind, volume/,
+  );
 });
 
 test("volumeRequests() names the volumes of mounts alone", () => {
