@@ -60,6 +60,7 @@ export type {
   ViolationAction,
 } from "./src/egress/config.ts";
 export type { NetworkProfile } from "./src/egress/policy/factories.ts";
+export type { EgressReport } from "./src/egress/update.ts";
 export {
   KernelInvalidError,
   LibkrunCallError,
@@ -173,6 +174,7 @@ export type {
   TapNetworkOptions,
   UserNetworkOptions,
 } from "./src/options/network_options.ts";
+export type { NetworkUpdateOptions } from "./src/options/network_update.ts";
 export {
   type PatchFileOptions,
   type PatchKind,
@@ -378,6 +380,12 @@ export {
 export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";
 export type { SandboxFetchInit } from "./src/sandbox/network/fetch.ts";
+export type {
+  LostNetworkFlows,
+  NetworkFlow,
+  NetworkFlowOptions,
+  NetworkFlowRecord,
+} from "./src/sandbox/network/flows.ts";
 export { NetworkBuilder } from "./src/sandbox/network/network_builder.ts";
 export {
   DnsBuilder,

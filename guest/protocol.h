@@ -1081,7 +1081,7 @@ static inline void msg_environment_encode(struct writer *writer, const struct ms
     write_texts(writer, message->variables);
 }
 
-/* networkUpdate: client to host: other rules, as JSON, in as many parts as it takes; answered by networkUpdated. */
+/* networkUpdate: client to host: what of the rules is to be another way, as JSON, in as many parts as it takes; answered by networkUpdated. */
 struct msg_network_update {
     uint32_t token;
     struct text config;
@@ -1096,19 +1096,22 @@ static inline void msg_network_update_encode(struct writer *writer, const struct
     write_bytes(writer, message->config);
 }
 
-/* networkUpdated: host to client: in force if problem is empty, or why not. */
+/* networkUpdated: host to client: why not, or an empty problem and what is in force, without keys and values of secrets, as JSON in as many parts as it takes. */
 struct msg_network_updated {
     uint32_t token;
     struct text problem;
+    struct text config;
 };
 static inline bool msg_network_updated_decode(struct reader *reader, struct msg_network_updated *message) {
     message->token = read_u32(reader);
     message->problem = read_text(reader);
+    message->config = read_bytes(reader);
     return reader_finished(reader);
 }
 static inline void msg_network_updated_encode(struct writer *writer, const struct msg_network_updated *message) {
     write_u32(writer, message->token);
     write_text(writer, message->problem);
+    write_bytes(writer, message->config);
 }
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */

@@ -3,19 +3,13 @@
  *
  * @module
  */
-import { type Bytes, concatBytes, encodeUtf8 } from "../base/bytes.ts";
+import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
 import { MicrosandboxError } from "../base/errors.ts";
 import { encodeMessage } from "./codec.ts";
 import { MountFailedError } from "./errors.ts";
+import { encodeParts } from "./message_parts.ts";
 import { Answers } from "./pending_answers.ts";
-import {
-  FRAME_PAYLOAD_BYTES_MAX,
-  FrameFlag,
-  type HoldState,
-  type Message,
-  type MessageFields,
-  TimeLimit,
-} from "./protocol.ts";
+import { FrameFlag, type HoldState, type Message, type MessageFields, TimeLimit } from "./protocol.ts";
 
 /** How long the VM host process may take for an answer that it gives alone. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -34,6 +28,8 @@ export abstract class HostQuestions {
   readonly #processLists = new Answers<MessageFields<"processes">>();
   readonly #mountAnswers = new Answers<string>();
   readonly #networkAnswers = new Answers<string>();
+  /** What has come of their answers. */
+  readonly #networkParts = new Map<number, Uint8Array[]>();
   /** These have no token: the answers come in the order of the questions. */
   readonly #notes = new Answers<number>();
   #notesAsked = 0;
@@ -119,19 +115,27 @@ export abstract class HostQuestions {
   }
 
   /**
-   * Has the host process put other rules for the guest's network into force: an `EgressUpdate`, as JSON can hold it.
+   * Has the host process change the rules for the guest's network: an `EgressUpdate`, as JSON can hold it. An empty one changes
+   * nothing. Resolves with the JSON of what is in force, an `EgressReport`.
    *
    * @throws {MicrosandboxError} of code `network` if they cannot be, or the sandbox has no such network.
    */
-  async updateNetwork(config: object): Promise<void> {
+  async updateNetwork(update: object): Promise<string> {
     const token = this.#nextToken++;
-    const answer = this.#networkAnswers.wait(
-      token,
-      "waiting for the network to take its rules",
-      ANSWER_TIMEOUT_MS,
-    );
-    const problem = await this.answered(answer, networkUpdate(token, encodeUtf8(JSON.stringify(config))));
-    if (problem !== "") throw new MicrosandboxError("network", `Cannot change the network: ${problem}`);
+    const parts: Uint8Array[] = [];
+    this.#networkParts.set(token, parts);
+    try {
+      const answer = this.#networkAnswers.wait(
+        token,
+        "waiting for the network to take its rules",
+        ANSWER_TIMEOUT_MS,
+      );
+      const problem = await this.answered(answer, networkUpdate(token, encodeUtf8(JSON.stringify(update))));
+      if (problem !== "") throw new MicrosandboxError("network", `Cannot change the network: ${problem}`);
+      return decodeUtf8(concatBytes(parts));
+    } finally {
+      this.#networkParts.delete(token);
+    }
   }
 
   /** Asks the host process what the sandbox uses now. Does not count as activity. */
@@ -166,7 +170,9 @@ export abstract class HostQuestions {
     } else if (message.name === "mountChanged") {
       this.#mountAnswers.resolve(message.fields.token, message.fields.problem);
     } else if (message.name === "networkUpdated") {
-      this.#networkAnswers.resolve(message.fields.token, message.fields.problem);
+      const { token, problem, config } = message.fields;
+      this.#networkParts.get(token)?.push(config.slice());
+      if ((message.flags & FrameFlag.more) === 0) this.#networkAnswers.resolve(token, problem);
     }
   }
 
@@ -195,15 +201,6 @@ export abstract class HostQuestions {
   }
 }
 
-/** A part less than a frame holds, as its token takes some. */
-const UPDATE_PART_BYTES = FRAME_PAYLOAD_BYTES_MAX - 64;
-
-function networkUpdate(token: number, config: Bytes): Bytes {
-  const frames: Bytes[] = [];
-  for (let offset = 0; offset === 0 || offset < config.length; offset += UPDATE_PART_BYTES) {
-    const end = offset + UPDATE_PART_BYTES;
-    const flags = end < config.length ? FrameFlag.more : 0;
-    frames.push(encodeMessage("networkUpdate", 0, { token, config: config.subarray(offset, end) }, flags));
-  }
-  return concatBytes(frames);
+function networkUpdate(token: number, update: Bytes): Bytes {
+  return encodeParts("networkUpdate", update, (config) => ({ token, config }));
 }

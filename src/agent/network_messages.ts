@@ -67,12 +67,14 @@ export const NETWORK_MESSAGES = {
   // ---- its rules, stream 0: a client tells the VM host process
   networkUpdate: {
     type: 0x76,
-    about: "client to host: other rules, as JSON, in as many parts as it takes; answered by networkUpdated",
+    about:
+      "client to host: what of the rules is to be another way, as JSON, in as many parts as it takes; answered by networkUpdated",
     fields: { token: "u32", config: "bytes" },
   },
   networkUpdated: {
     type: 0x77,
-    about: "host to client: in force if problem is empty, or why not",
-    fields: { token: "u32", problem: "text" },
+    about:
+      "host to client: why not, or an empty problem and what is in force, without keys and values of secrets, as JSON in as many parts as it takes",
+    fields: { token: "u32", problem: "text", config: "bytes" },
   },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;

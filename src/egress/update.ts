@@ -49,6 +49,22 @@ export function applyEgressUpdate(current: EgressConfig, update: EgressUpdate): 
   };
 }
 
+/** What decides about a sandbox's connections, without what must stay in its host process. */
+export interface EgressReport extends Omit<EgressConfig, "tls" | "secrets"> {
+  /** Without its key. */
+  readonly tls?: Omit<TlsConfig, "caKey"> | undefined;
+  /** Without their values. */
+  readonly secrets: readonly Omit<SecretConfig, "value">[];
+}
+
+/** The configuration without keys and values. */
+export function reportOf({ tls, secrets, ...others }: EgressConfig): EgressReport {
+  const shown = secrets.map(({ value: _value, ...secret }) => secret);
+  if (tls === undefined) return { ...others, secrets: shown };
+  const { caKey: _key, ...readable } = tls;
+  return { ...others, tls: readable, secrets: shown };
+}
+
 function completeTls(
   tls: Exclude<EgressUpdate["tls"], null | undefined>,
   before: TlsConfig | undefined,

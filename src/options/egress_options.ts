@@ -128,7 +128,8 @@ const CONNECTIONS_MAX = 4096;
 /** More are never asked before a guest's own resolver gives up. */
 const NAME_SERVERS_MAX = 8;
 const QUERY_TIMEOUT_MS = 5_000;
-const DEFAULT_PORTS: readonly number[] = [443];
+/** Whose TLS is read by default. */
+export const DEFAULT_PORTS: readonly number[] = [443];
 const INTERCEPTED_PORTS_MAX = 64;
 /** Patterns and certificates of one list. */
 const LIST_MAX = 256;
@@ -267,7 +268,8 @@ function patternIssues(pattern: string, field: string): ConfigIssue[] {
   return [{ field, problem }];
 }
 
-function checkNameServers(servers: readonly string[], field: string): void {
+/** @throws {InvalidConfigError} naming each entry that is no address. */
+export function checkNameServers(servers: readonly string[], field: string): void {
   const issues = servers.flatMap((server, index) => {
     const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(server) ?? [];
     const address = isIP(server) === 0 ? (bracketed ?? plain ?? "") : server;

@@ -70,19 +70,19 @@ const injectionShape = {
   body: z.boolean(),
 };
 
+/** A secret as callers give it. */
+export const secretSchema = z.strictObject({
+  hosts: z.array(z.string()).optional(),
+  value: z.string().optional(),
+  from: secretSource.optional(),
+  placeholder: z.string().optional(),
+  allowAnyHost: z.boolean().optional(),
+  requireTlsIdentity: z.boolean().optional(),
+  injection: z.strictObject(injectionShape).partial().optional(),
+});
+
 /** Secrets as callers give them. */
-export const secretsSchema = z.record(
-  z.string(),
-  z.strictObject({
-    hosts: z.array(z.string()).optional(),
-    value: z.string().optional(),
-    from: secretSource.optional(),
-    placeholder: z.string().optional(),
-    allowAnyHost: z.boolean().optional(),
-    requireTlsIdentity: z.boolean().optional(),
-    injection: z.strictObject(injectionShape).partial().optional(),
-  }),
-);
+export const secretsSchema = z.record(z.string(), secretSchema);
 
 /** Secrets as they are stored. */
 export const storedSecretsSchema = z.array(

@@ -10,7 +10,8 @@ import {
   type SandboxRecord,
   type SandboxStatus,
 } from "../../backend/backend.ts";
-import { parseConfig } from "../../base/parse_config.ts";
+import { checkObject, parseConfig } from "../../base/parse_config.ts";
+import type { EgressReport } from "../../egress/update.ts";
 import { NetworkError, PortInUseError } from "../../network/errors.ts";
 import type { NetworkMode } from "../../network/network_plan.ts";
 import {
@@ -20,7 +21,9 @@ import {
   parsePort,
 } from "../../network/published_port.ts";
 import { type PortOptions, portSchema } from "../../options/network_options.ts";
+import { type NetworkUpdateOptions, parseNetworkUpdate } from "../../options/network_update.ts";
 import { parseStoredConfig } from "../../options/sandbox_options.ts";
+import { type NetworkFlowOptions, type NetworkFlowRecord, readFlows } from "./flows.ts";
 
 /** Names one published port. */
 export interface PortAddressOptions {
@@ -46,6 +49,8 @@ export interface NetworkInfo {
   readonly tapName: string | undefined;
   /** The ports that are published now. */
   readonly ports: readonly PublishedPort[];
+  /** What decides about its connections now; `undefined` while it does not run, and where it decides about none. */
+  readonly egress: EgressReport | undefined;
 }
 
 /**
@@ -69,7 +74,44 @@ export class SandboxNetwork {
     this.ports = new SandboxPorts(sandbox);
   }
 
-  /** Reads mode, addresses and published ports. A sandbox that is booting or not running has no ports. */
+  /**
+   * Changes what decides about the sandbox's connections, in mode `user`, until it stops; its next start is as it was created.
+   * Connections that are no longer allowed end. `allow`, `deny`, `rules` and `policy` are the whole of its rules then; of the rest,
+   * what is left out stays as it is.
+   *
+   * @throws {InvalidConfigError} `invalidConfig`, naming each field that is wrong; nothing has changed then.
+   * @throws {MicrosandboxError} `network`, if the sandbox has no such network.
+   * @throws {SandboxNotRunningError} `sandboxNotRunning`.
+   *
+   * @example
+   * ```ts no-run: needs a network
+   * await sandbox.network.update({ allow: ["packages.example"] });
+   * await sandbox.network.update({ secrets: { GH_TOKEN: { value: "another value" } } });
+   * ```
+   */
+  async update(options: NetworkUpdateOptions): Promise<void> {
+    checkObject(options, "options");
+    const client = await this.#sandbox.connect();
+    const update = parseNetworkUpdate(options, reportIn(await client.updateNetwork({})));
+    await client.updateNetwork(update);
+  }
+
+  /**
+   * Reads what was decided about the sandbox's connections, whether it runs or not: a record when a connection is let in or
+   * denied, and one when it ends. The records are those of the log source `network`.
+   *
+   * @example
+   * ```ts
+   * for await (const flow of sandbox.network.flows()) {
+   *   if (flow.kind === "flow") console.log(flow.timestamp, flow.decision, flow.reason, flow.name ?? flow.address, flow.port);
+   * }
+   * ```
+   */
+  flows(options: NetworkFlowOptions = {}): AsyncIterableIterator<NetworkFlowRecord> {
+    return readFlows(this.#sandbox, options);
+  }
+
+  /** Reads mode, addresses, published ports and rules. A sandbox that is booting or not running has no ports. */
   async info(): Promise<NetworkInfo> {
     const record = await this.#sandbox.record();
     const { network } = parseStoredConfig(record.configJson);
@@ -81,17 +123,30 @@ export class SandboxNetwork {
       mac: plan?.mac,
       tapName: plan?.mode === "tap" ? plan.tapName : undefined,
       ports: await this.#portsOf(record),
+      egress: plan?.mode === "user" && plan.via === "host" ? await this.#egressOf(record) : undefined,
     };
   }
 
-  async #portsOf({ status }: SandboxRecord): Promise<PublishedPort[]> {
-    if (!isServing(status)) return [];
+  async #portsOf(record: SandboxRecord): Promise<PublishedPort[]> {
+    return (await this.#whileServing(record, () => this.ports.list())) ?? [];
+  }
+
+  #egressOf(record: SandboxRecord): Promise<EgressReport | undefined> {
+    return this.#whileServing(record, async () => {
+      const client = await this.#sandbox.connect();
+      return reportIn(await client.updateNetwork({}));
+    });
+  }
+
+  /** Asks the VM host process; `undefined` if there is none that answers. */
+  async #whileServing<T>({ status }: SandboxRecord, ask: () => Promise<T>): Promise<T | undefined> {
+    if (!isServing(status)) return undefined;
     try {
-      return await this.ports.list();
+      return await ask();
     } catch (error) {
       const now = await this.#sandbox.find();
       if (now !== undefined && isServing(now.status)) throw error;
-      return []; // it ended while we asked
+      return undefined; // it ended while we asked
     }
   }
 }
@@ -158,6 +213,11 @@ export class SandboxPorts {
     if (failure !== PortFailure.none) throw failureOf(failure, message, port);
     return ports.map(parsePort);
   }
+}
+
+/** What the VM host process answers, which is a process of ours. */
+function reportIn(json: string): EgressReport {
+  return JSON.parse(json) as EgressReport;
 }
 
 /** Whether the VM host process answers clients: not while it boots. */

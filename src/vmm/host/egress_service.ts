@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { InternalError, MicrosandboxError, messageOf } from "../../base/errors.ts";
 import { settlesWithin, waitFor } from "../../base/wait.ts";
 import type { EgressConfig } from "../../egress/config.ts";
-import { applyEgressUpdate, type EgressUpdate } from "../../egress/update.ts";
+import { applyEgressUpdate, type EgressReport, type EgressUpdate, reportOf } from "../../egress/update.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
 /** How long the Worker may take to give the guest its network; it needs a fraction of a second. */
@@ -90,8 +90,9 @@ export class EgressService implements Disposable {
     return { rxBytes, txBytes };
   }
 
-  /** Puts other rules into force: connections that they do not allow end. @throws {MicrosandboxError} */
-  async update(update: EgressUpdate): Promise<void> {
+  /** Puts other rules into force: connections that they do not allow end. Without a change it tells. @throws {MicrosandboxError} */
+  async update(update: EgressUpdate): Promise<EgressReport> {
+    if (Object.keys(update).length === 0) return reportOf(this.#config);
     const config = applyEgressUpdate(this.#config, update);
     const token = this.#nextToken++;
     const answer = Promise.withResolvers<void>();
@@ -101,6 +102,7 @@ export class EgressService implements Disposable {
       const action = "waiting for the network to take its rules";
       await waitFor(answer.promise, { action, timeoutMs: UPDATE_TIMEOUT_MS });
       this.#config = config;
+      return reportOf(config);
     } finally {
       this.#updates.delete(token);
     }

@@ -4,10 +4,11 @@
  * @module
  */
 import { encodeMessage } from "../../agent/codec.ts";
+import { encodeParts } from "../../agent/message_parts.ts";
 import { FrameFlag, type Message } from "../../agent/protocol.ts";
-import { concatBytes, decodeUtf8, MiB } from "../../base/bytes.ts";
+import { concatBytes, decodeUtf8, encodeUtf8, MiB } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
-import type { EgressUpdate } from "../../egress/update.ts";
+import type { EgressReport, EgressUpdate } from "../../egress/update.ts";
 import type { RelayClient } from "./relay_client.ts";
 
 /** All rules and certificates of one sandbox, as JSON. */
@@ -17,7 +18,7 @@ const PROBLEM_CHARS_MAX = 2048;
 
 /** Puts other rules into force; rejects with what people are told. */
 export interface RelayEgress {
-  update(update: EgressUpdate): Promise<void>;
+  update(update: EgressUpdate): Promise<EgressReport>;
 }
 
 type UpdateMessage = Extract<Message, { readonly name: "networkUpdate" }>;
@@ -37,17 +38,22 @@ export function updateNetwork(
   updates.set(client, update);
   if ((flags & FrameFlag.more) !== 0) return;
   updates.delete(client);
-  const answer = (problem: string) =>
-    encodeMessage("networkUpdated", 0, { token, problem: problem.slice(0, PROBLEM_CHARS_MAX) });
+  const refuse = (problem: string) =>
+    encodeMessage("networkUpdated", 0, {
+      token,
+      problem: problem.slice(0, PROBLEM_CHARS_MAX),
+      config: new Uint8Array(),
+    });
   const apply = async () => {
     if (egress === undefined) throw new Error("the sandbox has no network whose rules can be changed");
     if (update.bytes > UPDATE_BYTES_MAX) throw new Error(`rules of more than ${UPDATE_BYTES_MAX} bytes`);
     // From a process of the same user, which has checked it: see SandboxOptions.
-    await egress.update(JSON.parse(decodeUtf8(concatBytes(update.parts))) as EgressUpdate);
-    return answer("");
+    const report = await egress.update(JSON.parse(decodeUtf8(concatBytes(update.parts))) as EgressUpdate);
+    const json = encodeUtf8(JSON.stringify(report));
+    return encodeParts("networkUpdated", json, (config) => ({ token, problem: "", config }));
   };
   client.answerLater(
-    () => apply().catch((error: unknown) => answer(messageOf(error))),
-    () => answer("too many at once"),
+    () => apply().catch((error: unknown) => refuse(messageOf(error))),
+    () => refuse("too many at once"),
   );
 }
