@@ -68,6 +68,16 @@ const FLAGS: Readonly<Record<string, string>> = {
   sources: "--source",
 };
 
+/** Parts of options that have flags of their own. */
+const PART_FLAGS: Readonly<Record<string, string>> = {
+  "network.allow": "--allow",
+  "network.deny": "--deny",
+  "network.rules": "--net-rule",
+  "network.secrets": "--secret",
+  "network.dns": "--dns-nameserver",
+  "network.maxConnections": "--max-connections",
+};
+
 export function describeError(error: unknown): ErrorText {
   if (error instanceof InvalidConfigError) {
     const message = error.issues.map(({ field, problem }) => `${flagOf(field)}: ${problem}`).join("; ");
@@ -86,6 +96,8 @@ export function describeError(error: unknown): ErrorText {
 
 /** `rlimits.nofile` is of `--rlimit`. */
 function flagOf(field: string): string {
-  const [option = "", ...rest] = field.split(".");
-  return [FLAGS[option] ?? option, ...rest].join(" ");
+  const [option = "", part, ...rest] = field.split(".");
+  const ofPart = part === undefined ? undefined : PART_FLAGS[`${option}.${part}`];
+  if (ofPart !== undefined) return [ofPart, ...rest].join(" ");
+  return [FLAGS[option] ?? option, ...(part === undefined ? [] : [part]), ...rest].join(" ");
 }

@@ -20,7 +20,13 @@ const COMMANDS: Readonly<Record<string, string>> = {
 const FLAGS: Readonly<Record<string, string>> = {
   "--mount": "`-v PATH:TARGET`, `-v VOLUME:TARGET`, `--tmpfs TARGET`, or `--mount-disk IMAGE:TARGET`",
   "--publish": "`-p` or `--port`",
-  "--net": "`--network`",
+  "--add-host":
+    "write /etc/hosts in the guest; this machine is `host.microsandbox.internal`, if it is allowed",
+  "--dns": "`--dns-nameserver`",
+  "--no-net": "leave it out: without `--network` or `--allow` there is no network",
+  "--no-network": "leave it out: without `--network` or `--allow` there is no network",
+  "--net-policy": "`--allow`, `--deny` or `--net-rule`",
+  "--network-alias": "sandboxes do not see each other",
   "--cpu": "`--cpus`",
   "--platform": "`msb pull --platform` chooses the platform of an image",
 };

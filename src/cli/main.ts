@@ -28,6 +28,7 @@ import {
 } from "./commands/lifecycle.ts";
 import { listCommand, statusCommand } from "./commands/list.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { networkCommand } from "./commands/network.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { runCommand } from "./commands/run.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
@@ -131,6 +132,7 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
       saveCommand(cli),
       imageCommand(cli),
       snapshotCommand(cli),
+      networkCommand(cli),
       volumeCommand(cli),
     ],
     { heading: "Images, snapshots and volumes:" },

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { type Command, Option } from "@commander-js/extra-typings";
 import { ENGINE_NAMES, type SandboxOptions } from "../../mod.ts";
+import { toNetwork, withNetworkFlags } from "./network_flags.ts";
 import {
   collect,
   parseCount,
@@ -21,7 +22,7 @@ import { parseDiskMount, parseRootDisk, parseTmpfs, parseVolume } from "./parse_
 
 /** Adds the flags to a command that has nothing yet, so that their types are known to what is added behind them. */
 export function withSandboxFlags(command: Command) {
-  return command
+  return withNetworkFlags(command)
     .option("-n, --name <name>", "name of the sandbox; one is made up without it")
     .option("-c, --cpus <count>", "virtual processors", parseCount)
     .option("-m, --memory <size>", "memory, e.g. 512M or 2G", parseSizeMiB)
@@ -54,9 +55,6 @@ export function withSandboxFlags(command: Command) {
       collect(parseDiskMount),
     )
     .option("--tmpfs <TARGET[:SIZE]>", "mount a file system in memory; repeatable", collect(parseTmpfs))
-    .addOption(
-      new Option("--network <mode>", "network of the guest").choices(["none", "user", "tap"] as const),
-    )
     .option("-H, --hostname <name>", "host name of the guest")
     .option("--shell <path>", "shell of the sandbox")
     .option("--entrypoint <program>", "program that the arguments are for, over the image's")
@@ -112,7 +110,7 @@ export function toSandboxOptions(flags: SandboxFlags): SandboxOptions {
     user: flags.user,
     ports: flags.port,
     mounts: toRecord([...(flags.volume ?? []), ...(flags.tmpfs ?? []), ...(flags.mountDisk ?? [])]),
-    network: flags.network,
+    network: toNetwork(flags),
     hostname: flags.hostname,
     shell: flags.shell,
     entrypoint: flags.entrypoint === undefined ? undefined : [flags.entrypoint],
