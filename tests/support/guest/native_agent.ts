@@ -263,7 +263,7 @@ export class NativeAgent {
         if (queue === undefined) this.#queues.set(frame.stream, [message]);
         else queue.push(message);
       }
-      this.#wake?.();
+      this.#wakeAll();
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
@@ -271,7 +271,14 @@ export class NativeAgent {
 
   #fail(problem: Error): void {
     this.#problem ??= problem;
-    this.#wake?.();
+    this.#wakeAll();
+  }
+
+  /** Each waits anew: one that has been woken is not to be held for ever. */
+  #wakeAll(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
   }
 
   async #change(timeoutMs: number): Promise<void> {

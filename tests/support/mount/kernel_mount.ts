@@ -72,13 +72,17 @@ export class KernelMount {
     return new KernelMount(path, agent, provider, options);
   }
 
-  /** Runs a shell script in the mount. */
-  async run(script: string, args: readonly string[] = []): Promise<CommandResult> {
+  /** Runs a shell script in the mount; it is killed after `timeoutMs`. */
+  async run(
+    script: string,
+    args: readonly string[] = [],
+    timeoutMs = COMMAND_TIMEOUT_MS,
+  ): Promise<CommandResult> {
     const child = spawn("sh", ["-c", script, "sh", ...args], {
       cwd: "/",
       env: { ...process.env, M: this.path },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: COMMAND_TIMEOUT_MS,
+      timeout: timeoutMs,
       killSignal: "SIGKILL",
     });
     let output = "";
