@@ -82,6 +82,16 @@ export class NodeTable {
     return checkedPath(`/${names.reverse().join("/")}`);
   }
 
+  /** The path of a node, if it still has one. */
+  knownPath(node: MountNode): string | undefined {
+    try {
+      return this.path(node);
+    } catch (error) {
+      if (error instanceof FileSystemError) return undefined;
+      throw error;
+    }
+  }
+
   /** The path of an entry of a directory. */
   entryPath(parent: MountNode, name: string): string {
     const directory = this.path(parent);

@@ -16,10 +16,11 @@ import { encodeName } from "./names.ts";
 import type { MountNode, NodeTable } from "./node_table.ts";
 import { baseName, parentPath } from "./paths.ts";
 import type { FileSystemProvider, FileType, ProviderAttributes, ProviderChange } from "./provider.ts";
+import type { AbsentNames } from "./validity.ts";
 
 /** Changes that wait to be repeated. Past it all that the kernel knows is dropped, and nothing is repeated for it. */
 const WAITING_MAX = 32_768;
-/** Room that the largest notices of one change take: three, with two of the longest paths. */
+/** Room that the largest notices of one change take: five, with two of the longest paths. */
 const CHANGE_BYTES_MAX = 2 * 4096 + 2 * 256 + 256;
 
 /** A change that is being repeated, by each of its paths. */
@@ -49,18 +50,20 @@ const DATABASE_COMPANIONS = ["-journal", "-wal"] as const;
 /** See the module. */
 export class NoticeQueue {
   readonly #nodes: NodeTable;
+  readonly #absent: AbsentNames;
   readonly #provider: FileSystemProvider;
   #waiting: ProviderChange[] = [];
   /** Kinds that wait for a path, since it was made, removed or renamed last. */
   #kinds = new Map<string, Set<string>>();
   /** What is still to be dropped after changes were lost. */
-  #sweep: Iterator<MountNode> | undefined;
+  #sweep: Iterator<readonly Bytes[]> | undefined;
   #lost = 0;
   /** What no batch has yet. Who asks for the same file waits for the same. */
   readonly #forgetting = new Map<MountNode, Forgetting>();
 
-  constructor(nodes: NodeTable, provider: FileSystemProvider) {
+  constructor(nodes: NodeTable, absent: AbsentNames, provider: FileSystemProvider) {
     this.#nodes = nodes;
+    this.#absent = absent;
     this.#provider = provider;
   }
 
@@ -126,6 +129,7 @@ export class NoticeQueue {
       if (!hasRoom() || isInTheWay(replays, change)) break;
       taken++;
       add(await this.#noticesOf(change, replays));
+      add(this.#directoryNotices(change));
     }
     for (const { path } of waiting.splice(0, taken)) this.#kinds.delete(path);
     if (notices.length === 0) return undefined;
@@ -137,18 +141,23 @@ export class NoticeQueue {
     this.#lost++;
     this.#waiting = [{ kind: "attributes", path: "/" }]; // at least something is told
     this.#kinds.clear();
-    this.#sweep = this.#nodes.all();
+    this.#sweep = allNotices(this.#nodes, this.#absent);
   }
 
-  #sweepNext(sweep: Iterator<MountNode>): readonly Bytes[] {
-    const { value: node, done } = sweep.next();
-    if (done === true) {
-      this.#sweep = undefined;
-      return [];
-    }
-    const [link] = node.links;
-    const entry = link === undefined ? [] : [invalidateEntry(link.parent, link.name)];
-    return [invalidateInode(node), ...entry];
+  #sweepNext(sweep: Iterator<readonly Bytes[]>): readonly Bytes[] {
+    const { value, done } = sweep.next();
+    if (done !== true) return value;
+    this.#sweep = undefined;
+    return [];
+  }
+
+  /** What the kernel is to forget of the directories that a change is in: their times, and the names in them. */
+  #directoryNotices({ kind, path, from }: ProviderChange): readonly Bytes[] {
+    if (path === "/" || kind === "modified" || kind === "attributes") return [];
+    return [path, from].flatMap((of) => {
+      const directory = of === undefined ? undefined : this.#nodes.find(parentPath(of));
+      return directory === undefined ? [] : [invalidateInode(directory)];
+    });
   }
 
   async #noticesOf(change: ProviderChange, replays: Map<string, Replay>): Promise<readonly Bytes[]> {
@@ -166,7 +175,9 @@ export class NoticeQueue {
       if (parent === undefined)
         return await this.#noticesOf({ ...change, kind: "removed", path: from }, replays);
       replays.set(from, { change, role: "moves" }).set(path, { change, role: "arrives" });
-      return [repeat("renamed", from, path), ...drop(source, from)];
+      // If it cannot be repeated, what the kernel believes of the new name is wrong.
+      const target = change.isDirectory === true ? [] : drop(parent, path);
+      return [repeat("renamed", from, path), ...drop(source, from), ...target];
     }
     const isStructural = kind === "created" || kind === "removed";
     if (parent?.isWanted !== true) return isStructural ? drop(parent, path) : forget;
@@ -203,6 +214,16 @@ export class NoticeQueue {
       return undefined; // gone again, which will be told
     }
   }
+}
+
+/** Has the kernel drop all that it knows, a few notices at a time. */
+function* allNotices(nodes: NodeTable, absent: AbsentNames): Generator<readonly Bytes[], undefined, void> {
+  for (const node of nodes.all()) {
+    yield [invalidateInode(node)];
+    for (const { parent, name } of [...node.links]) yield [invalidateEntry(parent, name)];
+  }
+  for (const { parent, name } of absent.all()) yield [invalidateEntry(parent, name)];
+  return undefined;
 }
 
 /** A file that is open for writing cannot be run: programs are not opened for what is repeated. */

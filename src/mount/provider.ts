@@ -230,6 +230,11 @@ export interface FileSystemProvider {
    * once, and inotify there tells of it.
    */
   watch?(changed: (change: ProviderChange) => void): () => void;
+  /**
+   * Whether `watch` tells of every change in a directory from now on: of names in it, and of the files that they name. The guest
+   * believes for a minute what it was told there, and for a second elsewhere. Without it no directory is.
+   */
+  isWatched?(directory: string): boolean;
   /** The mount is gone. */
   close?(): MaybePromise<void>;
 }

@@ -29,6 +29,8 @@ import type { FileType, MaybePromise, ProviderAttributes, ProviderChange, Provid
 
 /** How long a guest may take to forget a file: what it has to repeat before that is little. */
 const FORGET_MS = 10_000;
+/** How long the guest may work on a batch before it is taken to be behind. */
+const BEHIND_MS = 1000;
 /** What is not remembered: it is asked again. */
 const NOW = { entryMs: 0, attributesMs: 0 } as const;
 
@@ -40,6 +42,8 @@ export class Replays {
   /** The guest's process; none until it has said that it is there. */
   #pid: number | undefined;
   #isIdle = false;
+  /** When the last batch was sent, by `performance.now()`. */
+  #sentAt = 0;
   /** What the batch that the guest has is about. */
   #underWay = new Map<string, Replay>();
   /** What the kernel is to forget by that batch. */
@@ -49,13 +53,19 @@ export class Replays {
   /** @param send takes a batch of notices. */
   constructor(mount: MountContext, send: (bytes: Bytes) => void) {
     this.#mount = mount;
-    this.#queue = new NoticeQueue(mount.nodes, mount.provider);
+    this.#queue = new NoticeQueue(mount.nodes, mount.absent, mount.provider);
     this.#send = send;
   }
 
   /** How often changes were lost. */
   get lost(): number {
     return this.#queue.lost;
+  }
+
+  /** Whether the guest takes what it is told: its process is there, and is not behind. */
+  get isTelling(): boolean {
+    if (this.#pid === undefined) return false;
+    return this.#isIdle || performance.now() - this.#sentAt < BEHIND_MS;
   }
 
   /** Something was changed on the host. */
@@ -79,12 +89,18 @@ export class Replays {
   /** The guest's process waits for a batch. */
   ready(pid: number): void {
     if (this.#pid === undefined || this.#pid === pid) for (const { done } of this.#forgetting) done();
-    else this.#queue.again(this.#forgetting);
+    else this.#startAgain();
     this.#forgetting = [];
     this.#pid = pid;
     this.#underWay.clear();
     this.#isIdle = true;
     void this.#go();
+  }
+
+  /** Another process goes on, which knows nothing of what the one before was told. */
+  #startAgain(): void {
+    this.#queue.again(this.#forgetting);
+    this.#queue.add({ kind: "lost", path: "/" });
   }
 
   /** How a request is answered, if it is one of that process and not to be answered as any other. */
@@ -100,6 +116,7 @@ export class Replays {
       if (batch === undefined) continue;
       this.#underWay = batch.replays;
       this.#forgetting = batch.forgetting;
+      this.#sentAt = performance.now();
       this.#send(batch.bytes);
     }
   }
@@ -120,7 +137,8 @@ export class Replays {
     if (role === "appears") return missing(request);
     if (role === "vanishes") return this.#old(request, parent, name, change);
     const moved = (attributes: ProviderAttributes) => {
-      if (role === "moves") return entryReply(mount, request, parent, name, attributes, false);
+      if (role === "moves")
+        return entryReply(mount, request, parent, name, attributes, mount.validity, false);
       const replaced = mount.nodes.child(parent, name);
       const isOther = replaced !== undefined && replaced.identity !== identityOf(attributes);
       return isOther ? this.#old(request, parent, name, change) : missing(request);
@@ -151,7 +169,7 @@ export class Replays {
       this.#expect(path, "appears");
       return then(mount.provider.attributes(path), (attributes) => {
         if (!isIt(attributes.type)) throw new FileSystemError("ENOENT"); // it has become something else
-        return entryReply(mount, request, parent, name, attributes, false);
+        return entryReply(mount, request, parent, name, attributes, mount.validity, false);
       });
     };
   }

@@ -32,6 +32,7 @@ import { LockWaits } from "./operations/locks.ts";
 import type { OwnerMap } from "./owner_map.ts";
 import type { FileSystemProvider } from "./provider.ts";
 import { Replays } from "./replays.ts";
+import { AbsentNames, ValidityRules } from "./validity.ts";
 
 /** Most bytes of one read or write. */
 export const TRANSFER_BYTES_MAX = 1024 * 1024;
@@ -56,7 +57,10 @@ export interface MountServerOptions {
   readonly isReadonly?: boolean | undefined;
   /** Owners as the guest sees them. @default as the provider says */
   readonly owners?: OwnerMap | undefined;
-  /** How long the kernel may use what it was told, in milliseconds. @default {1000} */
+  /**
+   * How long the kernel may use what it was told, in milliseconds; at least a minute where it is told of changes.
+   * @default {1000}
+   */
   readonly validityMs?: number | undefined;
   /**
    * Whether the kernel may keep what is written for a while and write it in larger pieces. Then changes by others to a file that
@@ -183,6 +187,12 @@ export class MountServer {
       lockWaits: new LockWaits(),
       forget: async (node) => await this.#replays?.forget(node),
       validity: { entryMs: validityMs, attributesMs: validityMs },
+      validities: new ValidityRules(
+        provider,
+        validityMs,
+        () => this.#endWatch !== undefined && this.#replays?.isTelling === true,
+      ),
+      absent: new AbsentNames(),
       transferBytesMax: TRANSFER_BYTES_MAX,
     };
     if (!watch && !hasLocks) return;

@@ -12,6 +12,7 @@ import type { FuseRequest } from "../fuse/request.ts";
 import { decodeName, encodeName, NAME_BYTES_MAX } from "../names.ts";
 import type { MountNode } from "../node_table.ts";
 import type { AttributeChanges, MaybePromise, ProviderAttributes, ProviderFile } from "../provider.ts";
+import type { ValidityOf } from "../validity.ts";
 import { checkWritable, type MountContext, nodeOf, type Operation, pathOf, seen, then } from "./context.ts";
 import { losingSetId } from "./set_id.ts";
 
@@ -28,13 +29,20 @@ function openFile(
   return node === mount.nodes.root || node.links.length > 0 ? undefined : mount.handles.fileOf(node.id);
 }
 
+/** Of a file that is open and has no path any more nothing tells of changes. */
+function validityOf({ nodes, validities, validity }: MountContext, node: MountNode): ValidityOf {
+  const path = nodes.knownPath(node);
+  return path === undefined ? () => validity : validities.before(path);
+}
+
 export const getattr: Operation = (mount, request) => {
   const node = nodeOf(mount, request);
   const file = openFile(mount, node, (request.u32(0) & GETATTR_HANDLE) !== 0 ? request.u64(8) : undefined);
+  const validity = validityOf(mount, node);
   const attributes =
     file === undefined ? mount.provider.attributes(mount.nodes.path(node)) : file.attributes();
   return then(attributes, (found) =>
-    attributesReply(request.unique, node.id, seen(mount, found), mount.validity),
+    attributesReply(request.unique, node.id, seen(mount, found), validity(found)),
   );
 };
 
@@ -42,6 +50,7 @@ export const setattr: Operation = (mount, request) => {
   checkWritable(mount);
   const node = nodeOf(mount, request);
   const valid = request.u32(0);
+  const validity = validityOf(mount, node);
   const file = openFile(mount, node, (valid & SetattrFlag.handle) !== 0 ? request.u64(8) : undefined);
   const wanted = changesOf(request, valid);
   const changes = mount.owners === undefined ? wanted : mount.owners.toHost(wanted);
@@ -54,7 +63,7 @@ export const setattr: Operation = (mount, request) => {
     : changes;
   return then(
     then(complete, (all) => change(mount, file, path, all)),
-    (attributes) => attributesReply(request.unique, node.id, seen(mount, attributes), mount.validity),
+    (attributes) => attributesReply(request.unique, node.id, seen(mount, attributes), validity(attributes)),
   );
 };
 

@@ -13,6 +13,7 @@ import { checkedName } from "../names.ts";
 import type { MountNode, NodeTable } from "../node_table.ts";
 import type { OwnerMap } from "../owner_map.ts";
 import type { FileSystemProvider, MaybePromise, ProviderAttributes } from "../provider.ts";
+import type { AbsentNames, ValidityRules } from "../validity.ts";
 import type { LockWaits } from "./locks.ts";
 
 export { then } from "../maybe_promise.ts";
@@ -31,7 +32,10 @@ export interface MountContext {
   readonly lockWaits: LockWaits;
   /** Has the guest's kernel forget what it holds of a file. */
   readonly forget: (node: MountNode) => Promise<void>;
+  /** Where it is not known whether changes are told. */
   readonly validity: Validity;
+  readonly validities: ValidityRules;
+  readonly absent: AbsentNames;
   /** Most bytes of one read or write. */
   readonly transferBytesMax: number;
 }
@@ -101,12 +105,13 @@ export function entryReply(
   parent: MountNode,
   name: string,
   attributes: ProviderAttributes,
+  validity: Validity,
   isWanted = true,
 ): Bytes {
   const visible = seen(mount, attributes);
   const node = enter(mount, parent, name, attributes, isWanted);
   const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES);
   // So that a program that wants the entry asks for it.
-  writeEntry(body, 0, node.id, visible, isWanted ? mount.validity : { ...mount.validity, entryMs: 0 });
+  writeEntry(body, 0, node.id, visible, isWanted ? validity : { ...validity, entryMs: 0 });
   return bytes;
 }

@@ -6,8 +6,8 @@
  */
 import type { Bytes } from "../../base/bytes.ts";
 import { Errno, errnoOf } from "../errno.ts";
-import { ENTRY_OUT_BYTES, OUT_HEADER_BYTES } from "../fuse/constants.ts";
-import { directoryEntryType, reply, statusReply, writeEntry } from "../fuse/reply.ts";
+import { ENTRY_OUT_BYTES, OpenOutFlag, OUT_HEADER_BYTES } from "../fuse/constants.ts";
+import { directoryEntryType, reply, statusReply, type Validity, writeEntry } from "../fuse/reply.ts";
 import type { FuseRequest } from "../fuse/request.ts";
 import type { OpenDirectory } from "../handle_table.ts";
 import { encodeName } from "../names.ts";
@@ -21,12 +21,16 @@ const DIRENT_BYTES = 24;
 interface FullEntry {
   readonly entry: ProviderEntry;
   readonly attributes: ProviderAttributes | undefined;
+  readonly validity: Validity;
 }
 
 export const opendir: Operation = (mount, request) => {
   mount.handles.reserve();
+  const path = mount.nodes.knownPath(nodeOf(mount, request));
   const { bytes, body } = reply(request.unique, 16);
   body.setBigUint64(0, mount.handles.add({ kind: "directory", entries: undefined }), true);
+  if (path !== undefined && mount.validities.isToldOf(path))
+    body.setUint32(8, OpenOutFlag.cacheDirectory | OpenOutFlag.keepCache, true);
   return bytes;
 };
 
@@ -79,17 +83,23 @@ function allAttributes(
   entries: readonly ProviderEntry[],
 ): MaybePromise<readonly FullEntry[]> {
   const all = entries.map((entry): MaybePromise<FullEntry> => {
-    if (entry.name === "." || entry.name === "..") return { entry, attributes: undefined };
+    const none: FullEntry = { entry, attributes: undefined, validity: mount.validity };
+    if (entry.name === "." || entry.name === "..") return none;
     const gone = (error: unknown): FullEntry => {
       const isGone = errnoOf(error) === Errno.ENOENT;
       if (!isGone && errnoOf(error) !== Errno.EACCES) throw error;
-      return { entry, attributes: undefined };
+      return none;
     };
+    const path = mount.nodes.entryPath(node, entry.name);
+    const validity = mount.validities.before(path);
+    const full = (attributes: ProviderAttributes): FullEntry => ({
+      entry,
+      attributes,
+      validity: validity(attributes),
+    });
     try {
-      const attributes = mount.provider.attributes(mount.nodes.entryPath(node, entry.name));
-      return attributes instanceof Promise
-        ? attributes.then((found) => ({ entry, attributes: found }), gone)
-        : { entry, attributes };
+      const attributes = mount.provider.attributes(path);
+      return attributes instanceof Promise ? attributes.then(full, gone) : full(attributes);
     } catch (error) {
       return gone(error);
     }
@@ -106,13 +116,13 @@ function plusReply(
   room: number,
 ): Bytes {
   const buffer = new EntryBuffer(request, room, ENTRY_OUT_BYTES);
-  for (const [index, { entry, attributes }] of entries.entries()) {
+  for (const [index, { entry, attributes, validity }] of entries.entries()) {
     const place = buffer.place(entry);
     if (place === undefined) break; // before the kernel is told of a node that does not fit
     const visible = attributes === undefined ? undefined : seen(mount, attributes);
     // 0: the kernel takes the name alone, and looks it up when it is wanted.
     const id = attributes === undefined ? 0n : enter(mount, node, entry.name, attributes).id;
-    writeEntry(buffer.view, place, id, visible, mount.validity);
+    writeEntry(buffer.view, place, id, visible, validity);
     buffer.add(entry, offset + index + 1, node.id);
   }
   return buffer.reply();

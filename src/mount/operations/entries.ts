@@ -6,7 +6,7 @@
 import type { Bytes } from "../../base/bytes.ts";
 import { Errno, errnoOf, FileSystemError } from "../errno.ts";
 import { ENTRY_OUT_BYTES, RENAME_EXCHANGE, RENAME_EXCLUSIVE, TYPE_BITS } from "../fuse/constants.ts";
-import { dataReply, reply, statusReply, writeEntry } from "../fuse/reply.ts";
+import { dataReply, reply, statusReply, type Validity, writeEntry } from "../fuse/reply.ts";
 import type { FuseRequest } from "../fuse/request.ts";
 import { checkedName, decodeName, encodeName, PATH_BYTES_MAX } from "../names.ts";
 import type { MountNode } from "../node_table.ts";
@@ -31,15 +31,15 @@ export const lookup: Operation = (mount, request) => lookUp(mount, request, true
 /** @param isWanted Whether it is a program of the guest that asks. */
 export function lookUp(mount: MountContext, request: FuseRequest, isWanted: boolean): MaybePromise<Bytes> {
   const { parent, name, path } = entryOf(mount, request, 0);
+  const validity = mount.validities.before(path);
   const found = (attributes: ProviderAttributes) =>
-    entryReply(mount, request, parent, name, attributes, isWanted);
+    entryReply(mount, request, parent, name, attributes, validity(attributes), isWanted);
+  const none = (error: unknown) => missing(mount, request, parent, name, validity(), error);
   try {
     const attributes = mount.provider.attributes(path);
-    return attributes instanceof Promise
-      ? attributes.then(found, (error: unknown) => missing(mount, request, parent, name, error))
-      : found(attributes);
+    return attributes instanceof Promise ? attributes.then(found, none) : found(attributes);
   } catch (error) {
-    return missing(mount, request, parent, name, error);
+    return none(error);
   }
 }
 
@@ -49,12 +49,15 @@ function missing(
   request: FuseRequest,
   parent: MountNode,
   name: string,
+  validity: Validity,
   error: unknown,
 ): Bytes {
   if (errnoOf(error) !== Errno.ENOENT) throw error;
   mount.nodes.removed(parent, name);
   const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES);
-  writeEntry(body, 0, 0n, undefined, mount.validity);
+  const isLong = validity.entryMs > mount.validity.entryMs;
+  const isKept = !isLong || mount.absent.add(parent, name, validity.entryMs);
+  writeEntry(body, 0, 0n, undefined, isKept ? validity : mount.validity);
   return bytes;
 }
 
@@ -75,9 +78,12 @@ function made(
   entry: { readonly parent: MountNode; readonly name: string; readonly path: string },
   make: MaybePromise<void>,
 ): MaybePromise<Bytes> {
-  const tell = (attributes: ProviderAttributes) =>
-    entryReply(mount, request, entry.parent, entry.name, attributes);
-  return then(make, () => then(mount.provider.attributes(entry.path), tell));
+  return then(make, () => {
+    const validity = mount.validities.before(entry.path);
+    return then(mount.provider.attributes(entry.path), (attributes) =>
+      entryReply(mount, request, entry.parent, entry.name, attributes, validity(attributes)),
+    );
+  });
 }
 
 export const mkdir: Operation = (mount, request) => {

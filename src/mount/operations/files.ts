@@ -100,11 +100,12 @@ export const create: Operation = (mount, request) => {
   const options = { ...optionsOf(mount, request.u32(0), mode), create: true, write: true };
   const { parent, name, path } = entryOf(mount, request, 16);
   mount.handles.reserve();
+  const validity = mount.validities.before(path);
   const opened = (file: ProviderFile, attributes: ProviderAttributes) => {
     const visible = seen(mount, attributes);
     const node = enter(mount, parent, name, attributes);
     const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES + 16);
-    writeEntry(body, 0, node.id, visible, mount.validity);
+    writeEntry(body, 0, node.id, visible, validity(attributes));
     body.setBigUint64(ENTRY_OUT_BYTES, addFile(mount, node, file, options.append), true);
     body.setUint32(ENTRY_OUT_BYTES + 8, OpenOutFlag.keepCache, true);
     return bytes;

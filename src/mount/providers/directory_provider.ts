@@ -309,6 +309,10 @@ export class DirectoryProvider implements FileSystemProvider {
     this.#files.close(this.#root);
   }
 
+  isWatched(directory: string): boolean {
+    return this.#watch?.isWatched(directory) === true;
+  }
+
   #startWatch(inotify: Inotify, changed: (change: ProviderChange) => void): () => void {
     const of = {
       files: this.#files,

@@ -20,6 +20,19 @@ const DIRECTORIES_A_TURN = 64;
 /** For the second half of a move, which follows the first at once. */
 const MOVE_WAIT_MS = 20;
 
+/** File systems whose every change goes through this machine's kernel: numbers of `<linux/magic.h>`. */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<bigint> = new Set([
+  0xef53n, // ext2, ext3, ext4
+  0x5846_5342n, // xfs
+  0x9123_683en, // btrfs
+  0xf2f5_2010n, // f2fs
+  0xca45_1a4en, // bcachefs
+  0x2fc1_2fc1n, // zfs
+  0x0102_1994n, // tmpfs
+  0x8584_58f6n, // ramfs
+  0x794c_7630n, // overlayfs
+]);
+
 const M = InotifyMask;
 const MASK =
   M.modify |
@@ -68,6 +81,8 @@ export class DirectoryWatch {
   readonly #wait: ReadableWait;
   readonly #paths = new Map<number, string>();
   readonly #watches = new Map<string, number>();
+  /** Watches of directories that other machines may change: this one's kernel does not tell of that. */
+  readonly #remote = new Set<number>();
   /** Directories that are to be looked through, and whether what is in them is new. */
   readonly #ahead: { readonly path: string; readonly isNew: boolean }[] = [];
   #turn: ReturnType<typeof setTimeout> | undefined;
@@ -95,6 +110,12 @@ export class DirectoryWatch {
   /** Whether some directories are not watched, as there are too many. */
   get isIncomplete(): boolean {
     return this.#isIncomplete;
+  }
+
+  /** Whether every change in a directory is told from now on. */
+  isWatched(directory: string): boolean {
+    const watch = this.#watches.get(directory);
+    return watch !== undefined && !this.#isClosed && !this.#remote.has(watch);
   }
 
   close(): void {
@@ -135,7 +156,10 @@ export class DirectoryWatch {
     if ((mask & M.overflow) !== 0) return this.#startOver();
     const directory = this.#paths.get(watch);
     if (directory === undefined) return;
-    if ((mask & M.ignored) !== 0) return this.#forget(watch, directory);
+    if ((mask & M.ignored) !== 0) {
+      this.#remote.delete(watch);
+      return this.#forget(watch, directory);
+    }
     const { only } = this.#of;
     if (name === "" || (only !== undefined && name !== only)) return;
     const path = only === undefined ? joinPath(directory, name) : "/";
@@ -209,6 +233,7 @@ export class DirectoryWatch {
     const fd = this.#of.open(path);
     if (fd < 0) return; // gone again, which will be told, or not for this process to read
     const watch = this.#paths.size < DIRECTORIES_MAX ? inotify.add(this.#fd, fd, MASK) : -1;
+    if (watch >= 0 && !isLocal(files, fd)) this.#remote.add(watch);
     files.close(fd);
     if (watch < 0) {
       if (!this.#isIncomplete) this.#changed({ kind: "lost", path: "/" });
@@ -253,6 +278,12 @@ export class DirectoryWatch {
     this.#enter("/", false);
     this.#changed({ kind: "lost", path: "/" });
   }
+}
+
+/** Whether a file is on a file system that this machine alone changes, by `f_type` of statfs(2). */
+function isLocal(files: Files, fd: number): boolean {
+  const statistics = files.statistics(fd);
+  return typeof statistics !== "number" && LOCAL_FILE_SYSTEMS.has(BigInt.asUintN(32, statistics[0] ?? 0n));
 }
 
 /** `struct inotify_event`, one after the other. */

@@ -6,7 +6,7 @@
 import { settled, then } from "../maybe_promise.ts";
 import type { FileSystemProvider, MaybePromise, ProviderFile } from "../provider.ts";
 
-type Method = Exclude<keyof FileSystemProvider, "watch" | "close">;
+type Method = Exclude<keyof FileSystemProvider, "watch" | "isWatched" | "close">;
 type Call<T, K extends keyof T> = Extract<T[K], (...values: never[]) => unknown>;
 
 type ProviderOperation = {
@@ -89,6 +89,7 @@ export function withHooks(provider: FileSystemProvider, hooks: FileSystemHooks):
     };
   }
   if (provider.watch !== undefined) hooked["watch"] = provider.watch.bind(provider);
+  if (provider.isWatched !== undefined) hooked["isWatched"] = provider.isWatched.bind(provider);
   if (provider.close !== undefined) hooked["close"] = provider.close.bind(provider);
   return hooked as unknown as FileSystemProvider;
 }

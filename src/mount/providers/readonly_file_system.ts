@@ -32,12 +32,16 @@ export class ReadonlyFileSystem implements FileSystemProvider {
   readonly #provider: FileSystemProvider;
   /** @internal */
   readonly watch?: (changed: (change: ProviderChange) => void) => () => void;
+  /** @internal */
+  readonly isWatched?: (directory: string) => boolean;
 
   /** Shows `provider`. */
   constructor(provider: FileSystemProvider) {
     this.#provider = provider;
     const watch = provider.watch?.bind(provider);
     if (watch !== undefined) this.watch = watch;
+    const isWatched = provider.isWatched?.bind(provider);
+    if (isWatched !== undefined) this.isWatched = isWatched;
   }
 
   /** @internal */
