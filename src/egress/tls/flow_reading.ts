@@ -1,5 +1,6 @@
 /** The reading of one connection, from its first byte to its end. @module */
 import type { Socket } from "node:net";
+import { messageOf } from "../../base/errors.ts";
 import type { TlsConfig, ViolationAction } from "../config.ts";
 import { DuplexChannel } from "../http/duplex_channel.ts";
 import { listenFirst } from "../http/first_bytes.ts";
@@ -36,8 +37,8 @@ const AGREED_PROTOCOLS = [HTTP_1, "http/1.0"];
 /** What a client offers by ALPN that speaks HTTP. */
 const HTTP_PROTOCOLS = [...AGREED_PROTOCOLS, "http/0.9", "h2", "h2c", "h3"];
 
-/** How much of a guest's offer is put into the flow log. */
-const OFFER_CHARS_MAX = 100;
+/** How much of a text from outside is put into the flow log. */
+const SHOWN_CHARS_MAX = 100;
 
 /** Reads one connection. */
 export class FlowReading {
@@ -129,10 +130,7 @@ export class FlowReading {
       );
     }
     if (offered.length > 0 && !offered.some((protocol) => AGREED_PROTOCOLS.includes(protocol))) {
-      const offer = offered
-        .join(", ")
-        .replace(/[^\x20-\x7e]/g, "?")
-        .slice(0, OFFER_CHARS_MAX);
+      const offer = printable(offered.join(", "));
       const reason = `the guest speaks no HTTP/1.1: it offers ${offer}`;
       this.#flow.report({ kind: "blocked", reason, name: host });
       return await refuseProtocols(this.#guest);
@@ -262,16 +260,14 @@ export class FlowReading {
     }
   }
 
-  /** Says what a failed handshake of the guest probably means. */
+  /** Says why a handshake of the guest failed, and what that probably means. */
   async #accepted<T>(accepting: Promise<T>): Promise<T> {
     try {
       return await accepting;
-    } catch {
-      throw new HttpProblem(
-        400,
-        "blocked",
-        "the guest broke off its TLS handshake: does the program trust the sandbox's authority?",
-      );
+    } catch (error) {
+      const why = printable(messageOf(error));
+      const reason = `the guest's TLS handshake failed (${why}): does the program trust the sandbox's authority?`;
+      throw new HttpProblem(400, "blocked", reason);
     }
   }
 
@@ -291,6 +287,10 @@ export class FlowReading {
     } else
       this.#flow.report({ kind: problem.kind === "upstream" ? "upstreamError" : "blocked", reason, name });
   }
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, SHOWN_CHARS_MAX);
 }
 
 function serverEndOf(channel: TunnelEnd["channel"]): TunnelEnd {
