@@ -28,6 +28,7 @@ import {
 } from "./commands/lifecycle.ts";
 import { listCommand, statusCommand } from "./commands/list.ts";
 import { logsCommand } from "./commands/logs.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { networkCommand } from "./commands/network.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { runCommand } from "./commands/run.ts";
@@ -138,9 +139,13 @@ function buildProgram(cli: CliContext): CommandUnknownOpts {
     { heading: "Images, snapshots and volumes:" },
   );
   program.commandsGroup("Other:");
-  adopt(program, [doctorCommand(cli), completionCommand(cli, program), versionCommand(cli)], {
-    heading: "Other:",
-  });
+  adopt(
+    program,
+    [mcpCommand(cli), doctorCommand(cli), completionCommand(cli, program), versionCommand(cli)],
+    {
+      heading: "Other:",
+    },
+  );
   inheritSettings(program, program);
   return program;
 }

@@ -31,6 +31,7 @@ import {
   SandboxStillRunningError,
 } from "../../../src/backend/backend.ts";
 import { UnsupportedError } from "../../../src/base/errors.ts";
+import { hasLabels } from "../../../src/options/labels.ts";
 import {
   type CreateRequest,
   parseSandboxOptions,
@@ -244,9 +245,15 @@ export class MemoryBackend implements Backend, AsyncDisposable {
     return sandbox;
   }
 
-  async list({ limit = Number.POSITIVE_INFINITY, after, statuses }: ListQuery): Promise<ListPage> {
+  async list({
+    limit = Number.POSITIVE_INFINITY,
+    after,
+    statuses,
+    labels = {},
+  }: ListQuery): Promise<ListPage> {
     const all = [...this.sandboxes.values()].filter(
-      ({ current }) => statuses === undefined || statuses.includes(current.status),
+      ({ current }) =>
+        hasLabels(current.labels, labels) && (statuses === undefined || statuses.includes(current.status)),
     );
     const begin = after === undefined ? 0 : all.findIndex(({ id }) => id === after.id) + 1;
     const page = all.slice(begin, begin + limit);

@@ -1,0 +1,30 @@
+/** What `msb mcp` lets a client do, and how much. @module */
+
+/** Limits and defaults, from the flags. */
+export interface McpSettings {
+  /** Of sandboxes that name none; without, each has to. */
+  readonly image: string | undefined;
+  /** The only images that may be used, besides the default; without, all that have a registry's name. */
+  readonly allowedImages: readonly string[] | undefined;
+  /** Memory of a sandbox that asks for none, and the most that one may ask for. */
+  readonly memoryMiB: number;
+  /** Processors of each sandbox. */
+  readonly cpus: number;
+  readonly network: "none" | "user";
+  readonly idleTimeoutMs: number;
+  /** Sandboxes with our label that there may be, whether they run or not. */
+  readonly sandboxesMax: number;
+  /** Of each text of an answer. */
+  readonly outputBytesMax: number;
+  /** Whether sandboxes that others have made may be used, too. */
+  readonly all: boolean;
+  /** What becomes of the sandboxes of a connection when it ends. */
+  readonly atEnd: "stop" | "remove" | "keep";
+}
+
+/** What a sandbox has that was made here. */
+export const MCP_LABEL = "microsandbox.mcp";
+/** The most entries of a list that one answer has. */
+export const ENTRIES_MAX = 1000;
+/** How many bytes one message of a client may have: a file of 8 MiB fits, whatever is in it. */
+export const MESSAGE_BYTES_MAX: number = 16 * 1024 * 1024;
