@@ -80,7 +80,16 @@ export class DnsServer {
     this.#stops.set(request, ended.resolve);
     const idle = this.#idleTimer(TCP_IDLE_MS, ended.resolve);
     try {
-      const guest = await this.#core.link.accept(request);
+      const accepted = this.#core.link.accept(request);
+      const guest = await Promise.race([accepted, ended.promise]);
+      if (guest === undefined) {
+        // The guest asked, and did not take it in time. One that comes late is broken off.
+        accepted.then(
+          (late) => late.reset(),
+          () => {}, // it was never there
+        );
+        return;
+      }
       const served = this.#serve(guest, request, () => idle.restart());
       const isOver = await Promise.race([served, ended.promise.then(() => false)]);
       if (!isOver) guest.reset();
@@ -153,10 +162,13 @@ export class DnsServer {
     });
   }
 
-  /** Ends the oldest flow of a kind if there are too many. */
+  /** Ends the oldest flow of a kind if there are too many. Its place is free at once: many may come in one turn. */
   #makeRoom(protocol: "udp" | "tcp", countMax: number): void {
     const same = [...this.#stops].filter(([request]) => request.protocol === protocol);
-    if (same.length >= countMax) same[0]?.[1]();
+    const [oldest] = same;
+    if (oldest === undefined || same.length < countMax) return;
+    this.#stops.delete(oldest[0]);
+    oldest[1]();
   }
 
   #idleTimer(delayMs: number, onIdle: () => void): { restart: () => void; cancel: () => void } {

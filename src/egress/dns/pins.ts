@@ -15,11 +15,13 @@ const PIN_MS_MAX = 86_400_000;
 export const PINS_MAX = 8192;
 /** A name may not take all room for itself. */
 const ADDRESSES_PER_ANSWER_MAX = 64;
+/** Each decision about an address looks at all of its names: a guest that makes up thousands must not make that slow. */
+export const PINS_PER_ADDRESS_MAX = 128;
 
 /** Addresses and their names, bounded and for a time. */
 export class Pins {
   readonly #clock: Clock;
-  /** By address; in each, names with the end of their time. Insertion order is the order of use. */
+  /** By address; in each, names with the end of their time. Insertion order is that of use, and of the names' answers. */
   readonly #pins = new Map<string, Map<string, number>>();
   #count = 0;
 
@@ -39,8 +41,11 @@ export class Pins {
       const key = keyOf(text);
       if (key === undefined) continue;
       const names = this.#pins.get(key) ?? new Map<string, number>();
-      if (names.has(name)) this.#count--;
-      names.set(name, Math.max(until, names.get(name) ?? 0));
+      const before = names.get(name) ?? 0;
+      this.#forget(names, name);
+      const [oldest] = names.keys();
+      if (oldest !== undefined && names.size >= PINS_PER_ADDRESS_MAX) this.#forget(names, oldest);
+      names.set(name, Math.max(until, before));
       this.#count++;
       this.#use(key, names);
     }
@@ -54,10 +59,14 @@ export class Pins {
     const names = key === undefined ? undefined : this.#pins.get(key);
     if (key === undefined || names === undefined) return [];
     const now = this.#clock.now();
-    for (const [name, until] of names) if (until <= now && names.delete(name)) this.#count--;
+    for (const [name, until] of names) if (until <= now) this.#forget(names, name);
     if (names.size === 0) this.#pins.delete(key);
     else this.#use(key, names);
     return [...names.keys()];
+  }
+
+  #forget(names: Map<string, number>, name: string): void {
+    if (names.delete(name)) this.#count--;
   }
 
   #use(key: string, names: Map<string, number>): void {

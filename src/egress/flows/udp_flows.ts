@@ -45,7 +45,7 @@ export class UdpFlows {
       link.refuse(request, "refused");
       return;
     }
-    if (this.#flows.size >= UDP_FLOWS_MAX) this.#flows.values().next().value?.stop("evicted");
+    if (this.#flows.size >= UDP_FLOWS_MAX) this.#evictOne();
     const flow = new OpenFlow(request, verdict, log);
     const ended = Promise.withResolvers<FlowEnding>();
     this.#flows.set(request.id, { flow, stop: ended.resolve });
@@ -54,6 +54,14 @@ export class UdpFlows {
     } finally {
       this.#flows.delete(request.id);
     }
+  }
+
+  /** Its place is free at once: many may come in one turn. */
+  #evictOne(): void {
+    const [oldest] = this.#flows;
+    if (oldest === undefined) return;
+    this.#flows.delete(oldest[0]);
+    oldest[1].stop("evicted");
   }
 
   /** Ends the flows that another configuration does not allow. */
@@ -74,6 +82,11 @@ export class UdpFlows {
   ): Promise<FlowEnding> {
     const { link, dialledEnds, clock } = this.#core;
     const { request } = flow;
+    await undefined; // those that came in the same turn may have taken its place: then it needs no socket
+    if (!this.#flows.has(request.id)) {
+      link.refuse(request, "refused");
+      return "evicted";
+    }
     const [end = request.destination] = dialledEnds(request.destination);
     const socket = createSocket(end.address.includes(":") ? "udp6" : "udp4");
     const giveUp = () => stop("stopped");

@@ -28,7 +28,7 @@ test("Pins holds a name for its time, for a minute at least and a day at most", 
   assert.deepEqual(pins.namesOf("1.1.1.1"), ["hour.example", "long.example"]);
   pins.add("hour.example", ["1.1.1.1"], 1); // a shorter answer takes nothing away
   clock.advance(3_600_000 - 60_001);
-  assert.deepEqual(pins.namesOf("1.1.1.1"), ["hour.example", "long.example"]);
+  assert.deepEqual(pins.namesOf("1.1.1.1"), ["long.example", "hour.example"]);
   clock.advance(1);
   assert.deepEqual(pins.namesOf("1.1.1.1"), ["long.example"]);
   clock.advance(86_400_000);
