@@ -3,14 +3,11 @@
  *
  * @module
  */
-import { KiB } from "../../base/bytes.ts";
+import { speechOf } from "../http/first_line.ts";
 import { HEAD_BYTES_MAX, parseRequestHead } from "../http/parse_head.ts";
 import { requestTarget } from "../http/request_target.ts";
 import { ClientHelloReader } from "../tls/client_hello.ts";
 import { parseHostName } from "../tls/host_name.ts";
-
-/** A first line that is longer, and has no version of HTTP in it, belongs to another protocol. */
-const FIRST_LINE_BYTES_MAX = 8 * KiB;
 
 /** What the bytes so far come to. */
 export type FirstBytes =
@@ -48,20 +45,24 @@ export class FirstBytesReader {
       case "invalid":
         return state;
       case "notTls":
-        return readHttp(this.bytes);
+        return readOldHello(this.bytes) ?? readHttp(this.bytes);
     }
   }
 }
 
+/** A ClientHello in the form of SSL 2 (RFC 5246 E.2), which OpenSSL's servers still take: a length, type 1, version 3.x. */
+function readOldHello([length = 0, , type, major]: Uint8Array): FirstBytes | undefined {
+  if ((length & 0x80) === 0 || type !== 1) return undefined;
+  if (major === undefined) return { kind: "incomplete", canBeOther: true };
+  return major === 3 ? { kind: "invalid", problem: "a hello of SSL 2, which shows no name" } : undefined;
+}
+
 function readHttp(bytes: Uint8Array): FirstBytes {
+  const speech = speechOf(bytes);
+  if (speech === "other") return { kind: "other" };
+  if (speech === undefined) return { kind: "incomplete", canBeOther: true };
   const { buffer, byteOffset, length } = bytes;
   const text = Buffer.from(buffer, byteOffset, Math.min(length, HEAD_BYTES_MAX)).toString("latin1");
-  const [, line = ""] = /^[\r\n \t]*([^\r\n]*)/.exec(text.slice(0, FIRST_LINE_BYTES_MAX)) ?? [];
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: no request line holds one
-  if (/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(line)) return { kind: "other" };
-  const lineIsComplete = text.trimStart().includes("\n") || length >= FIRST_LINE_BYTES_MAX;
-  if (!/HTTP\//i.test(line))
-    return lineIsComplete ? { kind: "other" } : { kind: "incomplete", canBeOther: true };
   const start = text.length - text.trimStart().length;
   const end = /\r?\n\r?\n/.exec(text.slice(start));
   if (end !== null) return readHead(bytes.subarray(start, start + end.index + end[0].length));

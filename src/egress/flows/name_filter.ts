@@ -6,31 +6,41 @@
 import { FirstBytesReader } from "./first_bytes.ts";
 import { DeniedBytes, type Filter } from "./pump.ts";
 
-/** What a judge says to a name, or to none: `undefined` lets it through, else why not. */
-export type JudgeName = (name: string | undefined) => string | undefined;
+/** What decides about names. */
+export interface NameJudge {
+  /** Whether a rule is about names there, by the rules of this moment. Where none is, all is sent on at once. */
+  readonly matters: () => boolean;
+  /** Hears the name that was shown, or that none was. `undefined` lets it through, else why not. */
+  readonly judge: (name: string | undefined) => string | undefined;
+  /** Hears of TLS or HTTP that was sent on, though no name could be read in it. */
+  readonly onUnreadable: () => void;
+}
 
 /**
  * Lets TLS and HTTP through if the name in them is allowed, and other protocols as they are. What can still be either is sent on
  * at once, since the client of another protocol may wait for an answer; a name is never in it.
+ *
+ * Names are read also where no rule is about them: one may come while the connection is open.
  */
 export class NameFilter implements Filter {
-  readonly #judgeName: JudgeName;
+  readonly #names: NameJudge;
   #reader: FirstBytesReader | undefined = new FirstBytesReader();
   /** How much of what was read is sent on already. */
   #sentBytes = 0;
 
-  constructor(judgeName: JudgeName) {
-    this.#judgeName = judgeName;
+  constructor(names: NameJudge) {
+    this.#names = names;
   }
 
   take(chunk: Uint8Array): Uint8Array | undefined {
     const reader = this.#reader;
     if (reader === undefined) return chunk;
     const found = reader.push(chunk);
-    if (found.kind === "incomplete" && !found.canBeOther) return undefined;
-    if (found.kind === "incomplete") return this.#rest(reader);
-    if (found.kind === "invalid") throw new DeniedBytes(found.problem);
-    const problem = found.kind === "named" ? this.#judgeName(found.name) : undefined;
+    if (found.kind === "incomplete")
+      return found.canBeOther || !this.#names.matters() ? this.#rest(reader) : undefined;
+    if (found.kind === "invalid" && this.#names.matters()) throw new DeniedBytes(found.problem);
+    if (found.kind === "invalid") this.#names.onUnreadable();
+    const problem = found.kind === "named" ? this.#names.judge(found.name) : undefined;
     if (problem !== undefined) throw new DeniedBytes(problem);
     this.#reader = undefined;
     return this.#rest(reader);
@@ -38,8 +48,10 @@ export class NameFilter implements Filter {
 
   /** A hello or a head that was cut off is sent to no server: one that is lenient could read a name in it. */
   end(): Uint8Array | undefined {
-    const bytes = this.#reader?.bytes;
-    if (bytes === undefined || bytes.length === 0) return undefined;
+    const reader = this.#reader;
+    if (reader === undefined || reader.bytes.length === 0) return undefined;
+    if (!this.#names.matters()) return this.#rest(reader);
+    const { bytes } = reader;
     const isTls = bytes[0] === 0x16;
     const isHttp = /HTTP\//i.test(
       Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"),

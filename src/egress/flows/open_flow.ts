@@ -18,6 +18,8 @@ export class OpenFlow {
   readonly meter: Meter = { bytesIn: 0, bytesOut: 0 };
   /** The name that the guest showed, by SNI or HTTP Host. */
   shownName: string | undefined;
+  /** Whether it carries TLS or HTTP in which no name could be read. Only where no rule was about names. */
+  hidesName = false;
   readonly #log: FlowLog;
   readonly #over = new AbortController();
   #forcedEnding: FlowEnding | undefined;

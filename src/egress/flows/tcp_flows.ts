@@ -58,9 +58,10 @@ export class TcpFlows {
   }
 
   /** By the address, and by the name that was shown. A name that was only shown opens no address. */
-  #isStillAllowed({ request: { destination }, verdict, shownName }: OpenFlow): boolean {
+  #isStillAllowed({ request: { destination }, verdict, shownName, hidesName }: OpenFlow): boolean {
     const { judge } = this.#core;
     const now = judge.judge("tcp", destination, verdict.names);
+    if (hidesName && now.nameMatters) return false;
     if (!now.allowed || shownName === undefined || !now.nameMatters) return now.allowed;
     return judge.judgeName(destination, shownName).action === "allow";
   }
@@ -109,7 +110,9 @@ export class TcpFlows {
     const { interceptor } = this.#core;
     const metering = { meter: flow.meter, limits: () => this.#core.limits, signal: flow.signal };
     const { destination } = flow.request;
-    if (interceptor?.wants(destination, flow.verdict.nameMatters)) {
+    // By the rules of this moment: they may have changed since the flow was let in, and may change again.
+    const nameMatters = () => this.#core.judge.judge("tcp", destination, flow.verdict.names).nameMatters;
+    if (interceptor?.wants(destination, nameMatters())) {
       const onAbort = () => {
         guest.reset();
         socket.destroy();
@@ -127,9 +130,13 @@ export class TcpFlows {
         socket.destroy();
       }
     }
-    const filter = flow.verdict.nameMatters
-      ? new NameFilter((name) => this.#judgeShown(flow, name))
-      : undefined;
+    const filter = new NameFilter({
+      matters: nameMatters,
+      judge: (name) => this.#judgeShown(flow, name),
+      onUnreadable: () => {
+        flow.hidesName = true;
+      },
+    });
     const ending = await pump(guest, socket, metering, filter);
     if (ending === "denied")
       flow.logDenied("serverName", undefined, "the first bytes of the guest name no host that is allowed");

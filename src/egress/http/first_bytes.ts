@@ -1,9 +1,6 @@
 /** Finds out which of two sides speaks first, and whether it speaks HTTP. @module */
-import { KiB } from "../../base/bytes.ts";
+import { speechOf } from "./first_line.ts";
 import type { MessageReader } from "./message_reader.ts";
-
-/** A first line that is longer, and has no version of HTTP in it, belongs to another protocol. */
-const FIRST_LINE_BYTES_MAX = 8 * KiB;
 
 /** What a connection carries. */
 export type Speech =
@@ -32,19 +29,4 @@ export async function listenFirst(guest: MessageReader, serverSpeaks: Promise<bo
     if (speech !== undefined) return speech;
     if (!(await guest.lookFurther())) return "other";
   }
-}
-
-/** `undefined` as long as it can be either. */
-function speechOf(bytes: Uint8Array): Speech | undefined {
-  const text = Buffer.from(
-    bytes.buffer,
-    bytes.byteOffset,
-    Math.min(bytes.length, FIRST_LINE_BYTES_MAX),
-  ).toString("latin1");
-  const line = /^[\r\n \t]*([^\r\n]*)/.exec(text)?.[1] ?? "";
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: no request line holds one
-  if (/[\x00-\x08\x0b\x0c\x0e-\x1f]/.test(line)) return "other";
-  if (/HTTP\//i.test(line)) return "http";
-  const isComplete = text.trimStart().includes("\n");
-  return isComplete || bytes.length >= FIRST_LINE_BYTES_MAX ? "other" : undefined;
 }

@@ -65,8 +65,28 @@ test("FirstBytesReader finds fault with what two readers could take for differen
     head("GET / HTTP/1.1", "Host : a.example"),
     head("GET / HTTP/1.1", "Host: a.example", " b.example"),
     head("GET / HTTP/1.1"),
+    head("GET /\rHTTP/1.1", "Host: b.example"),
     head("CONNECT a.example:443 HTTP/1.1", "Host: a.example"),
     `GET / HTTP/1.1\r\nX: ${"x".repeat(70_000)}`,
   ])
     assert.equal(read(text).kind, "invalid", text.slice(0, 80));
+});
+
+test("FirstBytesReader waits for the name behind a long target, and finds fault with one that has no end", () => {
+  for (const size of [8 * 1024, 9_000, 20_000]) {
+    const line = `GET /${"x".repeat(size)}`;
+    assert.deepEqual(read(line), { kind: "incomplete", canBeOther: true });
+    const rest = " HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    assert.deepEqual(read(line, rest), { kind: "named", name: "a.example" });
+  }
+  assert.equal(read(`POST http://${"x".repeat(70_000)}`).kind, "invalid");
+});
+
+test("FirstBytesReader finds fault with a hello of SSL 2, which shows no name", () => {
+  const hello = Buffer.concat([
+    Buffer.of(0x80, 46, 1, 3, 3, 0, 3, 0, 0, 0, 32, 0, 0, 0x2f),
+    Buffer.alloc(32, 1),
+  ]);
+  assert.equal(read(hello).kind, "invalid");
+  assert.equal(read(...[...hello].map((byte) => Buffer.of(byte))).kind, "invalid");
 });
