@@ -34,6 +34,8 @@ export interface FileOrigin {
   readonly openFiles?: OpenFiles | undefined;
   /** What its locks are taken by. */
   readonly locks?: HostLocks | undefined;
+  /** Whether it was opened for writing. @default {false} */
+  readonly isWritable?: boolean | undefined;
   /** Calls a change that is the guest's own. */
   readonly own?: (<T>(change: () => T) => T) | undefined;
   /** Which bits of its mode are shown. @default its permissions */
@@ -52,12 +54,20 @@ export class DirectoryFile implements ProviderFile {
   readonly testLock?: (lock: ProviderLock) => LockConflict | undefined;
   /** Whether it has set-id bits, until it is changed. */
   #isSetId: boolean;
+  #isClosed = false;
 
   /** @throws {FileSystemError} EACCES if it is no regular file. */
   constructor(
     files: Files,
     fd: number,
-    { openFiles, path, locks, own = (change) => change(), shownBits = PERMISSION_BITS }: FileOrigin,
+    {
+      openFiles,
+      path,
+      locks,
+      isWritable = false,
+      own = (change) => change(),
+      shownBits = PERMISSION_BITS,
+    }: FileOrigin,
   ) {
     this.#own = own;
     this.#shownBits = shownBits;
@@ -69,8 +79,20 @@ export class DirectoryFile implements ProviderFile {
     this.#isSetId = (status.mode & SET_ID_BITS) !== 0;
     this.#closed = locks?.opened(fd, status, path) ?? (() => {});
     if (locks === undefined) return;
-    this.lock = (lock) => locks.set(fd, status, lock);
-    this.testLock = (lock) => locks.test(fd, status, lock);
+    const checkLock = ({ kind, type }: ProviderLock) => {
+      // A request that waits for a lock may outlive its file, and another file may have the number then.
+      if (this.#isClosed) throw new FileSystemError("EBADF");
+      // As fcntl(2) has it: who may only read a file excludes no reader of it.
+      if (kind === "record" && type === "exclusive" && !isWritable) throw new FileSystemError("EBADF");
+    };
+    this.lock = (lock) => {
+      checkLock(lock);
+      locks.set(fd, status, lock);
+    };
+    this.testLock = (lock) => {
+      checkLock({ ...lock, type: "none" }); // what is in the way may always be asked
+      return locks.test(fd, status, lock);
+    };
   }
 
   read(offset: number, length: number): Uint8Array {
@@ -123,6 +145,8 @@ export class DirectoryFile implements ProviderFile {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#closed();
     this.#own(() => this.#files.close(this.#fd));
     this.#openFiles?.giveBack();

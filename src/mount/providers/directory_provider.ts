@@ -175,6 +175,7 @@ export class DirectoryProvider implements FileSystemProvider {
         own,
         shownBits: this.#shownBits,
         locks: this.#locks,
+        isWritable: options.write,
       };
       const file = new DirectoryFile(this.#files, fd, origin); // unless it has become something else since it was looked at
       if (options.truncate) file.dropSetId();

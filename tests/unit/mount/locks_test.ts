@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MountFlag } from "../../../src/agent/protocol.ts";
+import { MountFlag, MountNotice } from "../../../src/agent/protocol.ts";
 import { FileLocks } from "../../../src/ffi/file_locks.ts";
+import { Errno } from "../../../src/mount/errno.ts";
+import { Opcode, ROOT_ID } from "../../../src/mount/fuse/constants.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
+import { FuseClient } from "../../support/mount/fuse_requests.ts";
 import { KernelMount, kernelMountProblem } from "../../support/mount/kernel_mount.ts";
 import { filesBy } from "../../support/mount/shared_directory.ts";
 import { within } from "../../support/within.ts";
@@ -222,3 +225,58 @@ function spawnKeeper(script: string, path: string) {
     [Symbol.dispose]: () => void child.kill("SIGKILL"),
   };
 }
+
+const EXCLUSIVE = 1;
+const UNLOCK = 2;
+const END = (1n << 63n) - 1n;
+
+/** The fields of a lock of all of a file, by fcntl(2). */
+function lockOf(handle: bigint, owner: bigint, type: number) {
+  return [handle, owner, 0n, END, type, 0, 0, 0] as const;
+}
+
+test("MountServer asks for no lock by a file that the guest has closed while it waited", async () => {
+  using directory = temporaryDirectory();
+  for (const name of ["file", "other"]) writeFileSync(join(directory.path, name), name);
+  const [files, locks] = [await filesBy(true), await FileLocks.load()];
+  const provider = DirectoryProvider.open(files, directory.path, { locks });
+  const client = new FuseClient(provider, { locks: true });
+  /** A lock that is had: the guest has forgotten the file. */
+  const forgotten = () => {
+    client.send(MountNotice.codeReplay, 0n);
+    client.send(MountNotice.codeReplay, 0n);
+  };
+  const node = await client.lookup(ROOT_ID, "file");
+  const [holder, waiter] = [await client.open(node, 2), await client.open(node, 2)];
+  const taking = client.ask(Opcode.setlk, node, ...lockOf(holder, 1n, EXCLUSIVE));
+  client.send(MountNotice.codeReplay, 0n);
+  await new Promise((resolve) => setTimeout(resolve));
+  forgotten();
+  assert.equal((await taking).errno, 0);
+  const waiting = client.ask(Opcode.setlkw, node, ...lockOf(waiter, 2n, EXCLUSIVE));
+  client.send(Opcode.release, node, waiter, 0, 0, 0n);
+  // What is opened next has the number of what was closed.
+  const other = await client.open(await client.lookup(ROOT_ID, "other"), 2);
+  assert.equal(await client.errno(Opcode.setlk, node, ...lockOf(holder, 1n, UNLOCK)), 0);
+  assert.equal((await within(WAIT_MS, "the end of the waiting", () => waiting)).errno, Errno.EBADF);
+  const taker = locks.open(files.open(join(directory.path, "other"), 2), true);
+  assert.equal(locks.setRange(taker, "exclusive", { start: 0n, length: 0n }), 0, "the other file is free");
+  locks.close(taker);
+  client.send(Opcode.release, node, other, 0, 0, 0n);
+  await client.server.close();
+});
+
+test("MountServer lets who may only read a file keep no host program from reading it", async () => {
+  using directory = temporaryDirectory();
+  writeFileSync(join(directory.path, "file"), "content");
+  const provider = DirectoryProvider.open(await filesBy(true), directory.path, {
+    locks: await FileLocks.load(),
+  });
+  const client = new FuseClient(provider, { locks: true, isReadonly: true });
+  const node = await client.lookup(ROOT_ID, "file");
+  const handle = await client.open(node, 0);
+  assert.equal(await client.errno(Opcode.setlk, node, ...lockOf(handle, 1n, EXCLUSIVE)), Errno.EBADF);
+  assert.equal(await client.errno(Opcode.setlkw, node, ...lockOf(handle, 1n, EXCLUSIVE)), Errno.EBADF);
+  assert.equal(await client.errno(Opcode.getlk, node, ...lockOf(handle, 1n, EXCLUSIVE)), 0);
+  await client.server.close();
+});
