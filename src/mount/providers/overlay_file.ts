@@ -12,6 +12,7 @@ export class OverlayFile implements ProviderFile {
   readonly #identify: (found: ProviderAttributes) => ProviderAttributes;
   readonly #closed: () => void;
   #isUpper: boolean;
+  #isClosed = false;
 
   /** @param closed is called once it is closed. */
   constructor(
@@ -64,12 +65,15 @@ export class OverlayFile implements ProviderFile {
   }
 
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#closed();
     await this.#file.close();
   }
 
   /** Goes on with the copy. */
   async replace(copy: ProviderFile): Promise<void> {
+    if (this.#isClosed) return await copy.close(); // while the copy was opened
     const old = this.#file;
     this.#file = copy;
     this.#isUpper = true;

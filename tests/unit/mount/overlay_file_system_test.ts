@@ -189,3 +189,40 @@ test("OverlayFileSystem does what a plain file system does, by any calls", async
     assert.deepEqual(await tree(files), await tree(plain), what);
   }
 });
+
+test("OverlayFileSystem closes each file once if it is closed while it is copied", async () => {
+  const closes = { lower: 0, upper: 0 };
+  /** Tells of what is closed, and waits for `gate` before it opens anything for reading. */
+  const counted = (files: MemoryFileSystem, of: keyof typeof closes, gate?: () => Promise<void>) =>
+    new Proxy(files, {
+      get(target, name) {
+        const method = Reflect.get(target, name, target);
+        if (name !== "open") return typeof method === "function" ? method.bind(target) : method;
+        return async (path: string, options: ProviderOpenOptions) => {
+          if (!options.write) await gate?.();
+          const file = target.open(path, options);
+          if (options.write) return file;
+          return {
+            read: file.read.bind(file),
+            attributes: () => file.attributes(),
+            close: () => void closes[of]++,
+          };
+        };
+      },
+    });
+  const [reached, open] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const lower = counted(new MemoryFileSystem({ file: "content" }), "lower");
+  const upper = counted(new MemoryFileSystem(), "upper", async () => {
+    reached.resolve();
+    await open.promise;
+  });
+  const files = new OverlayFileSystem({ lower: [lower], upper });
+  const reader = await files.open("/file", READ);
+  const writing = files.open("/file", { ...READ, write: true });
+  await reached.promise; // copied, and about to be opened for the reader
+  closes.lower = 0; // what was copied from is closed
+  await reader.close();
+  open.resolve();
+  await (await writing).close();
+  assert.deepEqual(closes, { lower: 1, upper: 1 });
+});
