@@ -100,6 +100,11 @@ export class NoticeQueue {
     return promise;
   }
 
+  /** No request waits any more for the kernel to forget a file. */
+  giveUp(node: MountNode): void {
+    this.#forgetting.delete(node);
+  }
+
   /** What was not done, since another process of the guest goes on. */
   again(forgetting: readonly Forgetting[]): void {
     for (const { node, done } of forgetting) void this.forget(node).then(done);

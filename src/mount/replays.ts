@@ -44,6 +44,8 @@ export class Replays {
   #isIdle = false;
   /** When the last batch was sent, by `performance.now()`. */
   #sentAt = 0;
+  /** A batch is being made. */
+  #isAtWork = false;
   /** What the batch that the guest has is about. */
   #underWay = new Map<string, Replay>();
   /** What the kernel is to forget by that batch. */
@@ -83,7 +85,12 @@ export class Replays {
   async forget(node: MountNode): Promise<void> {
     const done = this.#queue.forget(node);
     void this.#go();
-    await waitFor(done, { action: "waiting for the guest to forget a file", timeoutMs: FORGET_MS });
+    try {
+      await waitFor(done, { action: "waiting for the guest to forget a file", timeoutMs: FORGET_MS });
+    } catch (error) {
+      this.#queue.giveUp(node); // or a guest that never answers would have files kept here for good
+      throw error;
+    }
   }
 
   /** The guest's process waits for a batch. */
@@ -108,17 +115,20 @@ export class Replays {
     return pid === this.#pid && pid !== 0 ? this.#operations[opcode] : undefined;
   }
 
+  /** One batch at a time, however often the guest says that it waits for one. */
   async #go(): Promise<void> {
+    if (this.#isAtWork) return;
+    this.#isAtWork = true;
     while (this.#isIdle && !this.#queue.isEmpty) {
-      this.#isIdle = false;
       const batch = await this.#queue.next();
-      this.#isIdle = batch === undefined;
       if (batch === undefined) continue;
+      this.#isIdle = false;
       this.#underWay = batch.replays;
       this.#forgetting = batch.forgetting;
       this.#sentAt = performance.now();
       this.#send(batch.bytes);
     }
+    this.#isAtWork = false;
   }
 
   /** Takes out what is expected at a path, if it is that. */

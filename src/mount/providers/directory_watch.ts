@@ -83,8 +83,8 @@ export class DirectoryWatch {
   readonly #watches = new Map<string, number>();
   /** Watches of directories that other machines may change: this one's kernel does not tell of that. */
   readonly #remote = new Set<number>();
-  /** Directories that are to be looked through, and whether what is in them is new. */
-  readonly #ahead: { readonly path: string; readonly isNew: boolean }[] = [];
+  /** Watched directories that are to be looked through. A guest makes and removes some faster than that is done. */
+  readonly #ahead = new Set<string>();
   #turn: ReturnType<typeof setTimeout> | undefined;
   #moving: Moving | undefined;
   #moveTimer: ReturnType<typeof setTimeout> | undefined;
@@ -212,8 +212,10 @@ export class DirectoryWatch {
   #moveWatches(from: string, to: string): void {
     for (const [path, watch] of [...this.#watches])
       if (isBelow(path, from)) {
+        const moved = to + path.slice(from.length);
+        if (this.#ahead.has(path)) this.#ahead.add(moved);
         this.#forget(watch, path);
-        this.#remember(watch, to + path.slice(from.length));
+        this.#remember(watch, moved);
       }
   }
 
@@ -224,7 +226,9 @@ export class DirectoryWatch {
 
   #forget(watch: number, path: string): void {
     this.#paths.delete(watch);
-    if (this.#watches.get(path) === watch) this.#watches.delete(path);
+    if (this.#watches.get(path) !== watch) return;
+    this.#watches.delete(path);
+    this.#ahead.delete(path);
   }
 
   /** Watches a directory now, and those in it soon. */
@@ -244,14 +248,17 @@ export class DirectoryWatch {
     if (only !== undefined) return;
     // What is new may hold something already; what was there before can wait.
     if (isNew) this.#lookThrough(path, true);
-    else this.#ahead.push({ path, isNew });
+    else this.#ahead.add(path);
     this.#turn ??= setTimeout(() => this.#goAhead());
   }
 
   #goAhead(): void {
     this.#turn = undefined;
-    for (const { path, isNew } of this.#ahead.splice(0, DIRECTORIES_A_TURN)) this.#lookThrough(path, isNew);
-    if (this.#ahead.length > 0) this.#turn = setTimeout(() => this.#goAhead());
+    for (const path of [...this.#ahead.values().take(DIRECTORIES_A_TURN)]) {
+      this.#ahead.delete(path);
+      this.#lookThrough(path, false);
+    }
+    if (this.#ahead.size > 0) this.#turn = setTimeout(() => this.#goAhead());
   }
 
   #lookThrough(path: string, isNew: boolean): void {
@@ -274,7 +281,7 @@ export class DirectoryWatch {
     this.#moving = undefined;
     this.#paths.clear();
     this.#watches.clear();
-    this.#ahead.length = 0;
+    this.#ahead.clear();
     this.#enter("/", false);
     this.#changed({ kind: "lost", path: "/" });
   }

@@ -7,9 +7,12 @@ import { MountFlag, MountNotice } from "../../../src/agent/protocol.ts";
 import { Inotify } from "../../../src/ffi/inotify.ts";
 import { Errno } from "../../../src/mount/errno.ts";
 import { Opcode, ROOT_ID } from "../../../src/mount/fuse/constants.ts";
+import { NodeTable } from "../../../src/mount/node_table.ts";
+import { NoticeQueue } from "../../../src/mount/notices.ts";
 import type { ProviderChange, ProviderOpenOptions } from "../../../src/mount/provider.ts";
 import { DirectoryProvider } from "../../../src/mount/providers/directory_provider.ts";
 import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
+import { AbsentNames } from "../../../src/mount/validity.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 import { FuseClient } from "../../support/mount/fuse_requests.ts";
 import { GuestInotify } from "../../support/mount/guest_inotify.ts";
@@ -231,3 +234,60 @@ test("MountServer does nothing on the host for who claims to repeat its changes"
   assert.equal(memory.readText("file"), "content");
   assert.deepEqual(new Set(calls), new Set(["attributes"]));
 });
+
+test("MountServer makes one batch of changes at a time, however often a guest says that it waits", async () => {
+  let tell: (change: ProviderChange) => void = () => {};
+  const provider = Object.assign(new MemoryFileSystem(), {
+    watch: (changed: (change: ProviderChange) => void) => {
+      tell = changed;
+      return () => {};
+    },
+  });
+  const client = new FuseClient(provider, { watch: true });
+  for (let index = 0; index < 20_000; index++) tell({ kind: "removed", path: `/file${index}` });
+  for (let index = 0; index < 100; index++) client.send(MountNotice.codeReplay, 0n);
+  await nextTimer();
+  assert.equal(client.replyCount, 1);
+  client.send(MountNotice.codeReplay, 0n);
+  await nextTimer();
+  assert.equal(client.replyCount, 2, "the rest comes when it is waited for");
+  await client.server.close();
+});
+
+test("NoticeQueue keeps no file that is not waited for any more", () => {
+  const nodes = new NodeTable(10);
+  const queue = new NoticeQueue(nodes, new AbsentNames(), new MemoryFileSystem());
+  void queue.forget(nodes.root);
+  assert.equal(queue.isEmpty, false);
+  queue.giveUp(nodes.root);
+  assert.equal(queue.isEmpty, true);
+});
+
+test("DirectoryProvider watches what is in a directory that is renamed before it was looked through", async () => {
+  using directory = temporaryDirectory();
+  const names = Array.from({ length: 100 }, (_, index) => `d${index}`);
+  for (const name of names) fs.mkdirSync(join(directory.path, name, "sub"), { recursive: true });
+  const inotify = await Inotify.load();
+  const provider = DirectoryProvider.open(await filesBy(true), directory.path, { inotify });
+  const changes: string[] = [];
+  const end = provider.watch?.(({ kind, path }) => changes.push(`${kind} ${path}`));
+  await nextTimer(); // the root was looked through, and its directories wait for it
+  const renamed = names.map((name) => `renamed-${name}`);
+  names.forEach((name, index) => {
+    fs.renameSync(join(directory.path, name), join(directory.path, renamed[index] ?? ""));
+  });
+  provider.makeDirectory("/own", 0o755); // takes what the kernel has told so far
+  for (let turn = 0; turn < 10; turn++) await nextTimer();
+  for (const name of renamed) fs.writeFileSync(join(directory.path, name, "sub/file"), "");
+  provider.makeDirectory("/own2", 0o755);
+  assert.deepEqual(
+    renamed.filter((name) => !changes.includes(`created /${name}/sub/file`)),
+    [],
+  );
+  end?.();
+  provider.close();
+});
+
+function nextTimer(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
