@@ -21,6 +21,7 @@ import type { FileLock } from "../platform/file_lock.ts";
 import { homePaths } from "../platform/home.ts";
 import { ifPresent, namesIfPresent, renameIfPresent } from "../platform/if_present.ts";
 import { isElsewhere, isSameProcess, type ProcessIdentity } from "../platform/process_identity.ts";
+import { removeTree, removeTreeNow } from "../platform/remove_tree.ts";
 import type { StateStore } from "../state/state_store.ts";
 import type { VolumeKind, VolumeRow } from "../state/volumes.ts";
 import { VolumeAlreadyExistsError, VolumeInUseError, VolumeNotFoundError } from "./errors.ts";
@@ -173,7 +174,9 @@ export class VolumeStore {
     const directory = volumeDirectory(this.#home, row.id);
     try {
       renameIfPresent(directory, `${directory}${UNFINISHED.removed}`);
-      this.#finishRemoval(row.id);
+      this.#state.volumes.remove(row.id);
+      await removeTree(`${directory}${UNFINISHED.removed}`);
+      removeVolumeLocks(this.#home, row.id);
     } catch (error) {
       throw new IoError(`remove ${directory}`, directory, error);
     }
@@ -191,10 +194,17 @@ export class VolumeStore {
     this.#takeBack(id, (maker) => maker !== undefined);
   }
 
-  /** Under the volume's lock. */
+  /**
+   * Under the volume's lock. What cannot be removed stays, and is tried again by the next look: it has no name any more, and must
+   * not keep other volumes from being used.
+   */
   #finishRemoval(id: string): void {
     this.#state.volumes.remove(id);
-    rmSync(`${volumeDirectory(this.#home, id)}${UNFINISHED.removed}`, { recursive: true, force: true });
+    try {
+      removeTreeNow(`${volumeDirectory(this.#home, id)}${UNFINISHED.removed}`);
+    } catch {
+      return;
+    }
     removeVolumeLocks(this.#home, id);
   }
 

@@ -1,5 +1,6 @@
 /** Volumes on disk: whole or not there, whatever is killed. @module */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
   existsSync,
@@ -12,7 +13,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { findProgram } from "../../../src/platform/find_program.ts";
 import { ownProcess, type ProcessIdentity } from "../../../src/platform/process_identity.ts";
+import { runtimeCommand } from "../../../src/platform/runtime.ts";
 import type { StateStore } from "../../../src/state/state_store.ts";
 import {
   VolumeAlreadyExistsError,
@@ -272,3 +275,29 @@ test("volumeIdOf() knows the volume that a path lies in, and no other path", asy
   for (const other of [home.path, join(home.path, "volumes"), `${path.replace(id, `${id}.old`)}`, "/", ""])
     assert.equal(volumeIdOf(home.path, other), undefined, other);
 });
+
+const missing =
+  process.getuid?.() === 0 && findProgram("setpriv") !== undefined ? undefined : "needs root and setpriv";
+
+test(
+  "VolumeStore removes what a guest has closed for its owner, and works on when something cannot be removed",
+  () => {
+    using home = openHome();
+    const { file, args } = runtimeCommand(new URL("../../support/volume/closed_program.ts", import.meta.url));
+    // Root, without the power to pass over the modes of files.
+    const lost = "-dac_override,-dac_read_search,-fowner";
+    const words = [`--bounding-set=${lost}`, `--inh-caps=${lost}`, file, ...args, home.path];
+    const { stdout, stderr } = spawnSync("setpriv", words, { encoding: "utf8", timeout: 60_000 });
+    assert.equal(stderr, "");
+    const { taken, ...others } = JSON.parse(stdout);
+    assert.match(taken, /EACCES|EPERM|permi/i);
+    assert.deepEqual(others, {
+      closed: "removed",
+      leftOfClosed: [],
+      leftOfTaken: [".old"],
+      next: "removed",
+      names: [],
+    });
+  },
+  { missing, timeoutMs: 90_000 },
+);
