@@ -13,14 +13,27 @@ const FILES_PER_TURN = 500;
 /** Files that are counted: a guest may make them as fast as they are counted. */
 const FILES_MAX = 5_000_000;
 
+/** A directory by its place: a guest makes hundreds of thousands, and a path of each would take 4 KiB. */
+interface Directory {
+  readonly above: Directory | undefined;
+  readonly name: string;
+}
+
+function pathOf(directory: Directory): string {
+  const names: string[] = [];
+  for (let at: Directory | undefined = directory; at !== undefined; at = at.above) names.push(at.name);
+  return names.reverse().join("/") || "/";
+}
+
 /** Bytes that a tree takes, up to {@linkcode FILES_MAX} files. A file with several names counts once; what goes while it is counted, or cannot be read, is left out. */
 export async function measureTree(provider: FileSystemProvider): Promise<number> {
   /** Files that have more names, to come or gone by. */
   const linked = new Set<string>();
-  const directories = ["/"];
+  const directories: Directory[] = [{ above: undefined, name: "" }];
   let bytes = 0;
   let looked = 0;
-  for (let path = directories.pop(); path !== undefined; path = directories.pop()) {
+  for (let above = directories.pop(); above !== undefined; above = directories.pop()) {
+    const path = pathOf(above);
     const entries = await orNothing(() => provider.list(path));
     for (const { name, type } of entries ?? []) {
       if (++looked > FILES_MAX) return bytes;
@@ -29,7 +42,7 @@ export async function measureTree(provider: FileSystemProvider): Promise<number>
       const attributes = await orNothing(() => provider.attributes(below));
       if (attributes === undefined || isCounted(linked, attributes)) continue;
       bytes += attributes.allocated ?? attributes.size;
-      if (type === "directory") directories.push(below);
+      if (type === "directory") directories.push({ above, name });
     }
   }
   return bytes;

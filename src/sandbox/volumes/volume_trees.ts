@@ -30,22 +30,25 @@ export interface MoveOptions {
 /** Removes a directory with all that is in it. Links in it are removed, not followed. */
 export async function removeTree(work: VolumeWork, root: string): Promise<void> {
   const { files } = work;
-  /** Each directory is listed before it is removed. */
-  const waiting = [{ path: root, isListed: false }];
+  const listed = async (path: string) => ({
+    path,
+    left: (await at(work, root, path, () => files.list(path))).values(),
+  });
+  // Only paths on the way down are held: a guest makes very many directories, and their paths may be long.
+  const way = [await listed(root)];
   let count = 0;
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const { path, isListed } = next;
-    if (isListed) {
+  for (let current = way.at(-1); current !== undefined; current = way.at(-1)) {
+    const { path, left } = current;
+    const entry = left.next().value;
+    if (entry === undefined) {
       await at(work, root, path, () => files.removeDirectory?.(path));
+      way.pop();
       continue;
     }
-    waiting.push({ path, isListed: true });
-    for (const entry of await at(work, root, path, () => files.list(path))) {
-      if (++count % FILES_PER_TURN === 0) await giveTurn(work);
-      const below = joinPath(path, entry.name);
-      if (entry.type === "directory") waiting.push({ path: below, isListed: false });
-      else await at(work, root, below, () => files.removeFile?.(below));
-    }
+    if (++count % FILES_PER_TURN === 0) await giveTurn(work);
+    const below = joinPath(path, entry.name);
+    if (entry.type === "directory") way.push(await listed(below));
+    else await at(work, root, below, () => files.removeFile?.(below));
   }
 }
 
@@ -71,25 +74,33 @@ export async function copyTree(
     if (target !== undefined && target.type !== "directory" && root.type === "directory")
       throw new FileSystemError("ENOTDIR");
   });
-  const waiting = [{ from, to, isMade: false, attributes: root }];
+  if (root.type !== "directory") return await at(work, from, from, () => copyOne(work, { from, to }, root));
+  const made = async (
+    item: { readonly from: string; readonly to: string },
+    attributes: ProviderAttributes,
+  ) => {
+    await at(work, from, item.from, () => makeDirectories(files, item.to, 0o700));
+    return {
+      ...item,
+      attributes,
+      left: (await at(work, from, item.from, () => files.list(item.from))).values(),
+    };
+  };
+  const way = [await made({ from, to }, root)];
   let count = 0;
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const { attributes, ...item } = next;
-    if (++count % FILES_PER_TURN === 0) await giveTurn(work);
-    if (attributes.type !== "directory")
-      await at(work, from, item.from, () => copyOne(work, item, attributes));
-    else if (item.isMade)
+  for (let current = way.at(-1); current !== undefined; current = way.at(-1)) {
+    const { attributes, left, ...item } = current;
+    const name = left.next().value?.name;
+    if (name === undefined) {
       await at(work, from, item.from, () => files.setAttributes?.(item.to, keptOf(attributes)));
-    else {
-      await at(work, from, item.from, () => makeDirectories(files, item.to, 0o700));
-      waiting.push({ ...item, isMade: true, attributes }); // its mode and times, once all is in it
-      for (const { name } of await at(work, from, item.from, () => files.list(item.from))) {
-        const below = joinPath(item.from, name);
-        const found = await at(work, from, below, () => lookUp(files, below));
-        if (found !== undefined)
-          waiting.push({ from: below, to: joinPath(item.to, name), isMade: false, attributes: found });
-      }
+      way.pop();
+      continue;
     }
+    if (++count % FILES_PER_TURN === 0) await giveTurn(work);
+    const below = { from: joinPath(item.from, name), to: joinPath(item.to, name) };
+    const found = await at(work, from, below.from, () => lookUp(files, below.from));
+    if (found?.type === "directory") way.push(await made(below, found));
+    else if (found !== undefined) await at(work, from, below.from, () => copyOne(work, below, found));
   }
 }
 
