@@ -10,6 +10,7 @@ import { pollUntil } from "../../base/wait.ts";
 import { storedDiskProblem } from "../../options/disk_mount.ts";
 import type { DiskMountConfig } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
+import { fileIdentity } from "../../platform/file_identity.ts";
 import { tryLockFile } from "../../platform/file_lock.ts";
 import { homePaths } from "../../platform/home.ts";
 import { DiskInUseError } from "../../vmm/errors.ts";
@@ -93,8 +94,7 @@ function attachedDisks({ mounts, rootDisk }: ConfiguredDisks): readonly Attached
 /** By the file, not by its path: a file may have several. The lock files stay; they are empty. */
 function lockPathOf(home: string, path: string): string {
   try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return join(homePaths(home).diskLocks, `${dev}-${ino}`);
+    return join(homePaths(home).diskLocks, fileIdentity(statSync(path, { bigint: true })));
   } catch (error) {
     throw new IoError(`look at ${path}`, path, error);
   }

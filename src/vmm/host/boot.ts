@@ -17,6 +17,7 @@ import type { BootRequest, BootStep, ClaimRequest } from "../host_protocol.ts";
 import type { HostNetwork } from "../network/host_network.ts";
 import { RunFile } from "../run_directory/run_directory.ts";
 import { AgentLink } from "./agent_link.ts";
+import { checkOpenedDisks } from "./hold_disks.ts";
 import type { ParentProcess } from "./parent_process.ts";
 import { restoreDiskSizes } from "./restore_disk_sizes.ts";
 import type { SandboxLogs } from "./sandbox_logs.ts";
@@ -25,6 +26,7 @@ import { EXIT_REASON_MS, type StopSequence } from "./stop_sequence.ts";
 /** A VM that runs, and whose guest has not answered yet. */
 export interface LaunchedVm {
   readonly vm: RunningVm;
+  readonly runDirectory: string;
   readonly logs: SandboxLogs;
   /** The agent's end of the byte stream. */
   readonly connected: Promise<UnixConnection>;
@@ -122,12 +124,13 @@ export class Boot {
     const [vm, { SandboxLogs }] = await limit.race(Promise.all([starting, import("./sandbox_logs.ts")]));
     vm.exited.then((reason) => this.giveUp(`the VM ended: ${reason}`));
     const logs = new SandboxLogs(request.logDirectory, key.id, runDirectory);
-    return { vm, logs, connected: connected.promise, closeAgentPort: () => agentPort.close() };
+    const closeAgentPort = () => agentPort.close();
+    return { vm, runDirectory, logs, connected: connected.promise, closeAgentPort };
   }
 
   /** Has the guest's agent assemble the root, and waits until programs can be run. */
   async greet(
-    { logs, connected, closeAgentPort }: LaunchedVm,
+    { vm, runDirectory, logs, connected, closeAgentPort }: LaunchedVm,
     request: BootRequest,
     network: HostNetwork,
     limit: CallLimit,
@@ -136,6 +139,13 @@ export class Boot {
       const link = new AgentLink(await limit.race(connected));
       await closeAgentPort();
       await limit.race(link.hello());
+      if (vm.pid !== undefined)
+        checkOpenedDisks({
+          disks: request.disks,
+          pid: vm.pid,
+          isVmAlone: vm.pid !== process.pid,
+          runDirectory,
+        });
       this.#reach("agent");
       await network.raise();
       const ready = await limit.race(link.boot(request.guest));

@@ -1,13 +1,15 @@
 /** Disks of users that a sandbox mounts: what an engine can give, and who has them. @module */
 import assert from "node:assert/strict";
-import { linkSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { linkSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkDiskEngine, checkDisks, diskConfig } from "../../../../src/backend/local/attached_disks.ts";
 import type { MountConfig } from "../../../../src/options/mount_options.ts";
 import { tryLockFile } from "../../../../src/platform/file_lock.ts";
 import { krunChecks } from "../../../../src/vmm/engine/krun/checks.ts";
 import { qemuChecks } from "../../../../src/vmm/engine/qemu/checks.ts";
-import { holdDisks } from "../../../../src/vmm/host/hold_disks.ts";
+import { checkOpenedDisks, holdDisks } from "../../../../src/vmm/host/hold_disks.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 import { openHome } from "../../../support/home/open_home.ts";
 
@@ -119,4 +121,52 @@ test("holdDisks() refuses a path that leads elsewhere since it was resolved", as
   renameSync(path("disk"), path("moved"));
   symlinkSync("moved", path("disk"));
   await assert.rejects(holdDisks(made.state, [config]), /symbolic link/);
+});
+
+test("holdDisks() refuses a file that has come to lie where the disk was", async () => {
+  using directory = temporaryDirectory();
+  const path = join(directory.path, "disk");
+  writeFileSync(path, new Uint8Array(512));
+  using made = openHome();
+  const config = diskConfig(made.path, mountOf(path), "d");
+  renameSync(path, `${path}.moved`);
+  writeFileSync(path, new Uint8Array(512));
+  await assert.rejects(holdDisks(made.state, [config]), /another file/);
+});
+
+/** A process that has these files open, as a VM has its disks. */
+async function processWith(...paths: readonly string[]) {
+  const opens = paths.map((_, index) => `exec ${index + 3}<"$${index + 1}"`).join("; ");
+  const child = spawn("/bin/sh", ["-c", `${opens}; echo ready; read -r line`, "sh", ...paths], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  return { pid: child.pid ?? 0, [Symbol.dispose]: () => void child.kill("SIGKILL") };
+}
+
+test("checkOpenedDisks() refuses a VM that has opened another file than the disk, or one that the disk names", async () => {
+  using directory = temporaryDirectory();
+  const path = (name: string) => join(directory.path, name);
+  mkdirSync(path("run"));
+  for (const name of ["disk", "named", "own", "run/console"]) writeFileSync(path(name), name);
+  using made = openHome();
+  const own = { id: "own", path: path("own"), readOnly: true };
+  const raw = diskConfig(made.path, mountOf(path("disk")), "d");
+  const qcow2 = diskConfig(made.path, mountOf(path("disk"), false, "qcow2"), "d");
+  const check = (pid: number, disk: typeof raw) =>
+    checkOpenedDisks({ disks: [own, disk], pid, isVmAlone: true, runDirectory: path("run") });
+  {
+    using vm = await processWith(path("disk"), path("own"), path("run/console"));
+    for (const disk of [raw, qcow2]) check(vm.pid, disk);
+  }
+  {
+    using vm = await processWith(path("disk"), path("own"), path("named"));
+    check(vm.pid, raw);
+    assert.throws(() => check(vm.pid, qcow2), /opened .*named/);
+  }
+  {
+    using vm = await processWith(path("named"), path("own"));
+    for (const disk of [raw, qcow2]) assert.throws(() => check(vm.pid, disk), /opened another file/);
+  }
+  checkOpenedDisks({ disks: [own], pid: 0, isVmAlone: true, runDirectory: "/" }); // there is nothing to look at
 });
