@@ -147,6 +147,12 @@ export const portsSchema = z
   .refine(areDistinct, "must not have the same host port twice");
 
 const via = z.enum(["host", "passt"]).optional();
+/** Functions of this process cannot see requests: the VM host process decides, and outlives it. */
+const hook = z
+  .undefined(
+    "must not be there: requests are read in the VM host process, which cannot call functions of this one",
+  )
+  .optional();
 
 /** A network as callers give it. */
 export const networkSchema = z.preprocess(
@@ -155,7 +161,14 @@ export const networkSchema = z.preprocess(
     "mode",
     [
       z.strictObject({ mode: z.literal("none"), ports: portsSchema.optional() }),
-      z.strictObject({ mode: z.literal("user"), via, ports: portsSchema.optional(), ...egressShape }),
+      z.strictObject({
+        mode: z.literal("user"),
+        via,
+        ports: portsSchema.optional(),
+        ...egressShape,
+        onRequest: hook,
+        onResponse: hook,
+      }),
       tapSchema,
     ],
     { error: ({ code }) => (code === "invalid_union" ? 'must be "none", "user" or "tap"' : undefined) },

@@ -63,7 +63,8 @@ export interface SandboxStopResult {
   /** `stopped` or `crashed`. */
   readonly status: SandboxStatus;
   /**
-   * Why: `requested`, `killed`, `ownerGone`, `maxDuration`, `idleTimeout` or `drained`; of a crash, what was seen of it.
+   * Why: `requested`, `killed`, `ownerGone`, `maxDuration`, `idleTimeout`, `drained`, or `networkViolation`, for which it was killed;
+   * of a crash, what was seen of it.
    */
   readonly reason: string | undefined;
   /**
@@ -149,7 +150,7 @@ function endOf(
   status: SandboxStatus,
   reason: string | undefined,
 ): Pick<SandboxStopResult, "status" | "reason" | "exitCode" | "signal"> {
-  const isKilled = status === "stopped" && reason === "killed";
+  const isKilled = status === "stopped" && (reason === "killed" || reason === "networkViolation");
   const isInOrder = status === "stopped" && !isKilled;
   return { status, reason, exitCode: isInOrder ? 0 : null, signal: isKilled ? SIGKILL : null };
 }

@@ -167,6 +167,8 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
   [{ tls: { interceptCaCertPath: "./ca.pem" } }, "network.tls.interceptCaKeyPath", /must be given/],
   [{ dns: { nameservers: ["dns.example"] } }, "network.dns.nameservers.0", /must be an address/],
   [{ dns: { nameservers: ["1.1.1.1:0"] } }, "network.dns.nameservers.0", /must be an address/],
+  [{ onRequest: () => undefined }, "network.onRequest", /cannot call functions/],
+  [{ allow: [], onResponse: () => undefined }, "network.onResponse", /cannot call functions/],
   [{ maxConnections: 0 }, "network.maxConnections", /at least 1/],
   [{ maxConnections: 4097 }, "network.maxConnections", /at most 4096/],
   [

@@ -12,6 +12,7 @@ const ENDINGS: readonly Omit<Ending, "source">[] = [
   { status: "stopped", reason: "requested", exitCode: 0, signal: null },
   { status: "stopped", reason: "maxDuration", exitCode: 0, signal: null },
   { status: "stopped", reason: "killed", exitCode: null, signal: 9 },
+  { status: "stopped", reason: "networkViolation", exitCode: null, signal: 9 },
   { status: "crashed", reason: "the VM ended", exitCode: null, signal: null },
 ];
 
