@@ -141,7 +141,7 @@ export class OutputChannel {
           if (data === undefined) controller.close();
           else controller.enqueue(data);
         },
-        cancel: () => this.#discard(),
+        cancel: () => void this.#discard(), // a reader that leaves does not wait for the end of the program
       },
       { highWaterMark: 0 },
     );

@@ -112,6 +112,22 @@ test(
 );
 
 test(
+  "OutputChannel.toReadableStream() is left by its reader at once, however long the program goes on",
+  async () => {
+    await using host = await FakeHost.start();
+    const program = script("echo one; read line; echo two; exit 3", { stdin: true });
+    const session = (await host.connect()).startExec(program);
+    for await (const chunk of stdoutOf(session).toReadableStream()) {
+      assert.ok(chunk.length > 0);
+      break;
+    }
+    session.stdin.end(); // the program reads until then
+    assert.deepEqual(await session.settled, { code: 3, signal: undefined });
+  },
+  options,
+);
+
+test(
   "OutputChannel.toReadableStream() reads nothing ahead",
   async () => {
     await using host = await FakeHost.start();
