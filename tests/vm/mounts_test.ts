@@ -20,6 +20,7 @@ import {
   Volume,
 } from "../../mod.ts";
 import { temporaryDirectory } from "../support/harness.ts";
+import { eventually, killProcessesOf } from "../support/processes.ts";
 import { homeTest } from "../support/vm/vm.ts";
 
 /** What a script writes; it must succeed. */
@@ -63,8 +64,8 @@ homeTest("mounts: a directory and a file of this machine are the guest's, both w
 });
 
 homeTest(
-  "mounts: what was written is on this machine after a stop, and there again after a start",
-  async ({ create }) => {
+  "mounts: what was written is on this machine after a stop, and there again after a start; what was synced, after a kill",
+  async ({ create, home }) => {
     using host = temporaryDirectory();
     const sandbox = await create({ mounts: { "/data": host.path } });
     await output(sandbox, "exec 3> /data/open && echo kept >&3 && (sleep 1000 <&3 &) && echo done");
@@ -73,6 +74,21 @@ homeTest(
     writeFileSync(join(host.path, "new"), "while it was stopped");
     await using again = await Sandbox.start(sandbox.name);
     assert.equal(await output(again, "cat /data/open /data/new"), "kept\nwhile it was stopped");
+
+    const script =
+      "i=0; while i=$((i + 1)); do echo $i | dd of=/data/log oflag=append conv=notrunc,fsync 2>/dev/null; echo $i; done";
+    await using writer = await again.execStream("sh", ["-c", script]);
+    let synced = "";
+    for await (const chunk of writer.stdout) {
+      synced += new TextDecoder().decode(chunk);
+      if (synced.split("\n").length > 20) break;
+    }
+    killProcessesOf(home); // while it writes
+    await eventually(async () => assert.equal((await Sandbox.get(sandbox.name)).status, "crashed"));
+    const told = synced.slice(0, synced.lastIndexOf("\n") + 1);
+    assert.equal(readFileSync(join(host.path, "log"), "utf8").slice(0, told.length), told);
+    await using last = await Sandbox.start(sandbox.name);
+    assert.match(await output(last, "cat /data/log"), /^1\n2\n/);
   },
 );
 
