@@ -53,6 +53,19 @@ export class ConnectFailedError extends MicrosandboxError {
   }
 }
 
+/** What to do about a mount that failed, by a part of the reason: a guest's or a host process's own words. */
+const MOUNT_HINTS = [
+  ["mounted already", "unmount it first, with sandbox.mounts.remove()"],
+  ["would hide", "choose another target, or unmount the inner one first"],
+  [
+    "programs in the sandbox use it",
+    "end the programs that have files open, or their working directory, in it",
+  ],
+  ["until the sandbox stops", "stop the sandbox"],
+  ["Not a directory", "a directory needs a directory for its target, and no file above it"],
+  ["Is a directory", "a file needs a file for its target"],
+] as const;
+
 /** A directory could not be mounted in the sandbox, or unmounted (`mountFailed`). */
 export class MountFailedError extends MicrosandboxError {
   /** Where it was to be in the sandbox. */
@@ -65,7 +78,8 @@ export class MountFailedError extends MicrosandboxError {
 
   /** @internal */
   constructor(target: string, errno: number, reason: string, action: "mount" | "unmount" = "mount") {
-    super("mountFailed", `Cannot ${action} ${target} in the sandbox: ${reason}`);
+    const [, hint] = MOUNT_HINTS.find(([part]) => reason.includes(part)) ?? [];
+    super("mountFailed", `Cannot ${action} ${target} in the sandbox: ${reason}`, { hint });
     this.target = target;
     this.errno = errno;
     this.reason = reason;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ExecFailedError } from "../../../src/agent/errors.ts";
+import { ExecFailedError, MountFailedError } from "../../../src/agent/errors.ts";
 import { test } from "../../support/harness.ts";
 
 const hintOf = (command: string, kind: ConstructorParameters<typeof ExecFailedError>[1] = "notFound") =>
@@ -17,4 +17,11 @@ test("ExecFailedError gives no hint for a plain name, another failure, or a very
   assert.equal(hintOf("/opt/my"), undefined);
   assert.equal(hintOf("ls -la", "permissionDenied"), undefined);
   assert.equal(hintOf(`echo ${"x".repeat(1_000)}`), undefined);
+});
+
+test("MountFailedError says what to do about what the sandbox or its host process said", () => {
+  const hint = (reason: string) => new MountFailedError("/m", 0, reason).hint;
+  assert.match(hint("/m is mounted already") ?? "", /mounts\.remove/);
+  assert.match(hint("programs in the sandbox use it") ?? "", /end the programs/);
+  assert.equal(hint("out of memory"), undefined);
 });
