@@ -1,7 +1,7 @@
 /** A directory of this machine that is watched, shared by two guests: what each sees of the other, and of this machine. @module */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FsWatch, Sandbox } from "../../mod.ts";
@@ -66,7 +66,10 @@ homeTest(
     assert.equal(readFileSync(here("e"), "utf8"), "guest\n");
     // A lock of one guest holds against the other, and is free once its holder is gone.
     if (COMPILER !== undefined) {
-      execFileSync(COMPILER, ["-static", "-O1", "-o", here("lock"), SOURCE]);
+      // Here it is a program from the beginning: one that becomes it later is busy while the guest is told that it was written.
+      using built = temporaryDirectory();
+      execFileSync(COMPILER, ["-static", "-O1", "-o", join(built.path, "lock"), SOURCE]);
+      copyFileSync(join(built.path, "lock"), here("lock"));
       await using holder = await one.execStream("/app/lock", ["/app/a", "now"]);
       await holder.stdout.getReader().read();
       await using writable = await create({ name: "three", mounts: { "/app": host.path } });
