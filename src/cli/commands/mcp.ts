@@ -24,11 +24,10 @@ export function mcpCommand(cli: CliContext): CommandUnknownOpts {
       "allow only this image and that of --image; repeatable; without, any of a registry",
       collect(String),
     )
-    .option(
-      "-m, --memory <size>",
-      "memory of a sandbox, and the most that one may ask for",
-      parseSizeMiB,
-      MEMORY_MIB,
+    .addOption(
+      new Option("-m, --memory <size>", "memory of a sandbox, and the most that one may ask for")
+        .default(MEMORY_MIB, "1G")
+        .argParser(parseSizeMiB),
     )
     .option("-c, --cpus <count>", "virtual processors of each sandbox", parseCount, 1)
     .addOption(
@@ -42,11 +41,10 @@ export function mcpCommand(cli: CliContext): CommandUnknownOpts {
       parseCount,
       SANDBOXES_MAX,
     )
-    .option(
-      "--idle-timeout <time>",
-      "stop a sandbox in which nothing has run for this time",
-      parseDurationMs,
-      IDLE_TIMEOUT_MS,
+    .addOption(
+      new Option("--idle-timeout <time>", "stop a sandbox in which nothing has run for this time")
+        .default(IDLE_TIMEOUT_MS, "10m")
+        .argParser(parseDurationMs),
     )
     .option("--max-output <KiB>", "how much of a text one answer has, in KiB", parseOutputKiB, OUTPUT_KIB)
     .option("--all", "also use sandboxes that `msb mcp` has not made")

@@ -18,7 +18,7 @@ const write = tool({
   output: z.object({ path: z.string(), sizeBytes: z.int() }),
   async run({ sandbox: name, path, content, encoding }, { sandboxes }, signal) {
     const bytes = encoding === "base64" ? decodeBase64(content) : new TextEncoder().encode(content);
-    const sandbox = await sandboxes.running(name, signal);
+    const sandbox = await sandboxes.running(name);
     await sandbox.fs().write(path, bytes, { signal });
     return { path, sizeBytes: bytes.length };
   },
@@ -45,7 +45,7 @@ const read = tool({
     isText: z.boolean().describe("Whether these bytes are UTF-8: if not, read them as base64."),
   }),
   async run({ sandbox: name, path, offset, length, encoding }, { sandboxes, settings }, signal) {
-    const sandbox = await sandboxes.running(name, signal);
+    const sandbox = await sandboxes.running(name);
     const wanted = Math.min(length ?? settings.outputBytesMax, settings.outputBytesMax);
     await using stream = await sandbox.fs().readStream(path, { offset, length: wanted, signal });
     const { size } = stream.metadata;
@@ -82,7 +82,7 @@ const list = tool({
       .describe(`How many are left out beyond ${ENTRIES_MAX}, or beyond the limit of an answer.`),
   }),
   async run({ sandbox: name, path }, { sandboxes, settings }, signal) {
-    const sandbox = await sandboxes.running(name, signal);
+    const sandbox = await sandboxes.running(name);
     const found = await sandbox.fs().list(path, { signal });
     const entries = [];
     let room = settings.outputBytesMax;

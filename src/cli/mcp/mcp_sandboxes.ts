@@ -41,6 +41,8 @@ export class McpSandboxes {
   /** Names of those that are being made: each may have a record already, or not yet. */
   readonly #creating = new Set<string>();
 
+  /** Sandboxes that are being started, by id. */
+  readonly #starting = new Map<string, Promise<Sandbox>>();
   #isEnded = false;
 
   constructor(settings: McpSettings) {
@@ -99,20 +101,23 @@ export class McpSandboxes {
   }
 
   /** The sandbox, running: one that has stopped is started. */
-  async running(name: string, signal: AbortSignal): Promise<Sandbox> {
+  async running(name: string): Promise<Sandbox> {
+    const before = this.#connected.get(name);
     const handle = await this.find(name);
     const known = this.#connected.get(name);
-    if (known?.sandbox.id === handle.id && handle.status === "running") {
+    // Another call may have started it since its status was read.
+    if (known?.sandbox.id === handle.id && (handle.status === "running" || known !== before)) {
       this.#touch(name, known);
       return known.sandbox;
     }
-    const isStart = handle.status !== "running";
-    const detached = this.#settings.atEnd === "keep";
-    const sandbox = await handle.connectOrStart({ detached, signal });
-    if (isStart) this.#begun.set(handle.id, handle);
-    clearTimeout(known?.idle);
-    this.#connected.set(name, { sandbox, sessions: new Set(), busy: 0, idle: undefined });
-    return sandbox;
+    // All that wait for it get the same object, as it has the sessions. So no single call's signal ends the start.
+    const pending = this.#starting.get(handle.id) ?? this.#start(handle);
+    this.#starting.set(handle.id, pending);
+    try {
+      return await pending;
+    } finally {
+      this.#starting.delete(handle.id);
+    }
   }
 
   /**
@@ -179,6 +184,14 @@ export class McpSandboxes {
         "the server's flag --allow-image can allow it",
       );
     return image;
+  }
+
+  async #start(handle: SandboxHandle): Promise<Sandbox> {
+    const sandbox = await handle.connectOrStart({ detached: this.#settings.atEnd === "keep" });
+    if (handle.status !== "running") this.#begun.set(handle.id, handle);
+    clearTimeout(this.#connected.get(handle.name)?.idle);
+    this.#connected.set(handle.name, { sandbox, sessions: new Set(), busy: 0, idle: undefined });
+    return sandbox;
   }
 
   /** How many sandboxes with our label there are beside those that are being made; counts up to `most`. */

@@ -40,7 +40,7 @@ const run = tool({
     stderrOmittedBytes: fields.omitted,
   }),
   async run({ sandbox: name, command, args, stdin, ...options }, { sandboxes, settings }, signal) {
-    const sandbox = await sandboxes.running(name, signal);
+    const sandbox = await sandboxes.running(name);
     const [program, words] = args === undefined ? [sandbox.config().shell, ["-c", command]] : [command, args];
     await using running = await sandbox.execStream(program, words, {
       ...options,
@@ -89,7 +89,7 @@ const runCode = tool({
   }),
   async run({ sandbox: name, language, code, ...options }, { sandboxes, settings }, signal) {
     const { outputBytesMax } = settings;
-    const sandbox = await sandboxes.running(name, signal);
+    const sandbox = await sandboxes.running(name);
     const { session } = options;
     const runNow = () => sandbox.runCode(language, code, { ...options, signal, outputBytesMax });
     const ran = await (session === undefined ? runNow() : sandboxes.inSession(name, session, runNow));

@@ -69,8 +69,8 @@ const publish = tool({
     port: z.int().min(1).max(65_535).describe("The port that the server in the sandbox listens on."),
   }),
   output: z.object({ port: z.int(), hostPort: z.int(), url: z.string() }),
-  async run({ sandbox: name, port }, { sandboxes }, signal) {
-    const { ports } = (await sandboxes.running(name, signal)).network;
+  async run({ sandbox: name, port }, { sandboxes }) {
+    const { ports } = (await sandboxes.running(name)).network;
     const known = (await ports.list()).find(
       ({ guestPort, protocol, bind }) => guestPort === port && protocol === "tcp" && bind === "127.0.0.1",
     );

@@ -174,6 +174,10 @@ test(
           "1\n",
         );
         assert.equal((await Sandbox.get("a")).status, "running");
+        await useTool(client, "sandbox_stop", { sandbox: "a" });
+        const count = { sandbox: "a", language: "sh", code: "n=$((n + 1)); echo $n", session: "s" };
+        const counts = await Promise.all([1, 2, 3].map(() => useTool(client, "sandbox_run_code", count)));
+        assert.deepEqual(counts.map(({ stdout }) => stdout).toSorted(), ["1\n", "2\n", "3\n"]);
 
         const bad = await callTool(client, "sandbox_run", { sandbox: "a", command: "true", cmd: "x" }).catch(
           String,
