@@ -65,6 +65,7 @@ const struct stream_kind NETWORK = {
     .types = (const uint8_t[]){0},
     .is_process = true,
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* as with a mount: most of its frames are small */
     .open = network_open,
     .close = network_close,
     .stop = exec_stop,

@@ -199,6 +199,7 @@ const struct stream_kind TCP = {
     .open_type = MSG_TCP_CONNECT,
     .types = (const uint8_t[]){0},
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
+    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* a short connection needs none */
     .open = tcp_open,
     .close = tcp_close,
     .step = tcp_step,
