@@ -109,7 +109,7 @@ static void take_frames(void) {
     struct frame frame;
     if (has_input && !receiver_is_full(&receiver)) {
         if (receiver_fill(&receiver, STDIN_FILENO) != RECEIVE_MORE) _exit(0); /* the host wants no more */
-        has_input = receiver_is_full(&receiver);
+        has_input = receiver.end == RECEIVE_BUFFER_BYTES; /* there may be more than fitted */
     }
     while (queue_room(&net.queue) >= SESSION_STEP_BYTES_MAX) {
         enum frame_result result = receiver_next(&receiver, &frame);
