@@ -27,6 +27,7 @@ import type {
   ProviderStatistics,
   RenameOptions,
 } from "../provider.ts";
+import { ClosedDirectory } from "./closed_directory.ts";
 import { readEntries } from "./directory_entries.ts";
 import {
   attributesOf,
@@ -63,7 +64,11 @@ export interface DirectoryBounds {
   readonly showsSetId?: boolean | undefined;
   /** What locks of the guest's programs are taken by here. @default none: then they hold in the guest alone */
   readonly locks?: FileLocks | undefined;
+  /** A directory that the guest may not enter, by its absolute path without links. @default none */
+  readonly closed?: string | undefined;
 }
+
+type Bounds = DirectoryBounds & { readonly only?: string };
 
 /** See the module. */
 export class DirectoryProvider implements FileSystemProvider {
@@ -77,11 +82,13 @@ export class DirectoryProvider implements FileSystemProvider {
   #watch: DirectoryWatch | undefined;
   readonly watch?: (changed: (change: ProviderChange) => void) => () => void;
   readonly #shownBits: number;
+  readonly #closed: ClosedDirectory;
 
-  private constructor(files: Files, root: number, only: string | undefined, bounds: DirectoryBounds) {
+  private constructor(files: Files, root: number, path: string, bounds: Bounds) {
     this.#files = files;
+    this.#closed = new ClosedDirectory(path, bounds.closed);
     this.#root = root;
-    this.#only = only;
+    this.#only = bounds.only;
     this.#entriesMax = bounds.entriesMax ?? ENTRIES_MAX;
     this.#openFiles = bounds.openFiles;
     const { inotify, locks } = bounds;
@@ -112,11 +119,11 @@ export class DirectoryProvider implements FileSystemProvider {
         check(files.openBeneath(top, encodeName(at.slice(1)), Open.pathOnly | flags));
       const fd = openAt(path, 0);
       const type = typeOf(statusOf(files, fd));
-      if (type === "directory") return new DirectoryProvider(files, fd, undefined, bounds);
+      if (type === "directory") return new DirectoryProvider(files, fd, path, bounds);
       files.close(fd);
       if (type !== "file") throw new FileSystemError(type === "symlink" ? "ELOOP" : "EINVAL");
       const directory = openAt(parentPath(path), Open.directory);
-      return new DirectoryProvider(files, directory, baseName(path), bounds);
+      return new DirectoryProvider(files, directory, path, { ...bounds, only: baseName(path) });
     } finally {
       files.close(top);
     }
@@ -256,6 +263,7 @@ export class DirectoryProvider implements FileSystemProvider {
 
   rename(from: string, to: string, { exclusive, exchange }: RenameOptions): void {
     this.#own([from, to], () => {
+      for (const path of [from, to]) this.#closed.checkMove(path);
       const flags = (exclusive ? 1 : 0) | (exchange ? 2 : 0);
       this.#inParent(from, (directory, name) =>
         this.#inParent(to, (target, newName) =>
@@ -318,7 +326,7 @@ export class DirectoryProvider implements FileSystemProvider {
     const of = {
       files: this.#files,
       inotify,
-      open: (path: string) => openForWatch(this.#files, this.#root, path),
+      open: (path: string) => (this.#closed.has(path) ? -1 : openForWatch(this.#files, this.#root, path)),
       list: (path: string) => this.list(path),
       only: this.#only,
     };
@@ -342,6 +350,7 @@ export class DirectoryProvider implements FileSystemProvider {
 
   /** The path below the root, as bytes. */
   #relative(path: string): Uint8Array {
+    this.#closed.check(path);
     if (this.#only === undefined) return encodeName(path.slice(1));
     if (path !== "/") throw new FileSystemError("ENOTDIR");
     return encodeName(this.#only);
@@ -383,11 +392,6 @@ export class DirectoryProvider implements FileSystemProvider {
 }
 
 const READ_WRITE: ProviderOpenOptions = {
-  read: true,
-  write: true,
-  append: false,
-  truncate: false,
-  create: false,
-  exclusive: false,
-  mode: 0,
+  ...{ read: true, write: true, append: false, truncate: false },
+  ...{ create: false, exclusive: false, mode: 0 },
 };

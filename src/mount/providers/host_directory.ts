@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { existsSync, realpathSync } from "node:fs";
+import { homeDirectory } from "../../platform/home.ts";
 import type { FileSystemProvider } from "../provider.ts";
 
 /**
  * Opens a directory, or a regular file, of this machine as a file system, e.g. as a layer of an `OverlayFileSystem`. It is served
  * by this process; for a plain mount of a directory, its path alone is faster. Everything resolves beneath it, and no link is
- * followed here. Owners are those of this machine.
+ * followed here. Owners are those of this machine. The home of all sandboxes (`MSB_HOME`) cannot be entered.
  *
  * @throws {FileSystemError} if there is none, or this process may not read it.
  * @throws {UnsupportedError} on a runtime without FFI.
@@ -29,5 +31,7 @@ export async function openHostDirectory(path: string): Promise<FileSystemProvide
     import("../../ffi/files.ts"), // for few programs, and it takes long to load
     import("./directory_provider.ts"),
   ]);
-  return DirectoryProvider.open(await Files.load(), path);
+  const home = homeDirectory();
+  const closed = existsSync(home) ? realpathSync(home) : undefined;
+  return DirectoryProvider.open(await Files.load(), path, { closed });
 }

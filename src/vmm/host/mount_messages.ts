@@ -2,7 +2,12 @@
 import type { MountRequest } from "../host_protocol.ts";
 
 /** To the Worker. */
-export type MountWorkerRequest = { readonly token: number; readonly socketPath: string } & (
+export type MountWorkerRequest = {
+  readonly token: number;
+  readonly socketPath: string;
+  /** Where state, locks and disks are: no mount leads there. Absolute, without links. */
+  readonly home: string;
+} & (
   | { readonly type: "mount"; readonly mount: MountRequest }
   | { readonly type: "root"; readonly source: string; readonly listenPath: string }
   | { readonly type: "unmount"; readonly target: string }

@@ -53,15 +53,15 @@ function reasonOf(error: unknown): string {
 
 async function handle(request: MountWorkerRequest): Promise<void> {
   if (request.type === "unmount") return await unmount(request.target);
-  if (request.type === "root") return await serveRoot(request.source, request.listenPath);
+  if (request.type === "root") return await serveRoot(request);
   connecting ??= AgentClient.connect(request.socketPath);
   connecting.catch(() => {
     connecting = undefined; // the next mount tries again
   });
-  await mount(await connecting, request.mount);
+  await mount(await connecting, request.mount, request.home);
 }
 
-async function mount(client: AgentClient, request: MountRequest): Promise<void> {
+async function mount(client: AgentClient, request: MountRequest, home: string): Promise<void> {
   const { target } = request;
   for (const other of [...opening, ...served.keys(), ...memory, ...disks]) {
     if (other === target) throw new Error(`${target} is mounted already`);
@@ -69,7 +69,7 @@ async function mount(client: AgentClient, request: MountRequest): Promise<void> 
   }
   opening.add(target);
   try {
-    await open(client, request);
+    await open(client, request, home);
   } finally {
     opening.delete(target);
   }
@@ -78,6 +78,7 @@ async function mount(client: AgentClient, request: MountRequest): Promise<void> 
 async function open(
   client: AgentClient,
   { target, isReadonly, isNoExec, ...what }: MountRequest,
+  home: string,
 ): Promise<void> {
   if ("memoryBytes" in what) {
     const session = client.openMount({ target, isReadonly, isNoExec, memoryBytes: what.memoryBytes });
@@ -95,6 +96,7 @@ async function open(
   const files = await loading;
   const { isWatched, hasLocks } = what;
   const provider = openSource(files, what.source, {
+    closed: home,
     inotify: isWatched ? await Inotify.load() : undefined,
     locks: hasLocks ? await FileLocks.load() : undefined,
   });
@@ -121,9 +123,13 @@ async function open(
 }
 
 /** The directory that the guest's root is on. The engine connects once; what comes behind it is not served. */
-async function serveRoot(source: string, listenPath: string): Promise<void> {
+async function serveRoot({
+  source,
+  listenPath,
+  home,
+}: Extract<MountWorkerRequest, { readonly type: "root" }>): Promise<void> {
   loading ??= Files.load();
-  const provider = openSource(await loading, source, { showsSetId: true });
+  const provider = openSource(await loading, source, { showsSetId: true, closed: home });
   // Root serves the owners that there are. Who is not root gives the guest's root what is theirs.
   const isRoot = process.getuid?.() === 0;
   const { uid, gid } = provider.attributes("/");

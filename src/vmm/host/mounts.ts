@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { realpathSync } from "node:fs";
 import { InternalError, MicrosandboxError } from "../../base/errors.ts";
 import type { StateStore } from "../../state/state_store.ts";
 import { exposesHome, homeProblem } from "../../volume/volume_place.ts";
@@ -62,7 +63,7 @@ export class Mounts {
     this.#holds.delete(target);
   }
 
-  async #ask(request: DistributiveOmit<MountWorkerRequest, "token" | "socketPath">): Promise<void> {
+  async #ask(request: DistributiveOmit<MountWorkerRequest, "token" | "socketPath" | "home">): Promise<void> {
     const token = this.#nextToken++;
     const answer = Promise.withResolvers<void>();
     this.#waiting.set(token, answer);
@@ -71,7 +72,8 @@ export class Mounts {
       MOUNT_TIMEOUT_MS,
     );
     try {
-      this.#thread().postMessage({ ...request, token, socketPath: this.#socketPath } as MountWorkerRequest);
+      const [socketPath, home] = [this.#socketPath, realpathSync(this.#state.home)];
+      this.#thread().postMessage({ ...request, token, socketPath, home } as MountWorkerRequest);
       await answer.promise;
     } finally {
       clearTimeout(timer);
