@@ -29,6 +29,7 @@ import {
   type MemoryNode,
   moveLink,
   type NodeDetails,
+  namesOf,
   now,
   statisticsOf,
   touch,
@@ -75,9 +76,7 @@ export class MemoryFileSystem implements FileSystemProvider {
 
   /** Writes a whole file; directories above it are made. @throws {FileSystemError} EINVAL for a path without a name, or with `..` */
   writeFile(path: string, content: string | Uint8Array): void {
-    const names = path.split("/").filter((name) => name !== "" && name !== ".");
-    const name = names.pop();
-    if (name === undefined || names.includes("..") || name === "..") throw new FileSystemError("EINVAL");
+    const { above: names, name } = namesOf(path);
     let directory = this.#root;
     for (const above of names) {
       const next = directory.entries.get(above) ?? this.#add(directory, above, "directory", 0o755);

@@ -135,3 +135,11 @@ export function statisticsOf(
     freeFiles,
   };
 }
+
+/** The name of a file, and those of the directories above it. @throws {FileSystemError} for a path without a name, or with `..` */
+export function namesOf(path: string): { readonly above: readonly string[]; readonly name: string } {
+  const above = path.split("/").filter((name) => name !== "" && name !== ".");
+  const name = above.pop();
+  if (name !== undefined && ![...above, name].includes("..")) return { above, name };
+  throw new FileSystemError("EINVAL", { cause: new Error(`${JSON.stringify(path)} is no path of a file`) });
+}

@@ -138,3 +138,11 @@ test("MemoryFileSystem stores only user attributes", () => {
   assert.throws(() => files.setExtended("/a", "user.y", new Uint8Array(), "old"), { code: "ENODATA" });
   assert.deepEqual([...files.getExtended("/a", "user.x")], [5]);
 });
+
+test("MemoryFileSystem says which path it does not take", () => {
+  for (const path of ["", "/", "../x", "/a/.."])
+    assert.throws(
+      () => new MemoryFileSystem({ [path]: "content" }),
+      (error: Error) => String(error.cause).includes(JSON.stringify(path)),
+    );
+});
