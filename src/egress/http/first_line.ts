@@ -2,27 +2,27 @@
 import { KiB } from "../../base/bytes.ts";
 import { HEAD_BYTES_MAX } from "./parse_head.ts";
 
-/** A first line that is longer, and does not begin as a request does, belongs to another protocol. */
-const OTHER_LINE_BYTES_MAX = 8 * KiB;
+/** A longer first line that is one word belongs to another protocol. */
+const WORD_BYTES_MAX = 8 * KiB;
 
-/** A method and the start of a target: servers take targets of any length, and the name stands behind them. */
-const START_OF_REQUEST = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} +[^ ]/;
+/** A method, and what servers take for the space behind it (RFC 9112 section 3), if it has come to that. */
+const START_OF_REQUEST = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?:[ \t\v\f\r]|$)/;
 
-/** What a client's first bytes come to. `undefined` as long as they can be either: then they hold no whole first line. */
+/**
+ * What a client's first bytes come to. `undefined` as long as they can be either: then the name in a request stands behind them,
+ * however long its target is.
+ */
 export function speechOf(bytes: Uint8Array): "http" | "other" | undefined {
   const { buffer, byteOffset, length } = bytes;
   const text = Buffer.from(buffer, byteOffset, Math.min(length, HEAD_BYTES_MAX)).toString("latin1");
   // A carriage return alone ends no line: some servers take it for a space.
-  const [start = "", line = ""] = /^[\r\n \t]*([^\n]*)/.exec(text) ?? [];
-  if (hasControl(line)) return "other";
-  if (/HTTP\//i.test(line)) return "http";
-  if (start.length < text.length) return "other"; // a line feed follows
-  if (length < OTHER_LINE_BYTES_MAX) return undefined;
-  if (!START_OF_REQUEST.test(line)) return "other";
-  return length < HEAD_BYTES_MAX ? undefined : "http"; // its head is too long, which those who read it say
-}
-
-function hasControl(line: string): boolean {
+  const [start = "", line = ""] = /^[ \t\v\f\r\n]*([^\n]*)/.exec(text) ?? [];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no request line holds one
-  return /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(line);
+  if (/[\x00-\x08\x0e-\x1f\x7f]/.test(line)) return "other";
+  if (/HTTP\//i.test(line)) return "http";
+  const isWhole = start.length < text.length; // a line feed follows
+  if (isWhole || !START_OF_REQUEST.test(line)) return "other";
+  if (length < WORD_BYTES_MAX) return undefined;
+  if (!/[ \t\v\f\r]/.test(line)) return "other";
+  return length < HEAD_BYTES_MAX ? undefined : "http"; // its head is too long, which those who read it say
 }

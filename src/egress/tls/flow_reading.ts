@@ -34,8 +34,8 @@ export interface ReadingTools {
 const HTTP_1 = "http/1.1";
 /** What a client is offered back, the first choice first. HTTP/2 is not, so that it speaks HTTP/1.1. */
 const AGREED_PROTOCOLS = [HTTP_1, "http/1.0"];
-/** What a client offers by ALPN that speaks HTTP. */
-const HTTP_PROTOCOLS = [...AGREED_PROTOCOLS, "http/0.9", "h2", "h2c", "h3"];
+/** What a client offers by ALPN that speaks HTTP of whichever version, by the names that it had before it was one. */
+const HTTP_PROTOCOL = /^(?:http\/|h2|h3|hq|spdy\/|grpc)/;
 
 /** How much of a text from outside is put into the flow log. */
 const SHOWN_CHARS_MAX = 100;
@@ -118,16 +118,15 @@ export class FlowReading {
     const verification = verificationOf(tls, host);
     const offered = hello.alpnProtocols;
     const context = authority.contextFor(host);
-    if (offered.length > 0 && !offered.some((protocol) => HTTP_PROTOCOLS.includes(protocol))) {
+    if (offered.length > 0 && !offered.some((protocol) => HTTP_PROTOCOL.test(protocol))) {
       const server = await this.#secured(socket, host, verification, offered);
       const alpnProtocols = server.alpnProtocol === undefined ? [] : [server.alpnProtocol];
-      const guest = await acceptTls(this.#guest, { context, alpnProtocols, first });
-      return await this.#passOther(
-        guestEndOf(guest),
-        serverEndOf(server.channel),
-        host,
-        verification.isVerified,
-      );
+      const guest = guestEndOf(await acceptTls(this.#guest, { context, alpnProtocols, first }));
+      const serverEnd = serverEndOf(server.channel);
+      // A made-up protocol, or one that the server does not care about, must not hide requests.
+      if ((await listenFirst(guest.reader, serverEnd.reader.look())) === "http")
+        return await this.#serve("https", guest, Promise.resolve(serverEnd), host, verification);
+      return await this.#passOther(guest, serverEnd, host, verification.isVerified);
     }
     if (offered.length > 0 && !offered.some((protocol) => AGREED_PROTOCOLS.includes(protocol))) {
       const offer = printable(offered.join(", "));

@@ -52,6 +52,7 @@ test("FirstBytesReader lets other protocols be", () => {
     "EHLO me\r\n",
     "GET /\r\n",
     "*1\r\n$4\r\n",
+    "<?xml version='1.0'?><stream:stream",
   ])
     assert.equal(read(bytes).kind, "other", String(bytes));
   assert.equal(read("x".repeat(8 * 1024)).kind, "other");
@@ -66,6 +67,7 @@ test("FirstBytesReader finds fault with what two readers could take for differen
     head("GET / HTTP/1.1", "Host: a.example", " b.example"),
     head("GET / HTTP/1.1"),
     head("GET /\rHTTP/1.1", "Host: b.example"),
+    head("GET\v/\fHTTP/1.1", "Host: b.example"),
     head("CONNECT a.example:443 HTTP/1.1", "Host: a.example"),
     `GET / HTTP/1.1\r\nX: ${"x".repeat(70_000)}`,
   ])
