@@ -259,13 +259,14 @@ export class Exchange {
     const upgrade = status === 101 ? [field("Connection", "Upgrade"), field("Upgrade", "websocket")] : [];
     if (status === 101) this.#isAnswered = true;
     const fields = [...this.#toGuest(endToEnd(headers, ["content-length"])), ...upgrade];
-    await this.#options.guest.write(encodeHead(`HTTP/1.1 ${status} ${reason}`, fields));
+    await this.#options.guest.write(encodeHead(this.#statusLine(status, reason), fields));
   }
 
   async #onResponse(incoming: Incoming, shown: Request | undefined): Promise<Incoming> {
     const { onResponse } = this.#options.hooks ?? {};
     if (onResponse === undefined || shown === undefined) return incoming;
-    const { status, reason, framing, body } = incoming;
+    const { status, framing, body } = incoming;
+    const reason = this.#gate?.responseText(incoming.reason) ?? incoming.reason;
     // A hook sees what the guest would: no values that the server sent back.
     const headers = this.#toGuest(endToEnd(incoming.headers));
     const response = toResponse(status, reason, headers, framing.kind === "none" ? undefined : body);
@@ -295,7 +296,7 @@ export class Exchange {
       ...this.#connectionFields(staysOpen),
     ];
     this.#isAnswered = true;
-    const head = encodeHead(`HTTP/1.1 ${incoming.status} ${incoming.reason}`, fields);
+    const head = encodeHead(this.#statusLine(incoming.status, incoming.reason), fields);
     using writer = new MessageWriter(guest, framing, head);
     const transform = this.#gate?.responseBody();
     if (this.#head.method !== "HEAD")
@@ -316,6 +317,10 @@ export class Exchange {
   #connectionFields(staysOpen: boolean): HeaderField[] {
     if (!staysOpen) return [field("Connection", "close")];
     return this.#head.version === "1.0" ? [field("Connection", "keep-alive")] : [];
+  }
+
+  #statusLine(status: number, reason: string): string {
+    return `HTTP/1.1 ${status} ${this.#gate?.responseText(reason) ?? reason}`;
   }
 
   #toGuest(headers: readonly HeaderField[]): readonly HeaderField[] {

@@ -23,6 +23,8 @@ export interface Gate {
   requestBody(
     headers: readonly HeaderField[],
   ): { readonly transform: ByteTransform; readonly changesLength: boolean } | undefined;
+  /** A text of a response, such as its reason phrase, as the guest gets it. */
+  responseText(text: string): string;
   /** The fields of a response as the guest gets them, or of a trailer section. */
   responseHeaders(headers: readonly HeaderField[]): readonly HeaderField[];
   /** For the body of the response: never changes its length. */

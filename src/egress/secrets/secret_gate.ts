@@ -131,9 +131,16 @@ class SecretGate implements Gate {
     return { transform: needles.stream(), changesLength };
   }
 
+  responseText(text: string): string {
+    return this.#masks.replaceIn(text);
+  }
+
   responseHeaders(headers: readonly HeaderField[]): readonly HeaderField[] {
     if (this.#masks.isEmpty) return headers;
-    return headers.map(({ name, value }) => ({ name, value: this.#masks.replaceIn(value) }));
+    return headers.map(({ name, value }) => ({
+      name: this.#masks.replaceIn(name), // a mask is a token, too
+      value: this.#masks.replaceIn(value),
+    }));
   }
 
   responseBody(): ByteTransform | undefined {

@@ -13,6 +13,7 @@ import {
   httpsOrigin,
   tcpOrigin,
   tlsConfig,
+  tlsOrigin,
 } from "../../../support/egress/origin.ts";
 import { authorityFile, curl } from "../../../support/egress/programs.ts";
 import { rawClient, received } from "../../../support/egress/raw_client.ts";
@@ -210,4 +211,32 @@ test("no value stands in a placeholder's error, in an event, or in what the gues
     JSON.stringify([outputs.map(({ stdout }) => stdout), at.listener.events]),
     /value-of-KEY/,
   );
+});
+
+test("a value that a server puts into its status line or into a field's name does not reach the guest", async () => {
+  const value = "value-of-KEY";
+  await using origin = await tlsOrigin((socket) => {
+    socket.on("data", (data) => {
+      const has = data.includes(value) ? value : "nothing";
+      socket.end(
+        `HTTP/1.1 103 hint ${has}\r\nx-${has}: 1\r\n\r\nHTTP/1.1 400 not ${has}\r\nx-${has}: ${has}\r\nContent-Length: ${has.length}\r\n\r\n${has}`,
+      );
+    });
+  });
+  for (const hooks of [undefined, { onResponse: () => undefined }]) {
+    const secrets = [secret("KEY")];
+    await using listener = await InterceptingListener.open({
+      tls: tlsConfig(),
+      serverPort: origin.port,
+      secrets,
+      hooks,
+    });
+    const words = ["-v", "-H", "Authorization: Bearer $MSB_KEY", API];
+    const { stdout, stderr, status } = await curl(listener, words);
+    assert.equal(status, 400, stderr);
+    const mask = "*".repeat(value.length);
+    for (const text of [`103 hint ${mask}`, `400 not ${mask}`, `x-${mask}: ${mask}`])
+      assert.ok(stderr.includes(text), `${text} in ${stderr}`);
+    assert.ok(!`${stdout}${stderr}`.includes(value), `${stdout}${stderr}`);
+  }
 });
