@@ -39,6 +39,13 @@ export interface SecretDestination {
   readonly host: string;
   /** Whether the server has to prove by TLS that it is that host. */
   readonly isVerified: boolean;
+  /**
+   * Whether the host's resolver gave the guest this address for that name. Where the server proves nothing, the name in a
+   * request is only what the guest says.
+   *
+   * @default {false}
+   */
+  readonly isResolved?: boolean | undefined;
 }
 
 /** How a text is written where it stands. */
@@ -79,12 +86,14 @@ export class SecretSet {
       : new NeedleSet(forbiddenNeedles(forbidden)).stream();
   }
 
-  #split({ host, isVerified }: SecretDestination): [allowed: SecretConfig[], forbidden: SecretConfig[]] {
+  #split(destination: SecretDestination): [allowed: SecretConfig[], forbidden: SecretConfig[]] {
+    const { host, isVerified, isResolved = false } = destination;
+    const isNamed = (secret: SecretConfig) =>
+      secret.allowedHosts.some((name) => matchesHostPattern(name, host)) ||
+      secret.allowedHostPatterns.some((pattern) => matchesHostPattern(pattern, host));
     const isAllowed = (secret: SecretConfig) =>
       (isVerified || !secret.requireTlsIdentity) &&
-      (secret.allowAnyHost ||
-        secret.allowedHosts.some((name) => matchesHostPattern(name, host)) ||
-        secret.allowedHostPatterns.some((pattern) => matchesHostPattern(pattern, host)));
+      (secret.allowAnyHost || ((isVerified || isResolved) && isNamed(secret)));
     return [this.#secrets.filter(isAllowed), this.#secrets.filter((secret) => !isAllowed(secret))];
   }
 }

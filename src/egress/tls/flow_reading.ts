@@ -12,7 +12,7 @@ import { serveHttp } from "../http/proxy.ts";
 import { pumpBothWays, type TunnelEnd } from "../http/tunnel.ts";
 import { connectReason } from "../http/upstream.ts";
 import type { InterceptedFlow, NameVerdict } from "../interceptor.ts";
-import { type SecretSet, SecretViolation } from "../secrets/secret_gate.ts";
+import { type SecretDestination, type SecretSet, SecretViolation } from "../secrets/secret_gate.ts";
 import type { Authority } from "./authority.ts";
 import { type ClientHello, ClientHelloReader } from "./client_hello.ts";
 import type { ClientSide } from "./client_side.ts";
@@ -185,7 +185,12 @@ export class FlowReading {
     const { hooks, secrets } = this.#tools();
     if (hooks !== undefined)
       throw new HttpProblem(403, "blocked", "the connection carries no HTTP, so that no hook could see it");
-    await pumpBothWays(guest, server, secrets.streamFor({ host, isVerified }));
+    await pumpBothWays(guest, server, secrets.streamFor(this.#secretDestination(host, isVerified)));
+  }
+
+  #secretDestination(host: string, isVerified: boolean): SecretDestination {
+    const { names, request } = this.#flow;
+    return { host, isVerified, isResolved: host === request.destination.address || names.includes(host) };
   }
 
   /** @param host What the guest wants by TLS; `undefined` without. */
@@ -209,7 +214,7 @@ export class FlowReading {
       connect,
       admit: (name, port) => this.#admit(name, port, host),
       gateFor: (name) =>
-        this.#tools().secrets.gateFor({ host: name, isVerified: verification?.isVerified === true }),
+        this.#tools().secrets.gateFor(this.#secretDestination(name, verification?.isVerified === true)),
       hooks: this.#tools().hooks,
       onProblem: (problem) => this.#onProblem(problem, host),
     });

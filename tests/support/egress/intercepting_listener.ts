@@ -21,6 +21,8 @@ export interface ListenerOptions {
   readonly serverPort: number;
   /** The port that the guest asked for; 0 for that of the listener. @default {443} */
   readonly guestPort?: number | undefined;
+  /** Names that were resolved to the server's address. @default {["api.example"]} */
+  readonly names?: readonly string[] | undefined;
   /** Names that may not be reached. */
   readonly deniedNames?: readonly string[] | undefined;
 }
@@ -125,7 +127,7 @@ export class InterceptingListener implements AsyncDisposable {
   }
 
   #flowOf(socket: Socket): InterceptedFlow {
-    const { serverPort, guestPort = 443, deniedNames = [] } = this.#options;
+    const { serverPort, guestPort = 443, names = ["api.example"], deniedNames = [] } = this.#options;
     const verdict = (name: string): NameVerdict =>
       deniedNames.includes(name) ? { allowed: false, reason: `${name} is denied` } : { allowed: true };
     return {
@@ -137,7 +139,7 @@ export class InterceptingListener implements AsyncDisposable {
         signal: this.stopping.signal,
       },
       guest: guestOver(socket),
-      names: [],
+      names,
       signal: this.stopping.signal,
       checkName: verdict,
       checkNameless: () => verdict("nameless"),

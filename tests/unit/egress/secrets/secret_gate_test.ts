@@ -2,13 +2,17 @@
 import assert from "node:assert/strict";
 import type { SecretConfig } from "../../../../src/egress/config.ts";
 import type { Gate } from "../../../../src/egress/http/gate.ts";
-import { SecretSet, SecretViolation } from "../../../../src/egress/secrets/secret_gate.ts";
+import {
+  type SecretDestination,
+  SecretSet,
+  SecretViolation,
+} from "../../../../src/egress/secrets/secret_gate.ts";
 import { secret } from "../../../support/egress/secrets.ts";
 import { test } from "../../../support/harness.ts";
 
 const ALL = { headers: true, basicAuth: true, queryParams: true, body: true };
-const VERIFIED = { host: "api.example", isVerified: true };
-const ELSEWHERE = { host: "evil.example", isVerified: true };
+const VERIFIED: SecretDestination = { host: "api.example", isVerified: true };
+const ELSEWHERE: SecretDestination = { host: "evil.example", isVerified: true };
 
 function gate(secrets: readonly SecretConfig[], destination = VERIFIED): Gate {
   const found = new SecretSet(secrets).gateFor(destination);
@@ -132,7 +136,9 @@ test("SecretSet decides by name, pattern, identity and the switch for all hosts"
   const unverified = { ...VERIFIED, isVerified: false };
   assert.equal(goes({}, VERIFIED), true);
   assert.equal(goes({}, unverified), false);
-  assert.equal(goes({ requireTlsIdentity: false }, unverified), true);
+  assert.equal(goes({ requireTlsIdentity: false }, unverified), false); // the guest alone says that it is that host
+  assert.equal(goes({ requireTlsIdentity: false }, { ...unverified, isResolved: true }), true);
+  assert.equal(goes({ requireTlsIdentity: false, allowAnyHost: true }, unverified), true);
   assert.equal(goes({}, { host: "sub.api.example", isVerified: true }), false);
   const patterns = { allowedHosts: [], allowedHostPatterns: ["*.api.example"] };
   assert.equal(goes(patterns, { host: "sub.api.example", isVerified: true }), true);

@@ -132,6 +132,28 @@ test("a server that is not verified gets a secret only where that is allowed", a
   }
 });
 
+test("escape: the name of an allowed host, shown to a server of the guest's choice that proves nothing", async () => {
+  const secrets = [secret("KEY", { requireTlsIdentity: false })];
+  let seen = "";
+  await using plain = await httpOrigin((request, response) => {
+    seen += request.headers.authorization;
+    response.end();
+  });
+  const words = ["-H", "Authorization: $MSB_KEY"];
+  for (const names of [[], ["evil.example"]]) {
+    await using listener = await InterceptingListener.open({
+      serverPort: plain.port,
+      guestPort: 80,
+      secrets,
+      names,
+    });
+    assert.equal((await curl(listener, [...words, "http://api.example/"])).status, 403);
+    await using at = await listenerWith(secrets, { tls: tlsConfig({ verifyUpstream: false }), names });
+    assert.equal((await curl(at.listener, [...words, API])).status, 403);
+    assert.deepEqual([seen, at.seen], ["", []]);
+  }
+});
+
 test("HTTP without TLS carries no secret that asks for it, and no placeholder", async () => {
   await using origin = await httpOrigin(echoRequest);
   for (const [requireTlsIdentity, status] of [
