@@ -5,6 +5,7 @@
  */
 import { Semaphore } from "../../base/semaphore.ts";
 import { FileSystemError } from "../errno.ts";
+import { checkedName, encodeName } from "../names.ts";
 import { baseName, isBelow, joinPath, parentPath } from "../paths.ts";
 import type {
   AttributeChanges,
@@ -330,11 +331,13 @@ export class OverlayFileSystem implements FileSystemProvider {
     }
   }
 
-  /** Has the lower layers show nothing at `path` any more. */
+  /** Has the lower layers show nothing at `path` any more. @throws {FileSystemError} ENAMETOOLONG if there is no room for a mark. */
   async #hideBelow(path: string): Promise<void> {
     if (!(await this.#layers.isBelow(path))) return;
     await this.#prepareParent(path);
-    const file = await this.#layers.upper.open(whiteoutOf(path), { ...READ, write: true, create: true });
+    const mark = whiteoutOf(path);
+    checkedName(encodeName(baseName(mark)));
+    const file = await this.#layers.upper.open(mark, { ...READ, write: true, create: true });
     await file.close();
   }
 

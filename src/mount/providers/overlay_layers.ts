@@ -8,6 +8,7 @@
  * @module
  */
 import { Errno, errnoOf, FileSystemError } from "../errno.ts";
+import { encodeName, NAME_BYTES_MAX } from "../names.ts";
 import { baseName, joinPath, parentPath } from "../paths.ts";
 import type { FileSystemProvider, ProviderAttributes } from "../provider.ts";
 
@@ -115,7 +116,10 @@ export class OverlayLayers {
   /** Layers that may have a name: without the lower ones if it is whited out. */
   async #visible(path: string, layers: readonly number[]): Promise<readonly number[]> {
     if (layers[0] !== 0 || layers.length === 1) return layers;
-    return (await this.#attributes(0, whiteoutOf(path))) === undefined ? layers : [0];
+    // A name that leaves no room for the mark cannot be hidden.
+    const mark = whiteoutOf(path);
+    if (encodeName(baseName(mark)).length > NAME_BYTES_MAX) return layers;
+    return (await this.#attributes(0, mark)) === undefined ? layers : [0];
   }
 
   async #merge(path: string, layers: readonly number[]): Promise<Place | undefined> {

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { errnoOf } from "../../../src/mount/errno.ts";
 import type { FileSystemProvider, ProviderOpenOptions } from "../../../src/mount/provider.ts";
+import { openHostDirectory } from "../../../src/mount/providers/host_directory.ts";
 import { MemoryFileSystem } from "../../../src/mount/providers/memory_file_system.ts";
 import { OverlayFileSystem } from "../../../src/mount/providers/overlay_file_system.ts";
 import { ReadonlyFileSystem } from "../../../src/mount/providers/readonly_file_system.ts";
-import { test } from "../../support/harness.ts";
+import { temporaryDirectory, test } from "../../support/harness.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const READ: ProviderOpenOptions = {
@@ -18,6 +19,7 @@ const READ: ProviderOpenOptions = {
   mode: 0o644,
 };
 const EXDEV = 18;
+const ENAMETOOLONG = 36;
 const OPERATIONS = 400;
 
 async function readText(files: FileSystemProvider, path: string): Promise<string> {
@@ -225,4 +227,18 @@ test("OverlayFileSystem closes each file once if it is closed while it is copied
   open.resolve();
   await (await writing).close();
   assert.deepEqual(closes, { lower: 1, upper: 1 });
+});
+
+test("OverlayFileSystem shows files whose names leave no room for a mark, and does not remove them", async () => {
+  using directory = temporaryDirectory();
+  const name = "n".repeat(253);
+  for (const upper of [new MemoryFileSystem(), await openHostDirectory(directory.path)]) {
+    const files = new OverlayFileSystem({ lower: [new MemoryFileSystem({ [name]: "content" })], upper });
+    assert.equal(await readText(files, `/${name}`), "content");
+    assert.equal(await errnoFrom(() => files.removeFile(`/${name}`)), ENAMETOOLONG);
+    await write(files, `/${name}`, "changed");
+    assert.equal(await readText(files, `/${name}`), "changed");
+    await write(files, `/new-${name.slice(4)}`, "new");
+    await files.close();
+  }
 });
