@@ -20,7 +20,7 @@ import {
 import type { EventRecord } from "../../state/event_log.ts";
 import { type SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive } from "../../state/status.ts";
-import { relayPath } from "../../vmm/run_directory/dead_boot.ts";
+import { endMachine, relayPath } from "../../vmm/run_directory/dead_boot.ts";
 import { type RecordedEnd, recordEnd } from "../../vmm/run_directory/end_record.ts";
 import { crashReason } from "../../vmm/run_directory/last_words.ts";
 import type { ChangeWatch } from "../backend.ts";
@@ -250,6 +250,7 @@ export class LocalSandbox {
     const limits = { everyMs: EXIT_POLL_MS, timeoutMs: SETTLE_TIMEOUT_MS };
     const isGone = await pollUntil(() => !hasHost(this.state, record), limits);
     if (isGone !== true) throw this.#hostIsThere(SETTLE_TIMEOUT_MS);
+    await endMachine(record.runDirectory); // of a host that was killed: it may still have the disk open
     clearRunDirectory(this.state, record);
     await settleNetwork(this.state, record);
   }

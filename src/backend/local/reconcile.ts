@@ -10,7 +10,7 @@ import type { SandboxRecord, StateStore } from "../../state/state_store.ts";
 import { isLive, LIVE_STATUSES } from "../../state/status.ts";
 import { hostExit } from "../../vmm/launch/host_exits.ts";
 import { sweepRunDirectories } from "../../vmm/run_directory/create_and_sweep.ts";
-import { buryBoot } from "../../vmm/run_directory/dead_boot.ts";
+import { buryBoot, endMachine } from "../../vmm/run_directory/dead_boot.ts";
 import { recordedEnd } from "../../vmm/run_directory/end_record.ts";
 import { crashReason } from "../../vmm/run_directory/last_words.ts";
 import { sweepSandboxLocks } from "../../vmm/run_directory/sandbox_lock.ts";
@@ -56,6 +56,7 @@ function recordEnd(state: StateStore, record: SandboxRecord, exit: string | unde
 async function reconcileEnded(state: StateStore, record: SandboxRecord): Promise<SandboxRecord | undefined> {
   if (hasHostProcess(record)) return record; // its last moments
   await recoverJobsOnce(state, record);
+  await endMachine(record.runDirectory);
   clearRunDirectory(state, record);
   return isToGo(state, record) ? await followEnd(state, record) : record;
 }
@@ -71,6 +72,7 @@ export async function followEnd(
   record: SandboxRecord,
 ): Promise<SandboxRecord | undefined> {
   await recoverJobsOnce(state, record);
+  await endMachine(record.runDirectory);
   clearRunDirectory(state, record);
   if (isToGo(state, record)) discard(state, record);
   await settleNetwork(state, record); // no later look would do so for a sandbox that is gone

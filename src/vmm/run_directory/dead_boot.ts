@@ -5,13 +5,19 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { pollUntil } from "../../base/wait.ts";
 import { noteEnd } from "../../logs/end_of_boot.ts";
 import type { EndOfBoot } from "../../logs/markers.ts";
 import { openTextLogWriter } from "../../logs/text_log_writer.ts";
+import { isSameProcess, isZombie, killProcess } from "../../platform/process_identity.ts";
 import { isRunDirectory } from "../../platform/run_root_check.ts";
 import { isListening } from "../../platform/unix_socket.ts";
-import { RunFile, removeRunDirectory } from "./run_directory.ts";
+import { RunFile, readIdentity, removeRunDirectory } from "./run_directory.ts";
 import { spoolRest } from "./spool.ts";
+
+/** What the engine's process may need to disappear after SIGKILL: the kernel has its memory to free. */
+const MACHINE_EXIT_MS = 5_000;
+const POLL_MS = 10;
 
 /** The socket at which a boot serves its clients. */
 export function relayPath(runDirectory: string): string {
@@ -21,6 +27,21 @@ export function relayPath(runDirectory: string): string {
 /** Whether the VM host process of a boot is alive. Only a connection proves it: a pid may have been reused. */
 export function isBootAlive(runDirectory: string | undefined): Promise<boolean> {
   return runDirectory === undefined ? Promise.resolve(false) : isListening(relayPath(runDirectory));
+}
+
+/**
+ * Kills the engine's process of a boot whose VM host process is gone, and resolves when it has let go of the disks: until
+ * then another boot cannot open them. Does nothing if there is none.
+ *
+ * @throws {IoError} if it cannot be told which process to kill.
+ */
+export async function endMachine(runDirectory: string | undefined): Promise<void> {
+  if (runDirectory === undefined || !isRunDirectory(runDirectory)) return;
+  const machine = readIdentity(join(runDirectory, RunFile.machine));
+  if (machine === undefined) return;
+  killProcess(machine);
+  const isGone = () => !isSameProcess(machine) && !isZombie(machine);
+  await pollUntil(isGone, { everyMs: POLL_MS, timeoutMs: MACHINE_EXIT_MS });
 }
 
 /**

@@ -3,12 +3,13 @@ import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { identifyProcess, ownProcess } from "../../../../src/platform/process_identity.ts";
+import { identifyProcess, isZombie, ownProcess } from "../../../../src/platform/process_identity.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../../../src/platform/unix_socket.ts";
 import {
   createRunDirectory,
   sweepRunDirectories,
 } from "../../../../src/vmm/run_directory/create_and_sweep.ts";
+import { endMachine } from "../../../../src/vmm/run_directory/dead_boot.ts";
 import {
   forgetRunDirectory,
   RunFile,
@@ -55,6 +56,20 @@ test("removeRunDirectory() ends the engine's process that is noted there", async
   assert.equal(await process.exited, "SIGKILL");
   assert.equal(existsSync(directory), false);
   removeRunDirectory(directory); // twice is once
+});
+
+test("endMachine() resolves once the engine's process is gone, which had the disks open", async () => {
+  using home = new RunHome();
+  const directory = createRunDirectory(home.path);
+  await endMachine(directory); // there is none yet
+  const process = await victim();
+  const machine = identifyProcess(process.pid)!;
+  recordMachine(directory, machine);
+  await endMachine(directory);
+  assert.equal(identifyProcess(machine.pid)?.startTime === machine.startTime, false);
+  assert.equal(isZombie(machine), false);
+  assert.ok(existsSync(directory), "what the engine wrote last is still to be read");
+  await endMachine(join(home.path, "elsewhere"));
 });
 
 test("removeRunDirectory() spares a process that only has the same pid, and a note that makes no sense", async () => {
