@@ -16,6 +16,11 @@ import type { Bytes } from "../../base/bytes.ts";
 /** Flows wait while this much does. */
 const QUEUED_BYTES_MAX = 2 * STREAM_WINDOW_BYTES;
 
+/**
+ * Frames that are not data and wait: answers and credit, of a few bytes each. An agent that reads has thousands less on their way.
+ */
+export const CONTROL_FRAMES_MAX = 32_768;
+
 /** Frames whose payload is what programs receive. */
 const DATA: ReadonlySet<number | undefined> = new Set([
   MESSAGES.stdin.type,
@@ -30,6 +35,8 @@ export class FrameQueue implements FrameSink, DatagramSink {
   /** Sends all of the parts; resolves with false when nothing is taken any more. */
   readonly #write: (parts: readonly Uint8Array[]) => Promise<boolean>;
   readonly #onData: (bytes: number) => void;
+  readonly #onOverflow: () => void;
+  #controlFrames = 0;
   #parts: Bytes[] = [];
   #bytes = 0;
   #isSending = false;
@@ -37,13 +44,18 @@ export class FrameQueue implements FrameSink, DatagramSink {
   /** Flows that have a frame in the queue and wait for room, the one that came first in front. */
   readonly #waiting: (() => void)[] = [];
 
-  /** @param onData Is told how many bytes of programs' data are sent. */
+  /**
+   * @param onData Is told how many bytes of programs' data are sent.
+   * @param onOverflow Is called when {@linkcode CONTROL_FRAMES_MAX} frames wait: the guest asks, and does not read.
+   */
   constructor(
     write: (parts: readonly Uint8Array[]) => Promise<boolean>,
     onData: (bytes: number) => void = () => {},
+    onOverflow: () => void = () => {},
   ) {
     this.#write = write;
     this.#onData = onData;
+    this.#onOverflow = onOverflow;
   }
 
   get bufferedBytes(): number {
@@ -53,6 +65,10 @@ export class FrameQueue implements FrameSink, DatagramSink {
   send(frame: Bytes): void {
     if (this.#isClosed) return;
     if (DATA.has(frame[TYPE_AT])) this.#onData(frame.length - FRAME_HEADER_BYTES);
+    else if (++this.#controlFrames > CONTROL_FRAMES_MAX) {
+      this.close();
+      return this.#onOverflow();
+    }
     this.#parts.push(frame);
     this.#bytes += frame.length;
     if (!this.#isSending) void this.#run();
@@ -78,8 +94,10 @@ export class FrameQueue implements FrameSink, DatagramSink {
       const parts = this.#parts;
       this.#parts = [];
       const size = parts.reduce((sum, part) => sum + part.length, 0);
+      const controlFrames = this.#controlFrames;
       if (!(await this.#write(parts))) this.close();
       else if (!this.#isClosed) this.#bytes -= size;
+      this.#controlFrames -= controlFrames;
       this.#wake();
     }
     this.#isSending = false;

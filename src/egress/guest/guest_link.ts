@@ -99,6 +99,7 @@ export class AgentGuestLink implements GuestLink {
   /** The guest's number of each request that was not answered. */
   readonly #asked = new Map<FlowRequest, number>();
   #earlyBytes = 0;
+  #hasEnded = false;
   #nextId = 1;
 
   /**
@@ -165,6 +166,7 @@ export class AgentGuestLink implements GuestLink {
     this.#queue = new FrameQueue(
       (parts) => process.stdin.writeParts(parts),
       (bytes) => traffic.received(bytes),
+      () => this.close(),
     );
     this.closed = process.finished;
   }
@@ -224,7 +226,7 @@ export class AgentGuestLink implements GuestLink {
   }
 
   #receive(message: Message | undefined): void {
-    if (message === undefined) return; // a later agent may say more
+    if (message === undefined || this.#hasEnded) return; // a later agent may say more
     const { stream } = message;
     if (message.name === "flowRequest") return this.#ask(stream, message.fields);
     const flow = this.#flows.get(stream);
@@ -282,6 +284,7 @@ export class AgentGuestLink implements GuestLink {
   }
 
   #end(): void {
+    this.#hasEnded = true;
     this.#queue.close();
     const error = new ProtocolError("The guest's network has ended");
     for (const flow of this.#flows.values()) {

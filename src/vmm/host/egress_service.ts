@@ -192,7 +192,10 @@ export class EgressService implements Disposable {
     );
     if (!wasStarted) return; // open() tells that it never came
     console.error(`the network has ended: ${messageOf(reason)}`); // into the diagnostics
-    if (++this.#restarts > RESTARTS_MAX) return;
+    if (++this.#restarts > RESTARTS_MAX) {
+      console.error(`the network is not started again: it has ended ${this.#restarts} times`);
+      return;
+    }
     await delay(RESTART_DELAY_MS);
     if (this.#isClosed) return;
     this.#load();

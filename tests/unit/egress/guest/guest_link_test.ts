@@ -15,6 +15,7 @@ import {
   STREAM_WINDOW_BYTES,
 } from "../../../../src/agent/protocol.ts";
 import type { FlowRequest } from "../../../../src/egress/flow.ts";
+import { CONTROL_FRAMES_MAX } from "../../../../src/egress/guest/frame_queue.ts";
 import { AgentGuestLink, REQUESTS_MAX } from "../../../../src/egress/guest/guest_link.ts";
 import { addressText } from "../../../../src/egress/guest/ip_text.ts";
 import { test } from "../../../support/harness.ts";
@@ -31,7 +32,8 @@ class FakeGuest {
   readonly heard: Message[];
   readonly #send: (frame: Uint8Array) => void;
 
-  static async start(): Promise<FakeGuest> {
+  /** @param isDeaf Whether it takes nothing from the host beyond the first window. */
+  static async start(isDeaf = false): Promise<FakeGuest> {
     const [near, far] = MemoryConnection.pair();
     const heard: Message[] = [];
     const inner = new FrameDecoder();
@@ -63,7 +65,7 @@ class FakeGuest {
             if (message !== undefined) heard.push(message);
           }
           const fields = { channel: MESSAGES.stdin.type, bytes: frame.payload.length };
-          if (fields.bytes > 0) far.send(encodeMessage("credit", stream, fields));
+          if (fields.bytes > 0 && !isDeaf) far.send(encodeMessage("credit", stream, fields));
         }
       }
     });
@@ -122,6 +124,22 @@ test("AgentGuestLink refuses requests past its bound itself", async () => {
       { reason: FlowRefusalCode.refused },
     ]),
   );
+});
+
+test("AgentGuestLink ends when a guest goes on asking and takes no answers, which would pile up", async () => {
+  const guest = await FakeGuest.start(true);
+  guest.link.onRequest = (request) => guest.link.refuse(request, "refused");
+  let isOver = false;
+  guest.link.closed.then(() => {
+    isOver = true;
+  });
+  let asked = 0;
+  for (; asked < 4 * CONTROL_FRAMES_MAX && !isOver; asked++) {
+    guest.ask((asked % 1000) + 1);
+    if (asked % 1000 === 999) await new Promise((resolve) => setTimeout(resolve)); // within its own window
+  }
+  assert.ok(isOver, `${asked} answers wait`);
+  assert.ok(asked > CONTROL_FRAMES_MAX, `${asked}`);
 });
 
 test("AgentGuestLink gives requests numbers of its own, which the guest cannot repeat", async () => {
