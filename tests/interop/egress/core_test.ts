@@ -7,57 +7,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { createServer } from "node:net";
 import { pollUntil } from "../../../src/base/wait.ts";
-import type { EgressConfig } from "../../../src/egress/config.ts";
-import { Egress } from "../../../src/egress/egress.ts";
-import type { FlowEntry } from "../../../src/egress/flows/flow_log.ts";
 import { policyFromLists } from "../../../src/egress/policy/parse_rule.ts";
 import { configOf, listen } from "../../support/egress/core.ts";
-import { GuestNetwork, guestNetworkProblem } from "../../support/egress/guest_network.ts";
+import { guestNetworkProblem } from "../../support/egress/guest_network.ts";
+import { freePort, programsMissing, startGuest } from "../../support/egress/real_guest.ts";
 import { test } from "../../support/harness.ts";
 
 const HOST = "host.microsandbox.internal";
 const RESOLVER = "@203.0.113.1";
-
-function programsMissing(...programs: readonly string[]): string | undefined {
-  const missing = programs.find((program) => spawnSync(program, ["--version"]).error !== undefined);
-  return guestNetworkProblem ?? (missing === undefined ? undefined : `needs ${missing}`);
-}
-
-interface Guest extends AsyncDisposable {
-  readonly network: GuestNetwork;
-  readonly egress: Egress;
-  readonly entries: FlowEntry[];
-}
-
-async function startGuest(config: EgressConfig): Promise<Guest> {
-  const network = await GuestNetwork.start();
-  const entries: FlowEntry[] = [];
-  const flowSink = {
-    async write(batch: readonly FlowEntry[]) {
-      entries.push(...batch);
-    },
-  };
-  const egress = new Egress({ link: network.link, config, flowSink });
-  return {
-    network,
-    egress,
-    entries,
-    async [Symbol.asyncDispose]() {
-      await egress.close();
-      await network[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" ? (address?.port ?? 0) : 0;
-}
 
 /** dnsmasq with records of its own and no other resolver. */
 async function startDnsmasq(): Promise<{ port: number } & AsyncDisposable> {

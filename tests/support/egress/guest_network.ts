@@ -12,6 +12,7 @@ import { decodeMessage, encodeMessage } from "../../../src/agent/codec.ts";
 import { FrameDecoder } from "../../../src/agent/frame.ts";
 import { PROTOCOL_VERSION } from "../../../src/agent/protocol.ts";
 import { AgentGuestLink } from "../../../src/egress/guest/guest_link.ts";
+import { GUEST_NETWORK } from "../../../src/egress/guest_network.ts";
 import type { ByteConnection } from "../../../src/platform/byte_connection.ts";
 import { readText, stdoutOf } from "../guest/exec_sessions.ts";
 import { NOTHING_TO_BOOT, nativeAgentPath, nativeAgentProblem } from "../guest/native_agent.ts";
@@ -92,10 +93,13 @@ export async function runInGuest(client: AgentClient, argv: readonly string[]): 
   return { code, stdout };
 }
 
-/** An agent in a namespace that has a loopback interface only. */
+/** An agent in a namespace that has a loopback interface only. Programs there ask the gateway for names, as in a VM. */
 export async function startAgent(): Promise<{ client: AgentClient; exit: Promise<unknown> }> {
-  const script = 'ip link set lo up && exec "$0" --fd 3';
-  const child = spawn("unshare", ["--net", "sh", "-c", script, nativeAgentPath()], {
+  const script = `
+    ip link set lo up && resolver=$(mktemp) && echo "nameserver $1" >"$resolver" &&
+      mount --bind "$resolver" /etc/resolv.conf && rm "$resolver" && exec "$0" --fd 3`;
+  const words = ["--net", "--mount", "sh", "-c", script, nativeAgentPath(), GUEST_NETWORK.ipv4.gateway];
+  const child = spawn("unshare", words, {
     stdio: ["ignore", "ignore", "inherit", "pipe"],
   });
   const exit = new Promise((resolve) => child.once("exit", resolve));
