@@ -162,6 +162,7 @@ export class InputChannel {
   readonly #stream: number;
   readonly #send: Send;
   readonly #drained: () => Promise<void>;
+  readonly #frameBytesMax: number;
   #credit = STREAM_WINDOW_BYTES;
   #ended = false;
   #errno: number | undefined;
@@ -169,10 +170,17 @@ export class InputChannel {
   /** What was asked for last: writes and the end take their turns, whether callers wait for them or not. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(stream: number, send: Send, drained: () => Promise<void>) {
+  /** @param frameBytesMax What one frame carries at most. */
+  constructor(
+    stream: number,
+    send: Send,
+    drained: () => Promise<void>,
+    frameBytesMax: number = FRAME_PAYLOAD_BYTES_MAX,
+  ) {
     this.#stream = stream;
     this.#send = send;
     this.#drained = drained;
+    this.#frameBytesMax = frameBytesMax;
   }
 
   /** The guest's errno if the program closed its stdin before all was written, typically 32 (EPIPE). */
@@ -227,7 +235,7 @@ export class InputChannel {
   async #write(bytes: Gathered): Promise<boolean> {
     while (bytes.left > 0) {
       if (this.#ended || this.#errno !== undefined) return false;
-      const size = Math.min(bytes.left, this.#credit, FRAME_PAYLOAD_BYTES_MAX);
+      const size = Math.min(bytes.left, this.#credit, this.#frameBytesMax);
       if (size === 0) {
         await this.#changes.next;
         continue;

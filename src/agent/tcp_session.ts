@@ -44,7 +44,8 @@ export class TcpSession {
   #isConnected = false;
   #isOver = false;
 
-  constructor(stream: number, target: TcpTarget, sink: FrameSink) {
+  /** @param frameBytesMax What one frame to the peer carries at most. @default as much as a frame can */
+  constructor(stream: number, target: TcpTarget, sink: FrameSink, frameBytesMax?: number) {
     this.#stream = stream;
     this.#target = target;
     this.#sink = sink;
@@ -53,7 +54,7 @@ export class TcpSession {
     this.finished = this.#finished.promise;
     this.released = this.finished;
     const send = (frame: Bytes) => sink.send(frame);
-    this.input = new InputChannel(stream, send, () => sink.drained());
+    this.input = new InputChannel(stream, send, () => sink.drained(), frameBytesMax);
     this.output = new OutputChannel("stdout", stream, send);
   }
 

@@ -47,6 +47,11 @@ const EARLY_DATAGRAMS_MAX = 16;
 const EARLY_BYTES_MAX: number = 1 * MiB;
 /** What one of them costs beyond its payload. */
 const ARRIVAL_BYTES = 1 * KiB;
+/**
+ * Of a connection, in one frame: what fits into one packet of the guest's interface, whose size is 65,535 bytes, behind the headers of
+ * IPv6 and of TCP with time stamps. A larger frame would end in a second packet of a few bytes.
+ */
+const CONNECTION_FRAME_BYTES_MAX = 65_535 - 40 - 32;
 /** How long the agent may take to set up the interface; it needs a few milliseconds. */
 const OPEN_TIMEOUT_MS = 30_000;
 
@@ -174,7 +179,12 @@ export class AgentGuestLink implements GuestLink {
   async accept(request: FlowRequest): Promise<GuestConnection> {
     const stream = this.#takeAsked(request, "tcp");
     const { address: host, port } = request.destination;
-    const session = new TcpSession(stream, { host, port, timeoutMs: 0 }, this.#queue);
+    const session = new TcpSession(
+      stream,
+      { host, port, timeoutMs: 0 },
+      this.#queue,
+      CONNECTION_FRAME_BYTES_MAX,
+    );
     this.#flows.set(stream, { kind: "connection", session });
     this.#queue.send(encodeMessage("flowAccept", stream, {}));
     await session.connected;

@@ -211,6 +211,24 @@ test("AgentGuestLink ends at a connection that overruns its window, and its stre
   await assert.rejects(connection.writable.getWriter().write(data));
 });
 
+test("what a connection carries to the guest is cut so that each frame fits into one packet", async () => {
+  const guest = await FakeGuest.start();
+  const requests = requestsOf(guest.link);
+  guest.ask(5);
+  await settle();
+  const accepted = guest.link.accept(requests[0] as FlowRequest);
+  guest.say("tcpConnected", 5, {});
+  const writer = (await accepted).writable.getWriter();
+  await writer.write(new Uint8Array(150_000));
+  await settle();
+  const sizes = guest.heard.flatMap((message) =>
+    message.name === "stdin" ? [message.fields.data.length] : [],
+  );
+  const largest = 65_535 - 40 - 32; // behind the headers of IPv6, and of TCP with time stamps
+  assert.deepEqual(sizes, [largest, largest, 150_000 - 2 * largest]);
+  guest.link.close();
+});
+
 test("accept() rejects if the connection breaks before the guest's kernel has it", async () => {
   const guest = await FakeGuest.start();
   const requests = requestsOf(guest.link);
