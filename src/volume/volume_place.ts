@@ -62,13 +62,14 @@ export function volumeIdOf(home: string, path: string): string | undefined {
 }
 
 /**
- * Whether a guest that may write to `path`, an absolute path without links, could change what this library keeps in its home.
- * What a volume holds is a guest's to change.
+ * Whether a mount of `path`, an absolute path without links, would let a guest at what this library keeps in its home. What a
+ * volume holds is a guest's. A read-only mount may hold the home, which is closed in it, but not lie there: reading a lock
+ * is enough to lose it, as the VM host process does when it closes the file (fcntl(2), "Record locking").
  */
-export function exposesHome(home: string, path: string): boolean {
+export function exposesHome(home: string, path: string, isReadonly: boolean): boolean {
   if (!existsSync(home)) return false;
   const root = realpathSync(home);
-  if (isBelow(root, path)) return true;
+  if (path !== root && isBelow(root, path)) return !isReadonly;
   if (!isBelow(path, root)) return false;
   const id = volumeIdOf(home, path);
   return id === undefined || !isBelow(path, join(volumeDirectory(root, id), VOLUME_CONTENT.directory));
@@ -76,7 +77,7 @@ export function exposesHome(home: string, path: string): boolean {
 
 /** What people are told of a mount that {@linkcode exposesHome}. */
 export function homeProblem(path: string): string {
-  return `must not let the guest write to the home of all sandboxes (MSB_HOME): ${path} holds it, or lies in it; mount another directory, or mount it readonly`;
+  return `must not let the guest into the home of all sandboxes (MSB_HOME): ${path} holds it, or lies in it; mount another directory, or one that holds it with readonly`;
 }
 
 /** The lock, or `undefined` while another holder excludes it. */

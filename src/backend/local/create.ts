@@ -117,10 +117,10 @@ export async function createSandbox(
   }
 }
 
-/** A guest that could write to the home would be no guest any more. @throws {InvalidConfigError} */
+/** A guest that has the home is no guest any more. @throws {InvalidConfigError} */
 function checkHome(home: string, mounts: readonly ResolvedMount[]): void {
   const issues = mounts.flatMap((mount) =>
-    mount.kind === "bind" && !mount.readonly && exposesHome(home, mount.source)
+    mount.kind === "bind" && exposesHome(home, mount.source, mount.readonly)
       ? [{ field: `mounts[${JSON.stringify(mount.target)}]`, problem: homeProblem(mount.source) }]
       : [],
   );

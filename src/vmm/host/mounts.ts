@@ -42,7 +42,7 @@ export class Mounts {
   }
 
   async #open(mount: MountRequest): Promise<void> {
-    if ("source" in mount && !mount.isReadonly && exposesHome(this.#state.home, mount.source))
+    if ("source" in mount && exposesHome(this.#state.home, mount.source, mount.isReadonly))
       throw new MicrosandboxError("mountFailed", homeProblem(mount.source));
     const hold = "source" in mount ? holdVolume(this.#state, mount.source) : undefined;
     try {

@@ -7,15 +7,19 @@ import { exposesHome } from "../../../src/volume/volume_place.ts";
 import { test } from "../../support/harness.ts";
 import { StateHome } from "../../support/home/state_home.ts";
 
-test("exposesHome() tells what a guest must not write to: the home, what holds it, and what is in it but files of volumes", async () => {
+test("exposesHome() keeps a guest out of the home and what is in it but volumes, and from writing to what holds it", async () => {
   using home = new StateHome();
   const { path } = await Volume.create({ name: "cache" });
   mkdirSync(join(path, "sub"));
   const beside = join(dirname(home.path), "home-of-another");
   mkdirSync(beside);
-  for (const exposing of ["/", dirname(home.path), home.path, join(home.path, "state"), dirname(path)])
-    assert.equal(exposesHome(home.path, exposing), true, exposing);
-  for (const harmless of [path, join(path, "sub"), beside, "/nowhere"])
-    assert.equal(exposesHome(home.path, harmless), false, harmless);
-  assert.equal(exposesHome(join(home.path, "none"), "/"), false);
+  for (const isReadonly of [false, true]) {
+    for (const exposing of [home.path, join(home.path, "state"), join(home.path, "locks"), dirname(path)])
+      assert.equal(exposesHome(home.path, exposing, isReadonly), true, exposing);
+    for (const holding of ["/", dirname(home.path)])
+      assert.equal(exposesHome(home.path, holding, isReadonly), !isReadonly, holding);
+    for (const harmless of [path, join(path, "sub"), beside, "/nowhere"])
+      assert.equal(exposesHome(home.path, harmless, isReadonly), false, harmless);
+    assert.equal(exposesHome(join(home.path, "none"), "/", isReadonly), false);
+  }
 });
