@@ -4,6 +4,7 @@
  * @module
  */
 import { createSocket, type Socket } from "node:dgram";
+import { KiB, MiB } from "../../base/bytes.ts";
 import type { FlowRequest, GuestDatagrams } from "../flow.ts";
 import type { FlowCore } from "./core.ts";
 import { connectDatagrams } from "./dial.ts";
@@ -14,6 +15,12 @@ import { logDenial, OpenFlow } from "./open_flow.ts";
 export const UDP_FLOWS_MAX = 256;
 /** A flow ends when no datagram has passed for so long. Resolvers and games send more often; RFC 4787 asks for two minutes at most. */
 export const UDP_IDLE_MS = 60_000;
+
+/** What the host's network has not taken yet: of one flow, and of all. A link slower than the guest would let it grow for ever. */
+const WAITING_BYTES_PER_FLOW_MAX = 256 * KiB;
+const WAITING_BYTES_MAX: number = 4 * MiB;
+/** What a datagram costs beyond its payload. */
+const DATAGRAM_BYTES = 1 * KiB;
 
 /** What ends one datagram, and not its flow. */
 const LOST: ReadonlySet<string> = new Set(["EMSGSIZE", "ENOBUFS", "EAGAIN", "ENOMEM"]);
@@ -27,6 +34,7 @@ interface UdpFlow {
 export class UdpFlows {
   readonly #core: FlowCore;
   readonly #flows = new Map<number, UdpFlow>();
+  #waitingBytes = 0;
 
   constructor(core: FlowCore) {
     this.#core = core;
@@ -93,6 +101,7 @@ export class UdpFlows {
     request.signal.addEventListener("abort", giveUp, { once: true });
     let datagrams: GuestDatagrams | undefined;
     let cancelTimer = () => {};
+    let forgetWaiting = () => {};
     try {
       const problem = await Promise.race([connectDatagrams(socket, end), ended]);
       if (problem !== undefined) {
@@ -111,7 +120,7 @@ export class UdpFlows {
         });
       };
       watchIdle(UDP_IDLE_MS);
-      this.#join(flow, socket, datagrams, stop, () => {
+      forgetWaiting = this.#join(flow, socket, datagrams, stop, () => {
         usedAt = clock.now();
       });
       datagrams.closed.then(() => stop("closed"));
@@ -124,16 +133,19 @@ export class UdpFlows {
       request.signal.removeEventListener("abort", giveUp);
       datagrams?.close();
       socket.close();
+      forgetWaiting();
     }
   }
 
+  /** Returns what is to be called when the socket is closed, which forgets what it has not sent. */
   #join(
     { request, meter }: OpenFlow,
     socket: Socket,
     datagrams: GuestDatagrams,
     stop: (ending: FlowEnding) => void,
     touch: () => void,
-  ): void {
+  ): () => void {
+    let waitingBytes = 0; // of this flow
     const use = (): void => {
       touch();
       const own = this.#flows.get(request.id);
@@ -153,15 +165,28 @@ export class UdpFlows {
       meter.bytesIn += data.length;
       datagrams.send(data);
     });
+    const wait = (bytes: number): void => {
+      waitingBytes += bytes;
+      this.#waitingBytes += bytes;
+    };
     datagrams.onDatagram = (data) => {
+      const bytes = data.length + DATAGRAM_BYTES;
+      if (waitingBytes + bytes > WAITING_BYTES_PER_FLOW_MAX) return;
+      if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) return;
       if (this.#core.limits.egress?.tryPass(data.length) === false) return;
       use();
       meter.bytesOut += data.length;
+      wait(bytes);
+      const onTaken = (error?: NodeJS.ErrnoException | null): void => {
+        if (waitingBytes >= bytes) wait(-bytes); // else the flow has ended
+        onError(error);
+      };
       try {
-        socket.send(data, onError);
+        socket.send(data, onTaken);
       } catch (error) {
-        if (error instanceof Error) onError(error);
+        onTaken(error instanceof Error ? error : undefined);
       }
     };
+    return () => wait(-waitingBytes);
   }
 }
