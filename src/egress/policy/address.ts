@@ -76,7 +76,7 @@ export function formatAddress({ family, words }: Address): string {
 
 /**
  * The IPv4 address that packets to an IPv6 address reach in the end; `undefined` if there is none within. Of IPv4-mapped
- * (RFC 4291 2.5.5.2), IPv4-compatible (2.5.5.1), NAT64 (RFC 6052, and RFC 8215 with the address in the last bits), and 6to4
+ * (RFC 4291 2.5.5.2), IPv4-compatible (2.5.5.1), IPv4-translated (RFC 2765 2.1), NAT64 (RFC 6052, and RFC 8215 with the address in the last bits), and 6to4
  * (RFC 3056).
  */
 export function ipv4Within({ family, words }: Address): Address | undefined {
@@ -84,8 +84,9 @@ export function ipv4Within({ family, words }: Address): Address | undefined {
   const [a, b, c, d] = words;
   const isMapped = a === 0 && b === 0 && c === 0xffff;
   const isCompatible = a === 0 && b === 0 && c === 0 && d > 0xffff;
+  const isTranslated = a === 0 && b === 0 && c === 0xffff_0000;
   const isNat64 = a === 0x0064ff9b && ((b === 0 && c === 0) || b >>> 16 === 1);
-  if (isMapped || isCompatible || isNat64) return ipv4Of(d);
+  if (isMapped || isCompatible || isTranslated || isNat64) return ipv4Of(d);
   return a >>> 16 === 0x2002 ? ipv4Of((((a & 0xffff) << 16) | (b >>> 16)) >>> 0) : undefined;
 }
 

@@ -79,6 +79,7 @@ test("ipv4Within() finds the IPv4 address that packets reach in the end", () => 
   };
   for (const text of [
     "::ffff:169.254.169.254",
+    "::ffff:0:169.254.169.254",
     "::169.254.169.254",
     "64:ff9b::169.254.169.254",
     "64:ff9b:1::a9fe:a9fe",
