@@ -192,6 +192,12 @@ export {
   type RootDiskOptions,
   type RootFileSystem,
 } from "./src/options/root_disk.ts";
+export {
+  intoRootfsSource,
+  ROOTFS_SOURCE_KINDS as RootfsSourceKinds,
+  type RootfsSource,
+  type RootfsSourceKind,
+} from "./src/options/rootfs_source.ts";
 export type {
   SandboxConfig,
   SandboxOptions,
@@ -373,9 +379,13 @@ export type { SandboxProcess, SandboxProcessList } from "./src/sandbox/metrics/p
 export type { SandboxCreateOptions } from "./src/sandbox/mounts/create_mounts.ts";
 export {
   type HostPermissions,
+  HostPermissionsList,
   MountBuilder,
   type NamedVolumeOptions,
   type StatVirtualization,
+  StatVirtualizations,
+  type VolumeMountKind,
+  VolumeMountKinds,
 } from "./src/sandbox/mounts/mount_builder.ts";
 export { type ProviderMountOptions, SandboxMounts } from "./src/sandbox/mounts/sandbox_mounts.ts";
 export type { ConnectPortOptions, SandboxConnection } from "./src/sandbox/network/connection.ts";

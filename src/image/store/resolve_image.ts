@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { addHint, MicrosandboxError } from "../../base/errors.ts";
+import { isLocalImage } from "../local_name.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { ImageNotFoundError } from "../oci/errors.ts";
 import type { ImageConfig } from "../oci/image_config.ts";
@@ -49,19 +50,6 @@ export interface ResolvedImage {
   readonly manifestDigest?: Digest | undefined;
   /** How the image's programs are to be run. */
   readonly config: ImageConfig;
-}
-
-/** Names that mean a local archive if such a file exists. */
-const ARCHIVE_NAME = /\.(?:tar|tar\.gz|tgz|tar\.zst)$/;
-
-/**
- * Returns whether `spec` is a path rather than a reference: it begins with `/`, `./` or `../`, is `.` or `..`, or is an
- * existing file whose name ends in `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`. A directory needs the `./`; otherwise one
- * that happens to be called `alpine` would change the meaning of `alpine`.
- */
-export function isLocalImage(spec: string): boolean {
-  if (/^\.{0,2}\//.test(spec) || spec === "." || spec === "..") return true;
-  return ARCHIVE_NAME.test(spec) && (statSync(spec, { throwIfNoEntry: false })?.isFile() ?? false);
 }
 
 /**

@@ -26,11 +26,23 @@ type ChosenKind =
   | { readonly disk: string }
   | ({ readonly volume: string } & NamedVolumeOptions);
 
+/** Kinds of mounts, by the methods of {@linkcode MountBuilder} that choose them. */
+export const VolumeMountKinds = ["bind", "named", "tmpfs", "disk"] as const;
+
+/** A kind of mount. */
+export type VolumeMountKind = (typeof VolumeMountKinds)[number];
+
+/** Policies that {@linkcode MountBuilder.statVirtualization} knows; it takes `"off"` only. */
+export const StatVirtualizations = ["strict", "relaxed", "off"] as const;
+
 /** How owners and modes of a mount are kept, in the known SDK: see {@linkcode MountBuilder.statVirtualization}. */
-export type StatVirtualization = "strict" | "relaxed" | "off";
+export type StatVirtualization = (typeof StatVirtualizations)[number];
+
+/** Policies that {@linkcode MountBuilder.hostPermissions} knows; it takes `"mirror"` only. */
+export const HostPermissionsList = ["private", "mirror"] as const;
 
 /** Whether permission bits reach the host, in the known SDK: see {@linkcode MountBuilder.hostPermissions}. */
-export type HostPermissions = "private" | "mirror";
+export type HostPermissions = (typeof HostPermissionsList)[number];
 
 /** What `SandboxBuilder.volume()` hands out: choose a kind, `bind()`, `named()`, `tmpfs()` or `disk()`, and what it is like. */
 export class MountBuilder {

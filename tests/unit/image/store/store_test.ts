@@ -12,12 +12,13 @@ import {
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { MicrosandboxError } from "../../../../src/base/errors.ts";
+import { isLocalImage } from "../../../../src/image/local_name.ts";
 import { ImageNotFoundError } from "../../../../src/image/oci/errors.ts";
 import type { PullProgress } from "../../../../src/image/progress.ts";
 import { FileLocks } from "../../../../src/image/store/file_lock.ts";
 import { Image } from "../../../../src/image/store/image.ts";
 import { ImageStore } from "../../../../src/image/store/image_store.ts";
-import { isLocalImage, resolveImage } from "../../../../src/image/store/resolve_image.ts";
+import { resolveImage } from "../../../../src/image/store/resolve_image.ts";
 import { SETTLING_MS } from "../../../../src/image/store/source_key.ts";
 import { temporaryDirectory, test } from "../../../support/harness.ts";
 import { digestOf, TestRegistry } from "../../../support/oci/server.ts";
