@@ -35,6 +35,14 @@ export type InterceptEvent =
   /** The other end could not be reached or verified. */
   | { readonly kind: "upstreamError"; readonly reason: string; readonly name?: string | undefined };
 
+/** Sees what the guest sends before it is sent on. Both throw an error with the reason if the flow must end. */
+export interface NameFiltering {
+  /** What may be sent on now; nothing as long as it is not known. */
+  take(chunk: Uint8Array): Uint8Array | undefined;
+  /** What is still held when the guest ends. */
+  end(): Uint8Array | undefined;
+}
+
 /** A TCP connection that was let in by its address, and is read from here on. */
 export interface InterceptedFlow {
   readonly request: FlowRequest;
@@ -51,6 +59,11 @@ export interface InterceptedFlow {
   checkName(name: string): NameVerdict;
   /** Like {@linkcode checkName}, for TLS or HTTP that shows no name. */
   checkNameless(): NameVerdict;
+  /**
+   * For a protocol that is taken for neither, as when the server speaks first: sees all that the guest sends, and judges TLS and
+   * HTTP that come after all.
+   */
+  nameFilter(): NameFiltering;
   /**
    * A connection to the very address that the guest asked for, never resolved again. The first call hands out the one
    * that was opened before the guest was let in. Half-open is allowed on it.

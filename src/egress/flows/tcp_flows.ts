@@ -112,6 +112,14 @@ export class TcpFlows {
     const { destination } = flow.request;
     // By the rules of this moment: they may have changed since the flow was let in, and may change again.
     const nameMatters = () => this.#core.judge.judge("tcp", destination, flow.verdict.names).nameMatters;
+    const nameFilter = () =>
+      new NameFilter({
+        matters: nameMatters,
+        judge: (name) => this.#judgeShown(flow, name),
+        onUnreadable: () => {
+          flow.hidesName = true;
+        },
+      });
     if (interceptor?.wants(destination, nameMatters())) {
       const onAbort = () => {
         guest.reset();
@@ -120,7 +128,8 @@ export class TcpFlows {
       flow.signal.addEventListener("abort", onAbort, { once: true });
       if (flow.signal.aborted) onAbort();
       try {
-        await interceptor.handle(this.#intercepted(flow, meteredConnection(guest, metering), socket));
+        const metered = meteredConnection(guest, metering);
+        await interceptor.handle(this.#intercepted(flow, metered, socket, nameFilter));
         return "closed";
       } catch {
         guest.reset(); // it reports its errors itself; this one it did not expect
@@ -130,14 +139,7 @@ export class TcpFlows {
         socket.destroy();
       }
     }
-    const filter = new NameFilter({
-      matters: nameMatters,
-      judge: (name) => this.#judgeShown(flow, name),
-      onUnreadable: () => {
-        flow.hidesName = true;
-      },
-    });
-    const ending = await pump(guest, socket, metering, filter);
+    const ending = await pump(guest, socket, metering, nameFilter());
     if (ending === "denied")
       flow.logDenied("serverName", undefined, "the first bytes of the guest name no host that is allowed");
     return ending;
@@ -150,7 +152,12 @@ export class TcpFlows {
     return decision.action === "allow" ? undefined : "the name is denied";
   }
 
-  #intercepted(flow: OpenFlow, guest: GuestConnection, socket: Socket): InterceptedFlow {
+  #intercepted(
+    flow: OpenFlow,
+    guest: GuestConnection,
+    socket: Socket,
+    nameFilter: () => NameFilter,
+  ): InterceptedFlow {
     const { destination } = flow.request;
     let first: Socket | undefined = socket;
     const verdictOf = (name: string | undefined): NameVerdict => {
@@ -164,6 +171,7 @@ export class TcpFlows {
       signal: flow.signal,
       checkName: verdictOf,
       checkNameless: () => verdictOf(undefined),
+      nameFilter,
       connect: async () => {
         const opened = first;
         first = undefined;

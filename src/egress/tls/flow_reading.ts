@@ -1,9 +1,11 @@
 /** The reading of one connection, from its first byte to its end. @module */
 import type { Socket } from "node:net";
+import { concatBytes } from "../../base/bytes.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { TlsConfig, ViolationAction } from "../config.ts";
 import { DuplexChannel } from "../http/duplex_channel.ts";
 import { listenFirst } from "../http/first_bytes.ts";
+import type { ByteTransform } from "../http/gate.ts";
 import { GuestChannel } from "../http/guest_channel.ts";
 import type { HttpHooks } from "../http/hooks.ts";
 import { MessageReader } from "../http/message_reader.ts";
@@ -175,17 +177,36 @@ export class FlowReading {
     const speech = await listenFirst(guest.reader, server.reader.look());
     if (speech === "http")
       return await this.#serve("http", guest, Promise.resolve(server), undefined, undefined);
-    const verdict = this.#flow.checkNameless();
-    if (!verdict.allowed) return this.#flow.report({ kind: "blocked", reason: verdict.reason });
-    await this.#passOther(guest, server, this.#flow.request.destination.address, false);
+    // No name is in it: its address was allowed. Behind a server that speaks first, one may still come.
+    await this.#passOther(guest, server, this.#flow.request.destination.address, false, this.#nameCheck());
   }
 
   /** Passes a protocol that is not HTTP. */
-  async #passOther(guest: TunnelEnd, server: TunnelEnd, host: string, isVerified: boolean): Promise<void> {
+  async #passOther(
+    guest: TunnelEnd,
+    server: TunnelEnd,
+    host: string,
+    isVerified: boolean,
+    names?: ByteTransform,
+  ): Promise<void> {
     const { hooks, secrets } = this.#tools();
     if (hooks !== undefined)
       throw new HttpProblem(403, "blocked", "the connection carries no HTTP, so that no hook could see it");
-    await pumpBothWays(guest, server, secrets.streamFor(this.#secretDestination(host, isVerified)));
+    const kept = secrets.streamFor(this.#secretDestination(host, isVerified));
+    await pumpBothWays(guest, server, names === undefined ? kept : inOrder(names, kept));
+  }
+
+  /** Breaks off where the guest begins with TLS or HTTP for a name that is denied. */
+  #nameCheck(): ByteTransform {
+    const filter = this.#flow.nameFilter();
+    const judged = (passed: () => Uint8Array | undefined): Uint8Array => {
+      try {
+        return passed() ?? new Uint8Array();
+      } catch (error) {
+        throw new HttpProblem(403, "blocked", messageOf(error));
+      }
+    };
+    return { push: (piece) => judged(() => filter.take(piece)), end: () => judged(() => filter.end()) };
   }
 
   #secretDestination(host: string, isVerified: boolean): SecretDestination {
@@ -295,6 +316,15 @@ export class FlowReading {
 
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, SHOWN_CHARS_MAX);
+}
+
+/** The second gets what the first lets through. */
+function inOrder(first: ByteTransform, second: ByteTransform | undefined): ByteTransform {
+  if (second === undefined) return first;
+  return {
+    push: (piece) => second.push(first.push(piece)),
+    end: () => concatBytes([second.push(first.end()), second.end()]),
+  };
 }
 
 function serverEndOf(channel: TunnelEnd["channel"]): TunnelEnd {

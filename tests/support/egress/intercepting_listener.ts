@@ -7,6 +7,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { EgressConfig, SecretConfig, TlsConfig } from "../../../src/egress/config.ts";
 import type { GuestConnection } from "../../../src/egress/flow.ts";
+import { NameFilter } from "../../../src/egress/flows/name_filter.ts";
 import type { HttpHooks } from "../../../src/egress/http/hooks.ts";
 import type { InterceptEvent, InterceptedFlow, NameVerdict } from "../../../src/egress/interceptor.ts";
 import { HttpInterceptor } from "../../../src/egress/tls/interceptor.ts";
@@ -143,6 +144,12 @@ export class InterceptingListener implements AsyncDisposable {
       signal: this.stopping.signal,
       checkName: verdict,
       checkNameless: () => verdict("nameless"),
+      nameFilter: () =>
+        new NameFilter({
+          matters: () => deniedNames.length > 0,
+          judge: (name = "nameless") => (deniedNames.includes(name) ? `${name} is denied` : undefined),
+          onUnreadable: () => {},
+        }),
       connect: () =>
         new Promise((resolve, reject) => {
           this.connections++;

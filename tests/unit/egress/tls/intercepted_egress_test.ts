@@ -5,7 +5,8 @@ import type { EgressConfig } from "../../../../src/egress/config.ts";
 import { GuestChannel } from "../../../../src/egress/http/guest_channel.ts";
 import { duplexOver } from "../../../../src/egress/tls/channel_duplex.ts";
 import { HttpInterceptor } from "../../../../src/egress/tls/interceptor.ts";
-import { configOf, startCore, type TestCore } from "../../../support/egress/core.ts";
+import { clientHelloFor } from "../../../support/egress/client_hello.ts";
+import { configOf, send, startCore, type TestCore } from "../../../support/egress/core.ts";
 import type { GuestSocket } from "../../../support/egress/fake_link.ts";
 import { a, ask, type NameServer, startNameServer, zoneOf } from "../../../support/egress/name_server.ts";
 import {
@@ -13,6 +14,7 @@ import {
   httpsOrigin,
   type Origin,
   sandboxAuthority,
+  tcpOrigin,
   tlsConfig,
 } from "../../../support/egress/origin.ts";
 import { received } from "../../../support/egress/raw_client.ts";
@@ -103,4 +105,40 @@ test("connections end when a rule no longer allows them", async () => {
   core.egress.update(configOf([], { tls: tlsConfig() }));
   await core.idle();
   socket.destroy();
+});
+
+test("a protocol of its own passes on a port that is read, whoever speaks first; a name that is denied does not pass behind it", async () => {
+  const sent: Buffer[] = [];
+  let greeting = "";
+  await using origin = await tcpOrigin((socket) => {
+    socket.write(greeting);
+    socket.on("data", (data: Buffer) => {
+      sent.push(data);
+      socket.write(`got ${data.length}\n`);
+    });
+  });
+  await using dns = await startNameServer(zone);
+  await using core = await start(dns, origin, { secrets: [] });
+  for (const first of ["", "220 ready\n"]) {
+    greeting = first;
+    const guest = await core.link.mustConnect(API, 443);
+    const reader = guest.readable.getReader();
+    if (first !== "") assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), first);
+    await send(guest, "EHLO \0 there\r\n");
+    assert.equal(Buffer.from((await reader.read()).value ?? []).toString(), "got 14\n");
+    guest.reset();
+  }
+  sent.length = 0;
+  for (const denied of [
+    clientHelloFor("evil.example"),
+    "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+  ]) {
+    const guest = await core.link.mustConnect(API, 443);
+    const reader = guest.readable.getReader();
+    await reader.read(); // the server has spoken
+    await send(guest, denied);
+    await assert.rejects(reader.read());
+  }
+  assert.deepEqual(sent, []);
 });
