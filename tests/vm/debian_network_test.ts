@@ -13,8 +13,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gitOrigin } from "../support/egress/git_server.ts";
-import { originAuthority } from "../support/egress/origin.ts";
-import { fileOrigin, makeDebianRepository } from "../support/egress/package_servers.ts";
+import { httpOrigin, originAuthority } from "../support/egress/origin.ts";
+import { filesBelow, makeDebianRepository } from "../support/egress/package_servers.ts";
 import { programsMissing } from "../support/egress/real_guest.ts";
 import {
   postgresProblem,
@@ -45,7 +45,7 @@ homeTest(
     await using git = await gitOrigin(path("git"), HOST);
     await using servers = await startHttpServers();
     makeDebianRepository(path("debian"));
-    await using debian = await fileOrigin(path("debian"));
+    await using debian = await httpOrigin(filesBelow(path("debian")));
     writeFileSync(path("ca.pem"), originAuthority.certificate);
     const ports = [postgres, redis, sshd, git, debian].map(({ port }) => port);
     const sandbox = await create({

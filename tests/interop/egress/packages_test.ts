@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileOrigin, makeDebianRepository, makePythonIndex } from "../../support/egress/package_servers.ts";
+import { HttpInterceptor } from "../../../src/egress/tls/interceptor.ts";
+import { httpOrigin, httpsOrigin, originAuthority, tlsConfig } from "../../support/egress/origin.ts";
+import {
+  filesBelow,
+  makeDebianRepository,
+  makeNpmRegistry,
+  makePythonIndex,
+} from "../../support/egress/package_servers.ts";
+import { authorityFile } from "../../support/egress/programs.ts";
 import { programsMissing, startGuestOf } from "../../support/egress/real_guest.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
@@ -11,7 +19,7 @@ test(
   async () => {
     using directory = temporaryDirectory();
     makePythonIndex(directory.path);
-    await using origin = await fileOrigin(directory.path);
+    await using origin = await httpOrigin(filesBelow(directory.path));
     await using guest = await startGuestOf({ "pypi.example:80": origin.port });
     const target = join(directory.path, "installed");
     const pip = [
@@ -33,7 +41,7 @@ test(
     const path = (name: string) => join(directory.path, name);
     mkdirSync(path("served"));
     makeDebianRepository(path("served"));
-    await using origin = await fileOrigin(path("served"));
+    await using origin = await httpOrigin(filesBelow(path("served")));
     await using guest = await startGuestOf({ "deb.example:80": origin.port });
     for (const name of ["lists/partial", "cache/archives/partial", "empty"])
       mkdirSync(path(name), { recursive: true });
@@ -50,4 +58,32 @@ test(
     assert.match(listed, /\.\/opt\/msb-sample/);
   },
   { missing: programsMissing("apt-get", "dpkg-deb") },
+);
+
+test(
+  "npm installs from a registry over HTTPS, by rules alone and read on the way",
+  async () => {
+    using directory = temporaryDirectory();
+    const path = (name: string) => join(directory.path, name);
+    for (const name of ["served", "alone", "read"]) mkdirSync(path(name));
+    makeNpmRegistry(path("served"), "https://npm.example");
+    await using origin = await httpsOrigin(filesBelow(path("served")), { host: "npm.example" });
+    writeFileSync(path("ca.pem"), originAuthority.certificate);
+    const interceptor = (config: ConstructorParameters<typeof HttpInterceptor>[0]["config"]) =>
+      new HttpInterceptor({ config });
+    for (const [way, authority, config] of [
+      ["alone", path("ca.pem"), {}],
+      ["read", authorityFile(), { tls: tlsConfig(), interceptor }],
+    ] as const) {
+      await using guest = await startGuestOf({ "npm.example:443": origin.port }, config);
+      await guest.run(
+        ...["env", `NODE_EXTRA_CA_CERTS=${authority}`, `HOME=${path(way)}`, "npm", "install", "--silent"],
+        ...["--registry=https://npm.example/", `--cache=${path(`${way}/cache`)}`, "--prefix", path(way)],
+        ...["--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=0", "msb-sample"],
+      );
+      const script = `process.stdout.write(String(require("${path(way)}/node_modules/msb-sample")))`;
+      assert.equal(await guest.run("node", "-e", script), "42");
+    }
+  },
+  { missing: programsMissing("npm", "node", "tar") },
 );

@@ -19,6 +19,8 @@ import { webSocketOrigin } from "../../support/egress/web_socket_origin.ts";
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 const UPLOAD_BYTES = 5_000_000;
+/** Of the largest body, each way. */
+const BODY_MIB = Number(process.env["MSB_BODY_MIB"] ?? 16);
 
 /** Reads what goes to ports 80 and 443 of names that rules are about. */
 const interception = {
@@ -56,6 +58,17 @@ async function tryHttp(guest: RealGuest, directory: string): Promise<void> {
   assert.deepEqual({ ...whole, expect: null }, { ...stored, expect: null });
   const piped = await guest.run("sh", "-c", `curl -sS -f -T - ${url}/file < ${file("upload")}`);
   assert.deepEqual({ ...JSON.parse(piped), expect: null }, { ...stored, expect: null });
+  const bytes = BODY_MIB * 1024 * 1024;
+  const zeros = `head -c ${bytes} /dev/zero`;
+  const [zerosSum] = (await guest.run("sh", "-c", `${zeros} | sha256sum`)).split(" ");
+  const sent = JSON.parse(await guest.run("sh", "-c", `${zeros} | curl -sS -f -T - ${url}/file`));
+  assert.deepEqual([sent.bytes, sent.sha256], [bytes, zerosSum]);
+  const got = await guest.run("sh", "-c", `curl -sS -f ${url}/zeros/${bytes} | sha256sum`);
+  assert.equal(got.split(" ")[0], zerosSum);
+  const parallel = ["--parallel", "--parallel-max", "100", "--parallel-immediate"];
+  const all = await curl(...parallel, ...Array.from({ length: 200 }, (_, number) => `${url}/${number}`));
+  const paths = new Set([...all.matchAll(/"path": "([^"]*)"/g)].map(([, path]) => path));
+  assert.equal(paths.size, 200);
   // All requests are sent before an answer is read.
   const pipelined = `
 import http.client, json, socket
@@ -104,7 +117,7 @@ for (const [way, config] of [
       );
       assert.doesNotMatch(denied.stdout, /"path"/);
     },
-    { missing: programsMissing("curl", "python3") },
+    { missing: programsMissing("curl", "python3"), timeoutMs: 55_000 + BODY_MIB * 1000 },
   );
 
 test(

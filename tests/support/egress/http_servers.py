@@ -50,6 +50,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     turn.wait_for(lambda: wanted >= number)
                 self.chunk(b"data: %d\n\n" % number)
             self.chunk(b"")
+        elif self.path.startswith("/zeros/"):
+            left = int(self.path[7:])
+            self.send_response(200)
+            self.send_header("Content-Length", str(left))
+            self.end_headers()
+            while left > 0:
+                piece = bytes(min(left, 1 << 20))
+                self.wfile.write(piece)
+                left -= len(piece)
         elif self.path.startswith("/want/"):
             with turn:
                 wanted = int(self.path[6:])

@@ -2,10 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { join, normalize } from "node:path";
-import type { Origin } from "./origin.ts";
 
 /** Makes an index of the "simple" kind (PEP 503) below `root`, with a wheel of the module `msb_sample`. */
 export function makePythonIndex(root: string): void {
@@ -25,6 +23,23 @@ with zipfile.ZipFile(sys.argv[1], "w") as wheel:
     .update(readFileSync(join(directory, name)))
     .digest("hex");
   writeFileSync(join(directory, "index.html"), `<a href="${name}#sha256=${sum}">${name}</a>`);
+}
+
+/** Makes what npm asks a registry for below `root`, which is served as `url`: the package `msb-sample`, and its archive. */
+export function makeNpmRegistry(root: string, url: string): void {
+  const name = "msb-sample";
+  const fields = { name, version: "1.0.0", main: "index.js" };
+  const sources = join(root, "package");
+  mkdirSync(sources);
+  writeFileSync(join(sources, "package.json"), JSON.stringify(fields));
+  writeFileSync(join(sources, "index.js"), "module.exports = 42;\n");
+  const archive = join(root, "msb-sample-1.0.0.tgz");
+  execFileSync("tar", ["-czf", archive, "-C", root, "package"]);
+  rmSync(sources, { recursive: true });
+  const integrity = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
+  const dist = { tarball: `${url}/msb-sample-1.0.0.tgz`, integrity };
+  const versions = { "1.0.0": { ...fields, dist } };
+  writeFileSync(join(root, name), JSON.stringify({ name, "dist-tags": { latest: "1.0.0" }, versions }));
 }
 
 /** Makes a flat repository of Debian packages below `root`: one, `msb-sample`, which installs `/opt/msb-sample`. */
@@ -47,9 +62,9 @@ export function makeDebianRepository(root: string): void {
   );
 }
 
-/** Serves the files below `root`, a directory by its `index.html`. */
-export async function fileOrigin(root: string): Promise<Origin> {
-  const server = createServer((request, response) => {
+/** Answers with the files below `root`, a directory by its `index.html`. */
+export function filesBelow(root: string): RequestListener {
+  return (request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
     const file = join(root, normalize(path), path.endsWith("/") ? "index.html" : "");
     try {
@@ -59,14 +74,5 @@ export async function fileOrigin(root: string): Promise<Origin> {
     } catch {
       response.writeHead(404).end();
     }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    },
   };
 }
