@@ -18,16 +18,21 @@ export class Warnings {
   /** Takes the place of `process.emitWarning`. */
   readonly emit = (warning: string | Error, options?: unknown): void => {
     if (this.isMuted) return;
-    const text = isEmulation(options) ? EMULATION : typeof warning === "string" ? warning : warning.message;
+    const text =
+      OWN_WORDS[codeOf(options) ?? ""] ?? (typeof warning === "string" ? warning : warning.message);
     this.#output.line(`${this.#output.style("yellow", "warning:")} ${escapeControls(text)}`).catch(() => {}); // the reader is gone
   };
 }
 
-/** The library names the reasons at length; here there is a command for that. */
-const EMULATION = "sandboxes run by emulation here, which is slow: `msb doctor` says why";
+/** What the library says of options, and at length, is a flag or a command here. */
+const OWN_WORDS: Readonly<Record<string, string>> = {
+  MSB_EMULATION: "sandboxes run by emulation here, which is slow: `msb doctor` says why",
+  MSB_NO_NETWORK:
+    "the sandbox has no network, which the program looked for: --network user opens what is public, --allow HOST one host",
+};
 
-function isEmulation(options: unknown): boolean {
-  return (
-    typeof options === "object" && options !== null && "code" in options && options.code === "MSB_EMULATION"
-  );
+function codeOf(options: unknown): string | undefined {
+  const code =
+    typeof options === "object" && options !== null && "code" in options ? options.code : undefined;
+  return typeof code === "string" ? code : undefined;
 }

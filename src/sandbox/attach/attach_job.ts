@@ -20,6 +20,7 @@ export async function attachAdopted(session: ExecSession, label: string, view: A
     outputBytesMax: OUTPUT_BYTES_MAX,
     signal: undefined,
     startFailure: "reject",
+    offline: undefined,
   });
   await using _program = program;
   return await attach(program, view.terminal.open(), view, { screen: session.adopted?.screen ?? "" });

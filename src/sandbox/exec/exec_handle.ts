@@ -14,6 +14,7 @@ import { CallLimit, settlesWithin } from "../../base/wait.ts";
 import { type ExecInput, ExecSink, feed, inputStream } from "./exec_input.ts";
 import type { ExecRequest } from "./exec_options.ts";
 import { type ExecEvent, ExecOutput, type ExitStatus, statusOf } from "./exec_output.ts";
+import { MissingNetwork } from "./missing_network.ts";
 
 /** How long a program that was killed may take to be gone. */
 const GONE_TIMEOUT_MS = 10_000;
@@ -272,11 +273,16 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
       yield { kind: "failed", reason, errno, message };
       return;
     }
+    const { offline, start } = this.#request;
+    const network = offline === undefined ? undefined : new MissingNetwork(offline);
+    const complaints = start.terminal === undefined ? "stderr" : "stdout";
     try {
       yield { kind: "started", pid: this.pid };
       for (;;) {
         const { changed } = this.#session; // before looking, so that no change is missed
         const event = this.#nextEvent();
+        if (event?.kind === complaints) network?.add(event.data);
+        if (event?.kind === "exited") network?.end();
         if (event !== undefined) yield event;
         else if (this.#isLeft) return;
         else await this.#session.holding(changed);

@@ -149,6 +149,8 @@ export interface ExecRequest {
   readonly outputBytesMax: number;
   readonly signal: AbortSignal | undefined;
   readonly startFailure: StartFailure;
+  /** Name of the sandbox if it has no network, for a program that looks for one: see {@linkcode MissingNetwork}. */
+  readonly offline: string | undefined;
 }
 
 export const OUTPUT_BYTES_MAX: number = 64 * MiB;
@@ -225,6 +227,7 @@ export function resolveExec(
     outputBytesMax: checked.data.outputBytesMax ?? OUTPUT_BYTES_MAX,
     signal: checked.data.signal,
     startFailure: "reject",
+    offline: config.network.mode === "none" ? config.name : undefined,
   };
 }
 

@@ -41,6 +41,7 @@ export function request(start: ExecStart, more: Partial<ExecRequest> = {}): Exec
     outputBytesMax: OUTPUT_BYTES_MAX,
     signal: undefined,
     startFailure: "reject",
+    offline: undefined,
     ...more,
   };
 }

@@ -91,10 +91,12 @@ test("Warnings are lines of the tool's own, unless they are muted", async () => 
   warnings.emit("odd");
   warnings.emit(new Error("odder"));
   warnings.emit("a long story", { code: "MSB_EMULATION" });
+  warnings.emit("no network", { code: "MSB_NO_NETWORK" });
   warnings.isMuted = true;
   warnings.emit("unheard");
   assert.equal(
     stream.text,
-    "warning: odd\nwarning: odder\nwarning: sandboxes run by emulation here, which is slow: `msb doctor` says why\n",
+    "warning: odd\nwarning: odder\nwarning: sandboxes run by emulation here, which is slow: `msb doctor` says why\n" +
+      "warning: the sandbox has no network, which the program looked for: --network user opens what is public, --allow HOST one host\n",
   );
 });

@@ -94,6 +94,7 @@ test("resolveExec() has defaults", () => {
   assert.deepEqual(rest, {
     label: "cmd",
     startFailure: "reject",
+    offline: "x",
     input: undefined,
     timeoutMs: undefined,
     outputBytesMax: OUTPUT_BYTES_MAX,
