@@ -59,6 +59,7 @@ export type {
   TokenBucketConfig,
   ViolationAction,
 } from "./src/egress/config.ts";
+export type { HttpHooks } from "./src/egress/http/hooks.ts";
 export type { NetworkProfile } from "./src/egress/policy/factories.ts";
 export type { EgressReport } from "./src/egress/update.ts";
 export {

@@ -173,6 +173,7 @@ enum {
     MSG_ENVIRONMENT = 120,
     MSG_NETWORK_UPDATE = 118,
     MSG_NETWORK_UPDATED = 119,
+    MSG_NETWORK_REPORT = 121,
     MSG_NETIF = 84,
     MSG_NETIF_DONE = 85,
     MSG_TCP_CONNECT = 80,
@@ -1112,6 +1113,21 @@ static inline void msg_network_updated_encode(struct writer *writer, const struc
     write_u32(writer, message->token);
     write_text(writer, message->problem);
     write_bytes(writer, message->config);
+}
+
+/* networkReport: client to host: what a client that carries the guest's connections itself has to tell, as JSON, in as many parts as it takes; answered by networkUpdated. */
+struct msg_network_report {
+    uint32_t token;
+    struct text report;
+};
+static inline bool msg_network_report_decode(struct reader *reader, struct msg_network_report *message) {
+    message->token = read_u32(reader);
+    message->report = read_bytes(reader);
+    return reader_finished(reader);
+}
+static inline void msg_network_report_encode(struct writer *writer, const struct msg_network_report *message) {
+    write_u32(writer, message->token);
+    write_bytes(writer, message->report);
 }
 
 /* netif: host to agent: gives the network interface its address and its gateway; answered by netifDone. */

@@ -121,6 +121,26 @@ export abstract class HostQuestions {
    * @throws {MicrosandboxError} of code `network` if they cannot be, or the sandbox has no such network.
    */
   async updateNetwork(update: object): Promise<string> {
+    const json = encodeUtf8(JSON.stringify(update));
+    return await this.#askNetwork("change", (token) =>
+      encodeParts("networkUpdate", json, (config) => ({ token, config })),
+    );
+  }
+
+  /**
+   * Tells the host process about the guest's network, which this client carries: a `ServerReport`, as JSON can hold it. Resolves
+   * when it has been noted.
+   *
+   * @throws {MicrosandboxError} of code `network` if another client carries it.
+   */
+  async reportNetwork(report: object): Promise<void> {
+    const json = encodeUtf8(JSON.stringify(report));
+    await this.#askNetwork("carry", (token) =>
+      encodeParts("networkReport", json, (part) => ({ token, report: part })),
+    );
+  }
+
+  async #askNetwork(action: string, question: (token: number) => Bytes): Promise<string> {
     const token = this.#nextToken++;
     const parts: Uint8Array[] = [];
     this.#networkParts.set(token, parts);
@@ -130,8 +150,8 @@ export abstract class HostQuestions {
         "waiting for the network to take its rules",
         ANSWER_TIMEOUT_MS,
       );
-      const problem = await this.answered(answer, networkUpdate(token, encodeUtf8(JSON.stringify(update))));
-      if (problem !== "") throw new MicrosandboxError("network", `Cannot change the network: ${problem}`);
+      const problem = await this.answered(answer, question(token));
+      if (problem !== "") throw new MicrosandboxError("network", `Cannot ${action} the network: ${problem}`);
       return decodeUtf8(concatBytes(parts));
     } finally {
       this.#networkParts.delete(token);
@@ -199,8 +219,4 @@ export abstract class HostQuestions {
     const answer = this.#standstills.wait(token, "waiting for the sandbox to pause or resume", timeoutMs);
     return this.answered(answer, question(token));
   }
-}
-
-function networkUpdate(token: number, update: Bytes): Bytes {
-  return encodeParts("networkUpdate", update, (config) => ({ token, config }));
 }

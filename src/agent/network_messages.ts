@@ -77,4 +77,10 @@ export const NETWORK_MESSAGES = {
       "host to client: why not, or an empty problem and what is in force, without keys and values of secrets, as JSON in as many parts as it takes",
     fields: { token: "u32", problem: "text", config: "bytes" },
   },
+  networkReport: {
+    type: 0x79,
+    about:
+      "client to host: what a client that carries the guest's connections itself has to tell, as JSON, in as many parts as it takes; answered by networkUpdated",
+    fields: { token: "u32", report: "bytes" },
+  },
 } as const satisfies Readonly<Record<string, MessageDefinition>>;

@@ -44,7 +44,7 @@ export const FrameFlag = {
   end: 1,
   /** Output of a session whose client is gone or done: for the log, not for a client. */
   logOnly: 2,
-  /** The message continues in the next frame of this stream. Only `execStart` and `networkUpdate`. */
+  /** The message continues in the next frame of this stream. Only `execStart` and the messages of `network_messages.ts` that come in parts. */
   more: 4,
 } as const;
 

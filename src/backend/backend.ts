@@ -8,6 +8,8 @@
  * @module
  */
 import type { AgentClient, ConnectOptions } from "../agent/client.ts";
+import type { HttpHooks } from "../egress/http/hooks.ts";
+import type { EgressReport, EgressUpdate } from "../egress/update.ts";
 import type { RegistryOptions } from "../image/oci/registry_client.ts";
 import type { PullProgressListener } from "../image/progress.ts";
 import type { ImageBuildLimits } from "../image/store/image_builder.ts";
@@ -85,6 +87,8 @@ export interface StartCallOptions extends BootCallOptions {
    * not stored, they are needed.
    */
   readonly secrets?: SecretValues | undefined;
+  /** Functions that see its requests, of a sandbox that was created with some: they are not stored. */
+  readonly hooks?: HttpHooks | undefined;
 }
 
 /** How an existing sandbox is booted. */
@@ -184,6 +188,10 @@ export interface BackendSandbox extends SandboxLogs {
   find(): Promise<SandboxRecord | undefined>;
   /** Returns the connection that all callers of this process share. @throws {SandboxNotRunningError} */
   connect(options?: ConnectOptions): Promise<AgentClient>;
+  /**
+   * Changes the rules of its network while it runs, or asks for them by an empty update. @throws {MicrosandboxError} of code `network`
+   */
+  updateNetwork(update: EgressUpdate): Promise<EgressReport>;
   /** Boots the sandbox. @throws {SandboxStillRunningError} */
   start(options: StartOptions): Promise<Boot>;
   /** Stops the sandbox gracefully; kills it after the grace and the time that flushing takes. 0 kills at once. */

@@ -1,4 +1,5 @@
 /** Monotonic time, and timers on it. @module */
+import { clearTimeout as cancelTimer, setTimeout as startTimer } from "node:timers";
 
 /** A monotonic clock with timers. Tests pass one of their own. */
 export interface Clock {
@@ -13,5 +14,15 @@ export const systemClock: Clock = {
   after(delayMs, wake) {
     const timer = setTimeout(wake, delayMs);
     return () => clearTimeout(timer);
+  },
+};
+
+/** {@linkcode systemClock} whose timers leave the process free to end. */
+export const backgroundClock: Clock = {
+  now: systemClock.now,
+  after(delayMs, wake) {
+    const timer = startTimer(wake, delayMs);
+    timer.unref();
+    return () => cancelTimer(timer);
   },
 };

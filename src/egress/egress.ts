@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Clock, systemClock } from "../base/clock.ts";
+import { backgroundClock, type Clock, systemClock } from "../base/clock.ts";
+import { settlesWithin } from "../base/wait.ts";
 import type { EgressConfig } from "./config.ts";
 import { DnsServer } from "./dns/dns_server.ts";
 import { Pins } from "./dns/pins.ts";
@@ -19,6 +20,9 @@ import { TcpFlows } from "./flows/tcp_flows.ts";
 import { UdpFlows } from "./flows/udp_flows.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { DNS_PORT, type OwnAddresses } from "./policy/policy.ts";
+
+/** How long the flow log may take before a sandbox ends that must. */
+const LAST_ENTRIES_MS = 500;
 
 /** What a sandbox's way out is made with. */
 export interface EgressOptions {
@@ -36,6 +40,8 @@ export interface EgressOptions {
   /** This machine's own addresses. @default those of its network interfaces */
   readonly ownAddresses?: OwnAddresses | undefined;
   readonly clock?: Clock | undefined;
+  /** Whether its connections leave the process free to end. @default {false} */
+  readonly isBackground?: boolean | undefined;
 }
 
 /**
@@ -63,19 +69,25 @@ export class Egress {
 
   /** Answers the link's requests from now on. */
   constructor(options: EgressOptions) {
-    const { link, config, interceptor, flowSink, onTerminate, route, clock = systemClock } = options;
+    const { link, config, interceptor, flowSink, onTerminate, route, isBackground = false } = options;
+    const { clock = isBackground ? backgroundClock : systemClock } = options;
     this.#ownAddresses = options.ownAddresses ?? ownAddresses(clock);
     this.#pins = new Pins(clock);
+    const log = new FlowLog(flowSink);
     this.#core = {
       link,
-      log: new FlowLog(flowSink),
+      log,
       clock,
       interceptor,
       judge: new Judge(config, this.#pins, this.#ownAddresses),
       limits: rateLimitsOf(config.rateLimiter, clock),
       maxConnections: config.maxConnections,
       dialledEnds: route === undefined ? dialledEnds : (destination) => [route(destination)],
-      terminate: onTerminate ?? (() => {}),
+      terminate: async (reason) => {
+        await settlesWithin(log.flushed(), LAST_ENTRIES_MS); // why it ends is in the log then
+        onTerminate?.(reason);
+      },
+      isBackground,
     };
     this.#dns = new DnsServer(this.#core, config.dns, this.#pins);
     this.#tcp = new TcpFlows(this.#core);

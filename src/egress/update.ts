@@ -55,6 +55,8 @@ export interface EgressReport extends Omit<EgressConfig, "tls" | "secrets"> {
   readonly tls?: Omit<TlsConfig, "caKey"> | undefined;
   /** Without their values. */
   readonly secrets: readonly Omit<SecretConfig, "value">[];
+  /** `client`: the process whose hooks see its requests carries the connections. `undefined`: the VM host process. */
+  readonly servedBy?: "client" | undefined;
 }
 
 /** The configuration without keys and values. */

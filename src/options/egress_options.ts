@@ -94,7 +94,7 @@ export interface EgressOptions extends PolicyOptions {
   readonly secretViolation?: ViolationAction | undefined;
   /** How names are resolved. */
   readonly dns?: DnsOptions | undefined;
-  /** Reads TLS on the way; `true` is that with all defaults. @default {false}, and `true` with secrets */
+  /** Reads TLS on the way; `true` is that with all defaults. @default {false}, and `true` with secrets or hooks */
   readonly tls?: boolean | TlsOptions | undefined;
   /** Limits of bytes and operations. @default none */
   readonly rateLimiter?: NetworkRateLimiterOptions | undefined;
@@ -201,11 +201,12 @@ type ParsedEgress = z.output<z.ZodObject<typeof egressShape>>;
 /**
  * Checks what no schema can, and fills in defaults. Files are not read yet.
  *
+ * @param hasHooks Whether functions are to see requests: TLS is read then, unless the options say otherwise.
  * @throws {InvalidConfigError} naming each field that is wrong.
  */
-export function checkEgress(options: ParsedEgress, field: string): CheckedEgress {
+export function checkEgress(options: ParsedEgress, field: string, hasHooks = false): CheckedEgress {
   const { stored: secrets, values } = checkSecrets(options.secrets ?? {}, `${field}.secrets`);
-  const tls = checkTls(options.tls, secrets.length > 0, `${field}.tls`);
+  const tls = checkTls(options.tls ?? (hasHooks || undefined), secrets.length > 0, `${field}.tls`);
   const dns: DnsConfig = options.dns ?? dnsSchema.parse({});
   checkNameServers(dns.nameservers, `${field}.dns.nameservers`);
   const interceptedPorts = tls?.interceptedPorts ?? DEFAULT_PORTS;

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { type ConfigIssue, InvalidConfigError } from "../base/errors.ts";
+import type { HttpHooks } from "../egress/http/hooks.ts";
 import type { NetworkMode, UserConfig } from "../network/network_plan.ts";
 import {
   formatPortAddress,
@@ -65,6 +66,30 @@ export interface UserNetworkOptions extends EgressOptions {
   readonly via?: "host" | "passt" | undefined;
   /** Ports to publish, beside {@linkcode SandboxOptions.ports}. */
   readonly ports?: readonly PortOptions[] | undefined;
+  /**
+   * Sees each HTTP request of the guest that is read on the way, and returns another one to the same origin, a response in place of
+   * the server's, or nothing to let it pass. This process carries the connections then: they end with it. It implies
+   * {@linkcode EgressOptions.tls}, and is not stored: every start needs it again.
+   *
+   * @default none
+   *
+   * @example
+   * ```ts no-vm
+   * import type { UserNetworkOptions } from "microsandbox";
+   *
+   * const network: UserNetworkOptions = {
+   *   allow: ["api.example"],
+   *   onRequest(request) {
+   *     if (request.method !== "DELETE") return;
+   *     return new Response("not from in here", { status: 403 });
+   *   },
+   * };
+   * console.log(typeof network.onRequest); // function
+   * ```
+   */
+  readonly onRequest?: HttpHooks["onRequest"] | undefined;
+  /** Sees each response, with the request that it answers, and returns another one, or nothing. See `onRequest`. @default none */
+  readonly onResponse?: HttpHooks["onResponse"] | undefined;
 }
 
 /** A network as it is stored: with defaults, and without values of secrets. */
@@ -74,6 +99,8 @@ export type StoredNetwork = { readonly mode: "none" } | StoredUserNetwork | TapC
 export interface StoredUserNetwork extends UserConfig {
   /** What decides about connections; `undefined`: what is public is allowed. */
   readonly egress?: StoredEgress | undefined;
+  /** Whether it was created with hooks, which are not stored. */
+  readonly hasHooks?: boolean | undefined;
 }
 
 /**
@@ -147,11 +174,9 @@ export const portsSchema = z
   .refine(areDistinct, "must not have the same host port twice");
 
 const via = z.enum(["host", "passt"]).optional();
-/** Functions of this process cannot see requests: the VM host process decides, and outlives it. */
-const hook = z
-  .undefined(
-    "must not be there: requests are read in the VM host process, which cannot call functions of this one",
-  )
+const onRequest = z.custom<NonNullable<HttpHooks["onRequest"]>>(isFunction, "must be a function").optional();
+const onResponse = z
+  .custom<NonNullable<HttpHooks["onResponse"]>>(isFunction, "must be a function")
   .optional();
 
 /** A network as callers give it. */
@@ -166,8 +191,8 @@ export const networkSchema = z.preprocess(
         via,
         ports: portsSchema.optional(),
         ...egressShape,
-        onRequest: hook,
-        onResponse: hook,
+        onRequest,
+        onResponse,
       }),
       tapSchema,
     ],
@@ -180,7 +205,12 @@ export const storedNetworkSchema = z.preprocess(
   completeMode,
   z.discriminatedUnion("mode", [
     z.object({ mode: z.literal("none") }),
-    z.object({ mode: z.literal("user"), via, egress: storedEgressSchema.optional() }),
+    z.object({
+      mode: z.literal("user"),
+      via,
+      egress: storedEgressSchema.optional(),
+      hasHooks: z.boolean().optional(),
+    }),
     tapSchema,
   ]),
 );
@@ -200,7 +230,10 @@ function completeMode(network: NetworkMode | NetworkOptions | undefined): unknow
 export interface CheckedNetwork {
   readonly stored: StoredNetwork;
   readonly ports: readonly z.output<typeof portSchema>[];
+  /** Secrets that were given by value. */
   readonly secretValues: SecretValues;
+  /** Functions that see its requests. */
+  readonly hooks?: HttpHooks | undefined;
 }
 
 /** Checks what no schema can. @throws {InvalidConfigError} naming each field that is wrong. */
@@ -208,16 +241,36 @@ export function checkNetwork(network: z.output<typeof networkSchema>): CheckedNe
   if (network.mode === "tap") return { stored: network, ports: [], secretValues: {} };
   const { mode, ports = [] } = network;
   if (mode === "none") return { stored: { mode }, ports, secretValues: {} };
-  const { via, ports: _given, mode: _mode, ...options } = network;
+  const { via, ports: _given, mode: _mode, ...given } = network;
   if (via === "passt") {
-    const issues = Object.entries(options).flatMap(([field, value]): ConfigIssue[] =>
+    const issues = Object.entries(given).flatMap(([field, value]): ConfigIssue[] =>
       value === undefined ? [] : [{ field: `network.${field}`, problem: 'is not for via "passt"' }],
     );
     if (issues.length > 0) throw new InvalidConfigError(issues);
     return { stored: { mode, via }, ports, secretValues: {} };
   }
-  const { stored: egress, secretValues } = checkEgress(options, "network");
-  return { stored: { mode, ...(via === undefined ? {} : { via }), egress }, ports, secretValues };
+  const { onRequest: asked, onResponse: answered, ...options } = given;
+  const hooks = hooksOf(asked, answered);
+  const { stored: egress, secretValues } = checkEgress(options, "network", hooks !== undefined);
+  const stored = {
+    mode,
+    ...(via === undefined ? {} : { via }),
+    egress,
+    ...(hooks === undefined ? {} : { hasHooks: true }),
+  };
+  return { stored, ports, secretValues, hooks };
+}
+
+function hooksOf(
+  onRequest: HttpHooks["onRequest"] | undefined,
+  onResponse: HttpHooks["onResponse"] | undefined,
+): HttpHooks | undefined {
+  if (onRequest === undefined && onResponse === undefined) return undefined;
+  return { ...(onRequest && { onRequest }), ...(onResponse && { onResponse }) };
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
 }
 
 /** Whether no host port is there twice. */

@@ -28,6 +28,7 @@ import {
 } from "./mount_options.ts";
 import { hostnameOf, inventName, nameSchema } from "./names.ts";
 import {
+  type CheckedNetwork,
   checkNetwork,
   type NetworkOptions,
   networkSchema,
@@ -47,7 +48,7 @@ import {
   rootDiskSchema,
   storedRootDiskSchema,
 } from "./root_disk.ts";
-import { type SecretValues, withPlaceholders } from "./secret_options.ts";
+import { withPlaceholders } from "./secret_options.ts";
 import type { VolumeRequest } from "./volume_options.ts";
 
 /** libkrun's kernels are built for 16 processors. */
@@ -216,7 +217,7 @@ export interface SandboxConfig
 }
 
 /** Checked options: what to store, and how to carry out this one creation. */
-export interface CreateRequest {
+export interface CreateRequest extends Pick<CheckedNetwork, "secretValues" | "hooks"> {
   /** With `fromSnapshot`, `image` and `diskMiB` come from the snapshot. */
   readonly config: Omit<SandboxConfig, "imageConfig">;
   /** The name of the snapshot to begin with. */
@@ -229,8 +230,6 @@ export interface CreateRequest {
   readonly patches: readonly Patch[];
   /** The volumes of its mounts. */
   readonly volumes: readonly VolumeRequest[];
-  /** Secrets that were given by value. They are not stored. */
-  readonly secretValues: SecretValues;
 }
 
 const nonEmpty = noNul.min(1);
@@ -344,6 +343,7 @@ export function parseSandboxOptions(options: SandboxOptions): CreateRequest {
     ),
     volumes: volumeRequests(config.mounts),
     secretValues: network.secretValues,
+    hooks: network.hooks,
   };
 }
 

@@ -13,7 +13,7 @@ const CALL = {
   maxUnpackedBytes: true,
 } as const satisfies Record<keyof BootCallOptions, true>;
 const END = { force: true, timeoutMs: true } as const satisfies Record<keyof EndOptions, true>;
-const START = { ...CALL, secrets: true } as const satisfies Record<keyof StartCallOptions, true>;
+const START = { ...CALL, secrets: true, hooks: true } as const satisfies Record<keyof StartCallOptions, true>;
 const CONNECT = { ...START, detached: true } as const satisfies Record<keyof ConnectOrStartOptions, true>;
 const RESTART = { ...CONNECT, ...END } as const satisfies Record<keyof RestartOptions, true>;
 

@@ -25,7 +25,9 @@ import {
 import { type WaitOptions, waitFor, waitForStatus } from "../backend/wait_for.ts";
 import { InvalidConfigError, MicrosandboxError } from "../base/errors.ts";
 import { checkObject, parseConfig } from "../base/parse_config.ts";
-import { secretsOf } from "../options/network_options.ts";
+import type { HttpHooks } from "../egress/http/hooks.ts";
+import { checkHooks } from "../options/network_hooks.ts";
+import { type StoredNetwork, secretsOf } from "../options/network_options.ts";
 import { checkSandboxName, parseStoredConfig, type SandboxOptions } from "../options/sandbox_options.ts";
 import { resolveSecrets, type SecretValues, type StoredSecret } from "../options/secret_options.ts";
 
@@ -198,7 +200,8 @@ export async function connectOrCreate(
         return { kind: "booted", boot: await backend.create(options, call, { applyPatches }) };
       const { network } = parseStoredConfig(found.record.configJson);
       const secrets = givenValues(secretsOf(network), options.network);
-      return await connectOrStart(found.sandbox, { ...call, detached: options.detached, secrets });
+      const hooks = givenHooks(network, options.network);
+      return await connectOrStart(found.sandbox, { ...call, detached: options.detached, secrets, hooks });
     } catch (error) {
       const isOvertaken =
         error instanceof SandboxAlreadyExistsError ||
@@ -220,11 +223,21 @@ function givenValues(secrets: readonly StoredSecret[], network: SandboxOptions["
   return Object.fromEntries(values);
 }
 
+/** Hooks that options give to a sandbox that was created with some. */
+function givenHooks(stored: StoredNetwork, network: SandboxOptions["network"]): HttpHooks | undefined {
+  const isWanted = stored.mode === "user" && stored.hasHooks === true;
+  if (!isWanted || typeof network !== "object" || network.mode === "none" || network.mode === "tap")
+    return undefined;
+  const { onRequest, onResponse } = network;
+  return { ...(onRequest && { onRequest }), ...(onResponse && { onResponse }) };
+}
+
 /** Stops the sandbox if it runs, and boots it. */
 export async function restart(sandbox: BackendSandbox, options: RestartOptions = {}): Promise<Boot> {
   const { network } = parseStoredConfig((await sandbox.record()).configJson);
   // What no start could use must not stop it.
   resolveSecrets(secretsOf(network), options.secrets ?? {}, process.env, "network.secrets");
+  checkHooks(network, options.hooks);
   await end(sandbox, options);
   return await sandbox.start(options);
 }

@@ -9,6 +9,7 @@
 import type { EngineName } from "../base/engine_name.ts";
 import { type ErrorCode, InternalError } from "../base/errors.ts";
 import type { EgressConfig } from "../egress/config.ts";
+import type { EgressReport } from "../egress/update.ts";
 import type { DevicePlan } from "../network/network_plan.ts";
 import type { PortAddress, PublishedPort } from "../network/published_port.ts";
 import type { BootKey, CreateClaim, DirectoryMove } from "../state/state_store.ts";
@@ -57,6 +58,8 @@ export interface BootRequest {
   readonly network?: DevicePlan | undefined;
   /** What decides about the connections of a guest that has no device; `undefined`: it has none. */
   readonly egress?: EgressConfig | undefined;
+  /** What decides, where the process that started this one carries the connections, and comes for it while it prepares the guest. */
+  readonly servedEgress?: EgressReport | undefined;
   /** Ports of the host to listen at while the sandbox runs. */
   readonly ports: readonly PublishedPort[];
   /** A directory of this machine that is the root's lower layer; `undefined`: that is a disk. */

@@ -49,7 +49,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms whose types cross the seam between faces and backends as plain data. */
 const PLAIN_DATA: Readonly<Record<string, readonly string[]>> = {
-  backend: ["image", "mount", "network", "snapshot", "state", "vmm"],
+  backend: ["egress", "image", "mount", "network", "snapshot", "state", "vmm"],
   sandbox: ["image", "network", "snapshot"],
 };
 

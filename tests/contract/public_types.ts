@@ -98,6 +98,7 @@ export const TYPES: readonly string[] = [
   "FsWatchOptions",
   "FsWriteOptions",
   "HostPermissions",
+  "HttpHooks",
   "ImageArchiveFormat",
   "ImageBuildLimits",
   "ImageConfig",

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { MountFlag } from "../../agent/protocol.ts";
 import { MiB } from "../../base/bytes.ts";
 import type { EgressConfig } from "../../egress/config.ts";
+import type { HttpHooks } from "../../egress/http/hooks.ts";
+import { reportOf } from "../../egress/update.ts";
 import type { FlowPlan, NetworkPlan } from "../../network/network_plan.ts";
 import { type DiskMountConfig, defaultOwner, memoryBytes } from "../../options/mount_options.ts";
 import type { SandboxConfig } from "../../options/sandbox_options.ts";
@@ -39,6 +41,8 @@ export interface BootSources {
   readonly engine: SelectedEngine;
   /** What decides about the guest's connections, where the VM host process carries them. */
   readonly egress: EgressConfig | undefined;
+  /** Functions of this process that see the guest's requests: it carries the connections then. */
+  readonly hooks: HttpHooks | undefined;
   /** Paths of disks that sandboxes share. */
   readonly bootDisk: string;
   /** `undefined`: the sandbox begins with a directory. */
@@ -79,7 +83,7 @@ export function bootRequest(
     stopGraceMs: OWN_STOP_GRACE_MS,
     limits: { maxDurationMs: config.maxDurationMs, idleTimeoutMs: config.idleTimeoutMs },
     hangTimeoutMs: config.hangTimeoutMs,
-    ...(isFlowPlan(network) ? { egress: sources.egress } : { network }),
+    ...(isFlowPlan(network) ? egressOf(sources) : { network }),
     ports: config.ports,
     rootDirectory: config.rootDirectory,
     mounts,
@@ -91,7 +95,13 @@ export function bootRequest(
   };
 }
 
-/** Whether the VM host process carries the guest's connections. */
+/** What decides, for the process that carries the connections; keys and values of secrets go to that one only. */
+function egressOf({ egress, hooks }: BootSources): Pick<BootRequest, "egress" | "servedEgress"> {
+  if (egress === undefined || hooks === undefined) return { egress };
+  return { servedEgress: { ...reportOf(egress), servedBy: "client" } };
+}
+
+/** Whether the guest's connections are carried by a process of ours: its VM host process, or this one. */
 function isFlowPlan(network: NetworkPlan | undefined): network is FlowPlan {
   return network?.mode === "user" && network.via === "host";
 }

@@ -7,13 +7,13 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { AgentClient } from "../../agent/client.ts";
 import { MiB } from "../../base/bytes.ts";
-import { InternalError, InvalidConfigError } from "../../base/errors.ts";
+import { InvalidConfigError } from "../../base/errors.ts";
 import { ensureBootDisk } from "../../image/boot_disk.ts";
 import { formatExt4 } from "../../image/ext4.ts";
 import { findStoredDisk, resolveImage } from "../../image/store/resolve_image.ts";
 import { withImageLabels } from "../../options/labels.ts";
+import { checkHooks } from "../../options/network_hooks.ts";
 import { type CreateRequest, parseStoredConfig, type SandboxConfig } from "../../options/sandbox_options.ts";
 import type { VolumeRequest } from "../../options/volume_options.ts";
 import { homePaths } from "../../platform/home.ts";
@@ -36,6 +36,7 @@ import { checkDiskEngine, checkDisks } from "./attached_disks.ts";
 import { type BootSources, bootRequest } from "./boot_request.ts";
 import { chooseEngine } from "./choose_engine.ts";
 import { LocalSandbox } from "./local_sandbox.ts";
+import { guestPreparation } from "./prepare_guest.ts";
 import { reconcile, sweepLeftovers } from "./reconcile.ts";
 import { resolveEgress } from "./resolve_egress.ts";
 import { discardCreation } from "./sandbox_directories.ts";
@@ -75,6 +76,7 @@ export async function createSandbox(
   if (request.replaceGraceMs === undefined) await refuseExisting(state, name);
   checkNetworkHost(state, network);
   const egress = resolveEgress(network, { home: state.home, secretValues: request.secretValues });
+  const hooks = checkHooks(network, request.hooks);
   const replaced = request.replaceGraceMs === undefined ? undefined : name;
   const resolved = await SandboxVolumes.check({ state, mounts, requests: request.volumes }, replaced);
   checkHome(state.home, resolved);
@@ -105,6 +107,7 @@ export async function createSandbox(
       config,
       engine,
       egress,
+      hooks,
       bootDisk,
       imagePath: image.erofsPath,
       snapshot,
@@ -219,6 +222,7 @@ async function bootAgain(
   const config = parseStoredConfig(record.configJson);
   checkNetworkHost(state, config.network);
   const egress = resolveEgress(config.network, { home: state.home, secretValues: options.secrets });
+  const hooks = checkHooks(config.network, options.hooks);
   const engine = await chooseEngine(config.engine);
   const resolved = await SandboxVolumes.check({ state, mounts: config.mounts });
   checkDiskEngine({ ...config, mounts: resolved }, engine);
@@ -226,10 +230,21 @@ async function bootAgain(
   const bootDisk = await ensureBootDisk(homePaths(state.home).bootDisks);
   const imagePath =
     config.rootDirectory === undefined ? findStoredDisk(state.home, record.imageDigest) : undefined;
-  const boot: BootInputs = { state, config, engine, egress, bootDisk, imagePath, call: options, begin };
+  const boot: BootInputs = {
+    state,
+    config,
+    engine,
+    egress,
+    hooks,
+    bootDisk,
+    imagePath,
+    call: options,
+    begin,
+  };
   const detached = options.detached ?? false;
   const last = { id: record.id, bootNumber: record.bootNumber };
-  const vm = await launch(boot, { sandbox: { kind: "start", last }, detached });
+  const prepareGuest = guestPreparation({ egress, hooks, signal: options.signal });
+  const vm = await launch(boot, { sandbox: { kind: "start", last }, detached, prepareGuest });
   return { core, config, vm, detached };
 }
 
@@ -262,15 +277,8 @@ async function bootNew(
     labels: config.labels,
   } as const;
   const { patches } = request;
-  if (patches.length > 0 && applyPatches === undefined) throw new InternalError("no way to apply patches");
-  const prepareGuest = async (path: string) => {
-    const client = await AgentClient.connect(path, { signal: boot.call.signal });
-    try {
-      await applyPatches?.(client, patches, boot.call.signal);
-    } finally {
-      client.close();
-    }
-  };
+  const { egress, hooks } = boot;
+  const prepareGuest = guestPreparation({ patches, applyPatches, egress, hooks, signal: boot.call.signal });
   // The disk is made while the VM host process starts: neither needs the other.
   await using disk = new StagedDisk(state, (path) => makeUpper(boot, path));
   try {
@@ -279,7 +287,7 @@ async function bootNew(
       detached: request.detached,
       volumeRequests: request.volumes,
       placeDisks: (key) => disk.place(key, config.name),
-      prepareGuest: patches.length > 0 ? prepareGuest : undefined,
+      prepareGuest,
     });
     return {
       core: new LocalSandbox(state, { id, name: config.name }),

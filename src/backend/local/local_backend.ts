@@ -1,5 +1,7 @@
 /** Sandboxes of one home on this machine, each in a VM host process of its own. @module */
 
+import { UnsupportedError } from "../../base/errors.ts";
+import type { EgressReport, EgressUpdate } from "../../egress/update.ts";
 import type { NetworkConfig, NetworkPlan } from "../../network/network_plan.ts";
 import { parseSandboxOptions, type SandboxOptions } from "../../options/sandbox_options.ts";
 import { homeDirectory, openHome } from "../../platform/home.ts";
@@ -35,6 +37,7 @@ import { orphanedLogs } from "./local_logs.ts";
 import { LocalSandbox, stateOf } from "./local_sandbox.ts";
 import { localSnapshots } from "./local_snapshots.ts";
 import { LocalVolumes } from "./local_volumes.ts";
+import { carriedNetwork } from "./prepare_guest.ts";
 import { reconcile, reconcileLive } from "./reconcile.ts";
 import { takeSnapshot } from "./take_snapshot.ts";
 
@@ -46,6 +49,22 @@ export class BootableSandbox extends LocalSandbox implements BackendSandbox {
 
   async start(options: StartOptions): Promise<Boot> {
     return bootOf(await startCore(this, options));
+  }
+
+  async updateNetwork(update: EgressUpdate): Promise<EgressReport> {
+    const client = await this.connect();
+    const isChange = Object.keys(update).length > 0;
+    const carried = isChange ? carriedNetwork(this.id) : undefined;
+    if (carried !== undefined) return await carried.update(update);
+    const ask = async (question: EgressUpdate) =>
+      JSON.parse(await client.updateNetwork(question)) as EgressReport; // of a process of ours
+    const now = await ask({});
+    if (!isChange) return now;
+    if (now.servedBy === "client")
+      throw new UnsupportedError(`Cannot change the network of ${this.name} from here`, {
+        hint: "change it in the process whose hooks see its requests: that one carries its connections",
+      });
+    return await ask(update);
   }
 
   async listJobs(): Promise<readonly JobRecord[]> {

@@ -21,5 +21,7 @@ export interface FlowCore {
   maxConnections: number;
   /** Where a destination is dialled. */
   readonly dialledEnds: (destination: FlowEnd) => readonly FlowEnd[];
-  readonly terminate: (reason: string) => void;
+  readonly terminate: (reason: string) => Promise<void>;
+  /** Whether sockets and timers leave the process free to end. */
+  readonly isBackground: boolean;
 }

@@ -5,7 +5,7 @@
  */
 import type { Socket } from "node:net";
 import { waitFor } from "../../base/wait.ts";
-import type { FlowRequest, GuestConnection } from "../flow.ts";
+import type { FlowEnd, FlowRequest, GuestConnection } from "../flow.ts";
 import type { InterceptEvent, InterceptedFlow, NameVerdict } from "../interceptor.ts";
 import type { FlowCore } from "./core.ts";
 import { dial, refusalOf } from "./dial.ts";
@@ -75,7 +75,7 @@ export class TcpFlows {
     const ends = this.#core.dialledEnds(request.destination);
     let socket: Socket | undefined;
     try {
-      socket = await dial(ends, flow.signal);
+      socket = await this.#dial(ends, flow.signal);
     } catch (error) {
       const refusal = await refusalOf(error, ends[0] ?? request.destination);
       link.refuse(request, refusal);
@@ -152,6 +152,12 @@ export class TcpFlows {
     return decision.action === "allow" ? undefined : "the name is denied";
   }
 
+  async #dial(ends: readonly FlowEnd[], signal: AbortSignal): Promise<Socket> {
+    const socket = await dial(ends, signal);
+    if (this.#core.isBackground) socket.unref();
+    return socket;
+  }
+
   #intercepted(
     flow: OpenFlow,
     guest: GuestConnection,
@@ -176,10 +182,10 @@ export class TcpFlows {
         const opened = first;
         first = undefined;
         if (opened !== undefined && !opened.destroyed) return opened;
-        return await dial(this.#core.dialledEnds(destination), flow.signal);
+        return await this.#dial(this.#core.dialledEnds(destination), flow.signal);
       },
       report: (event) => report(flow, event),
-      terminate: (reason) => this.#core.terminate(reason),
+      terminate: (reason) => void this.#core.terminate(reason),
     };
   }
 }

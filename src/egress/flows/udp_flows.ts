@@ -97,6 +97,7 @@ export class UdpFlows {
     }
     const [end = request.destination] = dialledEnds(request.destination);
     const socket = createSocket(end.address.includes(":") ? "udp6" : "udp4");
+    if (this.#core.isBackground) socket.unref();
     const giveUp = () => stop("stopped");
     request.signal.addEventListener("abort", giveUp, { once: true });
     let datagrams: GuestDatagrams | undefined;

@@ -4,15 +4,20 @@ import { HttpProblem, upstreamProblem } from "./problem.ts";
 import { measuredBody } from "./transformed_body.ts";
 
 /**
- * Functions that see each request and response of hosts whose traffic is read. They see placeholders, never values.
+ * Functions that see each request and response of hosts whose traffic is read. They see placeholders, never values. If one throws, the
+ * guest gets a `502` without its words.
  *
  * @example
- * ```text
+ * ```ts no-vm
+ * import type { HttpHooks } from "microsandbox";
+ *
  * const hooks: HttpHooks = {
  *   onRequest(request) {
- *     if (request.method === "DELETE") return new Response("not from in here", { status: 403 });
+ *     if (request.method !== "DELETE") return;
+ *     return new Response("not from in here", { status: 403 });
  *   },
  * };
+ * console.log(typeof hooks.onRequest); // function
  * ```
  */
 export interface HttpHooks {

@@ -145,6 +145,16 @@ export class NetworkBuilder {
     return this.#set({ secretViolation: configure(new ViolationActionBuilder()).build() });
   }
 
+  /** Sees each request that is read on the way: see {@linkcode UserNetworkOptions.onRequest}. */
+  onRequest(hook: NonNullable<UserNetworkOptions["onRequest"]>): this {
+    return this.#set({ onRequest: hook });
+  }
+
+  /** Sees each response: see {@linkcode UserNetworkOptions.onResponse}. */
+  onResponse(hook: NonNullable<UserNetworkOptions["onResponse"]>): this {
+    return this.#set({ onResponse: hook });
+  }
+
   /** Sets how many TCP connections there may be at once, 1 to 4096. @default {256} */
   maxConnections(count: number): this {
     return this.#set({ maxConnections: count });

@@ -81,6 +81,7 @@ export class SandboxNetwork {
    *
    * @throws {InvalidConfigError} `invalidConfig`, naming each field that is wrong; nothing has changed then.
    * @throws {MicrosandboxError} `network`, if the sandbox has no such network.
+   * @throws {UnsupportedError} `unsupported`, if another process has given hooks, which carries the connections.
    * @throws {SandboxNotRunningError} `sandboxNotRunning`.
    *
    * @example
@@ -91,9 +92,8 @@ export class SandboxNetwork {
    */
   async update(options: NetworkUpdateOptions): Promise<void> {
     checkObject(options, "options");
-    const client = await this.#sandbox.connect();
-    const update = parseNetworkUpdate(options, reportIn(await client.updateNetwork({})));
-    await client.updateNetwork(update);
+    const update = parseNetworkUpdate(options, await this.#sandbox.updateNetwork({}));
+    await this.#sandbox.updateNetwork(update);
   }
 
   /**
@@ -132,10 +132,7 @@ export class SandboxNetwork {
   }
 
   #egressOf(record: SandboxRecord): Promise<EgressReport | undefined> {
-    return this.#whileServing(record, async () => {
-      const client = await this.#sandbox.connect();
-      return reportIn(await client.updateNetwork({}));
-    });
+    return this.#whileServing(record, () => this.#sandbox.updateNetwork({}));
   }
 
   /** Asks the VM host process; `undefined` if there is none that answers. */
@@ -213,11 +210,6 @@ export class SandboxPorts {
     if (failure !== PortFailure.none) throw failureOf(failure, message, port);
     return ports.map(parsePort);
   }
-}
-
-/** What the VM host process answers, which is a process of ours. */
-function reportIn(json: string): EgressReport {
-  return JSON.parse(json) as EgressReport;
 }
 
 /** Whether the VM host process answers clients: not while it boots. */

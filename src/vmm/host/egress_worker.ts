@@ -10,7 +10,8 @@ import type { EgressConfig } from "../../egress/config.ts";
 import { Egress } from "../../egress/egress.ts";
 import type { FlowEntry } from "../../egress/flows/flow_log.ts";
 import { AgentGuestLink, GUEST_ADDRESSES, type Traffic } from "../../egress/guest/guest_link.ts";
-import { type Interceptor, needsInterceptor } from "../../egress/interceptor.ts";
+import { installTrust, loadInterceptor } from "../../egress/guest/guest_setup.ts";
+import type { Interceptor } from "../../egress/interceptor.ts";
 import { Libc } from "../../ffi/libc.ts";
 import type { EgressWorkerMessage, EgressWorkerRequest } from "./egress_messages.ts";
 
@@ -81,24 +82,6 @@ function counting(shared: SharedArrayBuffer): Traffic {
     totals[index] = (totals[index] ?? 0) + bytes;
   };
   return { received: (bytes) => add(0, bytes), sent: (bytes) => add(1, bytes) };
-}
-
-/** What reads TLS and HTTP is loaded where something has to be read. */
-async function loadInterceptor(config: EgressConfig): Promise<Interceptor | undefined> {
-  if (!needsInterceptor(config)) return undefined;
-  const { HttpInterceptor } = await import("../../egress/tls/interceptor.ts");
-  return new HttpInterceptor({ config });
-}
-
-/** Has programs of the guest trust the authority that signs for what is read on the way. */
-async function installTrust(client: AgentClient, { tls }: EgressConfig): Promise<Record<string, string>> {
-  if (tls === undefined) return {};
-  const [{ installGuestTrust }, { SessionFiles }] = await Promise.all([
-    import("../../egress/tls/guest_trust.ts"),
-    import("../../egress/guest/session_files.ts"),
-  ]);
-  using files = await SessionFiles.open(client);
-  return await installGuestTrust(tls.caCert, files);
 }
 
 async function update(token: number, config: EgressConfig): Promise<void> {

@@ -37,6 +37,8 @@ import { MountService } from "./mount_service.ts";
 import { ParentProcess } from "./parent_process.ts";
 import { prepareGuest } from "./preparation.ts";
 import { Relay, type RelayHandlers } from "./relay.ts";
+import type { SandboxLogs } from "./sandbox_logs.ts";
+import { ServedEgress } from "./served_egress.ts";
 import { StopSequence } from "./stop_sequence.ts";
 import { RECORD_TIMEOUT_MS, Supervision } from "./usage_limits.ts";
 import { settleVolumes } from "./volume_holds.ts";
@@ -74,7 +76,7 @@ async function main(): Promise<void> {
     await ports.open(request.ports); // first: it is what most likely fails, and soonest
     await holdDisks(state, request.disks);
     using limit = boot.limit(request.bootTimeoutMs);
-    const egress = undo.use(startEgress(claim, request, stop));
+    const carried = undo.use(startEgress(claim, request, stop));
     const mounts = new MountService(join(claim.runDirectory, RunFile.relay), state);
     if (request.rootDirectory !== undefined)
       await mounts.serveRoot(request.rootDirectory, join(claim.runDirectory, RunFile.root));
@@ -82,6 +84,8 @@ async function main(): Promise<void> {
     const { link, ready } = await boot.greet(launched, request, network, limit);
     const supervision = new Supervision(state, key, stop, request.limits, request.stopGraceMs);
     const { activity } = supervision;
+    const served = servedEgress(request, launched.logs, link, stop);
+    const egress = carried ?? served;
     const handlers = handleRequests(stop, supervision, {
       pause: new Pause(state, key, link),
       holds: new WriteHolds(link),
@@ -116,11 +120,12 @@ async function main(): Promise<void> {
       using preparing = boot.limit(Number.POSITIVE_INFINITY); // how long it takes is up to the creator
       await prepareGuest({ runDirectory, relay, service, invite, done: boot.prepared }, preparing);
     }
+    if (served?.isServed === false) throw new Error("the process that was to carry its connections is gone");
     relay.serve(service);
     stop.serve({ ...session, onEnding });
     stopServingAtEnd(stop, ports, watch);
     using opening = boot.limit(request.bootTimeoutMs);
-    if (egress !== undefined) await opening.race(egress.open(launched.logs, link));
+    if (carried !== undefined) await opening.race(carried.open(launched.logs, link));
     await opening.race(mounts.open(request.mounts)); // programs find everything there when the sandbox is ready
     settleVolumes(state);
     parent.report({ type: "ready", guest: ready });
@@ -202,14 +207,24 @@ function startEgress(
   stop: StopSequence,
 ): EgressService | undefined {
   if (config === undefined) return undefined;
-  return new EgressService({
-    socketPath: join(runDirectory, RunFile.relay),
-    config,
-    onTerminate: (reason) => {
-      console.error(`the network ends the sandbox: ${reason}`); // into the diagnostics
-      stop.kill("networkViolation");
-    },
-  });
+  const onTerminate = (reason: string) => endForViolation(stop, reason);
+  return new EgressService({ socketPath: join(runDirectory, RunFile.relay), config, onTerminate });
+}
+
+/** What this process keeps of a network that its parent carries; `undefined` where it does not. */
+function servedEgress(
+  { servedEgress: rules }: BootRequest,
+  log: SandboxLogs,
+  guest: AgentLink,
+  stop: StopSequence,
+): ServedEgress | undefined {
+  if (rules === undefined) return undefined;
+  return new ServedEgress({ rules, log, guest, onTerminate: (reason) => endForViolation(stop, reason) });
+}
+
+function endForViolation(stop: StopSequence, reason: string): void {
+  console.error(`the network ends the sandbox: ${reason}`); // into the diagnostics
+  stop.kill("networkViolation");
 }
 
 /** All clients wait for this, so a process that locks the state database must not make it long. */

@@ -28,7 +28,7 @@ import type { LogTap } from "./log_tap.ts";
 import type { Measurement } from "./metrics.ts";
 import { answerHold, answerMetrics, changePorts, refusedPorts } from "./relay_answers.ts";
 import { RelayClient } from "./relay_client.ts";
-import { type RelayEgress, updateNetwork } from "./relay_egress.ts";
+import { type RelayEgress, takeNetworkMessage } from "./relay_egress.ts";
 import { announceJob, attachJob, handedOver, signalJob } from "./relay_jobs.ts";
 import { changeMounts, type RelayMounts } from "./relay_mounts.ts";
 
@@ -227,7 +227,8 @@ export class Relay {
         changeMounts(service.mounts, client, message);
         break;
       case "networkUpdate":
-        updateNetwork(service.egress, client, message);
+      case "networkReport":
+        takeNetworkMessage(service.egress, client, message);
         break;
       case "ports": {
         const { fields } = message;
@@ -317,10 +318,11 @@ export class Relay {
     client.answer(encodeMessage("pong", 0, { token }));
   }
 
-  #leave({ handlers, activity, jobs, link }: RelayService, client: RelayClient): void {
+  #leave({ handlers, activity, jobs, link, egress }: RelayService, client: RelayClient): void {
     this.#clients.delete(client.slot);
     for (const number of client.pings.keys()) this.#pings.delete(number);
     handlers.left(client);
+    egress?.left?.(client);
     if (client.highestStream === 0) return;
     activity.clientGone(client.firstStream, client.highestStream);
     jobs.clientGone(client.firstStream, client.highestStream);

@@ -110,6 +110,10 @@ class MemorySandbox implements BackendSandbox {
     }
   }
 
+  async updateNetwork(): Promise<never> {
+    throw new UnsupportedError("a sandbox in memory has no network");
+  }
+
   async start(): Promise<Boot> {
     if (this.#host !== undefined) throw new SandboxStillRunningError(this.name, "start");
     return await this.#boot(async () => {});

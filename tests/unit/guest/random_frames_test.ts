@@ -9,7 +9,7 @@ const FRAMES_A_ROUND = 300;
 const STREAMS = 6;
 
 /** Those that end the agent, or everything in it, are left out. */
-const TYPES = Array.from({ length: 0x78 }, (_, type) => type).filter(
+const TYPES = Array.from({ length: 0x7a }, (_, type) => type).filter(
   (type) => type !== MESSAGES.shutdown.type && type !== MESSAGES.go.type && type !== MESSAGES.execStart.type,
 );
 

@@ -1,6 +1,8 @@
 /** What callers may ask of the network that the VM host process decides about. @module */
 import assert from "node:assert/strict";
 import { type ConfigIssue, InvalidConfigError, type SandboxOptions, SecretSource } from "../../../mod.ts";
+import type { HttpHooks } from "../../../src/egress/http/hooks.ts";
+import { checkHooks } from "../../../src/options/network_hooks.ts";
 import { parseSandboxOptions, parseStoredConfig } from "../../../src/options/sandbox_options.ts";
 import { test } from "../../support/harness.ts";
 import { storedConfig } from "../../support/home/stored_config.ts";
@@ -167,8 +169,9 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
   [{ tls: { interceptCaCertPath: "./ca.pem" } }, "network.tls.interceptCaKeyPath", /must be given/],
   [{ dns: { nameservers: ["dns.example"] } }, "network.dns.nameservers.0", /must be an address/],
   [{ dns: { nameservers: ["1.1.1.1:0"] } }, "network.dns.nameservers.0", /must be an address/],
-  [{ onRequest: () => undefined }, "network.onRequest", /cannot call functions/],
-  [{ allow: [], onResponse: () => undefined }, "network.onResponse", /cannot call functions/],
+  [{ onRequest: "log" }, "network.onRequest", /must be a function/],
+  [{ allow: [], onResponse: {} }, "network.onResponse", /must be a function/],
+  [{ via: "passt", onRequest: () => undefined }, "network.onRequest", /passt/],
   [{ maxConnections: 0 }, "network.maxConnections", /at least 1/],
   [{ maxConnections: 4097 }, "network.maxConnections", /at most 4096/],
   [
@@ -195,4 +198,28 @@ test("parseSandboxOptions() names the field of a network that cannot be, and sho
 test("parseSandboxOptions() refuses a variable that is a secret's, too", () => {
   const [issue] = issuesOf(() => parse({ secrets: { A: { hosts } } }, { env: { A: "1" } }));
   assert.equal(issue?.field, "env.A");
+});
+
+test("hooks are not stored, have TLS read, and are asked for by each start", () => {
+  const onRequest = () => undefined;
+  const { config, hooks } = parse({ onRequest });
+  const { network } = config;
+  assert.ok(network.mode === "user" && network.hasHooks === true && network.egress?.tls !== undefined);
+  assert.ok(!JSON.stringify(config).includes("onRequest"));
+  assert.deepEqual(hooks, { onRequest });
+  const plain = parse({ onRequest, tls: false }).config.network;
+  assert.ok(plain.mode === "user" && plain.egress?.tls === undefined);
+
+  assert.equal(checkHooks(network, { onRequest })?.onRequest, onRequest);
+  assert.equal(checkHooks(parse("user").config.network, undefined), undefined);
+  const refused = (check: () => unknown) =>
+    issuesOf(check).map(({ field, problem }) => `${field} ${problem}`);
+  assert.match(refused(() => checkHooks(network, undefined)).join(), /^hooks are missing/);
+  assert.match(refused(() => checkHooks(network, {})).join(), /^hooks are missing/);
+  assert.match(
+    refused(() => checkHooks(parse("user").config.network, { onRequest })).join(),
+    /^hooks must not/,
+  );
+  const misspelt = { onRequst: onRequest } as HttpHooks;
+  assert.match(refused(() => checkHooks(network, misspelt)).join(), /hooks\.onRequst.*did you mean/);
 });
