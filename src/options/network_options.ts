@@ -181,7 +181,7 @@ const onResponse = z
 
 /** A network as callers give it. */
 export const networkSchema = z.preprocess(
-  completeMode,
+  completeAndCheckMode,
   z.discriminatedUnion(
     "mode",
     [
@@ -214,6 +214,25 @@ export const storedNetworkSchema = z.preprocess(
     tapSchema,
   ]),
 );
+
+/** Says of what only mode `user` has which mode it belongs to: a misspelt name would be said to be unknown. */
+function completeAndCheckMode(
+  network: NetworkMode | NetworkOptions | undefined,
+  context: z.RefinementCtx,
+): unknown {
+  if (typeof network !== "object" || network === null || !("mode" in network)) return completeMode(network);
+  const { mode } = network;
+  const own: readonly string[] = mode === "tap" ? ["dns"] : [];
+  const foreign = Object.keys(network).filter((field) => field in egressShape && !own.includes(field));
+  if (mode !== "none" && mode !== "tap") return network;
+  for (const field of foreign)
+    context.addIssue({
+      code: "custom",
+      path: [field],
+      message: `must not be there: mode ${JSON.stringify(mode)} has none, mode "user" has`,
+    });
+  return foreign.length > 0 ? z.NEVER : network;
+}
 
 /** A mode alone is that with all defaults; what belongs to mode `user` implies it. */
 function completeMode(network: NetworkMode | NetworkOptions | undefined): unknown {

@@ -41,8 +41,13 @@ export interface SecretOptions {
   readonly hosts?: readonly string[] | undefined;
   /** Its value. It is not stored: a sandbox that is started again has to be given it again. */
   readonly value?: string | undefined;
-  /** Where its value is read from at each start. @default the variable of this process that has its name */
-  readonly from?: SecretSource | undefined;
+  /**
+   * Where its value is read from at each start: `SecretSource.env("OTHER_NAME")`, or `"env"` for the variable of this process that
+   * has its name.
+   *
+   * @default {"env"}
+   */
+  readonly from?: SecretSource | "env" | undefined;
   /** What the guest has instead of the value: 4 to 256 visible ASCII characters. @default `$MSB_` and its name */
   readonly placeholder?: string | undefined;
   /** Lets every host have it that the policy allows: the guest can then read it, by a server of its own. @default {false} */
@@ -63,6 +68,11 @@ export interface StoredSecret extends Omit<SecretConfig, "value"> {
 export type SecretValues = Readonly<Record<string, string>>;
 
 const secretSource = z.strictObject({ kind: z.literal("env"), var: z.string().min(1) });
+/** Its fields are not named where it is wrong: somebody who gives the whole environment has its names in no message. */
+const givenSource = z.custom<SecretSource | "env">(
+  (value) => value === "env" || secretSource.safeParse(value).success,
+  'must be "env" for the variable of that name, or SecretSource.env("OTHER_NAME")',
+);
 const injectionShape = {
   headers: z.boolean(),
   basicAuth: z.boolean(),
@@ -74,7 +84,7 @@ const injectionShape = {
 export const secretSchema = z.strictObject({
   hosts: z.array(z.string()).optional(),
   value: z.string().optional(),
-  from: secretSource.optional(),
+  from: givenSource.optional(),
   placeholder: z.string().optional(),
   allowAnyHost: z.boolean().optional(),
   requireTlsIdentity: z.boolean().optional(),
@@ -183,7 +193,8 @@ function storedOf(name: string, secret: SecretOptions): StoredSecret {
       queryParams: injection?.queryParams ?? false,
       body: injection?.body ?? false,
     },
-    source: value === undefined ? (from ?? SecretSource.env(name)) : { kind: "given" },
+    source:
+      value !== undefined ? { kind: "given" } : typeof from === "object" ? from : SecretSource.env(name),
   };
 }
 

@@ -8,6 +8,7 @@ import { suggestOption } from "../../base/suggest_option.ts";
 import type { Action, Destination, Direction, NetworkPolicy, PortRange, Protocol, Rule } from "../config.ts";
 import { parseCidr } from "./address.ts";
 import { destinationProblem, portProblem } from "./check.ts";
+import { entryMistake, nameMistake } from "./entry_mistakes.ts";
 import { DESTINATION_GROUPS, destinations, policies, portRanges, rules } from "./factories.ts";
 
 /** Lists of those whom a guest may reach, and may not. */
@@ -76,12 +77,16 @@ export function parseRule(text: string, field: string): Rule {
 /** A group, `any` or `*`, an address or CIDR, a suffix, or a domain. @throws {InvalidConfigError} */
 export function parseDestination(text: string, field: string): Destination {
   const destination = destinationOf(text);
+  const mistake = destination.kind === "domain" ? nameMistake(text) : undefined;
+  if (mistake !== undefined) throw invalid(field, mistake.problem, text, `: ${mistake.fix}`);
   const problem = destinationProblem(destination);
   if (problem !== undefined) throw new InvalidConfigError([{ field, problem }]);
   return destination;
 }
 
 function ruleOf(action: Action, text: string, field: string): Rule {
+  const mistake = entryMistake(text, action);
+  if (mistake !== undefined) throw invalid(field, mistake.problem, text, `: ${mistake.fix}`);
   const { target, rest } = splitTarget(text, field);
   const ports = rest === undefined ? [] : parsePorts(rest, field);
   return { direction: "egress", destination: parseDestination(target, field), protocols: [], ports, action };

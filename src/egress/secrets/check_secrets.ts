@@ -91,7 +91,7 @@ function hostIssues(secret: SecretConfig, own: string): ConfigIssue[] {
     if (parseHostName(host) === undefined && isIP(host) === 0)
       issues.push({
         field: `${own}.allowedHosts`,
-        problem: `must be names or addresses: current value is ${host}`,
+        problem: `must be names or addresses, without scheme, port and path: current value is ${JSON.stringify(host)}`,
       });
   for (const pattern of allowedHostPatterns)
     if (pattern !== "*" && parseHostName(pattern.replace(/^\*\./, "")) === undefined)

@@ -217,11 +217,15 @@ export class RuleBuilder {
   /**
    * The rules.
    *
-   * @throws {InvalidConfigError} for protocols or ports behind the last rule, where others were said before: whether they are
-   * for that rule cannot be seen.
+   * @throws {InvalidConfigError} for protocols or ports without a rule, and for those behind the last rule, where others were said
+   * before: whether they are for that rule cannot be seen.
    */
   build(): readonly Rule[] {
-    if (!this.#isPending || this.#rules.length === 0) return [...this.#rules];
+    if (!this.#isPending) return [...this.#rules];
+    if (this.#rules.length === 0) {
+      const problem = "must allow or deny something: protocols and ports alone are no rule";
+      throw new InvalidConfigError([{ field: "policy.rules", problem }]);
+    }
     if (this.#rules.every(({ protocols, ports }) => protocols.length === 0 && ports.length === 0))
       return this.#rules.map((rule) => ({ ...rule, ...this.#filters() }));
     const problem =

@@ -44,7 +44,7 @@ test("flags of the network are refused with the flag that is wrong", () => {
     assert.throws(() => parseSecret(word), /NAME@HOST/);
   assert.throws(() => networkOf("--net bridge"));
   for (const [line, message] of [
-    ["--net none --allow a.example", /^--allow: is not known/],
+    ["--net none --allow a.example", /^--allow: must not be there: mode "none" has none/],
     ["--allow a.example:9-1", /^--allow 0: its ports must not be upside down/],
     ["--net-rule alow@a.example", /^--net-rule 0: its action/],
     ["--secret A@https://a.example", /^--secret A hosts: must be names or addresses/],

@@ -92,13 +92,20 @@ test("parseSandboxOptions() keeps values of secrets out of what is stored, and p
       secrets: {
         A: { hosts: ["a.example"], value: SECRET },
         B: { hosts: ["b.example"], from: SecretSource.env("C") },
+        D: { hosts: ["d.example"], from: "env" },
       },
     },
     { env: { PATH: "/bin" } },
   );
   assert.deepEqual(secretValues, { A: SECRET });
   assert.ok(!JSON.stringify(config).includes(SECRET));
-  assert.deepEqual(config.env, { PATH: "/bin", A: "$MSB_A", B: "$MSB_B" });
+  const { network } = config;
+  assert.deepEqual(network.mode === "user" && network.egress?.secrets.map(({ source }) => source), [
+    { kind: "given" },
+    SecretSource.env("C"),
+    SecretSource.env("D"),
+  ]);
+  assert.deepEqual(config.env, { PATH: "/bin", A: "$MSB_A", B: "$MSB_B", D: "$MSB_D" });
   const again = parseStoredConfig(storedConfig("x", { network: config.network, env: config.env }));
   assert.deepEqual(again.network, config.network);
 });
@@ -119,8 +126,11 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
   [{ allowed: [] }, "network.allowed", /did you mean allow\?/],
   [{ mode: "user", alow: [] }, "network.alow", /did you mean allow\?/],
   [{}, "network.mode", /must be/],
-  [{ mode: "none", allow: [] }, "network.allow", /is not known/],
-  [{ mode: "tap", allow: [] }, "network.allow", /is not known/],
+  [{ mode: "none", allow: [] }, "network.allow", /mode "none" has none, mode "user" has$/],
+  [{ mode: "none", secrets: { A: { value: SECRET } } }, "network.secrets", /mode "user" has$/],
+  [{ mode: "none", alow: [] }, "network.alow", /is not known/],
+  [{ mode: "tap", allow: [] }, "network.allow", /mode "tap" has none/],
+  [{ mode: "tap", dns: ["x"] }, "network.dns.0", /./],
   [{ allow: "a.example" }, "network.allow", /must be an array/],
   [{ allow: ["a b"] }, "network.allow.0", /must be a domain/],
   [{ allow: ["x.example", "a.example:443-80"] }, "network.allow.1", /upside down/],
@@ -158,6 +168,17 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
     { secrets: { A: { hosts, value: SECRET, placeholder: "s3cret" } } },
     "network.secrets.A.placeholder",
     /part/,
+  ],
+  [
+    { secrets: { A: { hosts, from: process.env } } },
+    "network.secrets.A.from",
+    /^must be "env".*SecretSource\.env\("OTHER_NAME"\)$/,
+  ],
+  [{ secrets: { A: { hosts, from: SecretSource.env } } }, "network.secrets.A.from", /^must be "env"/],
+  [
+    { secrets: { A: { hosts, from: { kind: "env", vra: "A" } } } },
+    "network.secrets.A.from",
+    /^must be "env"/,
   ],
   [{ secrets: { A: SECRET } }, "network.secrets.A", /must be an object$/],
   [{ secrets: { A: { hosts, valu: SECRET } } }, "network.secrets.A.valu", /did you mean value\?/],

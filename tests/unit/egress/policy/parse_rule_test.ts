@@ -23,7 +23,7 @@ test("policyFromLists() reads domains, suffixes, networks, ports and groups", ()
         "*.files.example",
         "10.1.0.0/16:5432",
         "[fd00::/8]:80,8000-8999",
-        "::1",
+        "fd00::1",
         "münchen.example",
       ],
       deny: ["169.254.0.0/16"],
@@ -46,7 +46,7 @@ test("policyFromLists() reads domains, suffixes, networks, ports and groups", ()
           { start: 8000, end: 8999 },
         ],
       ],
-      ["allow", { kind: "cidr", cidr: "::1" }, []],
+      ["allow", { kind: "cidr", cidr: "fd00::1" }, []],
       ["allow", { kind: "domain", domain: "münchen.example" }, []],
     ],
   );
@@ -70,12 +70,43 @@ test("policyFromLists() names the entry that is wrong", () => {
   refused(allow("a.example:90-80"), "network.allow.1", /upside down/);
   refused(allow("a.example:70000"), "network.allow.1", /from 0 to 65535/);
   refused(allow("a.example:http"), "network.allow.1", /must have ports such as/);
-  refused(allow("https://a.example/"), "network.allow.1", /must/);
   refused(allow("a.*.example"), "network.allow.1", /must be a domain/);
   refused(allow("*.1.2.3.4"), "network.allow.1", /is an address/);
   refused(allow("-a.example"), "network.allow.1", /must be a domain/);
   refused(allow(`${"a".repeat(64)}.example`), "network.allow.1", /must be a domain/);
   refused(allow(""), "network.allow.1", /must be/);
+});
+
+test("policyFromLists() says what is probably meant by an entry that would match nothing", () => {
+  const list = (name: "allow" | "deny", text: string) => () => policyFromLists({ [name]: [text] }, "network");
+  const meant: Readonly<Record<string, RegExp>> = {
+    "https://a.example/": /did you mean "a\.example:443"\?/,
+    "http://a.example:8080": /did you mean "a\.example:8080"\?/,
+    "ftp://a.example/x": /did you mean "a\.example"\?/,
+    "https://[fd00::1]/": /did you mean "\[fd00::1\]:443"\?/,
+    "a.example/path": /without a scheme and a path.*did you mean "a\.example"\?/,
+    "a.example:81/path": /did you mean "a\.example:81"\?/,
+    "fd00::/8:443": /write "\[fd00::\/8\]:443"/,
+    publc: /did you mean public\? a host of that name is "publc\."/,
+    Private: /did you mean private\?/,
+    "meta-data": /did you mean metadata\?/,
+    "linklocal:80": /did you mean link-local\?/,
+    "tcp:443": /must not be a protocol.*allow@any:tcp:443/,
+  };
+  for (const [text, problem] of Object.entries(meant)) {
+    refused(list("allow", text), "network.allow.0", problem);
+    refused(list("deny", text), "network.deny.0", problem);
+  }
+  refused(() => parseRule("deny@privat", "rule"), "rule", /did you mean private\?/);
+  for (const text of ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+    refused(list("allow", text), "network.allow.0", /did you mean "host\.microsandbox\.internal:8080"/);
+});
+
+test("policyFromLists() takes hosts of networks of one's own, and what looks like a mistake and is none", () => {
+  const allow = ["db", "post", "hosts:80", "publc.", "tcp.", "build-7", "private-registry:5000"];
+  assert.equal(policyFromLists({ allow }, "network").rules.length, allow.length);
+  const deny = ["127.0.0.0/8", "127.0.0.1", "::1", "localhost", "fd00::/8", "[fd00::/8]:443"];
+  assert.equal(policyFromLists({ allow: [], deny }, "network").rules.length, deny.length);
 });
 
 test("parseRule() reads the command line's grammar", () => {

@@ -206,6 +206,8 @@ test("RuleBuilder keeps protocols and ports for the rules that follow, and those
     ["allow loopback", "allow link-local", "allow host", "allow 192.0.2.1"],
   );
   assert.throws(() => new RuleBuilder().tcp().allowPublic().port(80).build(), InvalidConfigError);
+  assert.throws(() => new RuleBuilder().tcp().port(443).build(), InvalidConfigError); // no rule: an empty policy
+  assert.deepEqual(new RuleBuilder().egress().build(), []);
   assert.throws(() => new RuleBuilder().allow((to) => to), InvalidConfigError);
 });
 

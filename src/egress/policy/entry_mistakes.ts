@@ -1,0 +1,71 @@
+/**
+ * Entries of `allow` and `deny` that cannot be meant as they are written: URLs, groups with a typing error, addresses of the sandbox
+ * itself. Many would be valid names, and then allow or deny nothing without a word.
+ *
+ * @module
+ */
+import { suggestOption } from "../../base/suggest_option.ts";
+import { HOST_NAME } from "../guest_network.ts";
+import { parseCidr } from "./address.ts";
+import { DESTINATION_GROUPS } from "./factories.ts";
+
+/** Names without a dot that are none of these are hosts of a network of one's own; short ones differ by a letter by chance. */
+const LONG_GROUPS: readonly string[] = DESTINATION_GROUPS.filter((group) => group !== "host");
+const PROTOCOLS: ReadonlySet<string> = new Set(["tcp", "udp", "icmp", "icmpv4", "icmpv6", "http", "https"]);
+const SCHEME_PORTS: Readonly<Record<string, string>> = {
+  "http:": "80",
+  "https:": "443",
+  "ws:": "80",
+  "wss:": "443",
+};
+
+/** What is wrong with what somebody wrote, and what to write. */
+export interface EntryMistake {
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** The mistake of an entry of a list that seems to be meant otherwise; `undefined` if there is none. */
+export function entryMistake(text: string, list: "allow" | "deny"): EntryMistake | undefined {
+  return urlMistake(text) ?? bracketMistake(text) ?? (list === "allow" ? loopbackMistake(text) : undefined);
+}
+
+/** The mistake of a name that seems to stand for a group or a protocol; `undefined` if there is none. */
+export function nameMistake(name: string): EntryMistake | undefined {
+  const host = `a host of that name is "${name}."`;
+  if (PROTOCOLS.has(name.toLowerCase()))
+    return { problem: "must not be a protocol", fix: `rules have those, "allow@any:tcp:443"; ${host}` };
+  const group = name.includes(".") ? undefined : suggestOption(name, LONG_GROUPS);
+  return group === undefined
+    ? undefined
+    : { problem: "must be a name or a group", fix: `did you mean ${group}? ${host}` };
+}
+
+function urlMistake(text: string): EntryMistake | undefined {
+  const isUrl = text.includes("://");
+  if (!isUrl && !text.includes("/")) return undefined;
+  const url = URL.parse(isUrl ? text : `host://${text}`);
+  if (url === null || url.hostname === "" || (!isUrl && /^[\d.]+$/.test(url.hostname))) return undefined;
+  const port = url.port || (SCHEME_PORTS[url.protocol] ?? "");
+  const entry = JSON.stringify(port === "" ? url.hostname : `${url.hostname}:${port}`);
+  return { problem: "must be a host, without a scheme and a path", fix: `did you mean ${entry}?` };
+}
+
+/** Ports behind an address with colons: where they begin cannot be seen. */
+function bracketMistake(text: string): EntryMistake | undefined {
+  const [, network, ports] = /^([0-9a-f:.]*:[0-9a-f:.]*\/\d+):([\d,-]+)$/i.exec(text) ?? [];
+  if (network === undefined || parseCidr(network) === undefined) return undefined;
+  return {
+    problem: "must have brackets around an IPv6 network with ports",
+    fix: `write "[${network}]:${ports}"`,
+  };
+}
+
+function loopbackMistake(text: string): EntryMistake | undefined {
+  const [, host, ports = ""] = /^(localhost|127(?:\.\d+){3}|\[::1\]|::1)(:[\d,-]+)?$/i.exec(text) ?? [];
+  if (host === undefined) return undefined;
+  return {
+    problem: "must not be the sandbox itself, which needs no rule",
+    fix: `did you mean "${HOST_NAME}${ports}", the loopback interface of this machine?`,
+  };
+}
