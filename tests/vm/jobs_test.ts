@@ -94,6 +94,8 @@ homeTest(
     const sandbox = await create({ detached: true });
     const running = await sandbox.startJob("sleep", ["1000"], { name: "running" });
     const short = await sandbox.startJob("sh", ["-c", "read line; echo out; exit 9"], { stdin: "pipe" });
+    // The record of a start may come a little later than startJob() resolves.
+    await eventually(async () => assert.equal((await sandbox.job(short.id)).status, "running"));
     // The state database cannot be written while the job exits, and its host process is killed before it can.
     const lock = new DatabaseSync(homePaths(home).state);
     lock.exec("PRAGMA busy_timeout = 20000");

@@ -14,6 +14,7 @@ homeTest("network none gives the guest no device", async ({ create }) => {
     gateway: undefined,
     mac: undefined,
     tapName: undefined,
+    egress: undefined,
     ports: [],
   });
 });
