@@ -7,6 +7,7 @@
 import type { AgentClient } from "../agent/client.ts";
 import { backgroundClock } from "../base/clock.ts";
 import { MicrosandboxError } from "../base/errors.ts";
+import { settlesWithin } from "../base/wait.ts";
 import type { EgressConfig } from "./config.ts";
 import { Egress, type EgressOptions } from "./egress.ts";
 import type { FlowEntry } from "./flows/flow_log.ts";
@@ -19,6 +20,8 @@ import { applyEgressUpdate, type EgressReport, type EgressUpdate, reportOf } fro
 /** How often a network that a guest has ended is started again, and how soon. */
 const RESTARTS_MAX = 5;
 const RESTART_DELAY_MS = 1_000;
+/** How long hooks that are under way hold up the end of the guest's network. */
+const CLOSE_TIMEOUT_MS = 400;
 /** How often the totals are told, while they change. */
 const TRAFFIC_INTERVAL_MS = 1_000;
 
@@ -121,8 +124,9 @@ export class ClientEgress {
     let link: AgentGuestLink | undefined = first;
     for (let restarts = 0; link !== undefined; restarts++) {
       await link.closed;
-      await this.#egress?.close();
+      const closed = this.#egress?.close() ?? Promise.resolve();
       this.#egress = undefined;
+      await settlesWithin(closed, CLOSE_TIMEOUT_MS, backgroundClock); // a hook may never come to an end
       this.#tell({ type: "ended", traffic: this.#traffic });
       if (restarts < RESTARTS_MAX)
         await Promise.race([

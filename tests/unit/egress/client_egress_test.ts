@@ -106,3 +106,34 @@ test(
   },
   { missing },
 );
+
+test(
+  "a hook that never comes to an end does not hold up the end of the network",
+  async () => {
+    await using origin = await httpOrigin((_, response) => response.end());
+    const { client, exit } = await startAgent();
+    const isAsked = Promise.withResolvers<void>();
+    const hasEnded = Promise.withResolvers<void>();
+    await ClientEgress.open({
+      client,
+      config: configOf(),
+      hooks: {
+        onRequest() {
+          isAsked.resolve();
+          return new Promise<Response>(() => {});
+        },
+      },
+      report: async ({ type }) => {
+        if (type === "ended") hasEnded.resolve();
+      },
+      route: () => ({ address: "127.0.0.1", port: origin.port }),
+    });
+    const asking = runInGuest(client, ["/usr/bin/env", "python3", "-c", REQUESTS, "GET /"]);
+    asking.catch(() => {}); // its connection is closed below
+    await isAsked.promise;
+    client.close();
+    await hasEnded.promise;
+    await exit;
+  },
+  { missing },
+);

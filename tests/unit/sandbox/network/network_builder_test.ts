@@ -255,3 +255,14 @@ test("lists of names are complete", () => {
   assert.deepEqual(ViolationActions, ["block", "block-and-log", "block-and-terminate", "passthrough"]);
   assert.deepEqual(SecretSource.env("A"), { kind: "env", var: "A" });
 });
+
+test("NetworkBuilder takes hooks", () => {
+  const onRequest = () => undefined;
+  const onResponse = async (response: Response) => response;
+  const network = new NetworkBuilder()
+    .allow("api.example")
+    .onRequest(onRequest)
+    .onResponse(onResponse)
+    .build();
+  assert.deepEqual(parsed(network).hooks, { onRequest, onResponse });
+});
