@@ -81,7 +81,9 @@ const PART_FLAGS: Readonly<Record<string, string>> = {
 export function describeError(error: unknown): ErrorText {
   if (error instanceof InvalidConfigError) {
     const message = error.issues.map(({ field, problem }) => `${flagOf(field)}: ${problem}`).join("; ");
-    return { message, code: error.code, hint: error.hint };
+    // A value on a command line could be read by others, so that no flag takes one.
+    const hint = error.hint?.replace(", or give the secret by value", "");
+    return { message, code: error.code, hint };
   }
   if (MicrosandboxError.is(error)) {
     const hint = HINTS[error.code] ?? error.hint?.replaceAll(/\b(?:bytesMax|entriesMax)\b/g, flagOf);
@@ -94,10 +96,13 @@ export function describeError(error: unknown): ErrorText {
   };
 }
 
-/** `rlimits.nofile` is of `--rlimit`. */
+/** `rlimits.nofile` is of `--rlimit`. The problem shows which value of a repeated flag it is about; a secret has one flag for all its parts. */
 function flagOf(field: string): string {
   const [option = "", part, ...rest] = field.split(".");
   const ofPart = part === undefined ? undefined : PART_FLAGS[`${option}.${part}`];
-  if (ofPart !== undefined) return [ofPart, ...rest].join(" ");
+  if (ofPart !== undefined) {
+    const named = ofPart === "--secret" ? rest.slice(0, 1) : rest.filter((name) => !/^\d+$/.test(name));
+    return [ofPart, ...named].join(" ");
+  }
   return [FLAGS[option] ?? option, ...(part === undefined ? [] : [part]), ...rest].join(" ");
 }

@@ -45,9 +45,9 @@ test("flags of the network are refused with the flag that is wrong", () => {
   assert.throws(() => networkOf("--net bridge"));
   for (const [line, message] of [
     ["--net none --allow a.example", /^--allow: must not be there: mode "none" has none/],
-    ["--allow a.example:9-1", /^--allow 0: its ports must not be upside down/],
-    ["--net-rule alow@a.example", /^--net-rule 0: its action/],
-    ["--secret A@https://a.example", /^--secret A hosts: must be names or addresses/],
+    ["--allow a.example:9-1", /^--allow: its ports must not be upside down: current value is 9-1/],
+    ["--net-rule alow@a.example", /^--net-rule: its action/],
+    ["--secret A@https://a.example", /^--secret A: must be names or addresses/],
   ] as const) {
     const refuse = () => parseSandboxOptions({ name: "x", image: "y", network: networkOf(line) });
     assert.throws(refuse, (error) => message.test(describeError(error).message), line);
