@@ -74,7 +74,11 @@ const PART_FLAGS: Readonly<Record<string, string>> = {
   "network.deny": "--deny",
   "network.rules": "--net-rule",
   "network.secrets": "--secret",
-  "network.dns": "--dns-nameserver",
+  "network.dns.nameservers": "--dns-nameserver",
+  "network.tls.bypass": "--tls-bypass",
+  "network.tls.upstreamCaCertPaths": "--tls-upstream-ca-cert",
+  "network.tls.interceptCaCertPath": "--tls-intercept-ca-cert",
+  "network.tls.interceptCaKeyPath": "--tls-intercept-ca-key",
   "network.maxConnections": "--max-connections",
 };
 
@@ -96,13 +100,18 @@ export function describeError(error: unknown): ErrorText {
   };
 }
 
-/** `rlimits.nofile` is of `--rlimit`. The problem shows which value of a repeated flag it is about; a secret has one flag for all its parts. */
+/**
+ * `rlimits.nofile` is of `--rlimit`. The problem shows which value of a repeated flag it is about; a secret has one flag for all its
+ * parts.
+ */
 function flagOf(field: string): string {
-  const [option = "", part, ...rest] = field.split(".");
-  const ofPart = part === undefined ? undefined : PART_FLAGS[`${option}.${part}`];
-  if (ofPart !== undefined) {
-    const named = ofPart === "--secret" ? rest.slice(0, 1) : rest.filter((name) => !/^\d+$/.test(name));
-    return [ofPart, ...named].join(" ");
+  const [option = "", ...parts] = field.split(".");
+  for (const depth of [2, 1]) {
+    const flag = PART_FLAGS[[option, ...parts.slice(0, depth)].join(".")];
+    if (flag === undefined) continue;
+    const rest = parts.slice(depth);
+    const named = flag === "--secret" ? rest.slice(0, 1) : rest.filter((name) => !/^\d+$/.test(name));
+    return [flag, ...named].join(" ");
   }
-  return [FLAGS[option] ?? option, ...(part === undefined ? [] : [part]), ...rest].join(" ");
+  return [FLAGS[option] ?? option, ...parts].join(" ");
 }

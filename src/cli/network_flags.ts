@@ -4,7 +4,13 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import type { NetworkMode, NetworkOptions, PolicyOptions, SecretOptions } from "../../mod.ts";
+import {
+  InvalidConfigError,
+  type NetworkMode,
+  type NetworkOptions,
+  type PolicyOptions,
+  type SecretOptions,
+} from "../../mod.ts";
 import { collect, parseCount } from "./parse.ts";
 
 /** Adds the flags for rules and secrets, which a sandbox that runs takes, too. */
@@ -135,12 +141,12 @@ function toTls({
 /** `"GH_TOKEN@api.github.example,*.ghe.example"`. The value is never on the command line, where others could read it. */
 export function parseSecret(text: string): readonly [string, SecretOptions] {
   const [, name, hosts] = /^([A-Za-z_][A-Za-z0-9_]*)@(.+)$/.exec(text) ?? [];
-  if (name === undefined || hosts === undefined) {
-    throw new InvalidArgumentError(
-      /^[A-Za-z_][A-Za-z0-9_]*=/.test(text)
-        ? "It must be NAME@HOST: the value comes from your environment, as others can read a command line."
-        : "It must be NAME@HOST, with commas between several hosts.",
-    );
-  }
-  return [name, { hosts: hosts.split(",") }];
+  if (name !== undefined && hosts !== undefined) return [name, { hosts: hosts.split(",") }];
+  const [, given] = /^([A-Za-z_][A-Za-z0-9_]*)=/.exec(text) ?? [];
+  if (given === undefined)
+    throw new InvalidArgumentError("It must be NAME@HOST, with commas between several hosts.");
+  // Commander would show the argument, and with it the value, which others keep in logs.
+  const problem =
+    "must be NAME@HOST: the value comes from your environment, as others can read a command line";
+  throw new InvalidConfigError([{ field: `network.secrets.${given}`, problem }]);
 }

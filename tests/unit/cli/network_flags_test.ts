@@ -42,10 +42,22 @@ test("flags of the network are the library's options", () => {
 test("flags of the network are refused with the flag that is wrong", () => {
   for (const word of ["GH_TOKEN=secret@api.example", "GH_TOKEN", "@api.example", "GH_TOKEN@"])
     assert.throws(() => parseSecret(word), /NAME@HOST/);
+  assert.throws(
+    () => parseSecret("GH_TOKEN=s3cr3t-v4lue"),
+    (error) => {
+      const { message } = describeError(error);
+      assert.match(message, /^--secret GH_TOKEN: must be NAME@HOST: the value comes from your environment/);
+      assert.ok(!message.includes("s3cr3t"));
+      return true;
+    },
+  );
   assert.throws(() => networkOf("--net bridge"));
   for (const [line, message] of [
     ["--net none --allow a.example", /^--allow: must not be there: mode "none" has none/],
     ["--allow a.example:9-1", /^--allow: its ports must not be upside down: current value is 9-1/],
+    ["--dns-nameserver x", /^--dns-nameserver: must be an address/],
+    ["--tls-intercept-ca-cert ./x", /^--tls-intercept-ca-key: must be given/],
+    ["--tls-bypass a:b", /^--tls-bypass: must be a name/],
     ["--net-rule alow@a.example", /^--net-rule: its action/],
     ["--secret A@https://a.example", /^--secret A: must be names or addresses/],
   ] as const) {
