@@ -241,7 +241,7 @@ function completeMode(network: NetworkMode | NetworkOptions | undefined): unknow
     typeof network === "object" &&
     network !== null &&
     !("mode" in network) &&
-    Object.keys(network).length > 0;
+    Object.values(network).some((value) => value !== undefined); // a list that was not read must not open what is public
   return isUser ? { mode: "user", ...(network as object) } : network;
 }
 

@@ -7,6 +7,7 @@ import { InvalidConfigError, messageOf, UnsupportedError } from "../../base/erro
 import type { NetworkPolicy } from "../../egress/config.ts";
 import type { NoNetworkOptions, PortOptions, UserNetworkOptions } from "../../options/network_options.ts";
 import type { SecretOptions } from "../../options/secret_options.ts";
+import { configured } from "../configured.ts";
 import {
   DnsBuilder,
   type InterfaceOverridesBuilder,
@@ -65,11 +66,19 @@ export class NetworkBuilder {
     return this.#addPort({ bind, hostPort, guestPort, protocol: "udp" });
   }
 
-  /** Sets the policy: a plain object, a builder, or a function that is handed one. */
+  /**
+   * Sets the policy: a plain object, a builder, or a function that is handed one.
+   *
+   * @throws {InvalidConfigError} `invalidConfig`, if it is none of these, or the function does not return the builder.
+   */
   policy(
     policy: NetworkPolicy | NetworkPolicyBuilder | ((policy: NetworkPolicyBuilder) => NetworkPolicyBuilder),
   ): this {
-    if (typeof policy === "function") return this.policy(policy(new NetworkPolicyBuilder()));
+    if (typeof policy === "function")
+      return this.policy(configured("policy", new NetworkPolicyBuilder(), policy));
+    // Without a policy, what is public is allowed, which a caller of this does not want.
+    if (typeof policy !== "object" || policy === null)
+      throw new InvalidConfigError([{ field: "network.policy", problem: "must be given" }]);
     return this.#set({ policy: policy instanceof NetworkPolicyBuilder ? policy.build() : policy });
   }
 
@@ -101,17 +110,17 @@ export class NetworkBuilder {
 
   /** Sets how names are resolved. */
   dns(configure: (dns: DnsBuilder) => DnsBuilder): this {
-    return this.#set({ dns: configure(new DnsBuilder()).build() });
+    return this.#set({ dns: configured("dns", new DnsBuilder(), configure).build() });
   }
 
   /** Reads TLS on the way. */
   tls(configure: (tls: TlsBuilder) => TlsBuilder = (tls) => tls): this {
-    return this.#set({ tls: configure(new TlsBuilder()).build() });
+    return this.#set({ tls: configured("tls", new TlsBuilder(), configure).build() });
   }
 
   /** Adds a secret, which the guest knows by a placeholder only. */
   secret(configure: (secret: SecretBuilder) => SecretBuilder): this {
-    return this.#addSecret(configure(new SecretBuilder()));
+    return this.#addSecret(configured("secret", new SecretBuilder(), configure));
   }
 
   /** Adds a secret: a value, with its placeholder and the host that may get it. */
@@ -126,7 +135,7 @@ export class NetworkBuilder {
     allowedHost = "",
   ): this {
     const builder = new SecretBuilder().env(name);
-    if (typeof value === "function") return this.#addSecret(value(builder));
+    if (typeof value === "function") return this.#addSecret(configured("secretEnv", builder, value));
     return this.#addSecret(builder.value(value).placeholder(placeholder).allowHost(allowedHost));
   }
 
@@ -142,7 +151,9 @@ export class NetworkBuilder {
 
   /** Sets what happens to a secret on its way to where it may not go. @default {"block-and-log"} */
   onSecretViolation(configure: (action: ViolationActionBuilder) => ViolationActionBuilder): this {
-    return this.#set({ secretViolation: configure(new ViolationActionBuilder()).build() });
+    return this.#set({
+      secretViolation: configured("onSecretViolation", new ViolationActionBuilder(), configure).build(),
+    });
   }
 
   /** Sees each request that is read on the way: see {@linkcode UserNetworkOptions.onRequest}. */
@@ -191,7 +202,9 @@ export class NetworkBuilder {
 
   /** Limits bytes and operations of each direction. */
   rateLimiter(configure: (limiter: NetworkRateLimiterBuilder) => NetworkRateLimiterBuilder): this {
-    return this.#set({ rateLimiter: configure(new NetworkRateLimiterBuilder()).build() });
+    return this.#set({
+      rateLimiter: configured("rateLimiter", new NetworkRateLimiterBuilder(), configure).build(),
+    });
   }
 
   /** The options, for `Sandbox.create({ network })`. */

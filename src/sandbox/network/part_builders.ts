@@ -12,6 +12,7 @@ import type {
   TlsOptions,
   TokenBucketOptions,
 } from "../../options/egress_options.ts";
+import { configured } from "../configured.ts";
 
 /** What `NetworkBuilder.dns()` hands out. */
 export class DnsBuilder {
@@ -161,13 +162,19 @@ export class NetworkRateLimiterBuilder {
 
   /** Limits what the guest sends. */
   egress(configure: (limiter: RateLimiterBuilder) => RateLimiterBuilder): this {
-    this.#options = { ...this.#options, egress: configure(new RateLimiterBuilder()).build() };
+    this.#options = {
+      ...this.#options,
+      egress: configured("rateLimiter.egress", new RateLimiterBuilder(), configure).build(),
+    };
     return this;
   }
 
   /** Limits what the guest receives. */
   ingress(configure: (limiter: RateLimiterBuilder) => RateLimiterBuilder): this {
-    this.#options = { ...this.#options, ingress: configure(new RateLimiterBuilder()).build() };
+    this.#options = {
+      ...this.#options,
+      ingress: configured("rateLimiter.ingress", new RateLimiterBuilder(), configure).build(),
+    };
     return this;
   }
 

@@ -6,6 +6,7 @@
 import { InvalidConfigError } from "../../base/errors.ts";
 import type { Action, NetworkPolicy, Rule } from "../../egress/config.ts";
 import { destinations, portRanges } from "../../egress/policy/factories.ts";
+import { configured } from "../configured.ts";
 import { RuleBuilder } from "./rule_builder.ts";
 
 /**
@@ -78,7 +79,7 @@ export class NetworkPolicyBuilder {
   }
 
   #add(builder: RuleBuilder, configure: (rule: RuleBuilder) => RuleBuilder): this {
-    this.#rules.push(...configure(builder).build());
+    this.#rules.push(...configured("policy.rules", builder, configure).build());
     return this;
   }
 }

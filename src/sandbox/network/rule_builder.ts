@@ -14,6 +14,7 @@ import type {
   Rule,
 } from "../../egress/config.ts";
 import { destinations, portRanges } from "../../egress/policy/factories.ts";
+import { configured } from "../configured.ts";
 
 /**
  * Collects rules that share protocols and ports: those said so far hold for each rule that follows, and those said behind the last
@@ -206,12 +207,18 @@ export class RuleBuilder {
 
   /** Allows a destination: `allow((to) => to.cidr("10.1.0.0/16"))`. */
   allow(configure: (to: RuleDestinationBuilder) => RuleDestinationBuilder): this {
-    return this.#add("allow", configure(new RuleDestinationBuilder()).build());
+    return this.#add(
+      "allow",
+      configured("policy.rules.destination", new RuleDestinationBuilder(), configure).build(),
+    );
   }
 
   /** Denies a destination. */
   deny(configure: (to: RuleDestinationBuilder) => RuleDestinationBuilder): this {
-    return this.#add("deny", configure(new RuleDestinationBuilder()).build());
+    return this.#add(
+      "deny",
+      configured("policy.rules.destination", new RuleDestinationBuilder(), configure).build(),
+    );
   }
 
   /**

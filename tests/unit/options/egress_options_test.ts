@@ -126,6 +126,7 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
   [{ allowed: [] }, "network.allowed", /did you mean allow\?/],
   [{ mode: "user", alow: [] }, "network.alow", /did you mean allow\?/],
   [{}, "network.mode", /must be/],
+  [{ allow: undefined }, "network.mode", /must be/],
   [{ mode: "none", allow: [] }, "network.allow", /mode "none" has none, mode "user" has$/],
   [{ mode: "none", secrets: { A: { value: SECRET } } }, "network.secrets", /mode "user" has$/],
   [{ mode: "none", alow: [] }, "network.alow", /is not known/],

@@ -26,6 +26,7 @@ import {
   ViolationActions,
 } from "../../../../mod.ts";
 import { parseSandboxOptions } from "../../../../src/options/sandbox_options.ts";
+import { fieldsOf } from "../../../support/backend/over_memory.ts";
 import { test } from "../../../support/harness.ts";
 
 function parsed(network: SandboxOptions["network"]) {
@@ -209,6 +210,25 @@ test("RuleBuilder keeps protocols and ports for the rules that follow, and those
   assert.throws(() => new RuleBuilder().tcp().port(443).build(), InvalidConfigError); // no rule: an empty policy
   assert.deepEqual(new RuleBuilder().egress().build(), []);
   assert.throws(() => new RuleBuilder().allow((to) => to), InvalidConfigError);
+});
+
+test("the builders of a network want functions that return what they got", () => {
+  // biome-ignore lint/suspicious/noExplicitAny: what no type allows
+  const nothing: any = () => {};
+  const calls: Readonly<Record<string, () => unknown>> = {
+    policy: () => new NetworkBuilder().policy(nothing),
+    dns: () => new NetworkBuilder().dns(nothing),
+    tls: () => new NetworkBuilder().tls(nothing),
+    secret: () => new NetworkBuilder().secret(nothing),
+    secretEnv: () => new NetworkBuilder().secretEnv("A", nothing),
+    onSecretViolation: () => new NetworkBuilder().onSecretViolation(nothing),
+    rateLimiter: () => new NetworkBuilder().rateLimiter(nothing),
+    "rateLimiter.egress": () => new NetworkBuilder().rateLimiter((limiter) => limiter.egress(nothing)),
+    "policy.rules": () => new NetworkPolicyBuilder().egress(nothing),
+    "policy.rules.destination": () => new RuleBuilder().deny(nothing),
+  };
+  for (const [field, call] of Object.entries(calls)) assert.throws(call, fieldsOf(field), field);
+  assert.throws(() => new NetworkBuilder().policy(nothing()), fieldsOf("network.policy")); // else all that is public
 });
 
 test("the builders refuse what is not built, and what is there twice", () => {
