@@ -15,6 +15,12 @@ const INSTRUCTIONS =
   "stopped is started by the next tool that uses it; its disk stays, its programs and sessions do not. Answers are cut at a limit: fields " +
   "whose name begins with `omitted` or ends with `OmittedBytes` say how much is left out.";
 
+/** A model that knows this does not try to install packages, and can tell its user what to change. */
+const NETWORK_INSTRUCTIONS: Readonly<Record<McpSettings["network"], string>> = {
+  none: " New sandboxes have no network: nothing can be downloaded in them unless the user starts `msb mcp` with `--network user`.",
+  user: " New sandboxes reach public addresses, and no private ones.",
+};
+
 /** Serves until standard input ends, or a signal comes; then ends what the connection has begun. */
 export async function serveMcp(cli: CliContext, settings: McpSettings): Promise<void> {
   const sandboxes = new McpSandboxes(settings);
@@ -40,7 +46,7 @@ export async function serveMcp(cli: CliContext, settings: McpSettings): Promise<
 function mcpServer(sandboxes: McpSandboxes, settings: McpSettings): McpServer {
   const server = new McpServer(
     { name: "microsandbox", version: VERSION },
-    { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+    { capabilities: { tools: {} }, instructions: INSTRUCTIONS + NETWORK_INSTRUCTIONS[settings.network] },
   );
   for (const tool of [...SANDBOX_TOOLS, ...PROGRAM_TOOLS, ...FILE_TOOLS])
     tool.register(server, { sandboxes, settings });

@@ -24,7 +24,7 @@ test("msb mcp tells its tools, each with schemas and what it does", () =>
   overMemory(async () => {
     const { status } = await withMcp([], async (client) => {
       assert.equal(client.getServerVersion()?.name, "microsandbox");
-      assert.match(client.getInstructions() ?? "", /virtual machine/);
+      assert.match(client.getInstructions() ?? "", /virtual machine.*New sandboxes have no network/);
       const { tools } = await client.listTools();
       assert.deepEqual(tools.map(({ name }) => name).toSorted(), [
         "sandbox_create",
@@ -50,6 +50,9 @@ test("msb mcp tells its tools, each with schemas and what it does", () =>
       assert.deepEqual(run?.inputSchema.required, ["sandbox", "command"]);
     });
     assert.equal(status, 0);
+    await withMcp(["--network", "user"], async (client) => {
+      assert.match(client.getInstructions() ?? "", /reach public addresses/);
+    });
   }));
 
 test(
