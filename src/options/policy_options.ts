@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { InvalidConfigError } from "../base/errors.ts";
 import type { NetworkPolicy, Rule } from "../egress/config.ts";
-import { checkPolicy } from "../egress/policy/check.ts";
+import { checkPolicy, RULES_MAX } from "../egress/policy/check.ts";
 import { destinations, portRanges, rules as ruleMakers } from "../egress/policy/factories.ts";
 import { parseRule, policyFromLists } from "../egress/policy/parse_rule.ts";
 import type { StoredSecret } from "./secret_options.ts";
@@ -104,6 +104,13 @@ export function checkPolicyOptions(
       ...(isClosed ? secrets.flatMap((secret) => hostRules(secret, interceptedPorts)) : []),
     ],
   };
+  if (made.rules.length > RULES_MAX) {
+    const problem = `must have fewer entries: allow, deny, rules and hosts of secrets make at most ${RULES_MAX} rules, and here ${made.rules.length}`;
+    const longest = (["allow", "deny", "rules"] as const).reduce((most, name) =>
+      (options[name]?.length ?? 0) > (options[most]?.length ?? 0) ? name : most,
+    );
+    throw new InvalidConfigError([{ field: `${field}.${longest}`, problem }]);
+  }
   checkPolicy(made, field);
   return made;
 }

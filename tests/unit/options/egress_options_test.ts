@@ -135,6 +135,11 @@ const REFUSED: readonly (readonly [network: unknown, field: string, problem: Reg
   [{ allow: "a.example" }, "network.allow", /must be an array/],
   [{ allow: ["a b"] }, "network.allow.0", /must be a domain/],
   [{ allow: ["x.example", "a.example:443-80"] }, "network.allow.1", /upside down/],
+  [
+    { allow: hosts, deny: Array(4096).fill("a.example") },
+    "network.deny",
+    /at most 4096 rules, and here 4097$/,
+  ],
   [{ deny: ["10.0.0.0/33"] }, "network.deny.0", /prefix length/],
   [{ deny: ["10.0.0.1/8"] }, "network.deny.0", /no bits behind/],
   [{ rules: ["allow"] }, "network.rules.0", /<action>/],
