@@ -123,7 +123,8 @@ export async function createSandbox(
 /** A guest that has the home is no guest any more. @throws {InvalidConfigError} */
 function checkHome(home: string, mounts: readonly ResolvedMount[]): void {
   const issues = mounts.flatMap((mount) =>
-    mount.kind === "bind" && exposesHome(home, mount.source, mount.readonly)
+    // A volume that is still to be made has no source yet.
+    mount.kind === "bind" && mount.source !== "" && exposesHome(home, mount.source, mount.readonly)
       ? [{ field: `mounts[${JSON.stringify(mount.target)}]`, problem: homeProblem(mount.source) }]
       : [],
   );
