@@ -268,7 +268,7 @@ test("escape: the metadata address, also where everything is allowed", async () 
 });
 
 test("escape: the host's loopback by its address, whatever the rules say", async () => {
-  const all = ["127.0.0.0/8", "::1", "loopback", "host", "0.0.0.0/8", "any"];
+  const all = ["127.0.0.0/8", "::/0", "loopback", "host", "0.0.0.0/8", "any"];
   await using core = startCore(configOf(all), { isDirect: true });
   await using server = await listen((socket) => socket.end("of the host"));
   for (const address of [
