@@ -7,7 +7,8 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { loadNativeInterface } from "./bind.ts";
-import { Open, openCLibrary } from "./files.ts";
+import { openCLibrary, resultReader } from "./c_library.ts";
+import { Open } from "./files.ts";
 import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
 
 /** `l_type` of `struct flock`. */
@@ -30,7 +31,6 @@ const SYMBOLS = {
   flock: [["i32", "i32"], "i32"],
 } as const satisfies SymbolTable;
 
-const EIO = 5;
 const encoder = new TextEncoder();
 
 /** A range of bytes: a length of 0 goes to the end, wherever that comes to be. */
@@ -41,14 +41,12 @@ export interface LockRange {
 
 /** See the module. */
 export class FileLocks {
-  readonly #native: NativeInterface;
   readonly #c: Bound<typeof SYMBOLS>;
-  readonly #errnoAddress: () => bigint;
+  readonly #result: (result: number) => number;
 
   private constructor(native: NativeInterface, c: Bound<typeof SYMBOLS>) {
-    this.#native = native;
     this.#c = c;
-    this.#errnoAddress = () => c.__errno_location();
+    this.#result = resultReader(native, c);
   }
 
   /** @throws {UnsupportedError} on a runtime without FFI. */
@@ -94,13 +92,6 @@ export class FileLocks {
   /** Like {@linkcode setRange}, by flock(2), whose locks are others. */
   setWhole(fd: number, type: keyof typeof WHOLE): number {
     return this.#result(this.#c.flock(fd, WHOLE[type]));
-  }
-
-  /** Read at once after a failed call; the runtime makes no call of its own in between. */
-  #result(value: number): number {
-    if (value !== -1) return value;
-    const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
   }
 }
 

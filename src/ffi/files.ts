@@ -7,11 +7,10 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { InternalError, messageOf } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
+import { openCLibrary, resultReader } from "./c_library.ts";
 import { FILE_SYMBOLS } from "./file_symbols.ts";
-import { LIBC_FILES } from "./libc_symbols.ts";
-import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
+import type { Bound, NativeInterface } from "./symbol_table.ts";
 
 /** Values of `<fcntl.h>` on Linux. Those that differ by processor are given for it. */
 const isArm = process.arch === "arm64";
@@ -53,7 +52,6 @@ const SEEK_FAILED = 0xffff_ffff_ffff_ffffn;
 const UNCHANGED_ID = 0xffff_ffff;
 const ENOSYS = 38;
 const EPERM = 1;
-const EIO = 5;
 const SIGXFSZ = 25;
 const SIG_IGN = 1n;
 const EXDEV = 18;
@@ -81,18 +79,16 @@ export interface FileStatus {
 
 /** See the module. Paths and names are bytes without a zero. */
 export class Files {
-  readonly #native: NativeInterface;
   readonly #c: Bound<typeof FILE_SYMBOLS>;
-  readonly #errnoAddress: () => bigint;
+  readonly #result: (result: number) => number;
   readonly #how: Bytes = new Uint8Array(OPEN_HOW_BYTES);
   readonly #statx: Bytes = new Uint8Array(STATX_BYTES);
   #hasOpenat2: boolean;
 
   private constructor(native: NativeInterface, c: Bound<typeof FILE_SYMBOLS>, hasOpenat2: boolean) {
-    this.#native = native;
     this.#c = c;
+    this.#result = resultReader(native, c);
     this.#hasOpenat2 = hasOpenat2;
-    this.#errnoAddress = () => c.__errno_location();
   }
 
   /**
@@ -283,26 +279,6 @@ export class Files {
   removeExtended(fd: number, name: Uint8Array): number {
     return this.#result(this.#c.removexattr(descriptorPath(fd), terminated(name)));
   }
-
-  /** Read at once after a failed call; the runtime makes no call of its own in between. */
-  #result(value: number): number {
-    if (value !== -1) return value;
-    const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
-  }
-}
-
-/** Functions of the C library. @throws {InternalError} if it lacks one. */
-export function openCLibrary<T extends SymbolTable>(native: NativeInterface, table: T): Bound<T> {
-  const failures: Error[] = [];
-  for (const path of LIBC_FILES) {
-    try {
-      return native.open(path, table);
-    } catch (error) {
-      failures.push(new Error(messageOf(error), { cause: error }));
-    }
-  }
-  throw new InternalError("Cannot open the C library", { cause: new AggregateError(failures) });
 }
 
 /** Names an open file for calls that take paths only. Such a path is never a link to anywhere else. */

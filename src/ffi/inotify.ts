@@ -6,7 +6,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { loadNativeInterface } from "./bind.ts";
-import { openCLibrary } from "./files.ts";
+import { openCLibrary, resultReader } from "./c_library.ts";
 import type { Bound, NativeInterface, SymbolTable } from "./symbol_table.ts";
 
 /** Bits of `struct inotify_event.mask`. */
@@ -50,19 +50,16 @@ const SYMBOLS = {
   poll: [["buffer", "u64", "i32"], "i32"],
 } as const satisfies SymbolTable;
 
-const EIO = 5;
 const encoder = new TextEncoder();
 
 /** See the module. */
 export class Inotify {
-  readonly #native: NativeInterface;
   readonly #c: Bound<typeof SYMBOLS>;
-  readonly #errnoAddress: () => bigint;
+  readonly #result: (result: number) => number;
 
   private constructor(native: NativeInterface, c: Bound<typeof SYMBOLS>) {
-    this.#native = native;
     this.#c = c;
-    this.#errnoAddress = () => c.__errno_location();
+    this.#result = resultReader(native, c);
   }
 
   /** @throws {UnsupportedError} on a runtime without FFI. */
@@ -112,12 +109,5 @@ export class Inotify {
     });
     while (this.#result(this.#c.poll(entries, BigInt(fds.length), -1)) === -EINTR);
     return fds.map((_, index) => view.getInt16(POLL_ENTRY_BYTES * index + 6, true) !== 0);
-  }
-
-  /** Read at once after a failed call; the runtime makes no call of its own in between. */
-  #result(value: number): number {
-    if (value !== -1) return value;
-    const bytes = this.#native.readMemory(this.#errnoAddress(), 4);
-    return -(new DataView(bytes.buffer).getInt32(0, true) || EIO); // a failure is never 0, which is success
   }
 }

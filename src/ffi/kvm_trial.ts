@@ -10,6 +10,7 @@
  */
 import { messageOf } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
+import { readErrno } from "./c_library.ts";
 import { cString, withAddress } from "./c_memory.ts";
 import { errnoName } from "./errno.ts";
 import {
@@ -59,8 +60,7 @@ class TrialFailure extends Error {}
 function run(native: NativeInterface, c: Bound<typeof LIBC_SYMBOLS>): KvmTrialResult {
   const check = (call: string, result: number): number => {
     if (result !== -1) return result;
-    const errno = new DataView(native.readMemory(c.__errno_location(), 4).buffer).getInt32(0, true);
-    throw new TrialFailure(`${call} failed: ${errnoName(errno)}`);
+    throw new TrialFailure(`${call} failed: ${errnoName(readErrno(native, c))}`);
   };
   const map = (fd: number, sizeBytes: number): bigint => {
     const address = c.mmap(0n, BigInt(sizeBytes), PROT_READ_WRITE, MAP_SHARED, fd, 0n);

@@ -5,12 +5,13 @@
  * @module
  */
 import { encodeUtf8 } from "../base/bytes.ts";
-import { InternalError, IoError, messageOf } from "../base/errors.ts";
+import { IoError } from "../base/errors.ts";
 import { loadNativeInterface } from "./bind.ts";
+import { openCLibrary, readErrno } from "./c_library.ts";
 import { cString } from "./c_memory.ts";
 import { errnoName } from "./errno.ts";
 import { checkHostPath, checkSocketPath } from "./krun_checks.ts";
-import { LIBC_FILES, LIBC_SYMBOLS } from "./libc_symbols.ts";
+import { LIBC_SYMBOLS } from "./libc_symbols.ts";
 import type { Bound, NativeInterface } from "./symbol_table.ts";
 
 /** Values of `<fcntl.h>`, `<sys/socket.h>` and `<sys/prctl.h>` on Linux; those in use are the same on x86_64 and aarch64. */
@@ -126,27 +127,13 @@ export class Libc {
   #check(action: string, path: string | undefined, call: () => number): number {
     const result = call();
     if (result !== -1) return result;
-    const name = errnoName(this.#errno());
+    const name = errnoName(readErrno(this.#native, this.#c));
     const cause = Object.assign(new Error(name), { code: name });
     throw new IoError(path === undefined ? action : `${action}: ${path}`, path, cause);
-  }
-
-  /** Read at once after a failed call; the runtime makes no call of its own in between. */
-  #errno(): number {
-    const bytes = this.#native.readMemory(this.#c.__errno_location(), 4);
-    return new DataView(bytes.buffer).getInt32(0, true);
   }
 }
 
 /** Also used by the KVM trial. */
 export function openLibc(native: NativeInterface): Bound<typeof LIBC_SYMBOLS> {
-  const failures: Error[] = [];
-  for (const path of LIBC_FILES) {
-    try {
-      return native.open(path, LIBC_SYMBOLS);
-    } catch (error) {
-      failures.push(new Error(messageOf(error), { cause: error }));
-    }
-  }
-  throw new InternalError("Cannot open the C library", { cause: new AggregateError(failures) });
+  return openCLibrary(native, LIBC_SYMBOLS);
 }

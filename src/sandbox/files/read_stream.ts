@@ -4,16 +4,15 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
-import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
-import { FileLimitError, fileError } from "./errors.ts";
+import { ContentStream } from "./content_stream.ts";
+import { fileError } from "./errors.ts";
 import { answerOf, type FileCaller, type FileWork } from "./file_caller.ts";
-import { type FsMetadata, metadataOf } from "./metadata.ts";
-import { READ_BYTES_MAX } from "./options.ts";
-import { ContentBuffer, type ReadRequest } from "./read.ts";
+import { metadataOf } from "./metadata.ts";
+import type { ReadRequest } from "./read.ts";
 
 /**
- * The content of a file in the sandbox: a `ReadableStream` that also has the known SDK's {@linkcode recv} and
- * {@linkcode collect}. What is not read stays on the sandbox's disk. Cancelling it, leaving a loop over it, or `await using`
+ * The content of a file in the sandbox: a `ReadableStream` that also has the known SDK's {@linkcode ContentStream.recv} and
+ * {@linkcode ContentStream.collect}. What is not read stays on the sandbox's disk. Cancelling it, leaving a loop over it, or `await using`
  * ends what reads it in the guest.
  *
  * @example
@@ -24,47 +23,7 @@ import { ContentBuffer, type ReadRequest } from "./read.ts";
  * console.log(bytes === stream.metadata.size);
  * ```
  */
-export class FsReadStream extends PlainStream<Bytes> implements AsyncDisposable {
-  /** What the file was when it was opened. */
-  readonly metadata: FsMetadata;
-  readonly #source: AnswerSource<Bytes>;
-  readonly #work: FileWork;
-
-  /** Use `SandboxFsOps.readStream()`. @internal */
-  constructor(source: AnswerSource<Bytes>, work: FileWork, metadata: FsMetadata) {
-    super(...streamOf(source));
-    this.metadata = metadata;
-    this.#source = source;
-    this.#work = work;
-  }
-
-  /** Waits for the next chunk, of at most 128 KiB; `null` at the end. @throws {TypeError} if a reader has locked it. */
-  async recv(): Promise<Bytes | null> {
-    const reader = this.getReader();
-    try {
-      const { done, value } = await reader.read();
-      return done ? null : value;
-    } finally {
-      reader.releaseLock();
-    }
-  }
-
-  /** Reads all that is left. @throws {FileLimitError} if that is more than `bytesMax`; then the stream is cancelled. */
-  async collect(bytesMax: number = READ_BYTES_MAX): Promise<Bytes> {
-    const content = new ContentBuffer(0);
-    for await (const chunk of this) {
-      content.append(chunk);
-      if (content.size > bytesMax)
-        throw new FileLimitError(this.#work, bytesMax, "bytes", "take chunk by chunk, or raise bytesMax");
-    }
-    return content.take();
-  }
-
-  /** Ends what reads it in the guest, even while it is being read. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#source.close();
-  }
-}
+export class FsReadStream extends ContentStream {}
 
 /** Opens a file for reading, by a session of its own. */
 export async function openReadStream(

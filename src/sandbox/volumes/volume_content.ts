@@ -9,10 +9,9 @@ import { InvalidConfigError } from "../../base/errors.ts";
 import { FileSystemError } from "../../mount/errno.ts";
 import { parentPath } from "../../mount/paths.ts";
 import type { ProviderFile } from "../../mount/provider.ts";
-import { type AnswerSource, PlainStream, streamOf } from "../files/answer_stream.ts";
+import { ContentStream } from "../files/content_stream.ts";
 import { FileLimitError } from "../files/errors.ts";
-import type { FsMetadata } from "../files/metadata.ts";
-import { type FsWriteOptions, READ_BYTES_MAX } from "../files/options.ts";
+import type { FsWriteOptions } from "../files/options.ts";
 import { ContentBuffer } from "../files/read.ts";
 import { type FsContent, pieceBytes } from "../files/write.ts";
 import {
@@ -105,50 +104,10 @@ class Chunks {
 }
 
 /**
- * The content of a file in a volume: a `ReadableStream` that also has the known SDK's {@linkcode recv} and {@linkcode collect}. It
- * reads nothing ahead. Cancelling it, leaving a loop over it, or `await using` closes the file.
+ * The content of a file in a volume: a `ReadableStream` that also has the known SDK's {@linkcode ContentStream.recv} and
+ * {@linkcode ContentStream.collect}. It reads nothing ahead. Cancelling it, leaving a loop over it, or `await using` closes the file.
  */
-export class VolumeFsReadStream extends PlainStream<Bytes> implements AsyncDisposable {
-  /** What the file was when it was opened. */
-  readonly metadata: FsMetadata;
-  readonly #source: AnswerSource<Bytes>;
-  readonly #work: VolumeWork;
-
-  /** Use `VolumeFs.readStream()`. @internal */
-  constructor(source: AnswerSource<Bytes>, work: VolumeWork, metadata: FsMetadata) {
-    super(...streamOf(source));
-    this.metadata = metadata;
-    this.#source = source;
-    this.#work = work;
-  }
-
-  /** Waits for the next chunk, of at most 128 KiB; `null` at the end. @throws {TypeError} if a reader has locked it. */
-  async recv(): Promise<Bytes | null> {
-    const reader = this.getReader();
-    try {
-      const { done, value } = await reader.read();
-      return done ? null : value;
-    } finally {
-      reader.releaseLock();
-    }
-  }
-
-  /** Reads all that is left. @throws {FileLimitError} if that is more than `bytesMax`; then the stream is cancelled. */
-  async collect(bytesMax: number = READ_BYTES_MAX): Promise<Bytes> {
-    const content = new ContentBuffer(0);
-    for await (const chunk of this) {
-      content.append(chunk);
-      if (content.size > bytesMax)
-        throw new FileLimitError(this.#work, bytesMax, "bytes", "take chunk by chunk, or raise bytesMax");
-    }
-    return content.take();
-  }
-
-  /** Closes the file. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#source.close();
-  }
-}
+export class VolumeFsReadStream extends ContentStream {}
 
 /** Opens a file, or a part of it, as a stream. `onClosed` is called once. */
 export async function openReadStream(
@@ -163,7 +122,7 @@ export async function openReadStream(
   const close = () => {
     if (isClosed) return;
     isClosed = true;
-    void file.close();
+    Promise.resolve(file.close()).catch(() => {}); // nothing was written that could be lost
     onClosed();
   };
   try {
