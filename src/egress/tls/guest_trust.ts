@@ -9,6 +9,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
 import { certificatesIn } from "./authority.ts";
+import { AUTHORITY_BUNDLES } from "./authority_bundles.ts";
 import { subjectOf } from "./certificate.ts";
 import { element, elementsOf, TAG } from "./der.ts";
 
@@ -20,14 +21,6 @@ export interface GuestFiles {
   write(path: string, content: Uint8Array): Promise<void>;
 }
 
-/** Bundles of distributions: Debian, Alpine and Arch; Fedora and RHEL, old and new; openSUSE; Alpine's LibreSSL. */
-const BUNDLES = [
-  "/etc/ssl/certs/ca-certificates.crt",
-  "/etc/pki/tls/certs/ca-bundle.crt",
-  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-  "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem",
-] as const;
 /** Where the tools of Debian, Alpine and Arch, and of Fedora and RHEL, take more authorities from when they make a bundle. */
 const SOURCES = [
   "/usr/local/share/ca-certificates/microsandbox.crt",
@@ -63,7 +56,7 @@ export async function installGuestTrust(pem: string, files: GuestFiles): Promise
   const certificates = certificatesIn(pem);
   const text = certificates.join("");
   for (const path of SOURCES) await writeIfOther(files, path, text);
-  const bundle = (await addToBundles(files, text)) ?? BUNDLES[0];
+  const bundle = (await addToBundles(files, text)) ?? AUTHORITY_BUNDLES[0];
   for (const certificate of certificates) await addHashed(files, certificate);
   const adding = ADDING_VARIABLES.map((name) => [name, SOURCES[0]]);
   const replacing = REPLACING_VARIABLES.map((name) => [name, bundle]);
@@ -73,7 +66,7 @@ export async function installGuestTrust(pem: string, files: GuestFiles): Promise
 /** The path of the first bundle that is there. If none is, the first is made. */
 async function addToBundles(files: GuestFiles, text: string): Promise<string | undefined> {
   let found: string | undefined;
-  for (const path of BUNDLES) {
+  for (const path of AUTHORITY_BUNDLES) {
     const content = await files.read(path, BUNDLE_BYTES_MAX);
     if (content === undefined) continue;
     found ??= path;
@@ -81,7 +74,7 @@ async function addToBundles(files: GuestFiles, text: string): Promise<string | u
     const after = withTrustBlock(before, text);
     if (after !== before) await files.write(path, encodeUtf8(after));
   }
-  if (found === undefined) await files.write(BUNDLES[0], encodeUtf8(withTrustBlock("", text)));
+  if (found === undefined) await files.write(AUTHORITY_BUNDLES[0], encodeUtf8(withTrustBlock("", text)));
   return found;
 }
 

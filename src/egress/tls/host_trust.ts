@@ -2,15 +2,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { rootCertificates } from "node:tls";
 import { certificatesIn } from "./authority.ts";
+import { AUTHORITY_BUNDLES } from "./authority_bundles.ts";
 
-/** Bundles of distributions. `SSL_CERT_FILE` comes before them, as OpenSSL has it. */
-const BUNDLES = [
-  "/etc/ssl/certs/ca-certificates.crt",
-  "/etc/pki/tls/certs/ca-bundle.crt",
-  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-  "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem",
-];
 /** Those of distributions have 0.25 MB. */
 const BUNDLE_BYTES_MAX = 8 * 2 ** 20;
 
@@ -23,7 +16,7 @@ export function hostAuthorities(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): string[] {
   const chosen = environment["SSL_CERT_FILE"];
-  for (const path of chosen ? [chosen, ...BUNDLES] : BUNDLES) {
+  for (const path of chosen ? [chosen, ...AUTHORITY_BUNDLES] : AUTHORITY_BUNDLES) {
     const certificates = readBundle(path);
     if (certificates.length > 0) return certificates;
   }

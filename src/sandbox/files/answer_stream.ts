@@ -19,23 +19,45 @@ interface StreamSource<T> {
 }
 
 /** The constructor of `ReadableStream` for sources without a type of their own. */
-export const PlainStream: new <T>(
+const PlainStream: new <T>(
   source: StreamSource<T>,
   strategy: { highWaterMark: number },
 ) => ReadableStream<T> = ReadableStream;
 
-/** The arguments of a stream that reads nothing ahead. */
-export function streamOf<T>(source: AnswerSource<T>): [StreamSource<T>, { highWaterMark: number }] {
-  const pull = async (controller: ReadableStreamDefaultController<T>) => {
+/** A `ReadableStream` that reads nothing ahead, and also has the known SDK's {@linkcode recv}. */
+export class AnswerStream<T> extends PlainStream<T> implements AsyncDisposable {
+  readonly #source: AnswerSource<T>;
+
+  /** @internal */
+  constructor(source: AnswerSource<T>) {
+    const pull = async (controller: ReadableStreamDefaultController<T>) => {
+      try {
+        const value = await source.next();
+        if (value !== undefined) return controller.enqueue(value);
+        source.close();
+        controller.close();
+      } catch (error) {
+        source.close();
+        throw error; // the stream errors with it
+      }
+    };
+    super({ pull, cancel: () => source.close() }, { highWaterMark: 0 });
+    this.#source = source;
+  }
+
+  /** Waits for the next item; `null` at the end. @throws {TypeError} if a reader has locked the stream. */
+  async recv(): Promise<T | null> {
+    const reader = this.getReader();
     try {
-      const value = await source.next();
-      if (value !== undefined) return controller.enqueue(value);
-      source.close();
-      controller.close();
-    } catch (error) {
-      source.close();
-      throw error; // the stream errors with it
+      const { done, value } = await reader.read();
+      return done ? null : value;
+    } finally {
+      reader.releaseLock();
     }
-  };
-  return [{ pull, cancel: () => source.close() }, { highWaterMark: 0 }];
+  }
+
+  /** Ends the stream and what feeds it, even while it is being read. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#source.close();
+  }
 }

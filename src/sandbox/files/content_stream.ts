@@ -4,36 +4,23 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
-import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
+import { type AnswerSource, AnswerStream } from "./answer_stream.ts";
 import { FileLimitError, type FileTask } from "./errors.ts";
 import type { FsMetadata } from "./metadata.ts";
 import { READ_BYTES_MAX } from "./options.ts";
 import { ContentBuffer } from "./read.ts";
 
-/** A `ReadableStream` that also has the known SDK's {@linkcode recv} and {@linkcode collect}. It reads nothing ahead. */
-export class ContentStream extends PlainStream<Bytes> implements AsyncDisposable {
+/** Chunks of at most 128 KiB, or all at once by {@linkcode collect}. */
+export class ContentStream extends AnswerStream<Bytes> {
   /** What the file was when it was opened. */
   readonly metadata: FsMetadata;
-  readonly #source: AnswerSource<Bytes>;
   readonly #task: FileTask;
 
   /** @internal */
   constructor(source: AnswerSource<Bytes>, task: FileTask, metadata: FsMetadata) {
-    super(...streamOf(source));
+    super(source);
     this.metadata = metadata;
-    this.#source = source;
     this.#task = task;
-  }
-
-  /** Waits for the next chunk, of at most 128 KiB; `null` at the end. @throws {TypeError} if a reader has locked it. */
-  async recv(): Promise<Bytes | null> {
-    const reader = this.getReader();
-    try {
-      const { done, value } = await reader.read();
-      return done ? null : value;
-    } finally {
-      reader.releaseLock();
-    }
   }
 
   /** Reads all that is left. @throws {FileLimitError} if that is more than `bytesMax`; then the stream is cancelled. */
@@ -45,10 +32,5 @@ export class ContentStream extends PlainStream<Bytes> implements AsyncDisposable
         throw new FileLimitError(this.#task, bytesMax, "bytes", "take chunk by chunk, or raise bytesMax");
     }
     return content.take();
-  }
-
-  /** Closes the file, even while it is being read. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#source.close();
   }
 }

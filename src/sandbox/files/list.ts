@@ -7,7 +7,7 @@ import type { FileCall } from "../../agent/file_call.ts";
 import { FileFlag, type FileMessage, type FileMessageFields } from "../../agent/file_messages.ts";
 import type { FileSession } from "../../agent/file_session.ts";
 import { type Bytes, MiB } from "../../base/bytes.ts";
-import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
+import { type AnswerSource, AnswerStream } from "./answer_stream.ts";
 import { FileLimitError, failed, fileError, type SandboxFsOpsError } from "./errors.ts";
 import type { FileCaller, FileWork } from "./file_caller.ts";
 import { entryOf, type FsEntry } from "./metadata.ts";
@@ -69,7 +69,7 @@ export function walkTree(
 ): ReadableStream<FsWalkEntry> {
   const flags = options.followRoot === false ? FileFlag.noFollow : 0;
   const walk = new Walk(caller, work, { path, flags, depthMax: options.depthMax ?? 0 });
-  return new PlainStream<FsWalkEntry>(...streamOf(walk));
+  return new AnswerStream<FsWalkEntry>(walk);
 }
 
 type WalkRequest = FileMessageFields<"walk"> & { readonly path: Bytes };

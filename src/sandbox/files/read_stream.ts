@@ -11,7 +11,7 @@ import { metadataOf } from "./metadata.ts";
 import type { ReadRequest } from "./read.ts";
 
 /**
- * The content of a file in the sandbox: a `ReadableStream` that also has the known SDK's {@linkcode ContentStream.recv} and
+ * The content of a file in the sandbox: a `ReadableStream` that also has the known SDK's {@linkcode AnswerStream.recv} and
  * {@linkcode ContentStream.collect}. What is not read stays on the sandbox's disk. Cancelling it, leaving a loop over it, or `await using`
  * ends what reads it in the guest.
  *

@@ -7,7 +7,7 @@ import type { FileCall } from "../../agent/file_call.ts";
 import { FileChange, FileFlag, type FileMessageFields } from "../../agent/file_messages.ts";
 import type { FileSession } from "../../agent/file_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { type AnswerSource, PlainStream, streamOf } from "./answer_stream.ts";
+import { type AnswerSource, AnswerStream } from "./answer_stream.ts";
 import { fileError } from "./errors.ts";
 import { answerOf, type FileCaller, type FileWork } from "./file_caller.ts";
 import { checkPathBelow, joinPath, pathText } from "./path.ts";
@@ -81,32 +81,14 @@ const KINDS: ReadonlyMap<number, FsChangeKind> = new Map([
  * }
  * ```
  */
-export class FsWatch extends PlainStream<FsChange> implements AsyncDisposable {
+export class FsWatch extends AnswerStream<FsChange> {
   /** Resolves once the watch stands: no later change is missed. Rejects with `SandboxFsOpsError` if there can be none. */
   readonly ready: Promise<void>;
-  readonly #source: Changes;
 
   /** Use `SandboxFsOps.watch()`. @internal */
   constructor(source: Changes) {
-    super(...streamOf(source));
-    this.#source = source;
+    super(source);
     this.ready = source.ready;
-  }
-
-  /** Waits for the next change; `null` after the last. @throws {TypeError} if a reader has locked it. */
-  async recv(): Promise<FsChange | null> {
-    const reader = this.getReader();
-    try {
-      const { done, value } = await reader.read();
-      return done ? null : value;
-    } finally {
-      reader.releaseLock();
-    }
-  }
-
-  /** Ends the watch. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#source.close();
   }
 }
 

@@ -104,7 +104,7 @@ class Chunks {
 }
 
 /**
- * The content of a file in a volume: a `ReadableStream` that also has the known SDK's {@linkcode ContentStream.recv} and
+ * The content of a file in a volume: a `ReadableStream` that also has the known SDK's {@linkcode AnswerStream.recv} and
  * {@linkcode ContentStream.collect}. It reads nothing ahead. Cancelling it, leaving a loop over it, or `await using` closes the file.
  */
 export class VolumeFsReadStream extends ContentStream {}
