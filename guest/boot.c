@@ -168,7 +168,7 @@ static bool write_files(const struct msg_boot *boot, struct boot_failure *failur
     bool has_files = boot->hostname.size > 0 || boot->hosts.size > 0 || boot->resolv_conf.size > 0;
     if (has_files && !directory_ensure("/etc", 0755)) return fail(failure, BOOT_STAGE_FILES, "make /etc");
     if (!write_hostname(boot->hostname, failure)) return false;
-    /* What was added to it stays. */
+    /* Keeps lines that were added to it. */
     bool has_hosts = boot->hosts.size == 0 || file_begins_with("/etc/hosts", boot->hosts);
     if (!has_hosts && !file_replace("/etc/hosts", boot->hosts))
         return fail(failure, BOOT_STAGE_FILES, "write /etc/hosts");

@@ -4,7 +4,7 @@
 
 /* What of the boot disk is still needed once it is out of sight. */
 struct boot_handles {
-    int upper_fd; /* root of the upper file system, to make it read-only at the end; -1 if there is none on disk */
+    int upper_fd; /* root of the upper file system, to make it read-only at the end; -1 if it is in memory */
     int proc_fd;  /* a /proc that no program can take away */
 };
 

@@ -71,9 +71,9 @@ static int make_group(int parent_fd, const char *name) {
 }
 
 /*
- * Makes the group the root of what this process and its children see of groups. A namespace's root is the group of
- * whoever makes it: so a child does, born there, and leaves the descriptor in the table that it shares with us. To
- * move there and back ourselves would cost two of the kernel's grace periods.
+ * Makes the group the root that this process and its children see. A namespace's root is the group of the process that
+ * makes it. So a child is started in the group, makes the namespace, and leaves its descriptor in the table that it
+ * shares with us. Moving there and back ourselves would cost two of the kernel's grace periods.
  */
 static bool enter_namespace(int group_fd) {
     pid_t pid = fork_into(group_fd, CLONE_FILES);

@@ -5,7 +5,7 @@
 #include "limits.h"
 
 struct cgroup {
-    int fd;      /* directory of the programs' group; -1 where there is none: all of this then does nothing */
+    int fd;      /* directory of the programs' group; -1 without one: then all of this does nothing */
     int leaf_fd; /* of the group below it that new programs start in once it takes none itself; -1 until then */
 };
 

@@ -1,6 +1,6 @@
 /*
- * See disk_mount.h. A child mounts, because the replay of a journal may take its time, and PID 1 waits for nothing. What the
- * disk says is as hostile as its last user: it is read by the guest's kernel alone.
+ * See disk_mount.h. A child mounts, because replaying a journal may take long, and PID 1 must not wait. The contents of the
+ * disk may be hostile: only the guest's kernel reads them.
  */
 #include "disk_mount.h"
 
@@ -19,16 +19,16 @@
 
 enum { DEVICE_BYTES_MAX = 64, FSTYPE_BYTES_MAX = 32 };
 
-/* What is tried if the type was not given, in this order: none of them takes another one's disk for its own. */
+/* The types to try, in this order, if none was given. None of them accepts a disk of another type. */
 static const char *const TYPES[] = {"ext4", "xfs", "btrfs", "erofs", "vfat"};
 
-/* What the child that is being forked is for. */
+/* The request of the child that is being forked. */
 static struct msg_mount_disk opening;
 
 static int mount_any_type(const char *device, const struct path *target, unsigned long bits) {
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
         int error = disk_mount(device, target->bytes, TYPES[i], bits | MS_SILENT, NULL);
-        /* ENODEV: a kernel without it. The rest is how file systems say that the disk is not theirs. */
+        /* ENODEV: the kernel does not have this type. The others mean that the disk is of another type. */
         bool is_other = error == EINVAL || error == ENODEV || error == EUCLEAN || error == ESTALE;
         if (!is_other) return error;
     }
@@ -74,7 +74,7 @@ static void disk_open(struct sessions *sessions, const struct frame *frame) {
     struct session *session = exec_claim(sessions, &DISK_MOUNT, frame, is_decoded, true);
     if (session == NULL) return;
     struct msg_exec_start start = {0};
-    struct cgroup none = {.fd = -1, .leaf_fd = -1}; /* as for other mounts: a pause must not stop it */
+    struct cgroup none = {.fd = -1, .leaf_fd = -1}; /* as with other mounts: a pause must not stop it */
     exec_begin_in(sessions, session, &start, mount_disk, &none);
 }
 

@@ -1,4 +1,4 @@
-/* Mounts of the VM's disks: a child of the agent for each, which is gone once the disk is mounted. */
+/* Mounts disks of the VM, each in a child of the agent, which exits once the disk is mounted. */
 #pragma once
 #include "session.h"
 

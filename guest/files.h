@@ -4,7 +4,7 @@
 
 /* The content of a regular file of at most `bytes_max`, zero-terminated, to be freed; NULL with errno. */
 char *file_read(const char *path, size_t bytes_max);
-/* Whether `path` is a regular file, itself, whose content begins with this. */
+/* Whether `path` is a regular file, and not a link, that begins with `content`. */
 bool file_begins_with(const char *path, struct text content);
 /* Makes `path` a regular file with this content. What was there, a symbolic link too, is replaced, in one step. */
 bool file_replace(const char *path, struct text content);

@@ -72,14 +72,14 @@ static bool make_read_only(const char *path) {
     return false;
 }
 
-/* Whether no disk that is still mounted can be written to. The upper one is not among those that a path leads to. */
+/* Whether all disks that are still mounted are read-only. Paths do not lead to the upper one, so it is not among them. */
 static bool disks_are_clean(const struct boot_handles *handles) {
     char *text = fchdir(handles->proc_fd) == 0 ? file_read("self/mountinfo", DATABASE_BYTES_MAX) : NULL;
     if (chdir("/") != 0) return false;
     bool is_clean = text != NULL;
     char *cursor = text;
     for (char *line = strsep(&cursor, "\n"); line != NULL; line = strsep(&cursor, "\n")) {
-        char *source = strstr(line, " - "); /* behind it: type, source, options of the file system */
+        char *source = strstr(line, " - "); /* after it: type, source and options of the file system */
         if (source == NULL) continue;
         source += strlen(" - ");
         strsep(&source, " ");

@@ -2,5 +2,5 @@
 #pragma once
 #include "boot.h"
 
-/* True if the upper file system ended read-only, its journal empty; or if there is none on disk. */
+/* True if no disk is left writable: each is unmounted or read-only, with an empty journal. */
 bool flush_filesystems(const struct boot_handles *handles);

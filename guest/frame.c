@@ -10,7 +10,7 @@ enum { AT_SIZE = 0, AT_STREAM = 4, AT_TYPE = 8, AT_FLAGS = 9, AT_ZERO = 10 };
 _Static_assert(AT_ZERO + 2 == FRAME_HEADER_BYTES, "the header's fields fill it");
 
 enum receive_result receiver_fill(struct receiver *receiver, int fd) {
-    /* The start of a frame stays where it is as long as its rest fits behind it. */
+    /* A partial frame stays in place as long as its rest fits after it. */
     if (receiver->begin == receiver->end) receiver->begin = receiver->end = 0;
     if (receiver->begin > 0 && RECEIVE_BUFFER_BYTES - receiver->end < FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX) {
         memmove(receiver->bytes, receiver->bytes + receiver->begin, receiver->end - receiver->begin);

@@ -1,7 +1,7 @@
 /*
- * Freeze: everything written so far is on the disk of the upper file system, its journal is empty, and whoever writes
- * waits. For copying the disk from outside. It thaws by itself after the time that the host gave: a host that is gone
- * must not leave programs waiting.
+ * Freeze, to copy the disk from outside: everything written so far is on the disk of the upper file system, its journal is
+ * empty, and programs that write wait. It thaws by itself after the time that the host gave: a host that is gone must not
+ * leave programs waiting.
  */
 #pragma once
 #include <sys/types.h>
@@ -27,7 +27,7 @@ struct freezing {
 
 /* Answers now, or from a later freeze_step(). While it is on, asking again renews the time. */
 void freeze_set(struct freezing *freezing, struct send_queue *queue, const struct msg_freeze *message);
-/* A child was reaped. False if it is none of ours. */
+/* A child was reaped. False if it belongs to other code. */
 bool freeze_reaped(struct freezing *freezing, pid_t pid, int wait_status);
 /* Tells what is due; thaws when the time is over. */
 void freeze_step(struct freezing *freezing, struct send_queue *queue);

@@ -31,7 +31,7 @@ enum {
     REQUEST_PID_OFFSET = 32,
     /* Requests that are sent and not answered; past it no more are read. */
     OUTSTANDING_MAX = 4096,
-    /* Descriptors that the agent may have open as it boots. */
+    /* Descriptors below this may be open in the agent while it boots. */
     SERVED_FDS_MAX = 64,
 };
 
@@ -44,9 +44,9 @@ static size_t reply_size;
 static int fuse_fd = -1;
 static bool is_lost; /* the server is gone: every request fails */
 static struct path target;
-static pid_t unmounting; /* the child that unmounts; 0: none */
-static bool is_watched; /* changes of the host are repeated here */
-static bool is_replayer_ready; /* the server is to be told so */
+static pid_t unmounting; /* process id of the child that unmounts, or 0 */
+static bool is_watched; /* repeat the host's changes in the guest */
+static bool is_replayer_ready; /* tell the server */
 
 /* ---- mounting */
 
@@ -69,7 +69,7 @@ static int mount_target(uint8_t flags) {
     unsigned root_mode = flags & MOUNT_FLAG_FILE_ROOT ? S_IFREG : S_IFDIR;
     unsigned long bits = mount_target_bits(flags);
     is_watched = flags & MOUNT_FLAG_WATCH;
-    /* What repeats changes of the host needs a file system that it can write to, if only in name. */
+    /* The replayer needs a writable file system, though it writes nothing. */
     unsigned long first = is_watched ? bits & ~(unsigned long)MS_RDONLY : bits;
     int error = fuse_mount(fuse_fd, target.bytes, first, root_mode);
     if (error != 0 || first == bits) return error;
@@ -90,7 +90,7 @@ static void want_unmount(int number) {
         unmount_wanted = 1;
 }
 
-/* Tells how the unmounting went. */
+/* Reports how the unmounting ended. */
 static void answer_unmount(int error) {
     uint8_t answer[4];
     store_little_endian(answer, 4, (uint64_t)error);
@@ -99,7 +99,7 @@ static void answer_unmount(int error) {
     if (error == 0) _exit(0);
 }
 
-/* In a process of its own: it can wait for requests that are answered here. */
+/* Unmounts in another process: it may wait for requests that are answered here. */
 static void begin_unmount(bool lazily) {
     if (unmounting != 0) return;
     pid_t child = fork();
@@ -121,7 +121,7 @@ static void finish_unmount(void) {
     answer_unmount(WIFEXITED(status) ? WEXITSTATUS(status) : EIO);
 }
 
-/* One step of what signals asked for. What repeats changes has to end first: it keeps the file system. */
+/* Continues an unmount that a signal asked for. The replayer has to end first: it keeps the file system alive. */
 static void attend_unmount(void) {
     finish_unmount();
     bool is_wanted = unmount_wanted || detach_wanted;
@@ -132,7 +132,7 @@ static void attend_unmount(void) {
         begin_unmount(detach_wanted);
         unmount_wanted = detach_wanted = 0;
     } else if (is_watched && replayer_pid() == 0 && unmounting == 0 && !is_lost) {
-        replayer_start(target.bytes, fuse_fd); /* the mount stays, or it has failed */
+        replayer_start(target.bytes, fuse_fd); /* it ended, or unmounting failed */
     }
 }
 
@@ -169,13 +169,13 @@ static void note_answer(const uint8_t *unique) {
 static void read_request(void) {
     ssize_t size = read(fuse_fd, request, sizeof request);
     if (size < 0 && errno == ENODEV) _exit(0); /* unmounted */
-    if (size < REQUEST_HEAD_BYTES) return;     /* EAGAIN; ENOENT: it was given up meanwhile */
+    if (size < REQUEST_HEAD_BYTES) return;     /* EAGAIN; ENOENT: the request was given up */
     request_size = (size_t)size;
     request_sent = 0;
     if (is_lost) refuse_request();
 }
 
-/* Not one of the kernel's: says which process repeats changes, and that it waits for some. */
+/* A message beside the kernel's requests: the replayer's process id, and that it is ready for changes. */
 static void announce_replayer(void) {
     is_replayer_ready = false;
     memset(request, 0, REQUEST_HEAD_BYTES);
@@ -208,7 +208,7 @@ static void send_request(void) {
     if (wants_reply()) memcpy(outstanding[outstanding_count++], request + 8, 8);
 }
 
-/* What answers no request is a batch of notices. */
+/* A reply without a request is a batch of notices. */
 static void deliver_reply(const uint8_t *bytes, size_t size) {
     if (load_little_endian(bytes + 8, 8) == 0) {
         replayer_give(bytes + REPLY_HEAD_BYTES, size - REPLY_HEAD_BYTES);
@@ -306,7 +306,7 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
     }
     if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, step);
     read_ahead_raise(target.bytes);
-    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns for a large reply; refused beyond the user's allowance */
+    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer wakeups for a large reply; the kernel may refuse it */
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     child_started();
@@ -316,7 +316,7 @@ noreturn void fuse_run(const struct msg_exec_start *start, const struct child_fi
 }
 
 noreturn void fuse_serve_port(int device_fd, int port_fd) {
-    /* All on the same side: what closes on an exec stays open here, as there is none. */
+    /* No exec follows that would close descriptors, so close them here. */
     fuse_fd = fcntl(device_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     dup2(port_fd, STDIN_FILENO);
     dup2(port_fd, STDOUT_FILENO);

@@ -13,7 +13,7 @@ enum {
 
 /* Mounts the FUSE connection `fd`. Returns 0 or an errno. */
 int fuse_mount(int fd, const char *path, unsigned long bits, unsigned root_mode);
-/* Carries requests and replies between the kernel and a port to the host, until there is no kernel any more. */
+/* Carries requests and replies between the kernel and a port to the host, as long as the machine runs. */
 noreturn void fuse_serve_port(int device_fd, int port_fd);
 
 noreturn void fuse_run(const struct msg_exec_start *start, const struct child_files *files,

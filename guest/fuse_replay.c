@@ -1,6 +1,6 @@
 /*
- * See fuse_replay.h. It works on a mount of its own that is at no path: what a guest mounts on top, or in, is not reached, it can
- * be written where the guest's is read-only, and it does not keep the guest's from being unmounted.
+ * See fuse_replay.h. It uses a private mount without a path. So it never enters what the guest mounts on top or inside, can write
+ * where the guest's mount is read-only, and does not keep the guest from unmounting.
  */
 #include "fuse_replay.h"
 
@@ -20,16 +20,16 @@
 #include "protocol.h"
 
 enum {
-    /* Numbers of system calls that are the same everywhere; C libraries are older. */
+    /* System call numbers, the same on all architectures. Older C libraries lack them. */
     CALL_OPEN_TREE = 428,
     CALL_OPENAT2 = 437,
     CALL_MOUNT_SETATTR = 442,
     OPEN_TREE_COPY = 1,
     MOUNT_ATTRIBUTE_READONLY = 1,
-    RESOLVE_WITHIN = 0x01 | 0x02 | 0x04 | 0x08, /* no other mount, no link, nothing above */
+    RESOLVE_WITHIN = 0x01 | 0x02 | 0x04 | 0x08, /* stay in this mount and below its root, follow no links */
     NOTICE_HEAD_BYTES = 16,
     CREATE_FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-    /* It begins again after a mount that was not unmounted as programs use it, or if something has ended it. */
+    /* It starts again after an unmount that failed because the mount was busy, or if something killed it. */
     STARTS_MAX = 100,
 };
 
@@ -40,7 +40,7 @@ static int device = -1; /* /dev/fuse */
 
 /* ---- in the replayer */
 
-/* Opens the directory of `path` and cuts its last name off; an error is a name that has gone, and another notice tells. */
+/* Opens the parent of `path` and splits off the last name. On an error a name has gone, which another notice reports. */
 static int open_parent(char *path, const char **name) {
     struct {
         uint64_t flags, mode, resolve;
@@ -52,7 +52,7 @@ static int open_parent(char *path, const char **name) {
     return (int)syscall(CALL_OPENAT2, tree, slash == path ? "." : path + 1, &how, sizeof how);
 }
 
-/* Cuts a file off where it ends: should the server ever do it, nothing is lost. */
+/* Truncates a file to its own size: even if the server did it, nothing would be lost. */
 static void modify(int fd) {
     struct stat status;
     if (fd < 0) return;
@@ -63,7 +63,7 @@ static void modify(int fd) {
     close(fd);
 }
 
-/* The root has no name in a directory. */
+/* The root has no name, so it is changed through its descriptor. */
 static void replay_root(uint8_t kind) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", tree);
@@ -73,7 +73,7 @@ static void replay_root(uint8_t kind) {
         utimensat(AT_FDCWD, self, NULL, 0);
 }
 
-/* What fails has no event, and needs none: the kernel knows already, or the file has gone. */
+/* A call that fails causes no event, and none is needed: the kernel knows already, or the file has gone. */
 static void replay_at(uint8_t kind, int parent, const char *name, char *second) {
     static const struct timespec modified[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
     const char *new_name;
@@ -90,7 +90,7 @@ static void replay_at(uint8_t kind, int parent, const char *name, char *second) 
             result = mknodat(parent, name, S_IFREG | 0600, 0);
             break;
         case MOUNT_NOTICE_MODIFIED_PROGRAM:
-            /* To inotify a file whose time of modification alone is set is modified. */
+            /* If only the modification time is set, inotify reports IN_MODIFY. */
             result = utimensat(parent, name, modified, AT_SYMLINK_NOFOLLOW);
             break;
         case MOUNT_NOTICE_CREATED_DIRECTORY:
@@ -128,7 +128,7 @@ static void replay_at(uint8_t kind, int parent, const char *name, char *second) 
     if (fd >= 0) close(fd);
 }
 
-/* `body` is the kind, one path, and of a renaming another one, each with its zero. */
+/* `body` is the kind and a path, and for a rename a second path. Each path ends with a zero byte. */
 static void replay(uint8_t *body, size_t size) {
     char *path = (char *)body + 1;
     const char *name;
@@ -167,7 +167,7 @@ static noreturn void run(const char *target) {
         uint64_t set, clear, propagation, user_namespace;
     } writable = {.clear = MOUNT_ATTRIBUTE_READONLY};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The stream's ends are its parent's alone. */
+    /* Only the parent may use the stream. */
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++) dup2(nowhere, fd);
     tree = (int)syscall(CALL_OPEN_TREE, AT_FDCWD, target, OPEN_TREE_COPY | O_CLOEXEC);
@@ -175,7 +175,7 @@ static noreturn void run(const char *target) {
     umask(0);
     for (;;) {
         uint8_t done = 0;
-        if (send(channel, &done, 1, MSG_NOSIGNAL) != 1) _exit(0); /* at first: that it is there */
+        if (send(channel, &done, 1, MSG_NOSIGNAL) != 1) _exit(0); /* the first one reports that it has started */
         ssize_t size = recv(channel, batch, sizeof batch, 0);
         if (size <= 0) _exit(0);
         handle_batch(batch, (size_t)size);

@@ -52,36 +52,36 @@ enum {
     /* Longest wait for a connection attempt in one poll(). */
     TCP_WAIT_MS_MAX = 60 * 1000,
 
-    /* The guest's way out. Places for flows, those included that only wait for late packets; a power of two. */
+    /* The guest's network. Places for flows, including those that only wait for late packets; a power of two. */
     NET_PLACES = 8192,
     NET_BUCKETS = 16384,
-    /* TCP connections at once, decided or not. The host allows fewer. */
+    /* TCP connections at once, decided or not. The host has a lower limit. */
     NET_CONNECTIONS_MAX = 4096,
-    /* SYNs held while the host decides. Past it they are dropped, and the kernel repeats them. */
+    /* SYNs held while the host decides. More are dropped, and the kernel repeats them. */
     NET_ASKED_CONNECTIONS_MAX = 512,
-    /* Flows of datagrams and of echoes; past it the idlest ends. And those among them that the host has not decided. */
+    /* Flows of datagrams and echoes; one more ends the idlest. The second limits those that the host has not decided yet. */
     NET_DATAGRAM_FLOWS_MAX = 1024,
     NET_ASKED_DATAGRAM_FLOWS_MAX = 256,
     NET_DATAGRAMS_IDLE_MS = 5 * 60 * 1000,
     NET_ECHO_IDLE_MS = 60 * 1000,
-    /* From a SYN that was let in to the connection. */
+    /* How long an accepted SYN may take to become a connection. */
     NET_OPENING_MS = 10 * 1000,
-    /* Late packets of a connection that both ends have closed; of one that the guest's program is still to read. */
+    /* How long to pass late packets: after both ends have closed; while the guest's program may still be reading. */
     NET_LATE_MS = 10 * 1000,
     NET_ORPHAN_MS = 3 * 60 * 1000,
-    /* A SYN comes again after 1 s, 2 s, 4 s … as long as the program waits, and not after 64 s. */
+    /* The kernel repeats a SYN after 1 s, 2 s, 4 s … up to 64 s, while the program waits. */
     NET_SYN_RETRY_MS = 1000,
     NET_SYN_DOUBLINGS_MAX = 6,
     NET_SWEEP_MS = 1000,
     NET_ADDRESS_WAIT_MS = 2 * 1000,
     NET_LISTEN_BACKLOG = 4096,
-    /* Packets, and connections, before others have their turn. */
+    /* Packets and connections handled before others have their turn. */
     NET_PACKETS_PER_TURN = 64,
     NET_ACCEPTS_PER_TURN = 64,
-    /* Two descriptors a connection, and some. */
+    /* Two descriptors for each connection, and some spare. */
     NET_FILES_MAX = 2 * NET_CONNECTIONS_MAX + 256,
     NET_EVENTS_MAX = 256,
-    /* The largest that IPv4 has: a datagram of any size stays whole. */
+    /* The largest of IPv4, so that no datagram is fragmented. */
     NET_MTU = 65535,
 
     PORT_WAIT_MS = 10 * 1000,

@@ -147,7 +147,7 @@ int main(int count, char **arguments) {
         wait_for_work();
         agent_receive(&agent);
         agent_reap(&agent);
-        sessions_step(&agent.sessions); /* before the output: an exit waits for nobody */
+        sessions_step(&agent.sessions); /* before the output: an exit waits for no reader */
         move_outputs();
         sessions_step(&agent.sessions);
         pause_step(&agent.pausing, &agent.queue);

@@ -42,8 +42,8 @@ static void mount_handle(struct sessions *sessions, struct session *session, con
 }
 
 /*
- * Whoever served the mount is gone. The child stays and answers with errors from now on, rather than that programs find, and
- * write into, the directory below the mount.
+ * The client that served the mount is gone. The child stays, and answers every request with an error. Otherwise programs would
+ * find the directory below the mount, and write into it.
  */
 static void mount_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
@@ -67,7 +67,7 @@ const struct stream_kind MOUNT = {
     .types = (const uint8_t[]){MSG_UNMOUNT, 0},
     .is_process = true,
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
-    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* a message for each small reply would double their number */
+    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* credit for each small reply would double the messages */
     .open = mount_open,
     .handle = mount_handle,
     .close = mount_close,

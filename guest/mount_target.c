@@ -10,7 +10,7 @@
 int mount_target_take(struct text text, struct path *target) {
     int error = path_take(text, target);
     if (error != 0) return error;
-    /* Not the root, however it is spelled: what the sandbox is made of would be gone. */
+    /* Not the root, in any spelling: the mount would hide the whole sandbox. */
     bool is_root = strspn(target->bytes, "/.") == strlen(target->bytes);
     return target->bytes[0] != '/' || is_root ? EINVAL : 0;
 }
@@ -30,7 +30,7 @@ int mount_target_make(const struct path *target, uint8_t flags) {
     return stat(target->bytes, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
 }
 
-/* Devices and set-id bits of a file system that the guest does not own mean nothing here. */
+/* Set-id bits and devices of a mounted file system are always ignored. */
 unsigned long mount_target_bits(uint8_t flags) {
     return MS_NODEV | MS_NOSUID | (flags & MOUNT_FLAG_READONLY ? MS_RDONLY : 0) |
            (flags & MOUNT_FLAG_NO_EXEC ? MS_NOEXEC : 0);

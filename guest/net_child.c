@@ -1,4 +1,4 @@
-/* See net_child.h. One loop, which waits for nothing but events; no packet waits for a flow, nor one flow for another. */
+/* See net_child.h. One event loop: no packet waits for a flow, and no flow for another one. */
 #include "net_child.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "net_flows.h"
 #include "reply.h"
 
-/* No user of its own in any image: what happens here is nobody's. */
+/* The conventional id of the user without rights, which owns no files. */
 enum { NOBODY = 65534 };
 
 static struct net net;
@@ -30,16 +30,16 @@ static bool raise_open_files(void) {
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-/* Without it, programs that take all memory would take the network first. */
+/* Otherwise a program that uses up all memory could get the network killed first. */
 static void protect_from_oom_killer(void) {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;
     ssize_t written = write(fd, "-1000", 5);
-    (void)written; /* as an ordinary process of a user that may not */
+    (void)written; /* without the right to do so, the process stays an ordinary one */
     close(fd);
 }
 
-/* It reads what hostile programs send, and needs no right for that. */
+/* It parses packets of hostile programs, which needs no privileges. */
 static bool give_up_rights(void) {
     struct {
         uint32_t version;
@@ -77,7 +77,7 @@ static int prepare(const struct msg_network_open *open, const char **step) {
     net.first_queued = net.last_queued = NET_NONE;
     net.sessions.queue = &net.queue;
     protect_from_oom_killer();
-    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer turns; refused beyond the user's allowance */
+    fcntl(STDIN_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* fewer wakeups; the kernel may refuse it */
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
     *step = "prepare for its connections";
@@ -108,8 +108,8 @@ static void note_event(const struct epoll_event *event) {
 static void take_frames(void) {
     struct frame frame;
     if (has_input && !receiver_is_full(&receiver)) {
-        if (receiver_fill(&receiver, STDIN_FILENO) != RECEIVE_MORE) _exit(0); /* the host wants no more */
-        has_input = receiver.end == RECEIVE_BUFFER_BYTES; /* there may be more than fitted */
+        if (receiver_fill(&receiver, STDIN_FILENO) != RECEIVE_MORE) _exit(0); /* the host closed the stream */
+        has_input = receiver.end == RECEIVE_BUFFER_BYTES; /* the buffer is full: there may be more to read */
     }
     while (queue_room(&net.queue) >= SESSION_STEP_BYTES_MAX) {
         enum frame_result result = receiver_next(&receiver, &frame);
@@ -140,7 +140,7 @@ static void take_arrivals(void) {
     has_arrivals = is_more || queue_room(&net.queue) < SESSION_STEP_BYTES_MAX;
 }
 
-/* Whether there is something to do that no event will tell of. */
+/* Whether there is work left that no event will announce. */
 static bool is_busy(void) {
     bool has_room = queue_room(&net.queue) >= SEND_RESERVE_BYTES + FRAME_HEADER_BYTES + OUTPUT_FRAME_BYTES_MIN;
     return has_packets || (has_room && (has_input || has_arrivals || net.first_queued != NET_NONE));
@@ -171,11 +171,11 @@ noreturn void net_run(const struct msg_exec_start *start, const struct child_fil
                       const struct msg_network_open *open) {
     static struct identity identity;
     child_prepare(start, files, &identity);
-    signal(SIGTERM, SIG_IGN); /* what ends programs does not end their network */
+    signal(SIGTERM, SIG_IGN); /* a signal to end programs must not end their network */
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     const char *step;
-    int error = prepare(open, &step); /* the request is in the agent's memory, of which this is a copy */
+    int error = prepare(open, &step); /* reads the request from this copy of the agent's memory */
     if (error != 0) child_fail(EXEC_FAILURE_OTHER, error, step);
     reply_network_ready(&net.queue, net.link.families[1].listen_fd >= 0 ? NETWORK_FEATURE_IPV6 : 0);
     child_started();

@@ -2,6 +2,6 @@
 #pragma once
 #include "spawn_child.h"
 
-/* Instead of an exec: opens the network interface, gives up all rights, and carries flows until its stream ends. */
+/* Runs instead of an exec: opens the network interface, drops all privileges, and carries flows until its stream ends. */
 noreturn void net_run(const struct msg_exec_start *start, const struct child_files *files,
                       const struct msg_network_open *open);

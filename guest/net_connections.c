@@ -1,4 +1,4 @@
-/* Connections that were let in. Their bytes are carried by what carries those of connections into the guest (tcp.c). */
+/* Accepted connections. They use the code of connections into the guest (tcp.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,7 +16,7 @@
 #include "stream_table.h"
 #include "tcp.h"
 
-/* ---- those with work */
+/* ---- connections with work */
 
 void net_enqueue(struct net *net, struct net_flow *flow) {
     if (flow->is_queued) return;
@@ -42,14 +42,14 @@ static struct net_flow *dequeue(struct net *net) {
 void net_end_flow(struct net *net, struct net_flow *flow, int error) {
     bool is_connection = net_is_connection(flow);
     if (error != 0) reply_tcp_failed(&net->queue, flow->id, error, strerror(error));
-    if (flow->stage != FLOW_SILENT) reply_closed(&net->queue, flow->id); /* of that the host has heard all */
+    if (flow->stage != FLOW_SILENT) reply_closed(&net->queue, flow->id); /* the host refused it itself */
     if (is_connection && flow->stage >= FLOW_OPENING)
         net_enter(&net->table, flow, FLOW_CLOSING);
     else
         net_release(&net->table, flow);
 }
 
-/* The host has been told. The flow's last packets are still to pass. */
+/* The host has been told. The flow stays in the table for its last packets. */
 static void forget_session(struct net *net, struct net_flow *flow) {
     free(flow->session);
     flow->session = NULL;
@@ -65,7 +65,7 @@ static void reset(int fd) {
     close(fd);
 }
 
-/* The flow whose inner end a connection comes from; NULL if it is from elsewhere, or from before. */
+/* The flow whose inner end a connection comes from; NULL if it comes from elsewhere, or from an earlier flow. */
 static struct net_flow *flow_of(struct net *net, bool is_ipv6, const struct sockaddr_storage *peer) {
     const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)peer;
     const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)peer;
@@ -82,14 +82,14 @@ static struct net_flow *flow_of(struct net *net, bool is_ipv6, const struct sock
     return is_same ? flow : NULL;
 }
 
-/* Gives the flow its socket; 0, or errno. */
+/* Gives the flow its socket. Returns 0 or an errno. */
 static int open_session(struct net *net, struct net_flow *flow, int fd) {
     struct session *session = malloc(sizeof *session);
     /* Two descriptors, so that each direction can be closed as if it were a pipe. */
     int read_fd = session == NULL ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     /*
-     * By edges: `is_ready` says what no call has denied since. It stays registered, under the same descriptor, until both are
-     * closed; an event that comes too late names a flow that is no more.
+     * Edge-triggered: `is_ready` stays true until a call says EAGAIN. The registration lasts until both descriptors are
+     * closed. A late event names a flow that has ended, and is ignored.
      */
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = flow->id};
     if (read_fd < 0 || epoll_ctl(net->events_fd, EPOLL_CTL_ADD, read_fd, &event) != 0) {
@@ -128,11 +128,11 @@ bool net_accept(struct net *net, bool is_ipv6) {
 void net_note_error(struct net_flow *flow) {
     struct session *session = flow->session;
     socklen_t size = sizeof(int);
-    if (session->outputs[0].fd >= 0 || session->input.fd < 0) return; /* the next read says it, after what came before */
+    if (session->outputs[0].fd >= 0 || session->input.fd < 0) return; /* the next read reports it, after the data before it */
     getsockopt(session->input.fd, SOL_SOCKET, SO_ERROR, &session->outputs[0].error, &size);
 }
 
-/* Whether something can be done that no event will tell of. */
+/* Whether there is work left that no event will announce. */
 static bool has_work(const struct session *session) {
     const struct output *output = &session->outputs[0];
     return output->is_ready && output_wants_to_read(session, output);

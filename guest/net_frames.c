@@ -1,4 +1,4 @@
-/* What the host says about flows. See net_flows.h. */
+/* Frames of the host about flows. See net_flows.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -20,12 +20,12 @@ static void accept_flow(struct net *net, struct net_flow *flow) {
         return;
     }
     net_enter(&net->table, flow, FLOW_OPENING);
-    /* As if it came now. */
+    /* Handle the held SYN as if it came now. */
     memcpy(answer, flow->syn, flow->syn_bytes);
     net_take_packet(net, answer, flow->syn_bytes);
 }
 
-/* In the guest's own words: a reset, or an ICMP error, or nothing, which is what one hears of a host that is not there. */
+/* Refuses as a network does: by a reset, by an ICMP error, or by silence, as if the host did not exist. */
 static void refuse_flow(struct net *net, struct net_flow *flow, uint8_t reason) {
     const struct flow_key *key = &flow->key;
     bool is_connection = net_is_connection(flow);
@@ -51,7 +51,7 @@ static void refuse_flow(struct net *net, struct net_flow *flow, uint8_t reason) 
 static void send_datagram(struct net *net, struct net_flow *flow, const struct frame *frame) {
     struct text data = frame->payload;
     size_t room = PACKET_BYTES_MAX - VNET_HEADER_BYTES - IPV6_HEADER_BYTES - UDP_HEADER_BYTES;
-    size_t ipv4_excess = flow->key.is_ipv6 ? 0 : IPV4_HEADER_BYTES; /* which counts its header */
+    size_t ipv4_excess = flow->key.is_ipv6 ? 0 : IPV4_HEADER_BYTES; /* its size includes the header */
     struct msg_echo echo;
     struct reader reader = {.bytes = (const uint8_t *)data.bytes, .size = data.size};
     if (flow->stage != FLOW_OPEN || net_is_connection(flow) || data.size > room - ipv4_excess) return;
@@ -64,7 +64,7 @@ static void send_datagram(struct net *net, struct net_flow *flow, const struct f
     if (size > 0) net_link_send(&net->link, answer, size);
 }
 
-/* The host wants no more of it. */
+/* The host closes the flow. */
 static void close_flow(struct net *net, struct net_flow *flow, const struct frame *frame) {
     if (flow->session != NULL) {
         session_deliver(&net->sessions, flow->session, frame);
@@ -72,7 +72,7 @@ static void close_flow(struct net *net, struct net_flow *flow, const struct fram
         return;
     }
     if (flow->stage == FLOW_CLOSING || flow->stage == FLOW_SILENT) return;
-    /* A connection that was let in and has not come: our listener resets it when it does. */
+    /* An accepted connection has not arrived yet: our listener resets it when it does. */
     net_end_flow(net, flow, 0);
 }
 

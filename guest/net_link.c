@@ -54,7 +54,7 @@ static int open_tun(const char **step) {
         errno = error;
         return -1;
     }
-    /* Large packets with half-made checksums, which need not leave this machine. Without, it works, and is slower. */
+    /* Large packets with partial checksums, since they do not leave this machine. It works without, but is slower. */
     ioctl(fd, TUN_SET_OFFLOAD, TUN_OFFLOAD_CHECKSUM | TUN_OFFLOAD_TSO4 | TUN_OFFLOAD_TSO6);
     return fd;
 }
@@ -74,7 +74,7 @@ static bool listen_at(struct net_family *family, bool is_ipv6) {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return false;
     family->listen_fd = fd;
-    /* The kernel looks at a new IPv6 address in its own time, for a moment, though no other can have it here. */
+    /* The kernel checks for a moment whether a new IPv6 address is a duplicate, though none can be here. */
     bool is_bound = bind(fd, address, size) == 0;
     for (int waited_ms = 0; !is_bound && errno == EADDRNOTAVAIL && waited_ms < NET_ADDRESS_WAIT_MS; waited_ms++) {
         clock_sleep_ms(1);
@@ -111,7 +111,7 @@ static int configure_ipv4(struct net_link *link, const struct msg_network_open *
     return listen_at(family, false) ? 0 : errno;
 }
 
-/* A kernel that has no IPv6, or has it switched off, is not an error. */
+/* A kernel without IPv6, or with IPv6 turned off, is not an error. */
 static int configure_ipv6(struct net_link *link, const struct msg_network_open *open, const char **step) {
     struct net_family *family = &link->families[1];
     *step = "read the addresses";

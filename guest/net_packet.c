@@ -15,7 +15,7 @@ enum {
     IPV4_AT_CHECKSUM = 10,
     IPV4_AT_SOURCE = 12,
     IPV4_AT_DESTINATION = 16,
-    IPV4_FRAGMENT_BITS = 0x3fff, /* more to come, and the offset */
+    IPV4_FRAGMENT_BITS = 0x3fff, /* the flag for more fragments, and the offset */
 
     IPV6_AT_PAYLOAD = 4,
     IPV6_AT_NEXT = 6,
@@ -46,7 +46,7 @@ enum {
     ICMP6_PORT_UNREACHABLE = 4,
 
     HOPS = 64,
-    /* What an ICMP error quotes of the transport. */
+    /* The part of the transport that an ICMP error quotes. */
     QUOTED_BYTES = 8,
 };
 
@@ -100,7 +100,7 @@ static uint8_t icmp_of(bool is_ipv6) {
     return is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 }
 
-/* Of what is whole here. TCP's own checksum is left to the guest's TCP, which sees these bytes. */
+/* Checks UDP and ICMP. The guest's own TCP receives these bytes, and checks those of TCP. */
 static bool has_right_checksum(const struct packet *packet, uint8_t protocol) {
     const struct flow_key *key = &packet->key;
     if (packet->is_partial) return true; /* the guest's kernel has just made it */
@@ -185,7 +185,7 @@ bool packet_parse(struct packet *packet, uint8_t *bytes, size_t size) {
 
 /* ---- rewriting */
 
-/* Replaces bytes that a checksum covers (RFC 1624). A partial one covers nothing but the pseudo header. */
+/* Replaces bytes that a checksum covers (RFC 1624). A partial checksum covers the pseudo header only. */
 static void replace(struct packet *packet, uint8_t *at, const uint8_t *bytes, size_t size, bool is_pseudo) {
     uint8_t *checksum = packet->transport + TCP_AT_CHECKSUM;
     if (!packet->is_partial || is_pseudo) {
@@ -213,7 +213,7 @@ void packet_readdress(struct packet *packet, struct end source, struct end desti
 
 /* ---- making */
 
-/* Writes the headers up to the transport, whose place it returns. */
+/* Writes the headers before the transport. Returns where the transport begins. */
 static uint8_t *write_ip(uint8_t *bytes, bool is_ipv6, const uint8_t *source, const uint8_t *destination,
                          uint8_t protocol, size_t transport_bytes) {
     uint8_t *ip = bytes + VNET_HEADER_BYTES;
@@ -297,7 +297,7 @@ size_t packet_make_echo_reply(uint8_t *bytes, const struct flow_key *key, uint16
     return finish(bytes, key, key->destination, icmp, size, ICMP_AT_CHECKSUM, protocol);
 }
 
-/* The first bytes of what the guest had sent, by which it knows whom the error is for. */
+/* The first bytes of the guest's packet, by which the guest finds the socket. */
 static void quote_transport(uint8_t *quoted, const struct flow_key *key, uint32_t sequence) {
     memset(quoted, 0, QUOTED_BYTES);
     if (key->protocol == IPPROTO_ICMP) {

@@ -1,5 +1,5 @@
 /*
- * IP packets as a TUN device hands them out and takes them: with a virtio_net_hdr, and of TCP up to 64 KiB at once.
+ * IP packets as a TUN device reads and writes them: with a virtio_net_hdr, and with up to 64 KiB of TCP data in one packet.
  *
  * RFC 791 (IPv4), 8200 (IPv6), 793 (TCP), 768 (UDP), 792 and 4443 (ICMP), 1624 (checksums that follow a change).
  */
@@ -15,7 +15,7 @@ enum {
     TCP_HEADER_BYTES = 20,
     UDP_HEADER_BYTES = 8,
     ECHO_HEADER_BYTES = 8,
-    /* The largest of either family, header of the device included. */
+    /* The largest packet of either family, including the device's header. */
     PACKET_BYTES_MAX = VNET_HEADER_BYTES + IPV6_HEADER_BYTES + 65535,
 
     TCP_FIN = 1,
@@ -24,18 +24,18 @@ enum {
     TCP_ACK = 16,
 };
 
-/* Who talks to whom; the source is the guest's program. Without padding, so that bytes can be compared and hashed. */
+/* The two ends of a flow; the source is the guest's program. No padding, so that it can be compared and hashed as bytes. */
 struct flow_key {
-    uint8_t source[16]; /* of IPv4 the first four, the rest is zero */
+    uint8_t source[16]; /* IPv4: the first four bytes, the rest is zero */
     uint8_t destination[16];
-    uint16_t source_port; /* of an echo, its identifier */
+    uint16_t source_port; /* of an echo: its identifier */
     uint16_t destination_port;
     uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP, or IPPROTO_ICMP for an echo of either family */
     uint8_t is_ipv6;
 };
 _Static_assert(sizeof(struct flow_key) == 38, "no padding");
 
-/* A packet in the buffer of whoever read it. */
+/* A view of a packet in the caller's buffer. */
 struct packet {
     uint8_t *bytes; /* from the device's header on */
     size_t size;
@@ -43,10 +43,10 @@ struct packet {
     uint8_t *transport;
     size_t transport_size;
     uint8_t tcp_flags;
-    bool is_partial; /* its checksum is of the pseudo header only: the device was to do the rest */
+    bool is_partial; /* its checksum covers the pseudo header only: the device is to complete it */
 };
 
-/* False for what is none of ours: fragments, extension headers, other protocols, sizes or checksums that are wrong. */
+/* False for packets that are not handled: fragments, extension headers, other protocols, wrong sizes or checksums. */
 bool packet_parse(struct packet *packet, uint8_t *bytes, size_t size);
 
 /* An end of a TCP connection. */
@@ -54,7 +54,7 @@ struct end {
     const uint8_t *address;
     uint16_t port;
 };
-/* Gives a TCP packet other ends. */
+/* Replaces both ends of a TCP packet. */
 void packet_readdress(struct packet *packet, struct end source, struct end destination);
 
 uint16_t load_big_endian_16(const uint8_t *bytes);
@@ -62,9 +62,9 @@ uint32_t load_big_endian_32(const uint8_t *bytes);
 
 /* ---- packets to the guest, written to `bytes` (PACKET_BYTES_MAX); they return the size */
 
-/* The answer to a TCP packet that belongs to no connection, as RFC 793 has it. */
+/* The reset that answers a TCP packet of no connection (RFC 793). */
 size_t packet_make_reset(uint8_t *bytes, const struct packet *packet);
-/* The same for a SYN of which only its number was kept. */
+/* The same for a SYN, given its sequence number alone. */
 size_t packet_make_refusal(uint8_t *bytes, const struct flow_key *key, uint32_t sequence);
 /* A datagram from the flow's destination. */
 size_t packet_make_datagram(uint8_t *bytes, const struct flow_key *key, const void *data, size_t data_bytes);
@@ -73,6 +73,6 @@ size_t packet_make_echo_reply(uint8_t *bytes, const struct flow_key *key, uint16
                               size_t data_bytes);
 
 enum unreachable { UNREACHABLE_PORT, UNREACHABLE_HOST };
-/* Tells the guest that the flow leads nowhere. `router` says so of a host, the destination itself of a port. */
+/* An ICMP error: an unreachable host is reported by `router`, an unreachable port by the destination itself. */
 size_t packet_make_unreachable(uint8_t *bytes, const struct flow_key *key, uint32_t sequence, enum unreachable what,
                                const uint8_t *router);

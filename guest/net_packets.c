@@ -1,4 +1,4 @@
-/* From the guest's packets to flows. See net_flows.h. */
+/* Assigns the guest's packets to flows. See net_flows.h. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static void send_reset(struct net *net, const struct packet *packet) {
 
 static void hold_syn(struct net *net, const struct packet *packet) {
     struct net_table *table = &net->table;
-    if (packet->size > SYN_BYTES_MAX) return; /* comes again without data */
-    if (table->asked_connections >= NET_ASKED_CONNECTIONS_MAX || !has_room(net)) return; /* comes again later */
+    if (packet->size > SYN_BYTES_MAX) return; /* the kernel repeats it without data */
+    if (table->asked_connections >= NET_ASKED_CONNECTIONS_MAX || !has_room(net)) return; /* the kernel repeats it later */
     struct net_flow *flow =
         table->connections < NET_CONNECTIONS_MAX ? net_claim(table, &packet->key, net->now_ms) : NULL;
     if (flow == NULL) {
@@ -57,7 +57,7 @@ static void hold_syn(struct net *net, const struct packet *packet) {
     ask(net, flow);
 }
 
-/* One more SYN of a flow that waits. The kernel waits longer each time. */
+/* A repeated SYN of a flow that waits. The kernel doubles the time to the next one. */
 static void note_syn(struct net *net, struct net_flow *flow) {
     flow->touched_ms = net->now_ms;
     if (flow->syn_count < NET_SYN_DOUBLINGS_MAX) flow->syn_count++;
@@ -76,7 +76,7 @@ static void pass_on(struct net *net, struct net_flow *flow, struct packet *packe
 static void take_from_program(struct net *net, struct packet *packet) {
     struct net_flow *flow = net_find(&net->table, &packet->key);
     bool is_syn = (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-    if (flow != NULL && flow->stage == FLOW_CLOSING && is_syn) { /* the port is used again */
+    if (flow != NULL && flow->stage == FLOW_CLOSING && is_syn) { /* a new connection reuses the port */
         net_release(&net->table, flow);
         flow = NULL;
     }
@@ -90,7 +90,7 @@ static void take_from_program(struct net *net, struct packet *packet) {
     if (flow->stage == FLOW_ASKED || flow->stage == FLOW_SILENT) {
         if (is_syn)
             note_syn(net, flow);
-        else if ((packet->tcp_flags & TCP_RST) && has_room(net)) /* else in the next sweep */
+        else if ((packet->tcp_flags & TCP_RST) && has_room(net)) /* without room, the next sweep ends it */
             net_end_flow(net, flow, 0);
         return;
     }
@@ -101,7 +101,7 @@ static void take_from_program(struct net *net, struct packet *packet) {
     if (flow->was_reset && flow->stage == FLOW_OPENING && has_room(net)) net_end_flow(net, flow, ECONNRESET);
 }
 
-/* A packet of our side's TCP: from now on as from the target. */
+/* A packet from our socket: makes it look as if it came from the target. */
 static void take_from_listener(struct net *net, struct packet *packet) {
     const struct flow_key *key = &packet->key;
     uint32_t generation;
@@ -142,7 +142,7 @@ static struct net_flow *ask_for_datagrams(struct net *net, const struct packet *
     return flow;
 }
 
-/* What finds no room is lost, as on any network. Output of connections leaves some. */
+/* Without room, a datagram is lost, as on any network. The output of connections leaves some room. */
 static void take_datagram(struct net *net, const struct packet *packet) {
     struct net_flow *flow = net_find(&net->table, &packet->key);
     if (flow == NULL) flow = ask_for_datagrams(net, packet);
@@ -181,7 +181,7 @@ static uint64_t patience_ms(const struct net_flow *flow) {
     switch (flow->stage) {
         case FLOW_ASKED:
         case FLOW_SILENT:
-            /* Twice the time to the next SYN: without it, nothing in the guest waits any more. */
+            /* Twice the time to the next SYN: if none has come, no program waits any more. */
             if (net_is_connection(flow)) return (uint64_t)NET_SYN_RETRY_MS * 2 << flow->syn_count;
             return NET_DATAGRAMS_IDLE_MS;
         case FLOW_OPENING: return NET_OPENING_MS;

@@ -11,10 +11,10 @@
 #include "stream_output.h"
 #include "stream_table.h"
 
-/* What the child that is being forked is for. */
+/* The request of the child that is being forked. */
 static struct msg_network_open opening;
 
-/* Instead of an exec: a child_main. */
+/* A child_main, which runs instead of an exec. */
 static noreturn void carry_flows(const struct msg_exec_start *start, const struct child_files *files) {
     net_run(start, files, &opening);
 }
@@ -37,12 +37,12 @@ static void network_open(struct sessions *sessions, const struct frame *frame) {
     struct session *session = exec_claim(sessions, &NETWORK, frame, is_decoded, true);
     if (session == NULL) return;
     struct msg_exec_start start = {.flags = EXEC_FLAG_STDIN_PIPE};
-    /* Outside of the programs' group, as what serves mounts: a pause must not stop it, nor a program's limits bind it. */
+    /* Outside of the programs' group, as with mounts: a pause must not stop it, and programs' limits must not apply to it. */
     struct cgroup none = {.fd = -1, .leaf_fd = -1};
     exec_begin_in(sessions, session, &start, carry_flows, &none);
 }
 
-/* Without anybody who decides, nothing leaves the guest: its interface goes with the child. */
+/* Without a client that decides, nothing leaves the guest: its interface ends with the child. */
 static void network_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
     exec_stop(session);

@@ -3,11 +3,11 @@
 #include <assert.h>
 #include <sys/random.h>
 
-/* So that no program can choose addresses that all fall into one bucket. */
+/* Seeded, so that no program can choose addresses that all fall into one bucket. */
 static uint32_t seed;
 
 void net_table_init(struct net_table *table) {
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) seed = 1; /* early in a boot: the guest slows itself */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) seed = 1; /* early in a boot: the guest slows only itself */
     for (size_t i = 0; i < NET_BUCKETS; i++) table->buckets[i] = NET_NONE;
     for (size_t i = 0; i < NET_PLACES; i++) {
         table->flows[i].id = (uint32_t)i;

@@ -24,7 +24,7 @@ struct listing {
 
 /* Answers from a later processes_step(). `proc_fd`: a /proc directory, or -1 for the one at /proc. */
 void processes_ask(struct listing *listing, struct send_queue *queue, uint32_t token, int proc_fd);
-/* A child was reaped. False if it is none of ours. */
+/* A child was reaped. False if it belongs to other code. */
 bool processes_reaped(struct listing *listing, pid_t pid, int wait_status);
 /* Tells what is due; kills a child that takes too long. */
 void processes_step(struct listing *listing, struct send_queue *queue);

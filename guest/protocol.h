@@ -209,7 +209,7 @@ static inline void msg_hello_encode(struct writer *writer, const struct msg_hell
     write_text(writer, message->agent_version);
 }
 
-/* boot: host to agent, once: what to mount and write before anything can run. upperDevice is empty for a file system in memory; upperFlags: see MountFlag. */
+/* boot: host to agent, once: what to mount and write before anything can run. an empty upperDevice means a file system in memory; upperFlags: see MountFlag. */
 struct msg_boot {
     struct text image_device;
     struct text image_type;
@@ -897,7 +897,7 @@ static inline void msg_unmount_encode(struct writer *writer, const struct msg_un
     write_u8(writer, message->lazily);
 }
 
-/* mountDisk: client to agent: opens the stream. target is made if it is missing; see MountFlag. fstype may be empty: the agent tries those that it knows. */
+/* mountDisk: client to agent: opens the stream. target is created if it is missing; flags: see MountFlag. With an empty fstype, the agent tries each that it knows. */
 struct msg_mount_disk {
     uint8_t flags;
     struct text device;
@@ -978,7 +978,7 @@ static inline void msg_mount_changed_encode(struct writer *writer, const struct 
     write_text(writer, message->problem);
 }
 
-/* networkOpen: client to agent: opens the stream. The guest's addresses, and its gateways. */
+/* networkOpen: client to agent: opens the stream, with the guest's addresses and gateways. */
 struct msg_network_open {
     struct text address;
     uint8_t prefix_bits;
@@ -1005,7 +1005,7 @@ static inline void msg_network_open_encode(struct writer *writer, const struct m
     write_text(writer, message->gateway6);
 }
 
-/* networkReady: inside, child to client, flow 0, first: see NetworkFeature. */
+/* networkReady: inside, child to client, on flow 0, as the first frame; features: see NetworkFeature. */
 struct msg_network_ready {
     uint8_t features;
 };
@@ -1017,7 +1017,7 @@ static inline void msg_network_ready_encode(struct writer *writer, const struct 
     write_u8(writer, message->features);
 }
 
-/* flowRequest: inside, child to client: the guest wants this flow; see FlowProtocolCode. Of an echo the ports are 0. */
+/* flowRequest: inside, child to client: the guest asks for this flow. protocol: see FlowProtocolCode; an echo has ports 0. */
 struct msg_flow_request {
     uint8_t protocol;
     struct text source;
@@ -1041,9 +1041,9 @@ static inline void msg_flow_request_encode(struct writer *writer, const struct m
     write_u16(writer, message->destination_port);
 }
 
-/* flowAccept: inside, client to child: lets a flow in. For TCP answered by tcpConnected or tcpFailed. No fields. */
+/* flowAccept: inside, client to child: accepts a flow. TCP answers with tcpConnected or tcpFailed. No fields. */
 
-/* flowRefuse: inside, client to child: see FlowRefusalCode. Also of datagrams that were let in; answered by closed. */
+/* flowRefuse: inside, client to child: refuses a flow; reason: see FlowRefusalCode. Also ends an accepted flow of datagrams; answered by closed. */
 struct msg_flow_refuse {
     uint8_t reason;
 };
@@ -1055,7 +1055,7 @@ static inline void msg_flow_refuse_encode(struct writer *writer, const struct ms
     write_u8(writer, message->reason);
 }
 
-/* echo: inside, either way: payload and number of an echo request, or of its reply. */
+/* echo: inside, both ways: the payload and sequence number of an echo request or reply. */
 struct msg_echo {
     uint16_t sequence;
     struct text data;
@@ -1070,7 +1070,7 @@ static inline void msg_echo_encode(struct writer *writer, const struct msg_echo 
     write_bytes(writer, message->data);
 }
 
-/* environment: host to agent: variables, as NAME=value, of each program that has none of that name. */
+/* environment: host to agent: default variables of all programs, each NAME=value. */
 struct msg_environment {
     struct texts variables;
 };
@@ -1082,7 +1082,7 @@ static inline void msg_environment_encode(struct writer *writer, const struct ms
     write_texts(writer, message->variables);
 }
 
-/* networkUpdate: client to host: what of the rules is to be another way, as JSON, in as many parts as it takes; answered by networkUpdated. */
+/* networkUpdate: client to host: changes of the rules, as JSON in one or more parts; answered by networkUpdated. */
 struct msg_network_update {
     uint32_t token;
     struct text config;
@@ -1097,7 +1097,7 @@ static inline void msg_network_update_encode(struct writer *writer, const struct
     write_bytes(writer, message->config);
 }
 
-/* networkUpdated: host to client: why not, or an empty problem and what is in force, without keys and values of secrets, as JSON in as many parts as it takes. */
+/* networkUpdated: host to client: why the change was refused; or an empty problem and the rules in force, as JSON in one or more parts, without keys and values of secrets. */
 struct msg_network_updated {
     uint32_t token;
     struct text problem;
@@ -1115,7 +1115,7 @@ static inline void msg_network_updated_encode(struct writer *writer, const struc
     write_bytes(writer, message->config);
 }
 
-/* networkReport: client to host: what a client that carries the guest's connections itself has to tell, as JSON, in as many parts as it takes; answered by networkUpdated. */
+/* networkReport: client to host: a report of the client that carries the guest's connections, as JSON in one or more parts; answered by networkUpdated. */
 struct msg_network_report {
     uint32_t token;
     struct text report;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Lets the kernel read further ahead than its default on the file system that is mounted at `target`: each request takes a way
- * through several processes. Without the right to do so, or without sysfs, it stays as it was. Asks the file system nothing.
+ * Raises the kernel's read-ahead of the file system mounted at `target`, because each request passes through several processes.
+ * Without the right to do so, or without sysfs, nothing changes. Sends the file system no request.
  */
 void read_ahead_raise(const char *target);

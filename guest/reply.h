@@ -1,6 +1,6 @@
 /*
- * Frames that the agent sends, one function a message. They take the room for granted: whoever calls has seen
- * REPLY_BYTES_MAX free for each.
+ * Frames that the agent sends, one function for each message. They do not check for room: the caller has made sure that
+ * REPLY_BYTES_MAX are free for each.
  */
 #pragma once
 #include "frame.h"

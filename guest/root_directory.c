@@ -12,8 +12,8 @@
 #include "fuse_child.h"
 
 /*
- * Like fork(), without a signal at its end: wait(2) does not see such a child, which lives as long as the machine. What waits
- * for programs does not wait for it.
+ * Like fork(), but the child sends no signal when it ends, so that wait(2) does not see it. It lives as long as the machine:
+ * code that waits for programs must not wait for it.
  */
 static pid_t fork_unseen(void) {
     return (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);

@@ -51,7 +51,7 @@ struct input {
     bool is_kept; /* stays open when the client goes */
     bool is_ready;
     bool is_end_due;   /* close, or ^D, once the ring is empty */
-    bool is_broken;    /* nobody reads any more: drop, but give credit, so that no writer hangs */
+    bool is_broken;    /* the reader has gone: drop input, but give credit, so that no writer hangs */
     int error_due;     /* errno of the stdinError to send, or 0 */
     uint8_t last_byte; /* tells whether a terminal's line is open */
     uint8_t *ring;     /* STREAM_WINDOW_BYTES, from the first byte that had to wait until the end */
@@ -114,7 +114,7 @@ struct sessions {
     uint32_t start_bytes_total;
     uint64_t abandoned_count;
     size_t first; /* whose turn it is to be read first */
-    size_t end;   /* all places from here on are free: most turns look at a few, not at SESSIONS_MAX */
+    size_t end;   /* all places from here on are free, so that a turn looks at few */
     struct session table[SESSIONS_MAX];
 };
 
@@ -144,7 +144,7 @@ struct stream_kind {
     bool is_process;
     /* Least room in the send queue that its output is read into. */
     size_t frame_bytes_min;
-    /* Input that is taken before credit for it is sent: a part of the window. 0: at once. */
+    /* Bytes of input to take before credit is sent for them: a part of the window. 0: at once. */
     uint32_t credit_batch_bytes;
     /* May refuse; replies either way. */
     void (*open)(struct sessions *sessions, const struct frame *frame);

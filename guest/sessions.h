@@ -7,7 +7,7 @@
 /* Whether frames of this type belong to streams. */
 bool sessions_know(uint8_t type);
 void sessions_handle(struct sessions *sessions, const struct frame *frame);
-/* A frame of this stream, which is open. */
+/* Handles a frame of an open stream. */
 void session_deliver(struct sessions *sessions, struct session *session, const struct frame *frame);
 void sessions_client_gone(struct sessions *sessions, uint32_t first_stream, uint32_t last_stream);
 

@@ -6,7 +6,7 @@
 #include "spawn_child.h"
 #include "spawn_failure.h"
 
-/* The agent's ends, all non-blocking; -1 where there is none. */
+/* The agent's ends, all non-blocking; -1 for one that is missing. */
 struct spawned {
     pid_t pid;
     int status_fd;

@@ -38,7 +38,7 @@ __attribute__((format(printf, 3, 4))) static noreturn void fail(int kind, int er
 /* ---- arguments */
 
 char *child_string(struct text text, const char *what) {
-    if (text.size == 0) text = text_of(""); /* which may have no bytes at all */
+    if (text.size == 0) text = text_of(""); /* `bytes` may be NULL then */
     if (memchr(text.bytes, '\0', text.size) != NULL)
         fail(EXEC_FAILURE_BAD_ARGUMENTS, EINVAL, "%s holds a zero byte", what);
     char *string = strndup(text.bytes, text.size);
@@ -72,13 +72,13 @@ static void add_default(char **environment, const char *name, const char *value)
     *environment = entry; /* to_strings() left the place */
 }
 
-/* What the sandbox has for all of its programs. */
+/* Adds the defaults of all programs. */
 static void add_defaults(char **environment) {
     struct texts defaults = environment_defaults();
     struct text text;
     while (texts_next(&defaults, &text)) {
         char *entry = child_string(text, "the environment");
-        char *value = strchr(entry, '=') + 1; /* each has one */
+        char *value = strchr(entry, '=') + 1; /* environment_set() has checked it */
         value[-1] = '\0';
         add_default(environment, entry, value);
     }

@@ -24,7 +24,7 @@ void input_close(struct input *input) {
     input->ring_size = 0;
 }
 
-/* Takes note that nobody reads any more. What waits is dropped, and its credit given back. */
+/* The reader has gone: drops the input that waits, and gives its credit back. */
 static void input_break(struct input *input, int error) {
     input->is_broken = true;
     input->error_due = error;

@@ -29,7 +29,7 @@ static void fail(struct sessions *sessions, struct session *session, int error) 
     session_release(sessions, session);
 }
 
-/* A literal address; its length, or 0 if it is none. Names are for whoever may wait for an answer. */
+/* Parses a literal address. Returns its length, or 0. Names are not resolved: the agent must not wait for an answer. */
 static socklen_t parse_address(const char *host, uint16_t port, union address *address) {
     memset(address, 0, sizeof *address);
     if (inet_pton(AF_INET, host, &address->ipv4.sin_addr) == 1) {
@@ -140,7 +140,7 @@ static void step_connecting(struct sessions *sessions, struct session *session) 
     reply_tcp_connected(sessions->queue, session->stream);
 }
 
-/* Nobody wants it any more. The peer gets a reset: what it has received may not be all. */
+/* The client has closed it. The peer gets a reset, because it may not have received everything. */
 static void cut(struct sessions *sessions, struct session *session) {
     int fds[] = {session->tcp.socket_fd, session->input.fd, session->outputs[0].fd};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
@@ -199,7 +199,7 @@ const struct stream_kind TCP = {
     .open_type = MSG_TCP_CONNECT,
     .types = (const uint8_t[]){0},
     .frame_bytes_min = OUTPUT_FRAME_BYTES_MIN,
-    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* a short connection needs none */
+    .credit_batch_bytes = STREAM_WINDOW_BYTES / 4, /* a short connection sends none */
     .open = tcp_open,
     .close = tcp_close,
     .step = tcp_step,

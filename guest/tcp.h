@@ -7,5 +7,5 @@
 
 extern const struct stream_kind TCP;
 
-/* Fills a session that is in no table with a connection that is there already: its socket, and a second descriptor of it. */
+/* Fills a session outside of any table with an existing connection: its socket, and a second descriptor of it. */
 void session_open_connected(struct session *session, uint32_t stream, int fd, int read_fd);

@@ -11,7 +11,7 @@
 #include "stream_output.h"
 #include "stream_table.h"
 
-/* A socket of the loopback interface, connected to a port; -1 if there is none to be had. */
+/* A socket that is connected to a port of the loopback interface, or -1. */
 static int connect_loopback(uint16_t port, bool is_ipv6) {
     struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -24,7 +24,7 @@ static int connect_loopback(uint16_t port, bool is_ipv6) {
     return -1;
 }
 
-/* Nobody listens there: from now on by the other family. False if that cannot be. */
+/* Nothing listens there: uses the other address family from now on. False if that fails. */
 static bool turn_family(struct session *session) {
     int fd = connect_loopback(session->udp.port, !session->udp.is_ipv6);
     if (fd < 0) return false;

@@ -7,7 +7,7 @@
 
 struct usage_files {
     int meminfo_fd, diskstats_fd, net_fd; /* -1: not in this kernel */
-    int upper_fd;                         /* root of the upper file system; -1 if there is none on a disk */
+    int upper_fd;                         /* root of the upper file system; -1 if it is in memory */
 };
 
 /* `proc_fd`: a /proc directory, or -1 for the one at /proc. */

@@ -37,7 +37,7 @@ static bool next_entry(char **cursor, char *fields[], size_t count) {
     return false;
 }
 
-/* The user that is called `name`, or has the number `uid` where `name` is NULL. False if there is none. */
+/* Finds the user called `name`, or with the number `uid` if `name` is NULL. False if it does not exist. */
 static bool find_user(const char *name, uint32_t uid, struct identity *identity, char **found_name) {
     char *fields[PASSWD_FIELDS];
     char *cursor = file_read(PASSWD_PATH, DATABASE_BYTES_MAX);

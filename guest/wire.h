@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes in the buffer of whoever made it: not a C string, may hold zeros. */
+/* A view of bytes in another buffer: not a C string, may hold zeros. */
 struct text {
     const char *bytes;
     uint32_t size;

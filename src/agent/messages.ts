@@ -33,7 +33,7 @@ export const MESSAGES = {
   boot: {
     type: 0x02,
     about:
-      "host to agent, once: what to mount and write before anything can run. upperDevice is empty for a file system in memory; upperFlags: see MountFlag",
+      "host to agent, once: what to mount and write before anything can run. an empty upperDevice means a file system in memory; upperFlags: see MountFlag",
     fields: {
       imageDevice: "text",
       imageType: "text",

@@ -21,11 +21,11 @@ export const MOUNT_MESSAGES = {
     fields: { lazily: "u8" },
   },
 
-  // ---- a disk of the VM, any stream but 0: started as a program is, and over once it is mounted
+  // ---- a disk of the VM, any stream but 0: started like a program; ends once it is mounted
   mountDisk: {
     type: 0x3d,
     about:
-      "client to agent: opens the stream. target is made if it is missing; see MountFlag. fstype may be empty: the agent tries those that it knows",
+      "client to agent: opens the stream. target is created if it is missing; flags: see MountFlag. With an empty fstype, the agent tries each that it knows",
     fields: { flags: "u8", device: "text", fstype: "text", target: "blob" },
   },
 
