@@ -253,7 +253,7 @@ static int target_place(struct target *target) {
     }
     if (!is_exclusive)
         return rename(target->place.bytes, target->path.bytes) == 0 ? 0 : errno;
-    if (link(target->place.bytes, target->path.bytes) != 0) return errno; /* refuses what has come meanwhile */
+    if (link(target->place.bytes, target->path.bytes) != 0) return errno; /* fails if the name was taken in between */
     unlink(target->place.bytes);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * A way through a tree, one directory inside the other. Every directory is opened by its name in the one above it and without
- * following a link, so that a tree that changes meanwhile leads nowhere else. The path so far is kept for who is told of it.
+ * following a link, so that a tree that changes while it is read leads nowhere else. The path so far is kept for reports.
  */
 #pragma once
 #include <dirent.h>

@@ -35,7 +35,7 @@ void fs_list(struct reader *reader) {
     for (const char *name; (name = descent_next(&error)) != NULL;) {
         struct file_attributes attributes;
         int problem = attributes_read(descent_fd(), name, false, &attributes);
-        if (problem == ENOENT) continue; /* gone meanwhile */
+        if (problem == ENOENT) continue; /* removed in between */
         if (problem != 0) {
             error = problem;
             break;
@@ -52,7 +52,7 @@ void fs_list(struct reader *reader) {
 static void send_file(int directory, const char *name, bool follow, bool with_content) {
     struct file_attributes attributes;
     int error = attributes_read(directory, name, follow, &attributes);
-    if (error == ENOENT) return; /* gone meanwhile */
+    if (error == ENOENT) return; /* removed in between */
     if (error != 0) {
         attributes = (struct file_attributes){.kind = FILE_KIND_FILE};
         with_content = false;
@@ -61,7 +61,7 @@ static void send_file(int directory, const char *name, bool follow, bool with_co
     if (with_content && attributes.kind == FILE_KIND_FILE) {
         fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
         if (fd < 0) error = errno;
-        /* What was opened may be another file by now. */
+        /* The opened file may already be another one. */
         if (fd >= 0 && (error = attributes_read(fd, "", true, &attributes)) == 0 && attributes.kind != FILE_KIND_FILE)
             error = ESTALE;
     }

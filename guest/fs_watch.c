@@ -142,7 +142,7 @@ static int watch_directory(int fd, const char *path) {
     return watch < 0 ? errno : table_set(watch, path);
 }
 
-/* Goes down into `name` and watches it; what has gone or cannot be read meanwhile is passed over. */
+/* Goes down into `name` and watches it. Skips what has gone or cannot be read. */
 static int enter_and_watch(const char *prefix, const char *name) {
     struct path path;
     if (descent_enter(name) != 0) return 0;
@@ -287,6 +287,6 @@ void fs_watch(struct reader *reader) {
         bool was_moving = moving.is_there && (found == 0 || moving.is_old);
         moving.is_old = true;
         if (entries[0].revents != 0) read_events();
-        if (was_moving && moving.is_old) forget_moved(); /* the other half would have come by now */
+        if (was_moving && moving.is_old) forget_moved(); /* the other half would already have come */
     }
 }
