@@ -153,6 +153,14 @@ void exec_release(struct sessions *sessions, struct session *session) {
     if (session->process.status_fd >= 0) close(session->process.status_fd);
 }
 
+void exec_drop(struct sessions *sessions, struct session *session) {
+    for (size_t i = 0; i < 2; i++) {
+        output_close(&session->outputs[i]);
+        session->outputs[i].is_settled = true;
+    }
+    session_abandon(sessions, session);
+}
+
 void exec_interest(struct session *session, struct interest *interest) {
     static bool ignored;
     int status_fd = session->process.status_fd;

@@ -15,6 +15,8 @@ void exec_stop(const struct session *session);
 void exec_step(struct sessions *sessions, struct session *session);
 void exec_interest(struct session *session, struct interest *interest);
 void exec_release(struct sessions *sessions, struct session *session);
+/* Abandons the stream with all that its process still says: only programs' output is kept, for the log. */
+void exec_drop(struct sessions *sessions, struct session *session);
 
 /* ---- shutdown */
 

@@ -13,7 +13,6 @@
 #include "fs_server.h"
 #include "reply.h"
 #include "spawn_child.h"
-#include "stream_output.h"
 #include "stream_table.h"
 
 /* ---- the child */
@@ -58,11 +57,7 @@ static void files_open(struct sessions *sessions, const struct frame *frame) {
 static void files_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
     exec_stop(session);
-    for (size_t i = 0; i < 2; i++) {
-        output_close(&session->outputs[i]);
-        session->outputs[i].is_settled = true;
-    }
-    session_abandon(sessions, session);
+    exec_drop(sessions, session);
 }
 
 /* While the sandbox is paused its children stand still: rather than let the client wait, the session ends with the reason. */

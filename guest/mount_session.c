@@ -8,7 +8,6 @@
 #include "exec_start.h"
 #include "fuse_child.h"
 #include "reply.h"
-#include "stream_output.h"
 #include "stream_table.h"
 
 /* What the child that is being forked is for. */
@@ -47,11 +46,7 @@ static void mount_handle(struct sessions *sessions, struct session *session, con
  */
 static void mount_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
-    for (size_t i = 0; i < 2; i++) {
-        output_close(&session->outputs[i]);
-        session->outputs[i].is_settled = true;
-    }
-    session_abandon(sessions, session); /* closes the child's stdin */
+    exec_drop(sessions, session); /* closes the child's stdin */
 }
 
 void mounts_end(const struct sessions *sessions) {

@@ -8,7 +8,6 @@
 #include "exec_start.h"
 #include "net_child.h"
 #include "reply.h"
-#include "stream_output.h"
 #include "stream_table.h"
 
 /* The request of the child that is being forked. */
@@ -46,11 +45,7 @@ static void network_open(struct sessions *sessions, const struct frame *frame) {
 static void network_close(struct sessions *sessions, struct session *session, bool is_gone) {
     (void)is_gone;
     exec_stop(session);
-    for (size_t i = 0; i < 2; i++) {
-        output_close(&session->outputs[i]);
-        session->outputs[i].is_settled = true;
-    }
-    session_abandon(sessions, session);
+    exec_drop(sessions, session);
 }
 
 void network_end(const struct sessions *sessions) {
