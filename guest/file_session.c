@@ -13,6 +13,7 @@
 #include "fs_server.h"
 #include "reply.h"
 #include "spawn_child.h"
+#include "stream_output.h"
 #include "stream_table.h"
 
 /* ---- the child */

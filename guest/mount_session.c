@@ -8,6 +8,7 @@
 #include "exec_start.h"
 #include "fuse_child.h"
 #include "reply.h"
+#include "stream_output.h"
 #include "stream_table.h"
 
 /* What the child that is being forked is for. */

@@ -8,6 +8,7 @@
 #include "exec_start.h"
 #include "net_child.h"
 #include "reply.h"
+#include "stream_output.h"
 #include "stream_table.h"
 
 /* The request of the child that is being forked. */
