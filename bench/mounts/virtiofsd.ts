@@ -21,7 +21,7 @@ export interface VirtiofsPeer extends Disposable {
 }
 
 /**
- * Serves `shared` by virtiofsd, and has the sandboxes of this process run by a QEMU that has the device. `undefined` where the
+ * Serves `shared` by virtiofsd, and makes the sandboxes of this process use a QEMU with the device. `undefined` if the
  * daemon is missing.
  */
 export async function startVirtiofsd(
@@ -32,7 +32,7 @@ export async function startVirtiofsd(
   const qemu = process.env["MSB_QEMU"] ?? findProgram(QEMU_PROGRAM);
   if (!existsSync(DAEMON) || qemu === undefined) return undefined;
   const socket = join(directory, "virtiofsd.sock");
-  // Its own namespaces are left out: they are no part of what is measured, and not to be had everywhere.
+  // Skips its namespaces: they are not measured, and not every machine has them.
   const args = [
     `--socket-path=${socket}`,
     "-o",
@@ -61,7 +61,7 @@ export async function startVirtiofsd(
       `vhost-user-fs-device,chardev=peer,tag=${TAG}`,
     ],
   ];
-  // Asked for its version, it has no more devices.
+  // Other calls, such as `--version`, get no extra devices.
   writeFileSync(
     program,
     `#!/bin/sh\ncase " $* " in *" -kernel "*) set -- "$@" ${more.join(" ")};; esac\nexec ${qemu} "$@"\n`,

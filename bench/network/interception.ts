@@ -2,8 +2,8 @@
  * Speed of interception: what it adds to a request on a kept connection, and how fast bodies pass the secret proxy. Server,
  * client and interceptor are a process each, on loopback; pairs with and without the interceptor follow each other.
  *
- * The limits are for the processor time of the interceptor's process, which a machine with other work does not change much. The time on
- * the clock stands beside it.
+ * The limits apply to the processor time of the interceptor's process, which other work on the machine hardly changes. The time on
+ * the clock is shown beside it.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A process beside the interceptor in its bench: the server, or the client, of which it is told by its words.
+ * A process beside the interceptor in its bench: the server or the client, as its arguments say.
  *
  *     server KEY CERT|-                    prints its port; answers GET /N with N bytes, and counts what is sent to it
  *     latency PORT CA|- REQUESTS           prints the milliseconds of a request on a kept connection

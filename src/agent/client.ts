@@ -189,7 +189,7 @@ export class AgentClient extends HostQuestions {
     return new FileSession(this.#startProcess(filesOpening(open)), () => this.#isStopping(open));
   }
 
-  /** Whether the guest takes no more programs, since the sandbox is about to end. */
+  /** Whether the guest refuses new programs because the sandbox is about to end. */
   async #isStopping(open: FilesOpen): Promise<boolean> {
     try {
       const probe = this.#startProcess(filesOpening(open));

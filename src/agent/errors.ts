@@ -53,7 +53,7 @@ export class ConnectFailedError extends MicrosandboxError {
   }
 }
 
-/** What to do about a mount that failed, by a part of the reason: a guest's or a host process's own words. */
+/** Hints for a failed mount, by a part of the reason that the guest or the host process gave. */
 const MOUNT_HINTS = [
   ["mounted already", "unmount it first, with sandbox.mounts.remove()"],
   ["would hide", "choose another target, or unmount the inner one first"],

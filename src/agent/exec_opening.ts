@@ -89,7 +89,7 @@ export interface DiskMountOpen extends Pick<MountOpen, "target" | "isReadonly" |
   readonly device: string;
   /** `""`: the guest tries the types that it knows. */
   readonly fstype: string;
-  /** Whether the guest's kernel discards nothing of it, as the host would cut the file short. */
+  /** Whether the guest's kernel must not discard its blocks, because the host would cut the file short. */
   readonly isDiscardForbidden: boolean;
 }
 

@@ -46,7 +46,7 @@ export type Holding = <T>(promise: Promise<T>) => Promise<T>;
 
 /** A request that was sent. Made by `FileSession.call`. It keeps this process alive while a caller waits, and not between. */
 export class FileCall {
-  /** For a caller that waits for what comes of this call, other than by its methods. */
+  /** For a caller that waits for the outcome of this call without its methods. */
   readonly holding: Holding;
   /** Resolves when the last answer is here, or none will come. Never rejects. */
   readonly ended: Promise<void>;

@@ -115,10 +115,10 @@ export abstract class HostQuestions {
   }
 
   /**
-   * Has the host process change the rules for the guest's network: an `EgressUpdate`, as JSON can hold it. An empty one changes
+   * Makes the host process change the rules for the guest's network. Takes an `EgressUpdate` as plain JSON data. An empty one changes
    * nothing. Resolves with the JSON of what is in force, an `EgressReport`.
    *
-   * @throws {MicrosandboxError} of code `network` if they cannot be, or the sandbox has no such network.
+   * @throws {MicrosandboxError} of code `network` if the rules cannot be changed, or the sandbox has no such network.
    */
   async updateNetwork(update: object): Promise<string> {
     const json = encodeUtf8(JSON.stringify(update));

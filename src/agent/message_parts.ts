@@ -1,5 +1,5 @@
 /**
- * Messages of stream 0 that are longer than a frame: they come in parts, all but the last with the flag `more`.
+ * Messages of stream 0 that are longer than a frame. They come in parts, and all but the last have the flag `more`.
  *
  * @module
  */

@@ -83,11 +83,11 @@ export interface BootCallOptions extends ImageBuildLimits {
 /** How one call to start an existing sandbox behaves. */
 export interface StartCallOptions extends BootCallOptions {
   /**
-   * Values of its secrets, by their names. They come before those of the environment; of secrets that were given by value, which is
-   * not stored, they are needed.
+   * Values of its secrets, by name. They override the environment. A secret that was given by value needs its value again, because
+   * values are not stored.
    */
   readonly secrets?: SecretValues | undefined;
-  /** Functions that see its requests, of a sandbox that was created with some: they are not stored. */
+  /** Functions that see its requests. Required if the sandbox was created with some, because they are not stored. */
   readonly hooks?: HttpHooks | undefined;
 }
 
@@ -244,7 +244,7 @@ export interface SnapshotRecord {
   readonly directory: string;
 }
 
-/** Snapshots of disks. A `digest` names one snapshot for good, whatever has its name later. */
+/** Snapshots of disks. A `digest` names one snapshot for good, even if another one has its name later. */
 export interface SnapshotBackend {
   get(name: string): Promise<SnapshotRecord>;
   list(): Promise<readonly SnapshotRecord[]>;
@@ -282,13 +282,13 @@ export interface ObtainedVolume {
   readonly isNew: boolean;
 }
 
-/** Named volumes. An `id` names one volume for good, whatever has its name later. */
+/** Named volumes. An `id` names one volume for good, even if another one has its name later. */
 export interface VolumeBackend {
   /** @throws {VolumeAlreadyExistsError} */
   create(config: VolumeConfig): Promise<VolumeRecord>;
-  /** Finds the volume that is asked for, or makes it for a mount to come: it stays once a sandbox has it. */
+  /** Finds the requested volume, or makes it for a future mount. It stays once a sandbox uses it. */
   obtain(request: VolumeRequest): Promise<ObtainedVolume>;
-  /** Takes back a volume that {@linkcode obtain} has made, unless a sandbox has it. */
+  /** Removes a volume that {@linkcode obtain} made, unless a sandbox uses it. */
   discard(volume: VolumeRecord): Promise<void>;
   get(name: string): Promise<VolumeRecord>;
   list(): Promise<readonly VolumeRecord[]>;

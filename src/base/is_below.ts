@@ -1,4 +1,4 @@
-/** Where one path lies in regard to another. @module */
+/** The position of one path relative to another. @module */
 import { sep } from "node:path";
 
 /** Whether `path` is `directory` or below it; both are absolute, and without links. */

@@ -125,7 +125,7 @@ function toConfigIssues(
     const kind = issue.path.at(-1);
     if (kind !== undefined && kind === issue.discriminator && "options" in issue)
       return [{ field, problem: unknownKind(issue.input, kind, issue.options ?? []) }];
-    // The form that fits except for some of its parts is the one that was meant: of several, the one with the fewest.
+    // The form that was meant is the one with the fewest wrong parts.
     const [meant] = issue.errors
       .filter((form) => form.length > 0 && form.every(isOfAPart))
       .toSorted((a, b) => wrongParts(a) - wrongParts(b));
@@ -134,7 +134,7 @@ function toConfigIssues(
   return [{ field, problem: problemOf(issue) + currentValue(path, issue.input) }];
 }
 
-/** Of an object whose field `name` says what it is. The rest of it is not shown: it may be secret. */
+/** The problem of an object whose field `name` gives its kind. Shows no other field: it may be secret. */
 function unknownKind(value: unknown, name: PropertyKey, options: readonly unknown[]): string {
   const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
   const kinds = options.map(String);

@@ -25,7 +25,7 @@ const HINTS: Readonly<Record<string, string>> = {
   jobNameTaken: "`msb job wait` for it, or `msb job kill` it: the name is free then",
   imageInUse: "`msb rm` what uses it, or add --force to remove the name only",
   snapshotNotFound: "`msb snapshot ls` lists those that there are",
-  volumeNotFound: "`msb volume ls` lists those that there are",
+  volumeNotFound: "`msb volume ls` lists the existing ones",
   volumeAlreadyExists: "choose another name, or `msb volume rm` it",
   terminal: "run it in a terminal, or on pipes with --no-tty",
   jobEnded: "`msb job logs` shows what it wrote",
@@ -85,7 +85,7 @@ const PART_FLAGS: Readonly<Record<string, string>> = {
 export function describeError(error: unknown): ErrorText {
   if (error instanceof InvalidConfigError) {
     const message = error.issues.map(({ field, problem }) => `${flagOf(field)}: ${problem}`).join("; ");
-    // A value on a command line could be read by others, so that no flag takes one.
+    // Others could read a value on a command line, so no flag takes one.
     const hint = error.hint?.replace(", or give the secret by value", "");
     return { message, code: error.code, hint };
   }
@@ -101,7 +101,7 @@ export function describeError(error: unknown): ErrorText {
 }
 
 /**
- * `rlimits.nofile` is of `--rlimit`. The problem shows which value of a repeated flag it is about; a secret has one flag for all its
+ * `rlimits.nofile` comes from `--rlimit`. The problem shows which value of a repeated flag it is about; a secret has one flag for all its
  * parts.
  */
 function flagOf(field: string): string {

@@ -35,7 +35,7 @@ export function withRuleFlags<A extends unknown[], O extends Record<string, unkn
     )
     .option(
       "--secret <NAME@HOST[,HOST]>",
-      "variable of yours that these hosts get, and the guest does not see; repeatable",
+      "environment variable whose value these hosts get, and the guest does not see; repeatable",
       collect(parseSecret),
     );
 }
@@ -54,13 +54,13 @@ export function withNetworkFlags<A extends unknown[], O extends Record<string, u
     )
     .option(
       "--dns-nameserver <ADDRESS[:PORT]>",
-      "who resolves names for the guest; repeatable",
+      "name server for the guest; repeatable",
       collect((text) => text),
     )
-    .option("--tls-intercept", "read TLS on the way, as secrets imply")
+    .option("--tls-intercept", "read TLS on the way; implied by secrets")
     .option(
       "--tls-bypass <NAME>",
-      "whose TLS passes unread: a name, or *.NAME; repeatable",
+      "host whose TLS passes unread: a name, or *.NAME; repeatable",
       collect((text) => text),
     )
     .option(
@@ -118,7 +118,7 @@ export function toNetwork(flags: NetworkFlags): NetworkMode | NetworkOptions | u
     ...(maxConnections === undefined ? {} : { maxConnections }),
   };
   if (Object.keys(options).length === 0) return mode;
-  // What modes other than user do not have is refused by the library, by name.
+  // The library refuses, by name, what only the mode user has.
   return { ...(mode === undefined ? {} : { mode }), ...options } as NetworkOptions;
 }
 
@@ -145,7 +145,7 @@ export function parseSecret(text: string): readonly [string, SecretOptions] {
   const [, given] = /^([A-Za-z_][A-Za-z0-9_]*)=/.exec(text) ?? [];
   if (given === undefined)
     throw new InvalidArgumentError("It must be NAME@HOST, with commas between several hosts.");
-  // Commander would show the argument, and with it the value, which others keep in logs.
+  // Commander would show the argument with the value, and others keep that in logs.
   const problem =
     "must be NAME@HOST: the value comes from your environment, as others can read a command line";
   throw new InvalidConfigError([{ field: `network.secrets.${given}`, problem }]);

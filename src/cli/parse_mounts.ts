@@ -30,12 +30,12 @@ const ROOT_DISK_OPTIONS = [
 
 type TargetAndMount = readonly [target: string, mount: MountOptions];
 
-/** What the library takes for a name. */
+/** A name that the library accepts. */
 const VOLUME_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 /** What may follow the target of a directory or a volume, with commas between. */
 const VOLUME_OPTIONS = ["ro", "rw", "noexec", "watch"];
 
-/** `./project:/app`, `./project:/app:watch`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if there is none, as with Docker. */
+/** `./project:/app`, `./project:/app:watch`, `./docs:/docs:ro`; `cache:/data` is a volume, which is made if it does not exist, as with Docker. */
 export function parseVolume(text: string): TargetAndMount {
   const [source = "", target = "", mode = "rw", ...rest] = text.split(":");
   if (source === "" || !target.startsWith("/") || rest.length > 0)
@@ -45,7 +45,7 @@ export function parseVolume(text: string): TargetAndMount {
   const options = mode.split(",");
   for (const option of options)
     if (!VOLUME_OPTIONS.includes(option))
-      throw new InvalidArgumentError(`${option} is none of these: ${VOLUME_OPTIONS.join(", ")}.`);
+      throw new InvalidArgumentError(`${option}: expected one of ${VOLUME_OPTIONS.join(", ")}.`);
   const readonly = options.includes("ro");
   const isVolume = !source.includes("/") && source !== "." && source !== "..";
   const more = {
@@ -81,7 +81,7 @@ export function parseDiskMount(text: string): TargetAndMount {
     else if (fstype !== undefined) mount.fstype = fstype;
     else if (option === "ro" || option === "rw") mount.readonly = option === "ro";
     else if (option === "noexec") mount.noExec = true;
-    else throw new InvalidArgumentError(`${option} is none of these: ${DISK_OPTIONS.join(", ")}.`);
+    else throw new InvalidArgumentError(`${option}: expected one of ${DISK_OPTIONS.join(", ")}.`);
   }
   return [target, mount];
 }
@@ -102,7 +102,7 @@ export function parseRootDisk(text: string): Pick<SandboxOptions, "diskMiB" | "r
     const fstype = RootFileSystems.find((name) => option === `fstype=${name}`);
     if (format !== undefined) image.format = format;
     else if (fstype !== undefined) image.fstype = fstype;
-    else throw new InvalidArgumentError(`${option} is none of these: ${ROOT_DISK_OPTIONS.join(", ")}.`);
+    else throw new InvalidArgumentError(`${option}: expected one of ${ROOT_DISK_OPTIONS.join(", ")}.`);
   }
   return { rootDisk: image };
 }

@@ -28,7 +28,7 @@ export function withSandboxFlags(command: Command) {
     .option("-m, --memory <size>", "memory, e.g. 512M or 2G", parseSizeMiB)
     .option(
       "--root-disk <SPEC>",
-      "what is written to: a disk of that size (8G), memory (tmpfs:256M), or a disk image (./scratch.img)",
+      "where writes go: a disk of that size (8G), memory (tmpfs:256M), or a disk image (./scratch.img)",
       parseRootDisk,
     )
     .option(

@@ -24,7 +24,7 @@ export class Warnings {
   };
 }
 
-/** What the library says of options, and at length, is a flag or a command here. */
+/** Shorter texts for warnings in which the library names options: here they are flags or commands. */
 const OWN_WORDS: Readonly<Record<string, string>> = {
   MSB_EMULATION: "sandboxes run by emulation here, which is slow: `msb doctor` says why",
   MSB_NO_NETWORK:

@@ -20,7 +20,7 @@ import { applyEgressUpdate, type EgressReport, type EgressUpdate, reportOf } fro
 /** How often a network that a guest has ended is started again, and how soon. */
 const RESTARTS_MAX = 5;
 const RESTART_DELAY_MS = 1_000;
-/** How long hooks that are under way hold up the end of the guest's network. */
+/** How long running hooks may delay the end of the guest's network. */
 const CLOSE_TIMEOUT_MS = 400;
 /** How often the totals are told, while they change. */
 const TRAFFIC_INTERVAL_MS = 1_000;
@@ -126,7 +126,7 @@ export class ClientEgress {
       await link.closed;
       const closed = this.#egress?.close() ?? Promise.resolve();
       this.#egress = undefined;
-      await settlesWithin(closed, CLOSE_TIMEOUT_MS, backgroundClock); // a hook may never come to an end
+      await settlesWithin(closed, CLOSE_TIMEOUT_MS, backgroundClock); // a hook may never end
       this.#tell({ type: "ended", traffic: this.#traffic });
       if (restarts < RESTARTS_MAX)
         await Promise.race([
@@ -143,7 +143,7 @@ export class ClientEgress {
     await this.#report({ type: "flows", entries, lostCount, traffic: this.#traffic });
   }
 
-  /** What cannot be told has no one to be told to: the connection has ended. */
+  /** Ignores a report that cannot be sent: the connection has ended, so no process could read the failure. */
   #tell(report: ServerReport): void {
     this.#report(report).catch(() => {});
   }

@@ -54,11 +54,11 @@ export interface NetworkPolicy {
 
 /** How names are resolved. */
 export interface DnsConfig {
-  /** `address` or `address:port`, asked in order; none for those of this machine. */
+  /** `address` or `address:port`, asked in order; empty for those of this machine. */
   readonly nameservers: readonly string[];
-  /** Whether a private address as the answer for a public name is refused. */
+  /** Whether to refuse a private address as the answer for a public name. */
   readonly rebindProtection: boolean;
-  /** Until a name server is given up. */
+  /** Time limit of a name server. */
   readonly queryTimeoutMs: number;
 }
 
@@ -76,7 +76,7 @@ export interface TlsConfig {
   readonly blockQuic: boolean;
 }
 
-/** What happens when a placeholder or a value is on its way to where it may not go. */
+/** What happens when the guest sends a placeholder or a value to a host that may not get it. */
 export type ViolationAction = "block" | "block-and-log" | "block-and-terminate" | "passthrough";
 
 /** A secret that the guest knows by its placeholder only. */
@@ -103,9 +103,9 @@ export interface SecretConfig {
 export interface TokenBucketConfig {
   /** Bytes, or operations. */
   readonly size: number;
-  /** In which an empty bucket is full again. */
+  /** Time in which an empty bucket is full again. */
   readonly refillTimeMs: number;
-  /** What is there once, on top. */
+  /** Extra tokens, available once. */
   readonly oneTimeBurst: number;
 }
 
@@ -121,7 +121,7 @@ export interface RateLimiterConfig {
 export interface EgressConfig {
   readonly policy: NetworkPolicy;
   readonly dns: DnsConfig;
-  /** Without, no TLS is read. Secrets imply it. */
+  /** If absent, no TLS is read. Secrets imply it. */
   readonly tls?: TlsConfig | undefined;
   readonly secrets: readonly SecretConfig[];
   readonly secretViolation: ViolationAction;

@@ -21,7 +21,7 @@ import { UdpFlows } from "./flows/udp_flows.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { DNS_PORT, type OwnAddresses } from "./policy/policy.ts";
 
-/** How long the flow log may take before a sandbox ends that must. */
+/** How long a sandbox that must end waits for its flow log. */
 const LAST_ENTRIES_MS = 500;
 
 /** What a sandbox's way out is made with. */
@@ -29,7 +29,7 @@ export interface EgressOptions {
   readonly link: GuestLink;
   /** Checked already. */
   readonly config: EgressConfig;
-  /** Reads the connections that it wants; none are read without. */
+  /** Reads the connections that it wants. If absent, none are read. */
   readonly interceptor?: Interceptor | undefined;
   /** Takes the flow log. */
   readonly flowSink?: FlowSink | undefined;
@@ -104,7 +104,7 @@ export class Egress {
   /**
    * Decides by another configuration from now on. Open flows that it does not allow end with a reset.
    *
-   * @param interceptor Where there was none, and something is to be read from now on.
+   * @param interceptor Needed if there was none, and connections must be read from now on.
    */
   update(config: EgressConfig, interceptor?: Interceptor): void {
     this.#core.judge = new Judge(config, this.#pins, this.#ownAddresses);

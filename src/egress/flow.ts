@@ -28,7 +28,7 @@ export interface FlowRequest {
   readonly signal: AbortSignal;
 }
 
-/** Why the guest is not let through, in the way in which its own kernel says so. */
+/** Why a flow is refused, in the terms of the guest's kernel. */
 export type FlowRefusal =
   /** The other end refused, or a rule did: `ECONNREFUSED` for TCP, port unreachable for UDP. */
   | "refused"

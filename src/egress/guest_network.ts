@@ -21,7 +21,7 @@ export const GUEST_NETWORK = {
 /** Stands for the loopback of the machine that the sandbox runs on. */
 export const HOST_NAME = "host.microsandbox.internal";
 
-/** Who answers DNS, and echo requests. */
+/** The gateway, which answers DNS and echo requests. */
 export const GATEWAY_ADDRESSES: readonly string[] = [GUEST_NETWORK.ipv4.gateway, GUEST_NETWORK.ipv6.gateway];
 
 /** What {@linkcode HOST_NAME} resolves to. */

@@ -25,7 +25,7 @@ export type InterceptEvent =
   | { readonly kind: "name"; readonly name: string }
   /** A request or the whole connection was refused. */
   | { readonly kind: "blocked"; readonly reason: string; readonly name?: string | undefined }
-  /** A placeholder or a value was on its way to where it may not go. `secret` is the name of its variable. */
+  /** A placeholder or a value was on its way to a host that may not get it. `secret` is the name of its variable. */
   | {
       readonly kind: "violation";
       readonly reason: string;
@@ -37,7 +37,7 @@ export type InterceptEvent =
 
 /** Sees what the guest sends before it is sent on. Both throw an error with the reason if the flow must end. */
 export interface NameFiltering {
-  /** What may be sent on now; nothing as long as it is not known. */
+  /** Bytes that may be sent on now; empty until that is known. */
   take(chunk: Uint8Array): Uint8Array | undefined;
   /** What is still held when the guest ends. */
   end(): Uint8Array | undefined;
@@ -80,9 +80,9 @@ export interface InterceptedFlow {
 /** Reads the TCP connections that it wants. */
 export interface Interceptor {
   /**
-   * Whether connections to `destination` are to be handed over.
+   * Whether it wants connections to `destination`.
    *
-   * @param nameMatters Whether a rule is about names there: then the name of each request is to be checked. A connection that is
+   * @param nameMatters Whether a rule is about names there: then the name of each request must be checked. A connection that is
    * not handed over is checked by its first bytes only.
    */
   wants(destination: FlowEnd, nameMatters: boolean): boolean;
@@ -92,7 +92,7 @@ export interface Interceptor {
   update(config: EgressConfig): void;
 }
 
-/** Whether something is to be read: TLS, secrets on their way, or the names of requests. */
+/** Whether something must be read: TLS, secrets on their way, or the names of requests. */
 export function needsInterceptor({ tls, secrets, policy }: EgressConfig): boolean {
   const namesHosts = policy.rules.some(
     ({ destination: { kind } }) => kind === "domain" || kind === "domainSuffix",

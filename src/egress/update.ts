@@ -9,18 +9,18 @@ import type { EgressConfig, SecretConfig, TlsConfig } from "./config.ts";
 export type SecretUpdate = Omit<SecretConfig, "value"> & { readonly value?: string | undefined };
 
 /**
- * What is to be another way from now on. Who asks for it knows neither the values of other secrets nor the key that the guest
- * trusts, so these stay unless they are given.
+ * Changes from now on. The caller knows neither the values of other secrets nor the key that the guest trusts, so these stay
+ * unless they are given.
  */
 export interface EgressUpdate extends Partial<Omit<EgressConfig, "tls" | "secrets">> {
-  /** `caCert` and `caKey` of `undefined` are those of before; `null` reads no TLS any more. */
+  /** If `caCert` and `caKey` are `undefined`, the earlier ones stay; `null` stops reading TLS. */
   readonly tls?:
     | (Omit<TlsConfig, "caCert" | "caKey"> & Partial<Pick<TlsConfig, "caCert" | "caKey">>)
     | null
     | undefined;
   /** Secrets that are added, or replace those of the same variable. */
   readonly secrets?: readonly SecretUpdate[] | undefined;
-  /** Variables of secrets that are taken away. */
+  /** Variables of secrets to remove. */
   readonly removedSecrets?: readonly string[] | undefined;
 }
 

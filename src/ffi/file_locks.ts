@@ -33,7 +33,7 @@ const SYMBOLS = {
 
 const encoder = new TextEncoder();
 
-/** A range of bytes: a length of 0 goes to the end, wherever that comes to be. */
+/** A range of bytes: a length of 0 reaches to the end of the file, even as it grows. */
 export interface LockRange {
   readonly start: bigint;
   readonly length: bigint;
@@ -55,7 +55,7 @@ export class FileLocks {
     return new FileLocks(native, openCLibrary(native, SYMBOLS));
   }
 
-  /** Opens what `fd` is once more, for locks of its own. */
+  /** Opens the file of `fd` again, for separate locks. */
   open(fd: number, isWritable: boolean): number {
     const flags = (isWritable ? Open.readWrite : Open.read) | Open.closeOnExec | Open.nonBlocking;
     return this.#result(this.#c.open(encoder.encode(`/proc/self/fd/${fd}\0`), flags, 0));
@@ -70,7 +70,7 @@ export class FileLocks {
     return this.#result(this.#c.fcntl(fd, F_OFD_SETLK, describe(type, range)));
   }
 
-  /** A lock that is in the way of that one, if there is one. */
+  /** A lock that conflicts with that one, if there is one. */
   testRange(
     fd: number,
     type: keyof typeof LockType,
@@ -89,7 +89,7 @@ export class FileLocks {
     };
   }
 
-  /** Like {@linkcode setRange}, by flock(2), whose locks are others. */
+  /** Like {@linkcode setRange}, by flock(2), whose locks are independent. */
   setWhole(fd: number, type: keyof typeof WHOLE): number {
     return this.#result(this.#c.flock(fd, WHOLE[type]));
   }

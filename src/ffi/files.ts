@@ -103,8 +103,8 @@ export class Files {
   }
 
   /**
-   * Has writes past the limit of file sizes (`ulimit -f`) fail with EFBIG. By default they end the process, and what is written
-   * is a guest's choice.
+   * Makes writes past the limit of file sizes (`ulimit -f`) fail with EFBIG. By default they end the process, and the guest
+   * chooses what is written.
    */
   #ignoreFileSizeSignal(): void {
     this.#c.signal(SIGXFSZ, SIG_IGN);

@@ -73,7 +73,7 @@ export class Inotify {
     return this.#result(this.#c.inotify_init1(CLOSE_ON_EXEC | NON_BLOCKING));
   }
 
-  /** Watches what `directory`, an open descriptor, is; gives the watch's number, the same for the same directory. */
+  /** Watches the directory of an open descriptor; gives the watch's number, the same for the same directory. */
   add(fd: number, directory: number, mask: number): number {
     return this.#result(this.#c.inotify_add_watch(fd, encoder.encode(`/proc/self/fd/${directory}\0`), mask));
   }

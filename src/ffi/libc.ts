@@ -116,7 +116,7 @@ export class Libc {
 
   /**
    * Keeps this process's memory to itself: no core dump is made of it, and no other process of this user reads it. Programs
-   * that it starts are not concerned.
+   * that it starts are not affected.
    *
    * @throws {InternalError} with the system's errno.
    */

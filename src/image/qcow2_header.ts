@@ -21,9 +21,9 @@ export function qcow2Problem(path: string): string | undefined {
 /** The same for the first bytes of a disk. */
 export function qcow2HeaderProblem(bytes: Uint8Array): string | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < HEADER_V2_BYTES || view.getUint32(0) !== MAGIC) return "it is no qcow2 disk";
+  if (bytes.length < HEADER_V2_BYTES || view.getUint32(0) !== MAGIC) return "it is not a qcow2 disk";
   const version = view.getUint32(4);
-  if (version !== 2 && version !== 3) return `it is of version ${version} of qcow2, and 2 and 3 are known`;
+  if (version !== 2 && version !== 3) return `it has version ${version} of qcow2: must be 2 or 3`;
   if (version === 3 && bytes.length < HEADER_V3_BYTES) return "its header is cut short";
   const backingOffset = view.getBigUint64(8);
   const backingBytes = view.getUint32(16);

@@ -1,12 +1,12 @@
-/** Values that may be there already: what is there is worked on at once, since a promise for each call would be slow. @module */
+/** Values that may be available already: those are used at once, since a promise for each call would be slow. @module */
 import type { MaybePromise } from "./provider.ts";
 
-/** Goes on with a value, at once if it is there. */
+/** Continues with a value, at once if it is available. */
 export function then<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-/** Goes on with what a call gives, or with what it throws. */
+/** Continues with the result of a call, or with what it throws. */
 export function settled<T, R>(
   call: () => MaybePromise<T>,
   done: (value: T) => MaybePromise<R>,

@@ -1,5 +1,5 @@
 /**
- * What a tree takes, by its provider: so that a guest that changes it at the same time cannot lead out of it.
+ * Measures a tree through its provider, so that a guest that changes it at the same time cannot lead out of it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { FileSystemProvider, ProviderAttributes } from "./provider.ts";
 /** Files that are looked at before other work gets its turn: about 5 ms. */
 const FILES_PER_TURN = 500;
 
-/** Files that are counted: a guest may make them as fast as they are counted. */
+/** Most files that are counted: a guest may make them as fast as they are counted. */
 const FILES_MAX = 5_000_000;
 
 /** A directory by its place: a guest makes hundreds of thousands, and a path of each would take 4 KiB. */
@@ -27,7 +27,7 @@ function pathOf(directory: Directory): string {
 
 /** Bytes that a tree takes, up to {@linkcode FILES_MAX} files. A file with several names counts once; what goes while it is counted, or cannot be read, is left out. */
 export async function measureTree(provider: FileSystemProvider): Promise<number> {
-  /** Files that have more names, to come or gone by. */
+  /** Files with several names that were counted. */
   const linked = new Set<string>();
   const directories: Directory[] = [{ above: undefined, name: "" }];
   let bytes = 0;

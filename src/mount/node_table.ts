@@ -27,7 +27,7 @@ export interface MountNode {
   readonly children: Map<string, MountNode>;
   /** What it is, so that another name of the same file is the same node. */
   readonly identity: string | undefined;
-  /** Whether programs of the guest asked for it, and not only what repeats changes of the host there. */
+  /** Whether programs of the guest asked for it, not only the process that repeats changes of the host there. */
   isWanted: boolean;
 }
 
@@ -57,7 +57,7 @@ export class NodeTable {
     return this.#nodes.size;
   }
 
-  /** All nodes; what comes while it is read is in it. */
+  /** All nodes, including those that are added while they are read. */
   all(): IterableIterator<MountNode> {
     return this.#nodes.values();
   }

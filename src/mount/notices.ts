@@ -33,18 +33,18 @@ export interface Replay {
 export interface NoticeBatch {
   readonly bytes: Bytes;
   readonly replays: Map<string, Replay>;
-  /** What the kernel is to forget: it has once the guest has done all of the batch. */
+  /** What the kernel must forget: done once the guest has finished the batch. */
   readonly forgetting: readonly Forgetting[];
 }
 
-/** A file of which the kernel is to forget what it holds, before something else goes on. */
+/** A file whose content the kernel must forget before something else continues. */
 export interface Forgetting {
   readonly node: MountNode;
   readonly forgotten: Promise<void>;
   readonly done: () => void;
 }
 
-/** Files beside a database of SQLite, which are or are not there as others have left them. */
+/** Files beside a database of SQLite, which other processes create and remove. */
 const DATABASE_COMPANIONS = ["-journal", "-wal"] as const;
 
 /** See the module. */
@@ -58,7 +58,7 @@ export class NoticeQueue {
   /** What is still to be dropped after changes were lost. */
   #sweep: Iterator<readonly Bytes[]> | undefined;
   #lost = 0;
-  /** What no batch has yet. Who asks for the same file waits for the same. */
+  /** What is in no batch yet. Callers that ask for the same file share one entry. */
   readonly #forgetting = new Map<MountNode, Forgetting>();
 
   constructor(nodes: NodeTable, absent: AbsentNames, provider: FileSystemProvider) {
@@ -67,7 +67,7 @@ export class NoticeQueue {
     this.#provider = provider;
   }
 
-  /** How often changes were lost: then the guest was told of none, and sees them all the same. */
+  /** How often changes were lost: the guest was not told of them, but sees them. */
   get lost(): number {
     return this.#lost;
   }
@@ -91,7 +91,7 @@ export class NoticeQueue {
     this.#waiting.push(change);
   }
 
-  /** Has the kernel forget a file's content, and what lies beside it. */
+  /** Makes the kernel forget a file's content, and what lies beside it. */
   forget(node: MountNode): Promise<void> {
     const known = this.#forgetting.get(node);
     if (known !== undefined) return known.forgotten;
@@ -105,7 +105,7 @@ export class NoticeQueue {
     this.#forgetting.delete(node);
   }
 
-  /** What was not done, since another process of the guest goes on. */
+  /** Queues again what was not done, since another process of the guest continues. */
   again(forgetting: readonly Forgetting[]): void {
     for (const { node, done } of forgetting) void this.forget(node).then(done);
   }
@@ -156,7 +156,7 @@ export class NoticeQueue {
     return [];
   }
 
-  /** What the kernel is to forget of the directories that a change is in: their times, and the names in them. */
+  /** What the kernel must forget about the directories of a change: their times, and the names in them. */
   #directoryNotices({ kind, path, from }: ProviderChange): readonly Bytes[] {
     if (path === "/" || kind === "modified" || kind === "attributes") return [];
     return [path, from].flatMap((of) => {
@@ -221,7 +221,7 @@ export class NoticeQueue {
   }
 }
 
-/** Has the kernel drop all that it knows, a few notices at a time. */
+/** Makes the kernel drop all that it knows, a few notices at a time. */
 function* allNotices(nodes: NodeTable, absent: AbsentNames): Generator<readonly Bytes[], undefined, void> {
   for (const node of nodes.all()) {
     yield [invalidateInode(node)];

@@ -97,9 +97,9 @@ export interface ProviderOpenOptions {
 
 /** A lock that a program of the guest takes, changes or gives up. */
 export interface ProviderLock {
-  /** Who: any number, the same for the same holder. */
+  /** The holder: any number, the same for the same holder. */
   readonly owner: bigint;
-  /** `record` are those of fcntl(2), `whole` those of flock(2). Both have nothing to do with each other. */
+  /** `record`: a lock of fcntl(2). `whole`: a lock of flock(2). They are independent. */
   readonly kind: "record" | "whole";
   /** Which; `none` gives up what the holder has in the range. */
   readonly type: "shared" | "exclusive" | "none";
@@ -109,7 +109,7 @@ export interface ProviderLock {
   readonly end: bigint;
 }
 
-/** A lock of somebody else that is in the way. */
+/** A conflicting lock of another holder. */
 export type LockConflict = Pick<ProviderLock, "type" | "start" | "end">;
 
 /** An open file. */
@@ -133,7 +133,7 @@ export interface ProviderFile {
    * among the programs of one sandbox.
    */
   lock?(lock: ProviderLock): MaybePromise<void>;
-  /** What is in the way of a lock. */
+  /** The lock of another holder that conflicts with a lock, if there is one. */
   testLock?(lock: ProviderLock): MaybePromise<LockConflict | undefined>;
   /** The guest is done with it. */
   close(): MaybePromise<void>;
@@ -232,7 +232,7 @@ export interface FileSystemProvider {
   watch?(changed: (change: ProviderChange) => void): () => void;
   /**
    * Whether `watch` tells of every change in a directory from now on: of names in it, and of the files that they name. The guest
-   * believes for a minute what it was told there, and for a second elsewhere. Without it no directory is.
+   * believes for a minute what it was told there, and for a second elsewhere. Without this method, no directory is watched.
    */
   isWatched?(directory: string): boolean;
   /** The mount is gone. */

@@ -27,11 +27,11 @@ import {
 import { lookUp } from "./operations/entries.ts";
 import type { FileType, MaybePromise, ProviderAttributes, ProviderChange, ProviderFile } from "./provider.ts";
 
-/** How long a guest may take to forget a file: what it has to repeat before that is little. */
+/** How long a guest may take to forget a file: it has little to repeat before. */
 const FORGET_MS = 10_000;
 /** How long the guest may work on a batch before it is taken to be behind. */
 const BEHIND_MS = 1000;
-/** What is not remembered: it is asked again. */
+/** Validity of what the kernel must not remember: it asks again. */
 const NOW = { entryMs: 0, attributesMs: 0 } as const;
 
 /** See the module. */
@@ -39,16 +39,16 @@ export class Replays {
   readonly #mount: MountContext;
   readonly #queue: NoticeQueue;
   readonly #send: (bytes: Bytes) => void;
-  /** The guest's process; none until it has said that it is there. */
+  /** The guest's process; `undefined` until it has reported. */
   #pid: number | undefined;
   #isIdle = false;
   /** When the last batch was sent, by `performance.now()`. */
   #sentAt = 0;
   /** A batch is being made. */
   #isAtWork = false;
-  /** What the batch that the guest has is about. */
+  /** The changes of the guest's current batch. */
   #underWay = new Map<string, Replay>();
-  /** What the kernel is to forget by that batch. */
+  /** What the kernel must forget by that batch. */
   #forgetting: readonly Forgetting[] = [];
   #fakes = 0;
 
@@ -78,7 +78,7 @@ export class Replays {
   }
 
   /**
-   * Has the guest's kernel forget what it holds of a file, so that it asks for what others have written. Resolves once it has.
+   * Makes the guest's kernel forget what it holds of a file, so that it asks for what others have written. Resolves once it has.
    *
    * @throws {TimeoutError} if the guest does not say so.
    */
@@ -104,13 +104,13 @@ export class Replays {
     void this.#go();
   }
 
-  /** Another process goes on, which knows nothing of what the one before was told. */
+  /** Another process continues, which does not know what the one before was told. */
   #startAgain(): void {
     this.#queue.again(this.#forgetting);
     this.#queue.add({ kind: "lost", path: "/" });
   }
 
-  /** How a request is answered, if it is one of that process and not to be answered as any other. */
+  /** The answer to a request of that process; `undefined` if the request is answered like any other. */
   operation({ pid, opcode }: FuseRequest): Operation | undefined {
     return pid === this.#pid && pid !== 0 ? this.#operations[opcode] : undefined;
   }
@@ -131,7 +131,7 @@ export class Replays {
     this.#isAtWork = false;
   }
 
-  /** Takes out what is expected at a path, if it is that. */
+  /** Takes the expected change out at a path. @throws {FileSystemError} EPERM if another one is expected. */
   #expect(path: string, role: Replay["role"]): ProviderChange {
     const replay = this.#underWay.get(path);
     if (replay?.role !== role) throw new FileSystemError("EPERM");
@@ -172,7 +172,7 @@ export class Replays {
     });
   }
 
-  /** What makes an entry: it is there already. */
+  /** Makers of an entry that exists already. */
   #maker(offset: number, isIt: (type: FileType) => boolean): Operation {
     return (mount, request) => {
       const { parent, name, path } = entryOf(mount, request, offset);
@@ -274,7 +274,7 @@ const refuse: Operation = () => {
   throw new FileSystemError("EPERM");
 };
 
-/** That there is no entry, which is not remembered. */
+/** The reply that there is no entry, which the kernel must not remember. */
 function missing(request: FuseRequest): Bytes {
   const { bytes, body } = reply(request.unique, ENTRY_OUT_BYTES);
   writeEntry(body, 0, 0n, undefined, NOW);

@@ -13,7 +13,7 @@ import { MountServer, type MountServerOptions } from "./server.ts";
 /** Requests that have come and are not looked at; past it the guest waits. */
 const RECEIVED_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Answers until the connection ends, or what comes is no request. Never rejects. */
+/** Answers until the connection ends, or something other than a request comes. Never rejects. */
 export async function serveConnection(
   connection: UnixConnection,
   provider: FileSystemProvider,
@@ -63,7 +63,7 @@ export async function serveConnection(
       while (!steps.next().done) while (isFull() && !isOver) await changes.next;
     }
   } catch {
-    connection.destroy(); // what came is no request: nothing that follows means anything
+    connection.destroy(); // what came is not a request, so nothing after it has a meaning
   }
   await server.close();
 }

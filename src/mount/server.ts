@@ -136,7 +136,7 @@ export interface MountUsage {
   readonly pending: number;
   /** Bytes that these hold, or ask for. */
   readonly pendingBytes: number;
-  /** How often changes of others were lost, as there were too many: the guest was told of none of them. */
+  /** How often changes of others were lost, because there were too many: the guest was not told of them. */
   readonly lostChanges: number;
 }
 

@@ -9,12 +9,12 @@ import type { MountNode } from "./node_table.ts";
 import { parentPath } from "./paths.ts";
 import type { FileSystemProvider, ProviderAttributes } from "./provider.ts";
 
-/** Where changes are told: a bound for what no watch tells, such as writing by `mmap` while the file stays mapped. */
+/** Validity where changes are told: a bound for what no watch tells, such as writing by `mmap` while the file stays mapped. */
 export const WATCHED_VALIDITY_MS = 60_000;
-/** Names of which the kernel may believe for long that they are not there: it can only be told otherwise by name. */
+/** Most names that the kernel may long believe to be absent: only a notice by name can correct that. */
 const ABSENT_MAX = 16_384;
 
-/** How long a file with these attributes may be believed in; without attributes, that there is none. */
+/** How long a file with these attributes may be believed; without attributes, how long its absence may be. */
 export type ValidityOf = (attributes?: ProviderAttributes) => Validity;
 
 /** See the module. */
@@ -41,7 +41,7 @@ export class ValidityRules {
     return this.#provider.isWatched?.(directory) === true && this.#isTelling();
   }
 
-  /** To be called before the provider is asked for the file at `path`: what changes after that is told. */
+  /** Call this before the provider is asked for the file at `path`: changes after that are told. */
   before(path: string): ValidityOf {
     if (!this.isToldOf(parentPath(path))) return this.#otherwise;
     // The root's own mode and owner are told by the directory that it lies in, which is not watched.
@@ -76,7 +76,7 @@ export class AbsentNames {
     return true;
   }
 
-  /** All of them; what comes while it is read is in it. */
+  /** All of them, including those that are added while they are read. */
   all(): IterableIterator<{ readonly parent: MountNode; readonly name: string }> {
     return this.#names.values();
   }

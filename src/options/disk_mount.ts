@@ -33,7 +33,7 @@ export interface DiskMountOptions {
   /** The file system on it. @default the guest finds out */
   readonly fstype?: DiskFileSystem | undefined;
   /**
-   * Whether the guest has a disk that cannot be written to. Sandboxes may share such a disk; a disk that can be written to
+   * Whether the guest has a disk that cannot be written to. Sandboxes may share such a disk; a writable disk
    * has one user at a time.
    *
    * @default {false}
@@ -46,7 +46,7 @@ export interface DiskMountOptions {
 /** What both engines give the guest: whole sectors. */
 const SECTOR_BYTES = 512;
 
-/** What is wrong with a disk that is to be mounted; `undefined` if a VM may have it. */
+/** What is wrong with a disk to mount; `undefined` if a VM may have it. */
 export function diskProblem({
   disk,
   format,

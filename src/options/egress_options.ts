@@ -25,9 +25,9 @@ import {
 export interface DnsOptions {
   /** `address` or `address:port`, asked in order; at most 8. @default those of this machine */
   readonly nameservers?: readonly string[] | undefined;
-  /** Whether a private address as the answer for a public name is refused. @default {true} */
+  /** Whether to refuse a private address as the answer for a public name. @default {true} */
   readonly rebindProtection?: boolean | undefined;
-  /** Milliseconds until a name server is given up. @default {5_000} */
+  /** Time limit of a name server in milliseconds. @default {5_000} */
   readonly queryTimeoutMs?: number | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface TokenBucketOptions {
   readonly size: number;
   /** Milliseconds in which an empty bucket is full again. */
   readonly refillTimeMs: number;
-  /** What is there once, on top. @default {0} */
+  /** Extra tokens, available once. @default {0} */
   readonly oneTimeBurst?: number | undefined;
 }
 
@@ -86,7 +86,7 @@ export interface EgressOptions extends PolicyOptions {
   /** Secrets, by the names of their variables in the guest, which hold placeholders. @default none */
   readonly secrets?: Readonly<Record<string, SecretOptions>> | undefined;
   /**
-   * What happens when a placeholder or a value is on its way to where it may not go: `block` it, `block-and-log`,
+   * What happens when the guest sends a placeholder or a value to a host that may not get it: `block` it, `block-and-log`,
    * `block-and-terminate` the sandbox, or `passthrough`, which sends the placeholder as it is.
    *
    * @default {"block-and-log"}
@@ -94,7 +94,7 @@ export interface EgressOptions extends PolicyOptions {
   readonly secretViolation?: ViolationAction | undefined;
   /** How names are resolved. */
   readonly dns?: DnsOptions | undefined;
-  /** Reads TLS on the way; `true` is that with all defaults. @default {false}, and `true` with secrets or hooks */
+  /** Reads TLS on the way; `true` means all defaults. @default {false}, and `true` with secrets or hooks */
   readonly tls?: boolean | TlsOptions | undefined;
   /** Limits of bytes and operations. @default none */
   readonly rateLimiter?: NetworkRateLimiterOptions | undefined;
@@ -269,7 +269,7 @@ function patternIssues(pattern: string, field: string): ConfigIssue[] {
   return [{ field, problem }];
 }
 
-/** @throws {InvalidConfigError} naming each entry that is no address. */
+/** @throws {InvalidConfigError} naming each entry that is not an address. */
 export function checkNameServers(servers: readonly string[], field: string): void {
   const issues = servers.flatMap((server, index) => {
     const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(server) ?? [];

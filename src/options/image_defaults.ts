@@ -1,17 +1,17 @@
-/** What an image says of its programs, as it is stored with a sandbox. @module */
+/** Defaults of an image for its programs, as they are stored with a sandbox. @module */
 import { z } from "zod";
 
 /** Defaults that an image has for its programs. */
 export interface ImageDefaults {
   /** ENTRYPOINT: the main program and its first arguments. */
   readonly entrypoint?: readonly string[] | undefined;
-  /** CMD: the arguments after `entrypoint`, or the main command where there is none. */
+  /** CMD: the arguments after `entrypoint`, or the main command if `entrypoint` is absent. */
   readonly cmd?: readonly string[] | undefined;
   /** ENV, as `NAME=value`. */
   readonly env?: readonly string[] | undefined;
   /** WORKDIR: where programs start. */
   readonly workingDir?: string | undefined;
-  /** USER: whom programs run as. */
+  /** USER: the user that programs run as. */
   readonly user?: string | undefined;
   /** LABEL, as far as a sandbox can have such labels. */
   readonly labels?: Readonly<Record<string, string>> | undefined;

@@ -10,7 +10,7 @@ export const MOUNT_FORMS =
   "must be a path, { bind: path, … }, { tmpfs: true, … }, { disk: path, … } or { volume: name, … }";
 const KINDS = ["bind", "tmpfs", "disk", "volume"] as const;
 
-/** Of an object that says nothing, or too much, no form fits best. */
+/** No form fits best if an object names no kind, or several. */
 export const oneKind = z.unknown().superRefine((value, context) => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return;
   const kinds = KINDS.filter((kind) => Object.hasOwn(value, kind));

@@ -89,7 +89,7 @@ export interface MemoryMountOptions {
 export interface VolumeMountOptions extends VolumeSpec {
   /** Its name. */
   readonly volume: string;
-  /** What is to happen if it is there, or is not: see {@linkcode VolumeMode}. @default {"existing"} */
+  /** What happens if it exists, or does not: see {@linkcode VolumeMode}. @default {"existing"} */
   readonly mode?: VolumeMode | undefined;
   /** Whether nothing can be written to it. A disk may have any number of readers, or one writer. @default {false} */
   readonly readonly?: boolean | undefined;
@@ -147,7 +147,7 @@ export type MountConfig =
   | {
       readonly kind: "volume";
       readonly target: string;
-      /** Name of the volume: each start takes the one that has it then. */
+      /** Name of the volume: each start uses the volume that has this name then. */
       readonly volume: string;
       readonly readonly: boolean;
       readonly noExec: boolean;
@@ -196,7 +196,7 @@ const diskSchema = z.strictObject({
   ...common,
 });
 
-/** Options of one mount, as callers give them. What it is about decides which of them there are. */
+/** Options of one mount, as callers give them. Its kind decides which are allowed. */
 export const mountSchema = z.preprocess(
   (value: MountOptions) => (typeof value === "string" ? { bind: value } : value),
   oneKind.pipe(z.union([bindSchema, memorySchema, diskSchema, volumeSchema], MOUNT_FORMS)),
@@ -279,7 +279,7 @@ export function checkMountTarget(target: string): string {
   return normalTarget(target);
 }
 
-/** One mount, and what was asked of its volume if it is of one. */
+/** One mount, and what was asked of its volume if it has one. */
 export interface CheckedMountRequest {
   readonly mount: MountConfig;
   readonly volume: VolumeRequest | undefined;
@@ -294,7 +294,7 @@ export function checkMount(target: string, options: MountOptions): CheckedMountR
   return { mount: toConfig(checkMountTarget(target), checked), volume };
 }
 
-/** What keeps something from being put at a path of the guest; `undefined` if nothing does. */
+/** Why nothing can be put at a path of the guest; `undefined` if something can. */
 export function targetProblem(target: string): string | undefined {
   if (typeof target !== "string" || !target.startsWith("/")) return "must be an absolute path in the sandbox";
   if (target.includes("\0")) return "must not contain a NUL byte";
@@ -337,7 +337,7 @@ function volumeProblem(mount: z.output<typeof volumeSchema>): string | undefined
   return problem === undefined ? undefined : `${problem.field} ${problem.problem}`;
 }
 
-/** The volumes that mounts are of, each as it was asked for. */
+/** The volumes of mounts, each as it was asked for. */
 export function volumeRequests(mounts: Readonly<Record<string, CheckedMount>>): readonly VolumeRequest[] {
   return Object.values(mounts).flatMap((mount) => ("volume" in mount ? [volumeRequest(mount)] : []));
 }

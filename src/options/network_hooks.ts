@@ -13,7 +13,7 @@ const hook = z.custom((value) => typeof value === "function", "must be a functio
 const schema = z.strictObject({ hooks: z.strictObject({ onRequest: hook, onResponse: hook }).optional() });
 
 /**
- * Checks that a sandbox that was created with hooks gets some, and no other one.
+ * Checks that a sandbox gets hooks if it was created with some, and none otherwise.
  *
  * @returns `undefined` for a sandbox without.
  * @throws {InvalidConfigError} naming the field.

@@ -55,7 +55,7 @@ export interface NoNetworkOptions {
  * ```
  */
 export interface UserNetworkOptions extends EgressOptions {
-  /** Chooses mode `user`, which every other field of these implies. */
+  /** Chooses mode `user`, which every other field here implies. */
   readonly mode?: "user" | undefined;
   /**
    * What carries them: `"host"`, the sandbox's own VM host process, which decides about each; or `"passt"`, a program that has
@@ -215,7 +215,7 @@ export const storedNetworkSchema = z.preprocess(
   ]),
 );
 
-/** Says of what only mode `user` has which mode it belongs to: a misspelt name would be said to be unknown. */
+/** Says which mode a field of mode `user` belongs to. Otherwise it would be called unknown, like a misspelt name. */
 function completeAndCheckMode(
   network: NetworkMode | NetworkOptions | undefined,
   context: z.RefinementCtx,
@@ -241,7 +241,7 @@ function completeMode(network: NetworkMode | NetworkOptions | undefined): unknow
     typeof network === "object" &&
     network !== null &&
     !("mode" in network) &&
-    Object.values(network).some((value) => value !== undefined); // a list that was not read must not open what is public
+    Object.values(network).some((value) => value !== undefined); // a list that was not read must not open public addresses
   return isUser ? { mode: "user", ...(network as object) } : network;
 }
 
@@ -298,7 +298,7 @@ export function areDistinct(ports: readonly PortAddress[]): boolean {
   return new Set(chosen.map(formatPortAddress)).size === chosen.length;
 }
 
-/** The secrets of a network; none in modes that have none. */
+/** The secrets of a network; empty in modes without secrets. */
 export function secretsOf(network: StoredNetwork): readonly StoredSecret[] {
   return network.mode === "user" ? (network.egress?.secrets ?? []) : [];
 }

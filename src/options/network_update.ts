@@ -17,14 +17,14 @@ import {
   secretSchema,
 } from "./secret_options.ts";
 
-/** What of a network is to be another way from now on; what is left out stays as it is. */
+/** Changes to a network from now on. What is left out stays as it is. */
 export interface NetworkUpdateOptions
   extends PolicyOptions,
     Pick<EgressOptions, "secretViolation" | "dns" | "rateLimiter" | "maxConnections"> {
   /**
-   * Secrets to add or to change, by their names; `null` takes one away. Of a secret that there is, what is left out stays, its
-   * value included: `{ GH_TOKEN: { value: "…" } }` gives it another value. A program that was started before has no
-   * variable for one that is added: its placeholder is `$MSB_` and its name.
+   * Secrets to add or to change, by their names; `null` removes one. For an existing secret, what is left out stays, including
+   * its value: `{ GH_TOKEN: { value: "…" } }` gives it another value. A program that was started before has no
+   * variable for an added secret: its placeholder is `$MSB_` and its name.
    */
   readonly secrets?: Readonly<Record<string, SecretOptions | null>> | undefined;
 }
@@ -38,7 +38,7 @@ const schema = z.strictObject({
 });
 
 /**
- * Checks what is to change, against what is in force.
+ * Checks changes against what is in force.
  *
  * @param environment Where secrets that are added come from, if no value is given.
  * @throws {InvalidConfigError} naming each field that is wrong.
@@ -68,7 +68,7 @@ export function parseNetworkUpdate(
 }
 
 interface SecretChanges {
-  /** All that there are afterwards. */
+  /** All secrets after the change. */
   readonly all: readonly StoredSecret[];
   readonly changed: readonly SecretUpdate[];
   readonly removed: readonly string[];
@@ -92,7 +92,7 @@ function updateSecrets(
   );
   if (given.length > 0 && now.tls === undefined)
     throw new InvalidConfigError(
-      [{ field, problem: "need TLS that is read on the way, which this sandbox has not" }],
+      [{ field, problem: "need TLS that is read on the way, which this sandbox does not have" }],
       {
         hint: "create it with tls: true, or with the secrets",
       },

@@ -16,7 +16,7 @@ export function checkOrigin({ image = "", rootDirectory, fromSnapshot, diskMiB, 
   if (rootDirectory !== undefined && (image !== "" || fromSnapshot !== undefined))
     issues.push({
       field: "rootDirectory",
-      problem: `cannot be combined with ${image === "" ? "fromSnapshot" : "image"}: it stands for it`,
+      problem: `cannot be combined with ${image === "" ? "fromSnapshot" : "image"}, which it replaces`,
     });
   if (image !== "" && fromSnapshot !== undefined)
     issues.push({

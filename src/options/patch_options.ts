@@ -11,7 +11,7 @@ import { hostStatus, normalTarget, targetProblem } from "./mount_options.ts";
 /** Patches of one sandbox. */
 export const PATCHES_MAX = 1000;
 const MODE_MAX = 0o7777;
-/** PATH_MAX of Linux without its zero: longer than that no link leads. */
+/** PATH_MAX of Linux without its zero: no link target is longer. */
 const LINK_TARGET_BYTES_MAX = 4095;
 
 /** Options of patches that write one file. */
@@ -27,7 +27,7 @@ export type PatchReplaceOptions = Pick<PatchFileOptions, "replace">;
 
 /** Options of `mkdir`. */
 export interface PatchModeOptions {
-  /** Permission bits that the directory is to have. @default {0o755}, and unchanged if it is there */
+  /** Permission bits of the directory. @default {0o755}, and unchanged if it exists */
   readonly mode?: number | undefined;
 }
 
@@ -124,7 +124,7 @@ function placeProblem(target: string, mounted: readonly string[]): string | unde
   return hiding === undefined ? undefined : `must not be in the mount ${hiding}, which would hide it`;
 }
 
-/** The working directory may be another one when the time of the patch has come. */
+/** The working directory may have changed when the patch is applied. */
 function normalPatch(patch: Patch): Patch {
   if ("path" in patch) return { ...patch, path: normalTarget(patch.path) };
   if ("dst" in patch) return { ...patch, src: resolve(patch.src), dst: normalTarget(patch.dst) };

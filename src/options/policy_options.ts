@@ -1,5 +1,5 @@
 /**
- * Rules about whom a guest may reach, as callers give them: a policy, or lists that one is made of.
+ * Rules about whom a guest may reach, as callers give them: a policy, or lists from which one is made.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { StoredSecret } from "./secret_options.ts";
 /** Rules as a policy, or as lists. */
 export interface PolicyOptions {
   /**
-   * Whom the guest may reach; nothing else then, but the hosts of secrets on the ports whose TLS is read. Entries:
+   * Whom the guest may reach: nothing else, except the hosts of secrets on the ports whose TLS is read. Entries:
    * `"packages.example"`, `"*.files.example"` (what lies below it), `".files.example"` (and itself), `"10.1.0.0/16:5432"`,
    * `"[fd00::/8]:80,8000-8999"`, `"host.microsandbox.internal:8080"` (a port of this machine's loopback interface), a group such as
    * `"private"`, or `"any"`.
@@ -62,7 +62,7 @@ const entries = z.array(z.string()).optional();
 /** The fields of {@linkcode PolicyOptions}. */
 export const policyShape = { allow: entries, deny: entries, rules: entries, policy: policySchema.optional() };
 
-/** What rules need to know of the rest. */
+/** Other options on which the rules depend. */
 export interface PolicyContext {
   readonly secrets: readonly StoredSecret[];
   /** Ports whose TLS is read. */
@@ -115,7 +115,7 @@ export function checkPolicyOptions(
   return made;
 }
 
-/** Rules about addresses open no names, which whole groups are of little use without. */
+/** Rules about addresses open no names, and a whole group is of little use without names. */
 function opensAddresses({ action, direction, destination: { kind } }: Rule): boolean {
   return action === "allow" && direction !== "ingress" && (kind === "group" || kind === "any");
 }
@@ -126,7 +126,7 @@ function isForDns({ destination, ports }: Rule): boolean {
   );
 }
 
-/** Who may have a secret may be reached for it. */
+/** A host that may get a secret may be reached. */
 function hostRules({ allowedHosts, allowedHostPatterns }: StoredSecret, ports: readonly number[]): Rule[] {
   const reached = [
     ...allowedHosts.map((host) =>

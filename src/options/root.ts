@@ -1,5 +1,5 @@
 /**
- * What a sandbox begins with if that is no image, and what it writes to, checked.
+ * Checks what a sandbox without an image begins with, and what it writes to.
  *
  * @module
  */

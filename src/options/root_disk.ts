@@ -1,5 +1,5 @@
 /**
- * What a sandbox's writes go to, checked.
+ * Checks where a sandbox's writes go.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What a text stands for that names an image, with the names of the official microsandbox SDK.
+ * Interprets a text that names an image, with the names of the official microsandbox SDK.
  *
  * @module
  */

@@ -68,8 +68,8 @@ export interface SandboxOptions {
   /** An OCI reference (`"alpine"`), or a path (`"./rootfs"`, `"./rootfs.tar.gz"`, `"./image.tar"`). */
   readonly image?: string | undefined;
   /**
-   * A directory of this machine, instead of `image`, which is used as it is: no image is made of it, and its changes are seen in
-   * the sandbox. It stays as it is; what the sandbox writes goes to its own disk.
+   * A directory of this machine to use directly, instead of `image`: no image is made of it, and its changes are seen in
+   * the sandbox. The sandbox does not change it; its writes go to its own disk.
    */
   readonly rootDirectory?: string | undefined;
   /**
@@ -84,7 +84,7 @@ export interface SandboxOptions {
   /** Size of the writable disk in MiB. It takes space only as it is written. @default {4096} */
   readonly diskMiB?: number | undefined;
   /**
-   * What is written to instead: memory (`{ tmpfs: true, sizeMiB: 256 }`), of which nothing is kept once the sandbox has stopped;
+   * Where writes go instead: memory (`{ tmpfs: true, sizeMiB: 256 }`), which is lost once the sandbox has stopped;
    * or a disk image of this machine (`{ disk: "./scratch.img" }`), which outlives it. @default a disk of `diskMiB`
    */
   readonly rootDisk?: RootDiskOptions | undefined;
@@ -206,7 +206,7 @@ export interface SandboxConfig
   readonly ports: readonly PublishedPort[];
   /** What is mounted, in that order. */
   readonly mounts: readonly MountConfig[];
-  /** What is written to; `undefined`: a disk of `diskMiB` of the sandbox's own. */
+  /** Where writes go; `undefined`: the sandbox's own disk of `diskMiB`. */
   readonly rootDisk?: RootDiskConfig | undefined;
   /** The directory that it begins with, an absolute path without links; `undefined`: an image or a snapshot. */
   readonly rootDirectory?: string | undefined;
@@ -226,7 +226,7 @@ export interface CreateRequest extends Pick<CheckedNetwork, "secretValues" | "ho
   /** `undefined`: an existing sandbox of that name is an error. */
   readonly replaceGraceMs: number | undefined;
   readonly pullPolicy: PullPolicy;
-  /** What is done to its files before it is ready. */
+  /** The changes to its files before it is ready. */
   readonly patches: readonly Patch[];
   /** The volumes of its mounts. */
   readonly volumes: readonly VolumeRequest[];

@@ -1,6 +1,6 @@
 /**
- * Secrets that a caller gives a sandbox: who may get them, and where their values come from. Values never leave this module for a
- * place where they are kept.
+ * Secrets that a caller gives a sandbox: who may get them, and where their values come from. This module never
+ * passes values to a place that stores them.
  *
  * @module
  */
@@ -37,9 +37,9 @@ export interface SecretInjectionOptions {
 
 /** One secret, by the name of its variable in the guest. */
 export interface SecretOptions {
-  /** Names and addresses of those who may get it; `*.` and a name for all below that. At least one. */
+  /** Names and addresses of the hosts that may get it; `*.` and a name for all names below it. At least one. */
   readonly hosts?: readonly string[] | undefined;
-  /** Its value. It is not stored: a sandbox that is started again has to be given it again. */
+  /** Its value. It is not stored: every later start needs it again. */
   readonly value?: string | undefined;
   /**
    * Where its value is read from at each start: `SecretSource.env("OTHER_NAME")`, or `"env"` for the variable of this process that
@@ -50,7 +50,7 @@ export interface SecretOptions {
   readonly from?: SecretSource | "env" | undefined;
   /** What the guest has instead of the value: 4 to 256 visible ASCII characters. @default `$MSB_` and its name */
   readonly placeholder?: string | undefined;
-  /** Lets every host have it that the policy allows: the guest can then read it, by a server of its own. @default {false} */
+  /** Gives it to every host that the policy allows: the guest can then read it through its own server. @default {false} */
   readonly allowAnyHost?: boolean | undefined;
   /** Whether a host must prove its name by TLS before it gets the secret. @default {true} */
   readonly requireTlsIdentity?: boolean | undefined;
@@ -68,7 +68,7 @@ export interface StoredSecret extends Omit<SecretConfig, "value"> {
 export type SecretValues = Readonly<Record<string, string>>;
 
 const secretSource = z.strictObject({ kind: z.literal("env"), var: z.string().min(1) });
-/** Its fields are not named where it is wrong: somebody who gives the whole environment has its names in no message. */
+/** Errors do not name its fields: if a caller gives the whole environment, no message shows its names. */
 const givenSource = z.custom<SecretSource | "env">(
   (value) => value === "env" || secretSource.safeParse(value).success,
   'must be "env" for the variable of that name, or SecretSource.env("OTHER_NAME")',
@@ -108,11 +108,11 @@ export const storedSecretsSchema = z.array(
   }),
 );
 
-/** Stands for a value that is not known yet: it breaks no rule. */
+/** Stands in for a value that is not known yet: it passes every check. */
 const UNKNOWN_VALUE = "\u00b7";
 
 /**
- * Checks secrets, and parts their values from the rest.
+ * Checks secrets, and separates their values from the rest.
  *
  * @throws {InvalidConfigError} naming each field that is wrong; no message shows a value.
  */
@@ -143,8 +143,8 @@ export function checkSecrets(
 /**
  * The secrets of a start, with their values.
  *
- * @param given Values that the caller gives at this start. They come before a source.
- * @throws {InvalidConfigError} if a value is missing, or cannot be one.
+ * @param given Values that the caller gives at this start. They override a source.
+ * @throws {InvalidConfigError} if a value is missing or invalid.
  */
 export function resolveSecrets(
   stored: readonly StoredSecret[],
@@ -198,7 +198,7 @@ function storedOf(name: string, secret: SecretOptions): StoredSecret {
   };
 }
 
-/** What checks lists of secrets names their fields by place; callers know them by name. */
+/** The check of a list names fields by index; callers know secrets by name. */
 function checkWhole(secrets: readonly SecretConfig[], field: string): void {
   const issues = secretIssues(secrets, field).map((issue) => {
     const [, index, part = ""] = /\[(\d+)\]\.(\w+)$/.exec(issue.field) ?? [];

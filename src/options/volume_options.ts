@@ -15,8 +15,8 @@ import { nameSchema } from "./names.ts";
 export type { VolumeKind } from "../state/volumes.ts";
 
 /**
- * What is to happen if a volume is there, or is not. `"existing"`: it must be there. `"create"`: it must not, and is made.
- * `"ensure"`: it is made if it is not there.
+ * What happens if a volume exists, or does not. `"existing"`: it must exist. `"create"`: it must not exist, and is made.
+ * `"ensure"`: it is made if it does not exist.
  */
 export type VolumeMode = "existing" | "create" | "ensure";
 
@@ -45,13 +45,13 @@ export interface VolumeConfig {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A volume that is wanted: one that is there, or a new one. */
+/** A requested volume: an existing one, or a new one. */
 export interface VolumeRequest {
   readonly name: string;
   readonly mode: VolumeMode;
-  /** What was said of it: one that is there must be so. */
+  /** The requested properties, which an existing one must have. */
   readonly wanted: Pick<VolumeSpec, "kind" | "sizeMiB">;
-  /** What a new one is to be. */
+  /** The properties of a new one. */
   readonly config: VolumeConfig;
 }
 
@@ -82,7 +82,7 @@ export function checkVolumeName(name: string): string {
   return parseConfig(nameSchema, name, "name");
 }
 
-/** What does not go together. */
+/** Options that exclude each other. */
 export function specProblem({ kind = "directory", sizeMiB }: VolumeSpec): ConfigIssue | undefined {
   if (kind === "disk" || sizeMiB === undefined) return undefined;
   return {
@@ -97,7 +97,7 @@ export function volumeConfig(name: string, spec: VolumeSpec): VolumeConfig {
   return { name, kind, sizeMiB: kind === "disk" ? sizeMiB : undefined, labels };
 }
 
-/** Whether a volume that is there is what was asked for. @throws {InvalidConfigError} if it is not. */
+/** Checks that an existing volume is what was asked for. @throws {InvalidConfigError} if it is not. */
 export function checkWanted(
   { name, wanted }: VolumeRequest,
   found: { readonly kind: VolumeKind; readonly sizeBytes: number | undefined },

@@ -1,7 +1,7 @@
-/** What tells a file from all others, whatever path leads to it. @module */
+/** The identity of a file, independent of its path. @module */
 import type { BigIntStats } from "node:fs";
 
-/** The same text for the same file, good as a name. */
+/** The same text for the same file, usable as a name. */
 export function fileIdentity({ dev, ino }: Pick<BigIntStats, "dev" | "ino">): string {
   return `${dev}-${ino}`;
 }

@@ -1,6 +1,6 @@
 /**
  * Removes trees that a guest has written. It may have left directories that their owner may not look into or write to, and some
- * that lie deeper than a path can say.
+ * that lie deeper than a path can reach.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** {@linkcode removeTree} that holds everything up, for few files. */
+/** {@linkcode removeTree} that blocks this thread, for few files. */
 export function removeTreeNow(path: string): void {
   try {
     rmSync(path, WHOLE);
@@ -34,7 +34,7 @@ export function removeTreeNow(path: string): void {
   }
 }
 
-/** Gives this user all rights to the directories of a tree that no other process works in. What fails shows when it is removed. */
+/** Gives this user all rights to the directories of a tree that no other process works in. A failure shows when the tree is removed. */
 function openUp(top: string): void {
   const waiting = [top];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {

@@ -104,7 +104,7 @@ export class SandboxBuilder {
   }
 
   /**
-   * Sets the size of the writable disk in MiB, 4096 by default; or what is written to instead:
+   * Sets the size of the writable disk in MiB, 4096 by default; or where writes go instead:
    * `rootDisk((d) => d.tmpfs().size(256))`, `rootDisk((d) => d.disk("./scratch.img"))`. See
    * {@linkcode SandboxOptions.rootDisk}.
    */
@@ -259,7 +259,7 @@ export class SandboxBuilder {
     );
   }
 
-  /** Is not there: connections go out by this machine's own sockets. @throws {UnsupportedError} always */
+  /** Not supported: connections use this machine's own sockets. @throws {UnsupportedError} always */
   proxy(_configure: (proxy: OutboundProxyBuilder) => unknown): this {
     throw outboundProxyIsUnsupported();
   }
@@ -340,7 +340,7 @@ export class SandboxBuilder {
     return this.detached().create(options);
   }
 
-  /** Either of both, and not what was said before. */
+  /** Sets one of both, and drops what was set before. */
   #setRootDisk({ diskMiB, rootDisk }: Pick<SandboxOptions, "diskMiB" | "rootDisk">): this {
     delete this.#options.diskMiB;
     delete this.#options.rootDisk;

@@ -6,10 +6,10 @@
 import { InvalidConfigError } from "../base/errors.ts";
 
 /**
- * What `configure` has made of `builder`.
+ * The builder that `configure` returns.
  *
  * @param field The method that took `configure`.
- * @throws {InvalidConfigError} if it is no function, or returns something else.
+ * @throws {InvalidConfigError} if it is not a function, or returns something else.
  */
 export function configured<T extends object>(field: string, builder: T, configure: (builder: T) => T): T {
   if (typeof configure !== "function")

@@ -39,14 +39,14 @@ export class ImageBuilder {
     return this.rootDisk(sizeMiB);
   }
 
-  /** Is not there: a disk image can be mounted or written to, but is no image. @throws {UnsupportedError} always */
+  /** Not supported: a disk image can be mounted or written to, but is not an image. @throws {UnsupportedError} always */
   disk(_path: string): this {
     throw new UnsupportedError("Cannot boot from a disk image", {
       hint: "give an OCI reference, a directory or an archive; mount the disk by volume(), or write to it by rootDisk()",
     });
   }
 
-  /** Is of `disk()` only. @throws {UnsupportedError} always */
+  /** For `disk()` only. @throws {UnsupportedError} always */
   fstype(fstype: string): this {
     return this.disk(fstype);
   }

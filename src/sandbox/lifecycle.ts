@@ -235,7 +235,7 @@ function givenHooks(stored: StoredNetwork, network: SandboxOptions["network"]): 
 /** Stops the sandbox if it runs, and boots it. */
 export async function restart(sandbox: BackendSandbox, options: RestartOptions = {}): Promise<Boot> {
   const { network } = parseStoredConfig((await sandbox.record()).configJson);
-  // What no start could use must not stop it.
+  // Options that a start would refuse must not stop it.
   resolveSecrets(secretsOf(network), options.secrets ?? {}, process.env, "network.secrets");
   checkHooks(network, options.hooks);
   await end(sandbox, options);

@@ -44,19 +44,19 @@ export class RootDiskBuilder {
     return this;
   }
 
-  /** Is not there: every image is one shared read-only disk here. @throws {UnsupportedError} always */
+  /** Not supported: every image is one shared read-only disk here. @throws {UnsupportedError} always */
   flat(): this {
     throw new UnsupportedError("Cannot make a flat root disk: images are shared, read-only disks", {
       hint: "leave flat() out: all sandboxes of an image share its disk, without a copy",
     });
   }
 
-  /** Is of `flat()` only. @throws {UnsupportedError} always */
+  /** For `flat()` only. @throws {UnsupportedError} always */
   cloneStrategy(_strategy: "auto" | "copy" | "reflink"): this {
     return this.flat();
   }
 
-  /** The options: `diskMiB` for a disk of the sandbox's own. @throws {InvalidConfigError} for what the kind has not. */
+  /** The options: `diskMiB` for the sandbox's own disk. @throws {InvalidConfigError} for options that the kind does not have. */
   build(): { readonly diskMiB?: number | undefined; readonly rootDisk?: RootDiskOptions | undefined } {
     const kind = this.#kind;
     const isImage = typeof kind === "object";

@@ -22,7 +22,7 @@ export abstract class SandboxCode extends SandboxPrograms {
   }
 
   /**
-   * Runs source code with the image's `python3`, `node` or `sh`, and tells output, the value of the last expression, and what it threw.
+   * Runs source code with the image's `python3`, `node` or `sh`, and returns output, the value of the last expression, and what it threw.
    * With `session`, later calls know what earlier ones defined; calls of one session run one after another. Sessions belong to this
    * object: another `Sandbox` of the same name has its own.
    *

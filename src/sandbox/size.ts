@@ -1,5 +1,5 @@
 /**
- * Sizes, for those who think in other units than MiB.
+ * Sizes in other units than MiB.
  *
  * @module
  */

@@ -21,7 +21,7 @@ export interface VolumeRow {
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: Date;
   /**
-   * The process that has made it for a sandbox which is to come: if that process is killed, the volume goes. `undefined`: it
+   * The process that has made it for a future sandbox: if that process is killed, the volume is removed. `undefined`: it
    * stays.
    */
   readonly maker: ProcessIdentity | undefined;

@@ -158,7 +158,7 @@ export interface GuestConfig {
 export type ParentMessage =
   | ClaimRequest
   | BootRequest
-  /** The guest's files are as they are to be. */
+  /** The guest's files are ready. */
   | { readonly type: "prepared" }
   | { readonly type: "detach" };
 

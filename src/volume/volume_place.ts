@@ -62,8 +62,8 @@ export function volumeIdOf(home: string, path: string): string | undefined {
 }
 
 /**
- * Whether a mount of `path`, an absolute path without links, would let a guest at what this library keeps in its home. What a
- * volume holds is a guest's. A read-only mount may hold the home, which is closed in it, but not lie there: reading a lock
+ * Whether a mount of `path`, an absolute path without links, would give a guest access to what this library keeps in its home. What
+ * a volume holds belongs to guests. A read-only mount may hold the home, which is closed in it, but not lie there: reading a lock
  * is enough to lose it, as the VM host process does when it closes the file (fcntl(2), "Record locking").
  */
 export function exposesHome(home: string, path: string, isReadonly: boolean): boolean {
@@ -75,7 +75,7 @@ export function exposesHome(home: string, path: string, isReadonly: boolean): bo
   return id === undefined || !isBelow(path, join(volumeDirectory(root, id), VOLUME_CONTENT.directory));
 }
 
-/** What people are told of a mount that {@linkcode exposesHome}. */
+/** The error text for a mount that {@linkcode exposesHome}. */
 export function homeProblem(path: string): string {
   return `must not let the guest into the home of all sandboxes (MSB_HOME): ${path} holds it, or lies in it; mount another directory, or one that holds it with readonly`;
 }
@@ -90,7 +90,7 @@ export function tryLockVolume(
   return tryLockFile(`${volumeDirectory(home, id)}${LOCK_SUFFIXES[lock]}`, mode);
 }
 
-/** Whether a lock could not be had in that mode now. */
+/** Whether a lock is not available in that mode now. */
 export function isVolumeLocked(home: string, id: string, lock: VolumeLock, mode: LockMode): boolean {
   using held = tryLockVolume(home, id, lock, mode);
   return held === undefined;

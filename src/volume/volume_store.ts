@@ -1,6 +1,6 @@
 /**
  * The volumes of one home: made, found and removed so that a process that is killed at any point leaves nothing that the next
- * look does not heal. Who works on a volume holds its lock exclusively, so that what is unfinished and not locked was left by
+ * look does not heal. A process that works on a volume holds its lock exclusively. So what is unfinished and not locked was left by
  * a process that is gone:
  *
  * - `<id>.new` without a row: half made. Deleted.
@@ -8,7 +8,7 @@
  * - `<id>.old`: half removed. The row goes, too.
  * - made for a sandbox that never came up, by a process that is gone: removed.
  *
- * A directory without a suffix and without a row is none of these: the state database was lost. It is left alone.
+ * A directory without a suffix and without a row means that the state database was lost. It is left alone.
  *
  * @module
  */
@@ -41,17 +41,17 @@ export interface StoredVolume extends VolumeRow {
   readonly path: string;
 }
 
-/** What a new volume is to be. */
+/** The properties of a new volume. */
 export interface NewVolume {
   readonly name: string;
   readonly kind: VolumeKind;
   readonly sizeBytes: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** The process that makes it for a sandbox to come. @default {it stays} */
+  /** The process that makes it for a future sandbox. @default {it stays} */
   readonly maker?: ProcessIdentity | undefined;
 }
 
-/** Who has made a volume, or heals one, has its lock for a moment; who removes one, until it is gone. */
+/** A process that makes or heals a volume holds its lock for a moment; one that removes it, until it is gone. */
 const LOCK_MS_MAX = 5_000;
 const LOCK_POLL_MS = 5;
 /** A VM that ends lets go of its volumes a moment after its sandbox has ended. */
@@ -182,14 +182,14 @@ export class VolumeStore {
     }
   }
 
-  /** The exclusive lock, once a VM that ends has let go of it; `undefined` if one stays that uses the volume. */
+  /** The exclusive lock, once a VM that ends has released it; `undefined` if the volume stays in use. */
   async #lockUnused(id: string, isUsed: () => boolean): Promise<FileLock | undefined> {
     const look = () => tryLockVolume(this.#home, id, "use", "exclusive") ?? (isUsed() ? "used" : undefined);
     const lock = await pollUntil(look, { everyMs: LOCK_POLL_MS, timeoutMs: VM_END_MS_MAX });
     return lock === "used" ? undefined : lock;
   }
 
-  /** Takes back a volume that was made for a sandbox, unless another one uses it, or has come up with it. */
+  /** Removes a volume that was made for a sandbox, unless another one uses it, or has come up with it. */
   discard({ id }: Pick<StoredVolume, "id">): void {
     this.#takeBack(id, (maker) => maker !== undefined);
   }
@@ -208,7 +208,7 @@ export class VolumeStore {
     removeVolumeLocks(this.#home, id);
   }
 
-  /** Finishes, or takes back, what processes were doing that are gone. */
+  /** Finishes or undoes the work of processes that are gone. */
   heal(): void {
     for (const name of namesIfPresent(homePaths(this.#home).volumes)) {
       const entry = parseVolumeEntry(name);
@@ -248,7 +248,7 @@ export class VolumeStore {
     if (!isVolumeLocked(this.#home, id, "use", "exclusive")) removeVolumeLocks(this.#home, id);
   }
 
-  /** If its directory is gone, which only a person can have done, that is told when it is used. */
+  /** If its directory is gone, which only a person can have done, its next use reports that. */
   #stored(row: VolumeRow): StoredVolume {
     const path = join(volumeDirectory(this.#home, row.id), VOLUME_CONTENT[row.kind]);
     return { ...row, path: ifPresent(() => realpathSync(path)) ?? path };

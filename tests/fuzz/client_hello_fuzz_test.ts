@@ -16,7 +16,7 @@ const TIMEOUT_MS = 1_200_000;
 
 /** `bytes` with some of them changed, left out or doubled. Lengths are hit often, as they are the dangerous ones. */
 function damage(random: SeededRandom, bytes: Uint8Array): Uint8Array {
-  const result = new Uint8Array(bytes); // a copy: slice() of a Buffer is none
+  const result = new Uint8Array(bytes); // a copy: slice() of a Buffer shares its memory
   for (let left = random.integer(0, 5); left > 0; left--) {
     const at = random.integer(0, result.length - 1);
     switch (random.integer(1, 4)) {

@@ -5,7 +5,7 @@ import { TEST_USER } from "../support/vm/images.ts";
 import { homeTest } from "../support/vm/vm.ts";
 
 homeTest(
-  "runCode() keeps a shell in the guest, and says which interpreters there are not",
+  "runCode() keeps a shell in the guest, and says which interpreters are missing",
   async ({ create }) => {
     const sandbox = await create();
     const run = (source: string, more = {}) => sandbox.runCode("sh", source, { session: "s", ...more });

@@ -79,7 +79,7 @@ homeTest(
     assert.match((await first.shell("echo x > /shared/x")).stderr(), /Read-only/);
     assert.notEqual((await first.shell("echo x > /dev/vde")).code, 0); // the device itself is read-only
 
-    // Nobody else may have the disk that is written to; the other one may be shared by those that only read.
+    // No other VM may have the disk that is written to; VMs that only read may share the other one.
     const other = (mounts: NonNullable<Parameters<typeof create>[0]>["mounts"]) =>
       Sandbox.create({ name: "other", image: join(scratch, "rootfs"), memoryMiB: MEMORY_MIB, mounts });
     for (const disk of [{ disk: data }, { disk: data, readonly: true }, { disk: shared }])

@@ -80,7 +80,7 @@ homeTest(
     assert.equal((await left.network.info()).egress?.servedBy, "client");
     await assert.rejects(left.network.update({ allow: ["any"] }), { code: "unsupported", hint: /hooks/ });
 
-    // A start needs them again; what no start could use stops nothing.
+    // A start needs them again; options that a start would refuse stop nothing.
     const secrets = { KEY: "value-of-the-key" };
     await assert.rejects(left.restart({ secrets }), {
       code: "invalidConfig",

@@ -57,7 +57,7 @@ homeTest(
     const ask = `timeout 30 wget -q --no-check-certificate -O - --header "X-Api-Key: $API_KEY" https://${HOST}:${server.port}/`;
     const greet = `timeout 30 nc ${HOST} ${greeter.port}`;
 
-    /** Has the guest send its placeholder. Deno's TLS refuses busybox's, which names no signature algorithms (RFC 8446 4.2.3). */
+    /** Makes the guest send its placeholder. Deno's TLS refuses busybox's, which names no signature algorithms (RFC 8446 4.2.3). */
     const assertServed = async (value: string) => {
       if (IS_DENO) return assert.match(await shell(ask), /handshake/);
       assert.equal(await shell(ask), "served");
@@ -68,13 +68,13 @@ homeTest(
     await assertServed(VALUES[0]);
     assert.match(await shell("timeout 20 nslookup other.example"), /NXDOMAIN|REFUSED|can't resolve/);
 
-    // Another value counts from the next request on; what is no longer allowed ends.
+    // A new value applies from the next request on; connections that are no longer allowed end.
     await sandbox.network.update({ secrets: { API_KEY: { value: VALUES[1] } } });
     await assertServed(VALUES[1]);
     const handle = await Sandbox.get(sandbox.name);
     await handle.network.update({ allow: [] });
     assert.doesNotMatch(await shell(greet), /from the host/);
-    await assertServed(VALUES[1]); // who may have a secret may be reached for it
+    await assertServed(VALUES[1]); // a host that may get a secret may be reached
     const { egress } = await handle.network.info();
     assert.deepEqual(
       egress?.policy.rules.map(({ destination }) => destination),

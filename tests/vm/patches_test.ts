@@ -27,7 +27,7 @@ import { Peer, PeerError } from "../support/vm/peer.ts";
 import { homeTest } from "../support/vm/vm.ts";
 
 const KILLS = countFrom("MSB_PATCH_KILLS", 16);
-/** Of which the last is what a complete creation has. */
+/** The last of these is the result of a complete creation. */
 const FILES = 300;
 
 async function output(sandbox: Sandbox, script: string): Promise<string> {
@@ -149,7 +149,7 @@ homeTest(
       if (isHostKilled) for (const { pid } of hostProcesses(home)) kill(pid);
       else await peer.kill();
       const wasCreated = await created;
-      // The end of the host process is what is told, not that of the connection to it.
+      // The error reports the end of the host process, not the end of the connection to it.
       if (!wasCreated) assert.equal(failure, isHostKilled ? "bootStart" : "ended", `turn ${turn}`);
       let status: string | undefined;
       await eventually(async () => {

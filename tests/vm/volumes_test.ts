@@ -27,12 +27,12 @@ homeTest(
   "a directory volume outlives sandboxes, and several have it at once",
   async ({ create, home, image }) => {
     const mounts = { "/data": { volume: "cache" } } as const;
-    // What is wrong is told before anything is created.
+    // Invalid options fail before anything is created.
     await assert.rejects(create({ mounts }), VolumeNotFoundError);
     assert.ok(!existsSync(join(home, "sandboxes")));
     const bad = { "/a": { volume: "new", mode: "create" }, "/b": { volume: "none" } } as const;
     await assert.rejects(create({ mounts: bad }), VolumeNotFoundError);
-    // A creation that fails later takes its volumes back.
+    // A creation that fails later removes its volumes.
     const broken = {
       "/data": { volume: "new", mode: "create" },
       "/etc/hostname/x": { tmpfs: true },
@@ -49,7 +49,7 @@ homeTest(
     const one = await create({ name: "one", mounts: { "/data": { volume: "cache", mode: "ensure" } } });
     const volume = await Volume.get("cache");
     const state = new StateStore(home);
-    assert.deepEqual(state.volumes.unsettled(), []); // it stays, whatever becomes of this process
+    assert.deepEqual(state.volumes.unsettled(), []); // it stays, even if this process ends
     state.close();
     await output(
       one,
@@ -170,7 +170,7 @@ homeTest(
       assert.equal(await output(again, "cat /db/file && echo more >> /db/file && sync"), "kept\n");
       await again.stop();
     }
-    // One that is replaced gives its disk to the one that takes its place.
+    // A replaced sandbox gives its disk to its replacement.
     await using next = await Sandbox.create({
       name: "one",
       image,

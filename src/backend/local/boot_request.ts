@@ -95,13 +95,13 @@ export function bootRequest(
   };
 }
 
-/** What decides, for the process that carries the connections; keys and values of secrets go to that one only. */
+/** The configuration for the process that carries the connections. Only that process gets keys and values of secrets. */
 function egressOf({ egress, hooks }: BootSources): Pick<BootRequest, "egress" | "servedEgress"> {
   if (egress === undefined || hooks === undefined) return { egress };
   return { servedEgress: { ...reportOf(egress), servedBy: "client" } };
 }
 
-/** Whether the guest's connections are carried by a process of ours: its VM host process, or this one. */
+/** Whether the guest's connections are carried by its VM host process, or by this process. */
 function isFlowPlan(network: NetworkPlan | undefined): network is FlowPlan {
   return network?.mode === "user" && network.via === "host";
 }
@@ -115,7 +115,7 @@ function rootDisks({ state, config, bootDisk, imagePath }: BootSources): DiskCon
   ];
 }
 
-/** The disk that is written to; none if that is memory. */
+/** The writable disk; none if writes go to memory. */
 function upperDisk(home: string, { name, diskMiB, rootDisk }: SandboxConfig): DiskConfig[] {
   switch (rootDisk?.kind) {
     case "tmpfs":
@@ -131,7 +131,7 @@ function upperDisk(home: string, { name, diskMiB, rootDisk }: SandboxConfig): Di
 
 type UpperMount = Pick<GuestConfig, "upperDevice" | "upperType" | "upperOptions" | "upperFlags">;
 
-/** How the guest mounts what is written to. */
+/** How the guest mounts the writable layer. */
 function upperMount(
   { rootDisk }: SandboxConfig,
   disks: readonly DiskConfig[],
@@ -152,7 +152,7 @@ function upperMount(
   }
 }
 
-/** What the guest calls the disk at that place: the order of the disks is that of the letters. */
+/** The guest's name for the disk at that index: letters follow the order of the disks. */
 function deviceOf(index: number): string {
   return `/dev/vd${String.fromCharCode("a".charCodeAt(0) + index)}`;
 }

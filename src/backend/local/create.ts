@@ -120,7 +120,7 @@ export async function createSandbox(
   }
 }
 
-/** A guest that has the home is no guest any more. @throws {InvalidConfigError} */
+/** Refuses mounts that would give a guest access to the home. @throws {InvalidConfigError} */
 function checkHome(home: string, mounts: readonly ResolvedMount[]): void {
   const issues = mounts.flatMap((mount) =>
     // A volume that is still to be made has no source yet.
@@ -131,7 +131,7 @@ function checkHome(home: string, mounts: readonly ResolvedMount[]): void {
   if (issues.length > 0) throw new InvalidConfigError(issues);
 }
 
-/** What stands for an image in a sandbox that begins with a directory: it is not kept, and has no settings. */
+/** Stands in for the image of a sandbox that starts from a directory: it is not stored, and has no settings. */
 const DIRECTORY: SourceImage = { erofsPath: undefined, digest: "directory", config: {} };
 
 /** The image's disk. Digests that are noted as used on the way are added to `claimed`. */
@@ -268,7 +268,7 @@ async function bootNew(
   { id, imageDigest, applyPatches }: NewSandboxKey,
 ): Promise<BootedSandbox> {
   const { state, config } = boot;
-  await checkDisks(state.home, config); // once the sandbox that is replaced has let go of them
+  await checkDisks(state.home, config); // after the replaced sandbox has released them
   const sandbox = {
     kind: "create",
     id,
@@ -304,17 +304,17 @@ async function bootNew(
   }
 }
 
-/** What a boot is of. */
+/** What to boot. */
 interface LaunchRequest
   extends Pick<ClaimRequest, "sandbox" | "detached">,
     Pick<LaunchOptions, "prepareGuest"> {
-  /** @default that the volumes are there */
+  /** @default {the volumes must exist} */
   readonly volumeRequests?: readonly VolumeRequest[];
-  /** @default {they are there} */
+  /** @default {they exist} */
   readonly placeDisks?: (key: BootKey) => Promise<void>;
 }
 
-/** Boots, and takes back the volumes that were made for it if that fails. */
+/** Boots. If that fails, removes the volumes that were made for it. */
 async function launch(boot: BootInputs, request: LaunchRequest): Promise<LaunchedVm> {
   const { mounts } = boot.config;
   using volumes = await SandboxVolumes.open({ state: boot.state, mounts, requests: request.volumeRequests });
@@ -355,7 +355,7 @@ function launchWith(
 
 /** The disk of a new sandbox: empty, or a copy. */
 async function makeUpper({ state, config, call, snapshot }: BootInputs, path: string): Promise<void> {
-  if (config.rootDisk !== undefined) return; // it has none of its own
+  if (config.rootDisk !== undefined) return; // it has no disk of its own
   if (snapshot === undefined) await formatUpper(path, config.diskMiB, call.signal);
   else await copySourceDisk(state.home, snapshot, path, call.signal);
 }

@@ -57,12 +57,12 @@ export class BootableSandbox extends LocalSandbox implements BackendSandbox {
     const carried = isChange ? carriedNetwork(this.id) : undefined;
     if (carried !== undefined) return await carried.update(update);
     const ask = async (question: EgressUpdate) =>
-      JSON.parse(await client.updateNetwork(question)) as EgressReport; // of a process of ours
+      JSON.parse(await client.updateNetwork(question)) as EgressReport; // from our own VM host process
     const now = await ask({});
     if (!isChange) return now;
     if (now.servedBy === "client")
       throw new UnsupportedError(`Cannot change the network of ${this.name} from here`, {
-        hint: "change it in the process whose hooks see its requests: that one carries its connections",
+        hint: "change it in the process that provides its hooks: that process carries its connections",
       });
     return await ask(update);
   }

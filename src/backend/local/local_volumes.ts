@@ -13,11 +13,11 @@ import { type StoredVolume, VolumeStore } from "../../volume/volume_store.ts";
 import type { VolumeBackend, VolumeFiles, VolumeRecord } from "../backend.ts";
 import { openDirectory, openShared } from "./open_volumes.ts";
 
-/** As the root of a file system has it. Other users of this machine do not get that far: the home is closed to them. */
+/** The usual mode of a file system's root. Other users of this machine cannot reach it: the home is closed to them. */
 const DIRECTORY_MODE = 0o755;
 /** An ext4 file system has a label of 16 bytes at most. */
 const DISK_LABEL = "msb-volume";
-/** Other processes may make and remove a volume of that name as often while it is looked for. */
+/** Attempts, because other processes may make and remove a volume of that name at the same time. */
 const OBTAIN_ATTEMPTS_MAX = 5;
 const BLOCK_BYTES = 512;
 
@@ -59,9 +59,9 @@ export class LocalVolumes implements VolumeBackend {
   }
 
   /**
-   * The volume that is asked for; `undefined` if it is to be made.
+   * The requested volume; `undefined` if it must be made.
    *
-   * @throws {VolumeNotFoundError} {@linkcode VolumeAlreadyExistsError} by its mode.
+   * @throws {VolumeNotFoundError} {@linkcode VolumeAlreadyExistsError} depending on its mode.
    * @throws {InvalidConfigError} if it is not what was asked for.
    */
   async find(request: VolumeRequest): Promise<StoredVolume | undefined> {
@@ -85,7 +85,7 @@ export class LocalVolumes implements VolumeBackend {
     await this.#store.remove(name, id, () => this.usersOf(name));
   }
 
-  /** Names of the sandboxes that run with a volume, by what they were created with. */
+  /** Names of the running sandboxes that were created with a volume. */
   usersOf(volume: string): string[] {
     return this.#state
       .list({ statuses: LIVE_STATUSES })
@@ -112,7 +112,7 @@ export class LocalVolumes implements VolumeBackend {
       }
     } catch (error) {
       if (error instanceof VolumeNotFoundError) return undefined;
-      if (error instanceof IoError) return 0; // its directory was taken away
+      if (error instanceof IoError) return 0; // its directory is gone
       throw error;
     }
   }
@@ -125,7 +125,7 @@ export class LocalVolumes implements VolumeBackend {
         { hint: "mount it in a sandbox, and use sandbox.fs()" },
       );
     const opened = await this.#open(volume);
-    this.#state.volumes.settle(id); // who works on its files wants it to stay, whatever it was made for
+    this.#state.volumes.settle(id); // a caller that works on its files wants it to stay, even if it was made for a sandbox
     return opened;
   }
 

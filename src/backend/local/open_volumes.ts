@@ -1,5 +1,5 @@
 /**
- * Volumes whose files are open in this process. Calls that work on one volume at a time share its root and its lock: each
+ * Volumes whose files are open in this process. Simultaneous calls on one volume share its root and its lock: each
  * takes descriptors, and there may be very many calls.
  *
  * @module
@@ -23,7 +23,7 @@ interface SharedVolume {
 /** By the path of what the volume holds, which no other volume ever has. */
 const shared = new Map<string, SharedVolume>();
 
-/** What calls into the C library, once it was needed. */
+/** Access to the C library, loaded when it is first needed. */
 let filesLoading: Promise<Files> | undefined;
 
 /** Opens a directory of this machine. */
@@ -37,7 +37,7 @@ export async function openDirectory(path: string): Promise<FileSystemProvider> {
   return DirectoryProvider.openReal(await filesLoading, path);
 }
 
-/** The volume at `path`, which `open` opens unless it is open already. The last one who closes it really does. */
+/** The volume at `path`, which `open` opens unless it is open already. It closes when its last user closes it. */
 export async function openShared(path: string, open: () => Promise<OpenVolume>): Promise<VolumeFiles> {
   const volume = shared.get(path) ?? { opening: open(), users: 0 };
   shared.set(path, volume);

@@ -48,7 +48,7 @@ export function guestPreparation(work: GuestPreparation): ((path: string) => Pro
   };
 }
 
-/** What it takes is loaded by those who need it. The connection ends with the VM host process. */
+/** Loads its modules only where they are needed. The connection ends with the VM host process. */
 async function carry(client: AgentClient, config: EgressConfig, hooks: HttpHooks): Promise<void> {
   const { ClientEgress } = await import("../../egress/client_egress.ts");
   const network = await ClientEgress.open({ client, config, hooks });

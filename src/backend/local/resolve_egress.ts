@@ -1,6 +1,6 @@
 /**
- * Makes of what is stored about a network what the VM host process decides with: values of secrets, certificates and keys are read
- * here, by the process that starts the sandbox, and told to the VM host process alone.
+ * Turns a stored network into the configuration by which the VM host process decides. The process that starts the sandbox reads
+ * values of secrets, certificates and keys here, and passes them to the VM host process only.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { resolveSecrets, type SecretValues } from "../../options/secret_options.
 /** A bundle of all authorities of a distribution has 250 KB. */
 const PEM_BYTES_MAX = 1024 * KiB;
 
-/** What a start brings. */
+/** Input of a start. */
 export interface EgressSources {
   readonly home: string;
   /** Values that were given by the caller. */
@@ -26,7 +26,7 @@ export interface EgressSources {
 }
 
 /**
- * What decides about the connections of a sandbox that is about to start; `undefined` where the VM host process carries none.
+ * The configuration for the connections of a sandbox that is about to start; `undefined` if the VM host process carries none.
  *
  * @throws {InvalidConfigError} naming the field, if a secret has no value or a certificate cannot be read.
  */
@@ -46,7 +46,7 @@ export function resolveEgress(
   };
 }
 
-/** What a sandbox of an older release has, which stored the mode alone: what is public is allowed. */
+/** The rules of a sandbox of an older release, which stored the mode only: public addresses are allowed. */
 function defaultEgress(): StoredEgress {
   return checkEgress({}, "network").stored;
 }
@@ -57,7 +57,7 @@ function resolveTls(stored: StoredTls, home: string): TlsConfig {
   return { ...upstreamTls(tls), caCert, caKey };
 }
 
-/** {@linkcode TlsConfig} but for the authority that signs. @throws {InvalidConfigError} */
+/** {@linkcode TlsConfig} without the signing authority. @throws {InvalidConfigError} */
 export function upstreamTls(
   stored: Omit<StoredTls, "interceptCaCertPath" | "interceptCaKeyPath">,
 ): Omit<TlsConfig, "caCert" | "caKey"> {

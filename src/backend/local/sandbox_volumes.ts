@@ -17,15 +17,15 @@ import { LocalVolumes } from "./local_volumes.ts";
 /** A mount of a volume. */
 export type VolumeMount = Extract<MountConfig, { readonly kind: "volume" }>;
 
-/** Which volumes a boot is to have. */
+/** The volumes that a boot needs. */
 export interface VolumesWanted {
   readonly state: StateStore;
   readonly mounts: readonly MountConfig[];
-  /** What was asked of them. @default that they are there */
+  /** What was asked of them. @default {they must exist} */
   readonly requests?: readonly VolumeRequest[] | undefined;
 }
 
-/** A mount that needs no look at volumes any more. */
+/** A mount whose volume is resolved. */
 export type ResolvedMount = Exclude<MountConfig, VolumeMount>;
 
 /** See the module. */
@@ -40,10 +40,10 @@ export class SandboxVolumes implements Disposable {
   }
 
   /**
-   * Looks whether the volumes can be had, and makes none.
+   * Checks that the volumes are available. Makes none.
    *
-   * @param replaced Name of a sandbox that is to go first: what it uses is free then.
-   * @returns The mounts as they will be: what is not made yet has no path.
+   * @param replaced Name of a sandbox that is removed first, which frees its volumes.
+   * @returns The mounts as they will be: a volume that is not made yet has no path.
    * @throws {VolumeNotFoundError | VolumeAlreadyExistsError | VolumeInUseError | InvalidConfigError}
    */
   static async check(wanted: VolumesWanted, replaced?: string): Promise<readonly ResolvedMount[]> {
@@ -66,7 +66,7 @@ export class SandboxVolumes implements Disposable {
     return resolve(mounts, found);
   }
 
-  /** Finds or makes the volumes. What was made is taken back by {@linkcode undo}. Errors: see {@linkcode check}. */
+  /** Finds or makes the volumes. {@linkcode undo} removes those that it made. Errors: see {@linkcode check}. */
   static async open(wanted: VolumesWanted): Promise<SandboxVolumes> {
     const { state, mounts } = wanted;
     const opened = new SandboxVolumes(state);
@@ -92,18 +92,18 @@ export class SandboxVolumes implements Disposable {
     }
   }
 
-  /** The mounts, with directories and disks of this machine in the place of volumes. */
+  /** The mounts, with volumes replaced by directories and disks of this machine. */
   resolve(mounts: readonly MountConfig[]): readonly ResolvedMount[] {
     return resolve(mounts, this.#byName);
   }
 
-  /** Takes back the volumes that were made for this boot, which has failed, unless others use them already. */
+  /** Removes the volumes that were made for this failed boot, unless others use them already. */
   undo(): void {
     this[Symbol.dispose]();
     for (const volume of this.#made.splice(0)) this.#store.discard(volume);
   }
 
-  /** Lets go of the volumes, which the VM host process holds now. */
+  /** Releases the volumes, which the VM host process holds now. */
   [Symbol.dispose](): void {
     this.#locks.dispose();
   }
@@ -129,7 +129,7 @@ function resolve(
   });
 }
 
-/** The right to boot a VM with a disk that no other VM excludes; `undefined` if there is none. */
+/** The right to boot a VM with a disk; `undefined` if another VM excludes it. */
 async function claimDisk(
   home: string,
   { id, path }: StoredVolume,
@@ -137,7 +137,7 @@ async function claimDisk(
 ): Promise<FileLock | undefined> {
   const claim = tryLockVolume(home, id, "claim", isShared ? "shared" : "exclusive");
   if (claim === undefined) return undefined;
-  // Only the holder of the claim boots a VM that takes the disk: a look at its lock does no harm.
+  // Only the holder of the claim boots a VM with the disk, so testing its lock is harmless.
   if (await isDiskFree(home, path, isShared)) return claim;
   claim[Symbol.dispose]();
   return undefined;
@@ -147,7 +147,7 @@ function isOf(mount: MountConfig, name: string): mount is VolumeMount {
   return mount.kind === "volume" && mount.volume === name;
 }
 
-/** One request for each volume. A sandbox that is started again asks that they be there. */
+/** One request for each volume. A restart requires that they exist. */
 function requestsOf({ mounts, requests = [] }: VolumesWanted): VolumeRequest[] {
   const names = new Set(mounts.flatMap((mount) => (mount.kind === "volume" ? [mount.volume] : [])));
   return [...names].map((name) => {
@@ -158,7 +158,7 @@ function requestsOf({ mounts, requests = [] }: VolumesWanted): VolumeRequest[] {
   });
 }
 
-/** What a disk cannot be asked for. */
+/** Refuses options that a disk cannot have. */
 function checkDisk(mounts: readonly VolumeMount[], kind: StoredVolume["kind"]): void {
   if (kind !== "disk") return;
   const refuse = ({ target }: VolumeMount, problem: string) =>
@@ -171,7 +171,7 @@ function checkDisk(mounts: readonly VolumeMount[], kind: StoredVolume["kind"]): 
     throw refuse(first, "watch is for directories only: a disk is changed by its one sandbox alone");
 }
 
-/** Who writes excludes all others. */
+/** A writer excludes all others. */
 function isReadonly(mounts: readonly VolumeMount[]): boolean {
   return mounts.every((mount) => mount.readonly);
 }

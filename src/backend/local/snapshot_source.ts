@@ -14,7 +14,7 @@ import { SnapshotStore, type StoredSnapshot } from "../../snapshot/store.ts";
 
 /** What of an image a boot needs. */
 export interface SourceImage {
-  /** `undefined`: it is no image, but a directory. */
+  /** `undefined`: a directory instead of an image. */
   readonly erofsPath: string | undefined;
   readonly digest: string;
   readonly config: ImageDefaults;

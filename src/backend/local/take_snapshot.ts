@@ -81,7 +81,7 @@ export async function takeSnapshot(
   }
 }
 
-/** @throws {UnsupportedError} if a disk of the sandbox's own over an image is not all there is. */
+/** @throws {UnsupportedError} unless the sandbox has an image and its own disk over it. */
 function checkRoot(name: string, { rootDisk, rootDirectory }: SandboxConfig): void {
   const refuse = (reason: string, hint: string) =>
     new UnsupportedError(`Cannot take a snapshot of ${name}: ${reason}`, { hint });

@@ -21,7 +21,7 @@ export function mcpCommand(cli: CliContext): CommandUnknownOpts {
     .option("--image <image>", "image of sandboxes that name none")
     .option(
       "--allow-image <image>",
-      "allow only this image and that of --image; repeatable; without, any of a registry",
+      "allow only this image and the one of --image; repeatable; default: any image of a registry",
       collect(String),
     )
     .addOption(
@@ -49,7 +49,7 @@ export function mcpCommand(cli: CliContext): CommandUnknownOpts {
     .option("--max-output <KiB>", "how much of a text one answer has, in KiB", parseOutputKiB, OUTPUT_KIB)
     .option("--all", "also use sandboxes that `msb mcp` has not made")
     .addOption(
-      new Option("--at-end <what>", "what becomes of its sandboxes when the connection ends")
+      new Option("--at-end <what>", "what happens to its sandboxes when the connection ends")
         .choices(["stop", "remove", "keep"] as const)
         .default("stop" as const),
     )

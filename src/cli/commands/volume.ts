@@ -44,7 +44,7 @@ function createVolumeCommand(cli: CliContext): CommandUnknownOpts {
   return new Command("create")
     .summary("make a volume")
     .description(
-      "Makes a volume, and prints its name. `msb run -v NAME:/TARGET` mounts it, and makes a directory of that name if there is none.",
+      "Makes a volume, and prints its name. `msb run -v NAME:/TARGET` mounts it, and makes it as a directory if it does not exist.",
     )
     .argument("<name>", "name of the volume")
     .addOption(

@@ -24,7 +24,7 @@ export class BoundedText {
   }
 }
 
-/** How a run is told. */
+/** How a run is reported. */
 export interface RunAnswer {
   readonly [field: string]: unknown;
   readonly exitCode: number | null;

@@ -13,7 +13,7 @@ const write = tool({
     sandbox: fields.sandbox,
     path: fields.path,
     content: z.string(),
-    encoding: z.enum(["utf8", "base64"]).default("utf8").describe("What `content` is."),
+    encoding: z.enum(["utf8", "base64"]).default("utf8").describe("Encoding of `content`."),
   }),
   output: z.object({ path: z.string(), sizeBytes: z.int() }),
   async run({ sandbox: name, path, content, encoding }, { sandboxes }, signal) {
@@ -35,7 +35,7 @@ const read = tool({
     path: fields.path,
     offset: z.int().min(0).default(0).describe("Where to begin, in bytes."),
     length: z.int().min(1).optional().describe("How many bytes; at most what fits into an answer."),
-    encoding: z.enum(["utf8", "base64"]).default("utf8").describe("How `content` is to come."),
+    encoding: z.enum(["utf8", "base64"]).default("utf8").describe("Encoding of `content`."),
   }),
   output: z.object({
     content: z.string(),

@@ -14,7 +14,7 @@ import {
 import { ENTRIES_MAX, MCP_LABEL, type McpSettings } from "./settings.ts";
 import { ToolError } from "./tool_error.ts";
 
-/** What a client says of a sandbox to make. */
+/** A client's request for a new sandbox. */
 export interface McpCreateRequest {
   readonly name?: string | undefined;
   readonly image?: string | undefined;
@@ -36,7 +36,7 @@ interface Connected {
 export class McpSandboxes {
   readonly #settings: McpSettings;
   readonly #connected = new Map<string, Connected>();
-  /** Those that this connection has made or started, by id. */
+  /** Sandboxes that this connection has made or started, by id. */
   readonly #begun = new Map<string, SandboxHandle>();
   /** Names of those that are being made: each may have a record already, or not yet. */
   readonly #creating = new Set<string>();
@@ -110,7 +110,7 @@ export class McpSandboxes {
       this.#touch(name, known);
       return known.sandbox;
     }
-    // All that wait for it get the same object, as it has the sessions. So no single call's signal ends the start.
+    // All waiting calls get the same object, because it has the sessions. So the signal of one call does not end the start.
     const pending = this.#starting.get(handle.id) ?? this.#start(handle);
     this.#starting.set(handle.id, pending);
     try {
@@ -180,7 +180,7 @@ export class McpSandboxes {
     if (!/^[a-z0-9][a-z0-9._:@/-]*$/i.test(image) || /\.(?:tar|tgz|tar\.[a-z0-9]+)$/i.test(image))
       throw new ToolError(
         "notAllowed",
-        `${JSON.stringify(image)} is no name of an image in a registry`,
+        `${JSON.stringify(image)} is not the name of an image in a registry`,
         "the server's flag --allow-image can allow it",
       );
     return image;
@@ -194,7 +194,7 @@ export class McpSandboxes {
     return sandbox;
   }
 
-  /** How many sandboxes with our label there are beside those that are being made; counts up to `most`. */
+  /** Number of sandboxes with our label, without those that are being made; counts up to `most`. */
   async #othersUpTo(most: number): Promise<number> {
     let count = 0;
     for await (const { name } of Sandbox.list({ limit: 100, labels: { [MCP_LABEL]: "true" } }))
@@ -219,7 +219,7 @@ export class McpSandboxes {
   }
 }
 
-/** What failed, but for sandboxes that are gone anyway. */
+/** The failures, except for sandboxes that are gone anyway. */
 function failuresOf(outcomes: readonly PromiseSettledResult<unknown>[]): readonly unknown[] {
   const gone = ["sandboxNotFound", "sandboxReplaced"];
   return outcomes

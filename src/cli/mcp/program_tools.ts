@@ -8,14 +8,14 @@ import { CHANGES, fields, READS, tool } from "./tools.ts";
 const LOG_TAIL_DEFAULT = 100;
 
 const signalName = z.string().nullable().describe("The signal that ended it, e.g. SIGKILL.");
-const value = z.unknown().optional().describe("The value as JSON, where it can be said in it.");
+const value = z.unknown().optional().describe("The value as JSON, if JSON can express it.");
 
 const run = tool({
   name: "sandbox_run",
   title: "Run a command",
   description:
-    "Runs a line of shell in a sandbox, or with `args` a program without a shell, and waits until it has ended. Another exit code than 0 is " +
-    "no error. To leave a server running: `server > /tmp/log 2>&1 &`.",
+    "Runs a line of shell in a sandbox, or with `args` a program without a shell, and waits until it has ended. A non-zero exit code is " +
+    "not an error. To leave a server running: `server > /tmp/log 2>&1 &`.",
   annotations: { ...CHANGES, openWorldHint: true },
   input: z.strictObject({
     sandbox: fields.sandbox,
@@ -62,7 +62,11 @@ const runCode = tool({
     sandbox: fields.sandbox,
     language: z.enum(["python", "javascript", "sh"]),
     code: z.string(),
-    session: z.string().min(1).optional().describe("Name of the session that keeps state; none without."),
+    session: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Name of the session that keeps state. Default: no session."),
     cwd: fields.cwd,
     env: fields.env,
     user: fields.user,
@@ -84,8 +88,8 @@ const runCode = tool({
     stderr: z.string(),
     stdoutOmittedBytes: fields.omitted,
     stderrOmittedBytes: fields.omitted,
-    sessionStarted: z.boolean().describe("Whether the session was new, and knew nothing."),
-    sessionEnded: z.boolean().describe("Whether what it knew is gone."),
+    sessionStarted: z.boolean().describe("Whether the session was new, without earlier state."),
+    sessionEnded: z.boolean().describe("Whether the session has lost its state."),
   }),
   async run({ sandbox: name, language, code, ...options }, { sandboxes, settings }, signal) {
     const { outputBytesMax } = settings;

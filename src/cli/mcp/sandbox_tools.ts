@@ -14,7 +14,7 @@ const create = tool({
     "the next tool that uses it.",
   annotations: { ...ADDS, openWorldHint: true },
   input: z.strictObject({
-    name: z.string().min(1).optional().describe("Its name; one is made up without."),
+    name: z.string().min(1).optional().describe("Its name. Default: a generated one."),
     image: z
       .string()
       .min(1)

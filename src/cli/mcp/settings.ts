@@ -2,27 +2,27 @@
 
 /** Limits and defaults, from the flags. */
 export interface McpSettings {
-  /** Of sandboxes that name none; without, each has to. */
+  /** Image of sandboxes that name none. If absent, each must name one. */
   readonly image: string | undefined;
-  /** The only images that may be used, besides the default; without, all that have a registry's name. */
+  /** The only images that may be used, besides the default. If absent, all images of a registry. */
   readonly allowedImages: readonly string[] | undefined;
-  /** Memory of a sandbox that asks for none, and the most that one may ask for. */
+  /** Default memory of a sandbox, and the most that one may ask for. */
   readonly memoryMiB: number;
   /** Processors of each sandbox. */
   readonly cpus: number;
   readonly network: "none" | "user";
   readonly idleTimeoutMs: number;
-  /** Sandboxes with our label that there may be, whether they run or not. */
+  /** Most sandboxes with our label, whether they run or not. */
   readonly sandboxesMax: number;
-  /** Of each text of an answer. */
+  /** Limit of each text of an answer. */
   readonly outputBytesMax: number;
   /** Whether sandboxes that others have made may be used, too. */
   readonly all: boolean;
-  /** What becomes of the sandboxes of a connection when it ends. */
+  /** What happens to the sandboxes of a connection when it ends. */
   readonly atEnd: "stop" | "remove" | "keep";
 }
 
-/** What a sandbox has that was made here. */
+/** The label of sandboxes that were made here. */
 export const MCP_LABEL = "microsandbox.mcp";
 /** The most entries of a list that one answer has. */
 export const ENTRIES_MAX = 1000;

@@ -1,7 +1,7 @@
-/** Failures of tools, as a model is told of them. @module */
+/** Failures of tools, as they are reported to a model. @module */
 import { InvalidConfigError, MicrosandboxError } from "../../../mod.ts";
 
-/** This server's own rule stands against it: a limit or an image that is not allowed. */
+/** A rule of this server forbids it: a limit, or an image that is not allowed. */
 export class ToolError extends Error {
   readonly code: "notAllowed" | "limitReached";
   readonly hint: string;
@@ -19,11 +19,11 @@ export interface ToldError {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
-  /** The fields that are wrong, if that is what it is about. */
+  /** The wrong fields, if the error is about fields. */
   readonly issues?: readonly { readonly field: string; readonly problem: string }[];
 }
 
-/** What is told of any error. */
+/** How any error is reported. */
 export function toldError(error: unknown): ToldError {
   if (MicrosandboxError.is(error)) {
     return {

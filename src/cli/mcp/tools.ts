@@ -81,7 +81,7 @@ export const fields = {
 
 /** A tool that only looks. */
 export const READS: ToolAnnotations = { readOnlyHint: true, openWorldHint: false };
-/** A tool that changes what is in a sandbox, and cannot be called twice without a second effect. */
+/** A tool that changes a sandbox, and has a second effect when it is called twice. */
 export const CHANGES: ToolAnnotations = { readOnlyHint: false, destructiveHint: true, openWorldHint: false };
 /** A tool that adds something. */
 export const ADDS: ToolAnnotations = { readOnlyHint: false, destructiveHint: false, openWorldHint: false };

@@ -13,7 +13,7 @@ import { Nameservers } from "./nameservers.ts";
 import type { Pins } from "./pins.ts";
 import { type DnsDenial, Responder } from "./responder.ts";
 
-/** Clients use another port for each query: places of those that have their answer are free soon. */
+/** Clients use another port for each query, so an answered query soon frees its place. */
 const UDP_IDLE_MS = 5_000;
 const UDP_FLOWS_MAX = 256;
 /** RFC 7766 6.2.3 asks for seconds. */
@@ -83,7 +83,7 @@ export class DnsServer {
       const accepted = this.#core.link.accept(request);
       const guest = await Promise.race([accepted, ended.promise]);
       if (guest === undefined) {
-        // The guest asked, and did not take it in time. One that comes late is broken off.
+        // The guest asked, but did not take the connection in time. A late one is broken off.
         accepted.then(
           (late) => late.reset(),
           () => {}, // it was never there
@@ -94,7 +94,7 @@ export class DnsServer {
       const isOver = await Promise.race([served, ended.promise.then(() => false)]);
       if (!isOver) guest.reset();
     } catch {
-      // The guest has left, or sent what is no DNS: nothing is owed to it.
+      // The guest has left, or what it sent is not DNS: it gets no answer.
     } finally {
       idle.cancel();
       this.#stops.delete(request);
@@ -182,10 +182,10 @@ export class DnsServer {
   }
 }
 
-/** The length of the message at the front, if it is there as a whole. @throws if it is no query's. */
+/** The length of the first message, if it is complete. @throws if no query has that length. */
 function lengthOf(received: Uint8Array): number | undefined {
   if (received.length < 2) return undefined;
   const length = (received[0]! << 8) | received[1]!;
-  if (length === 0 || length > QUERY_BYTES_MAX) throw new RangeError("the length is no query's");
+  if (length === 0 || length > QUERY_BYTES_MAX) throw new RangeError("no query has this length");
   return received.length < 2 + length ? undefined : length;
 }

@@ -10,14 +10,14 @@ import type { Bytes } from "../../base/bytes.ts";
 import { parseHostName } from "../tls/host_name.ts";
 
 /**
- * Deno runs the VM host process without a configuration file, and then finds no package by its name in an `import`; by
- * Node's own resolution it does.
+ * Deno runs the VM host process without a configuration file. An `import` then finds no package by its name, but Node's own
+ * resolution does.
  */
 const { decode, encode }: typeof import("dns-packet") = createRequire(import.meta.url)("dns-packet");
 
-/** No query comes near; it bounds what one can make us read. */
+/** Real queries are far smaller; this bounds what a guest can make us read. */
 export const QUERY_BYTES_MAX = 4096;
-/** What fits into one packet on every path (DNS flag day 2020), and what a client takes that says nothing (RFC 1035 4.2.1). */
+/** What fits into one packet on every path (DNS flag day 2020), and what a client accepts that states no size (RFC 1035 4.2.1). */
 export const UDP_PAYLOAD_BYTES = 1232;
 const UDP_PAYLOAD_BYTES_MIN = 512;
 const HEADER_BYTES = 12;
@@ -44,7 +44,7 @@ export interface Query {
   readonly id: number;
   /** As the guest wrote it: some compare it letter by letter. */
   readonly name: string;
-  /** Lower case, without a final dot; `undefined` for what is no name of a host. */
+  /** Lower case, without a final dot; `undefined` if it is not the name of a host. */
   readonly host: string | undefined;
   /** As `dns-packet` calls it: `"A"`, `"UNKNOWN_65"`. */
   readonly type: string;
@@ -54,7 +54,7 @@ export interface Query {
   readonly hasEdns: boolean;
 }
 
-/** A query, an answer to what is none, or `undefined` for what is not to be answered at all. */
+/** A query, or the error reply to an invalid one; `undefined` for a message that gets no reply. */
 export type ParsedQuery =
   | { readonly query: Query; readonly reply?: undefined }
   | { readonly query?: undefined; readonly reply: Bytes };
@@ -64,7 +64,7 @@ export function parseQuery(bytes: Uint8Array): ParsedQuery | undefined {
   if (bytes.length < HEADER_BYTES || bytes.length > QUERY_BYTES_MAX) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [id, flags] = [view.getUint16(0), view.getUint16(2)];
-  if ((flags & 0x8000) !== 0) return undefined; // an answer: to nothing that was asked
+  if ((flags & 0x8000) !== 0) return undefined; // an answer, though nothing was asked
   if ((flags & OPCODE_MASK) !== 0) return { reply: bareReply(id, flags, Rcode.notImplemented) };
   if (view.getUint16(4) !== 1) return { reply: bareReply(id, flags, Rcode.malformed) };
   const packet = decodeMessage(bytes);
@@ -88,7 +88,7 @@ export function parseQuery(bytes: Uint8Array): ParsedQuery | undefined {
   };
 }
 
-/** The answer to a query, cut to `bytesMax`: without records, and marked, if it is longer. */
+/** The answer to a query. If it is longer than `bytesMax`, it has no records and is marked as truncated. */
 export function encodeReply(
   query: Query,
   rcode: RcodeValue,
@@ -122,7 +122,7 @@ export function encodeQuery(id: number, name: string, type: string, hasEdns: boo
   });
 }
 
-/** What a resolver answered to a query of ours; `undefined` for what does not belong to it. Never throws. */
+/** A resolver's answer to our query; `undefined` if the message does not belong to it. Never throws. */
 export function parseReply(bytes: Uint8Array, id: number, name: string, type: string): Reply | undefined {
   if (bytes.length < HEADER_BYTES) return undefined;
   const flags = (bytes[2]! << 8) | bytes[3]!;
@@ -143,7 +143,7 @@ export function parseReply(bytes: Uint8Array, id: number, name: string, type: st
 export interface Reply {
   readonly rcode: number;
   readonly isTruncated: boolean;
-  /** Those with names that can be written again. */
+  /** The records whose names can be encoded again. */
   readonly answers: readonly Answer[];
   readonly authorities: readonly Answer[];
 }

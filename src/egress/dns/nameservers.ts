@@ -18,7 +18,7 @@ const NAMESERVERS_OF_HOST_MAX = 3;
 /** resolv.conf(5): without an entry the local host is asked. */
 const DEFAULT: FlowEnd = { address: "127.0.0.1", port: DNS_PORT };
 
-/** `address`, `address:port` or `[address]:port`. `undefined` for what is none. */
+/** `address`, `address:port` or `[address]:port`. `undefined` if it is not an address. */
 export function parseNameserver(text: string): FlowEnd | undefined {
   if (isIP(text) !== 0) return { address: text, port: DNS_PORT };
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
@@ -44,7 +44,7 @@ export class Nameservers {
   #readAt = Number.NEGATIVE_INFINITY;
   #stamp = "";
 
-  /** @param given Checked already; those of this machine if there are none. */
+  /** @param given Checked already. If empty, those of this machine are asked. */
   constructor(given: readonly string[], clock: Clock = systemClock, path: string = RESOLV_CONF) {
     this.#given = given.flatMap((text) => parseNameserver(text) ?? []).slice(0, NAMESERVERS_MAX);
     this.#clock = clock;

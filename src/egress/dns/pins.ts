@@ -11,7 +11,7 @@ import { formatAddress, ipv4Within, parseAddress } from "../policy/address.ts";
 const PIN_MS_MIN = 60_000;
 /** A day: no answer is believed for longer. */
 const PIN_MS_MAX = 86_400_000;
-/** Pairs of an address and a name, of about 200 bytes each. The one that was not used for longest makes room. */
+/** Pairs of an address and a name, of about 200 bytes each. The least recently used one makes room. */
 export const PINS_MAX = 8192;
 /** A name may not take all room for itself. */
 const ADDRESSES_PER_ANSWER_MAX = 64;
@@ -21,7 +21,7 @@ export const PINS_PER_ADDRESS_MAX = 128;
 /** Addresses and their names, bounded and for a time. */
 export class Pins {
   readonly #clock: Clock;
-  /** By address; in each, names with the end of their time. Insertion order is that of use, and of the names' answers. */
+  /** By address; in each, names with the end of their time. Addresses are in order of use, names in order of their answers. */
   readonly #pins = new Map<string, Map<string, number>>();
   #count = 0;
 
@@ -83,7 +83,7 @@ export class Pins {
   }
 }
 
-/** One text for all ways to write an address, and for those that lead to the same IPv4 address. */
+/** One text for all notations of an address, and for all addresses that lead to the same IPv4 address. */
 function keyOf(text: string): string | undefined {
   const address = parseAddress(text);
   return address === undefined ? undefined : formatAddress(ipv4Within(address) ?? address);

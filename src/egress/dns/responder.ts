@@ -1,5 +1,5 @@
 /**
- * Answers a guest's DNS queries: what it may ask, whom that is asked, and what of the answer it may see.
+ * Answers a guest's DNS queries: decides what it may ask, which resolver is asked, and which parts of the answer it sees.
  *
  * @module
  */
@@ -25,18 +25,18 @@ import type { Pins } from "./pins.ts";
 import { reverseAddress } from "./reverse.ts";
 import { resolve } from "./upstream.ts";
 
-/** Queries of a sandbox that wait for a resolver. One more is answered as a failure. */
+/** Most queries of a sandbox that wait for a resolver. Further ones fail. */
 export const QUERIES_MAX = 128;
 /** Longer than the longest message: TCP carries it whole. */
 export const TCP_BYTES_MAX = 65_535;
-/** An alias may lead to an alias so often (as in BIND and Unbound). */
+/** Most aliases in a chain, as in BIND and Unbound. */
 const ALIASES_MAX = 16;
-/** Of answers that are made here. The host's name does not change, but a rule may. */
+/** Lifetime of answers that are made here. The host's name does not change, but a rule may. */
 const OWN_TTL_SECONDS = 60;
-/** Answers are kept by the guest as long as their pins hold at most. */
+/** The guest keeps answers no longer than their pins hold. */
 const TTL_SECONDS_MAX = 86_400;
 
-/** Types that are asked for further. All others say nothing that a program in a sandbox needs, and can hide much. */
+/** Types that resolvers are asked for. Programs in a sandbox need no others, and others can hide much. */
 const TYPES: ReadonlySet<string> = new Set([
   "A",
   "AAAA",
@@ -83,10 +83,10 @@ export class Responder {
   }
 
   /**
-   * The answer to a message of the guest's; `undefined` if there is none to give. Never rejects.
+   * The answer to a guest's message; `undefined` if it gets none. Never rejects.
    *
-   * @param isTcp Whether the answer may be as long as it is.
-   * @param tell Hears what was denied.
+   * @param isTcp Whether the answer may have any length.
+   * @param tell Called with what was denied.
    */
   async answer(
     message: Uint8Array,
@@ -104,7 +104,7 @@ export class Responder {
       const { rcode, answers = [], authorities = [] } = await this.#resolve(query, signal, tell);
       return encodeReply(query, rcode, answers, authorities, bytesMax);
     } catch {
-      return encodeReply(query, Rcode.serverFailure); // a record that the package reads, and cannot write
+      return encodeReply(query, Rcode.serverFailure); // the package can read this record, but not write it
     } finally {
       this.#waiting--;
     }
@@ -120,7 +120,7 @@ export class Responder {
     if (!TYPES.has(type) && !EMPTY_TYPES.has(type))
       return deny(Rcode.notImplemented, { reason: "queryType", detail: type });
     if (host === undefined)
-      return deny(Rcode.refused, { reason: "unroutable", detail: "this is no name of a host" });
+      return deny(Rcode.refused, { reason: "unroutable", detail: "this is not the name of a host" });
     const policy = this.#tools.policy();
     const decision = policy.decideName(host);
     if (decision.action === "deny")
@@ -168,7 +168,7 @@ export class Responder {
     return { rcode, answers, authorities };
   }
 
-  /** Whether an address is one that a public name must not have: then a page or a package could reach into the network here. */
+  /** Whether a public name must not have this address. Otherwise a page or a package could reach into the local network. */
   #isRebinding(record: Answer): boolean {
     const [address] = addressOf(record);
     if (address === undefined) return false;

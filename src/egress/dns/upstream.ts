@@ -10,9 +10,9 @@ import type { FlowEnd } from "../flow.ts";
 import { dial } from "../flows/dial.ts";
 import { encodeQuery, parseReply, Rcode, type Reply } from "./message.ts";
 
-/** Each resolver is asked so often; the second time without EDNS, which some middleboxes drop. */
+/** Tries for each resolver; the second is without EDNS, which some middleboxes drop. */
 const ROUNDS = 2;
-/** One try may take so long, so that there is time for the next. */
+/** Time limit of one try, so that there is time for the next. */
 const TRY_MS_MIN = 500;
 const TRY_MS_MAX = 2_500;
 /** The longest message (RFC 1035 4.2.2) with its length. */
@@ -74,7 +74,7 @@ async function overUdp(
   hasEdns: boolean,
   limit: CallLimit,
 ): Promise<Reply> {
-  // A socket for each query: the port is one more thing to guess for those who would forge the answer (RFC 5452).
+  // A socket for each query: a forger of the answer must guess its port, too (RFC 5452).
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
   const id = randomId();
   try {
@@ -83,7 +83,7 @@ async function overUdp(
         socket.on("error", reject);
         socket.on("message", (data) => {
           const reply = parseReply(data, id, name, type);
-          if (reply !== undefined) resolve(reply); // what does not belong to the query is passed over
+          if (reply !== undefined) resolve(reply); // a message that does not belong to the query is ignored
         });
         socket.connect(port, address, () =>
           socket.send(encodeQuery(id, name, type, hasEdns), (error) => {

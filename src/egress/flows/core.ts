@@ -10,7 +10,7 @@ import type { FlowLog } from "./flow_log.ts";
 import type { Judge } from "./judge.ts";
 import type { RateLimits } from "./rate_limit.ts";
 
-/** What `Egress` hands to those that carry flows. What an update can change stands in fields that are read again. */
+/** What `Egress` shares with the carriers of flows. An update changes its fields, so they are read each time. */
 export interface FlowCore {
   readonly link: GuestLink;
   readonly log: FlowLog;

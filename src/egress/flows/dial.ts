@@ -69,7 +69,7 @@ async function dialOne({ address, port }: FlowEnd, limit: CallLimit): Promise<So
     socket.destroy();
     throw error;
   }
-  socket.on("error", () => {}); // those who use it hear of `close`, too
+  socket.on("error", () => {}); // users of the socket see `close`, too
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
   return socket;
 }
@@ -106,7 +106,7 @@ export function connectDatagrams(
         socket.remoteAddress();
         resolve(undefined);
       } catch (reason) {
-        // Bun tells no error, but the socket is not connected.
+        // Bun reports no error, but the socket is not connected.
         resolve(new Error("there is no way to the address", { cause: reason }));
       }
     };

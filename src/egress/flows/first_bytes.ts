@@ -13,12 +13,12 @@ import { parseHostName } from "../tls/host_name.ts";
 export type FirstBytes =
   | {
       readonly kind: "incomplete";
-      /** Whether it can still be a protocol that is neither. Then no name is complete in it either. */
+      /** Whether it can still be neither TLS nor HTTP. Then it has no complete name either. */
       readonly canBeOther: boolean;
     }
   /** A name in TLS or HTTP; `undefined` if it shows none. */
   | { readonly kind: "named"; readonly name: string | undefined }
-  /** It looks like TLS or HTTP, but is none that two readers would take for the same. */
+  /** It looks like TLS or HTTP, but two parsers could read it differently. */
   | { readonly kind: "invalid"; readonly problem: string }
   /** Another protocol. */
   | { readonly kind: "other" };

@@ -15,15 +15,15 @@ export type FlowReason =
   /** A rule, or the default of the policy. */
   | "rule"
   | "default"
-  /** Metadata services and the host are opened by a rule that names them only. */
+  /** Only a rule that names metadata services or the host opens them. */
   | "unnamed"
   /** Loopback, this network, broadcast: never reached, whatever the rules say. */
   | "unroutable"
-  /** DNS over TLS or QUIC passes the resolver by; a rule that names port 853 opens it. */
+  /** DNS over TLS or QUIC bypasses the resolver; a rule that names port 853 opens it. */
   | "dnsOverTls"
   /** QUIC hides the name; refused, so that the guest falls back to TCP. */
   | "quic"
-  /** The name in TLS or HTTP is denied, or there is none where one is needed. */
+  /** The name in TLS or HTTP is denied, or a required name is missing. */
   | "serverName"
   /** A private address as the answer for a public name. */
   | "rebinding"
@@ -35,7 +35,7 @@ export type FlowReason =
   | "echo"
   /** An interceptor blocked it. */
   | "blocked"
-  /** A secret on its way to where it may not go. */
+  /** A secret was on its way to a host that may not get it. */
   | "violation";
 
 /** How a flow ended. */
@@ -46,7 +46,7 @@ export type FlowEnding =
   | "refused"
   | "unreachable"
   | "timedOut"
-  /** Another policy does not allow it any more. */
+  /** A changed policy no longer allows it. */
   | "policy"
   /** No datagram for a while. */
   | "idle"
@@ -64,7 +64,7 @@ export interface FlowEntry {
   /** The same for both entries of a flow; 0 for a name. */
   readonly id: number;
   readonly protocol: FlowProtocol | "dns";
-  /** Where to. Of a name that was denied: who was asked. */
+  /** The destination. Of a denied name: the address that was asked. */
   readonly destination: FlowEnd;
   /** The name of the destination, if this sandbox resolved one to it or showed it. */
   readonly name?: string | undefined;

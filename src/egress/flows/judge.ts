@@ -42,16 +42,16 @@ export class Judge {
   }
 
   /**
-   * Decides about a flow by its address and the names of that.
+   * Decides about a flow by its address and the names of the address.
    *
-   * @param known Names that the flow had when it was opened: their pins may be over.
+   * @param known Names that the flow had when it was opened: their pins may have expired.
    */
   judge(protocol: FlowProtocol, destination: FlowEnd, known: readonly string[] = []): Verdict {
     const names = [...new Set([...known, ...this.#pins.namesOf(destination.address)])];
     if (isUnroutable(this.policy, destination.address))
       return { allowed: false, reason: "unroutable", rule: undefined, names, nameMatters: false };
     const decision = this.#decide(protocol, destination, names);
-    // The host's own address has that one name, and its services are called by others: "localhost", say.
+    // The host's own address has only that one name, but its services go by others, such as "localhost".
     const nameMatters = decision.nameMatters && !HOST_ADDRESSES.includes(destination.address);
     const verdict = { reason: decision.reason, rule: decision.rule, names, nameMatters };
     if (decision.action === "deny") return { ...verdict, allowed: false };
@@ -59,19 +59,19 @@ export class Judge {
     return reason === undefined ? { ...verdict, allowed: true } : { ...verdict, allowed: false, reason };
   }
 
-  /** Decides about a TCP flow by the name that the guest shows on it, or by none. */
+  /** Decides about a TCP flow by the name that the guest shows on it, if any. */
   judgeName(destination: FlowEnd, name: string | undefined): Decision {
     const shown = name === undefined ? [] : [name];
-    const isHost = HOST_ADDRESSES.includes(destination.address); // whatever it is called
+    const isHost = HOST_ADDRESSES.includes(destination.address); // under any name
     return this.#decide("tcp", destination, isHost ? [...shown, HOST_NAME] : shown);
   }
 
   #decide(protocol: FlowProtocol, { address, port }: FlowEnd, names: readonly string[]): Decision {
-    const transport: Protocol = protocol === "icmp" ? "icmpv4" : protocol; // the policy takes that of the address
+    const transport: Protocol = protocol === "icmp" ? "icmpv4" : protocol; // the policy takes the family from the address
     return this.policy.decide({ direction: "egress", protocol: transport, address, port, names });
   }
 
-  /** What is refused though a rule allows it. */
+  /** Why a flow is refused even if a rule allows it. */
   #refusal(
     protocol: FlowProtocol,
     { port }: FlowEnd,

@@ -8,11 +8,11 @@ import { DeniedBytes, type Filter } from "./pump.ts";
 
 /** What decides about names. */
 export interface NameJudge {
-  /** Whether a rule is about names there, by the rules of this moment. Where none is, all is sent on at once. */
+  /** Whether a current rule is about names there. If not, everything is sent on at once. */
   readonly matters: () => boolean;
-  /** Hears the name that was shown, or that none was. `undefined` lets it through, else why not. */
+  /** Called with the name that was shown, or with none. Returns `undefined` to let it through, else the reason. */
   readonly judge: (name: string | undefined) => string | undefined;
-  /** Hears of TLS or HTTP that was sent on, though no name could be read in it. */
+  /** Called for TLS or HTTP that was sent on although no name could be read in it. */
   readonly onUnreadable: () => void;
 }
 
@@ -46,7 +46,7 @@ export class NameFilter implements Filter {
     return this.#rest(reader);
   }
 
-  /** A hello or a head that was cut off is sent to no server: one that is lenient could read a name in it. */
+  /** A hello or a head that was cut off is not sent: a lenient server could read a name in it. */
   end(): Uint8Array | undefined {
     const reader = this.#reader;
     if (reader === undefined || reader.bytes.length === 0) return undefined;

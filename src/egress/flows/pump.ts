@@ -18,7 +18,7 @@ const PENDING_BYTES_LOW = 128 * KiB;
 /** Sees what the guest sends before it is sent on. */
 export interface Filter {
   /**
-   * What may be sent on now; nothing as long as it is not known.
+   * Bytes that may be sent on now; empty until that is known.
    *
    * @throws DeniedBytes to end the flow.
    */

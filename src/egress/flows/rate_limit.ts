@@ -31,7 +31,7 @@ export class TokenBucket {
     return Math.max(1, ((1 - this.#tokens) * refillTimeMs) / size);
   }
 
-  /** Takes what has passed: of the burst first, which is not filled again. */
+  /** Takes tokens for what has passed: first from the burst, which is not refilled. */
   take(count: number): void {
     this.#refill();
     const ofBurst = Math.min(this.#burst, count);

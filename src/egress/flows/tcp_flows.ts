@@ -86,7 +86,7 @@ export class TcpFlows {
     const guest = await this.#accept(flow);
     if (guest === undefined) {
       socket.resetAndDestroy();
-      return "reset"; // the guest no longer wants it, or may not have it any more
+      return "reset"; // the guest no longer wants it, or may no longer have it
     }
     flow.logStart();
     return await this.#move(flow, guest, socket);
@@ -110,7 +110,7 @@ export class TcpFlows {
     const { interceptor } = this.#core;
     const metering = { meter: flow.meter, limits: () => this.#core.limits, signal: flow.signal };
     const { destination } = flow.request;
-    // By the rules of this moment: they may have changed since the flow was let in, and may change again.
+    // By the current rules: they may have changed since the flow was let in, and may change again.
     const nameMatters = () => this.#core.judge.judge("tcp", destination, flow.verdict.names).nameMatters;
     const nameFilter = () =>
       new NameFilter({
@@ -132,7 +132,7 @@ export class TcpFlows {
         await interceptor.handle(this.#intercepted(flow, metered, socket, nameFilter));
         return "closed";
       } catch {
-        guest.reset(); // it reports its errors itself; this one it did not expect
+        guest.reset(); // it reports its own errors; this one is unexpected
         return "reset";
       } finally {
         flow.signal.removeEventListener("abort", onAbort);

@@ -138,7 +138,7 @@ export class UdpFlows {
     }
   }
 
-  /** Returns what is to be called when the socket is closed, which forgets what it has not sent. */
+  /** Returns a function to call when the socket closes: it releases what was not sent. */
   #join(
     { request, meter }: OpenFlow,
     socket: Socket,
@@ -154,7 +154,7 @@ export class UdpFlows {
       this.#flows.delete(request.id);
       this.#flows.set(request.id, own);
     };
-    // Deno tells no error of a datagram that nothing answers to; there the flow ends by being idle.
+    // Deno reports no error for a datagram that nothing answers to; there the flow ends by being idle.
     const onError = (error: NodeJS.ErrnoException | null | undefined): void => {
       if (error?.code === undefined || LOST.has(error.code)) return;
       stop(error.code === "ECONNREFUSED" ? "refused" : "unreachable");

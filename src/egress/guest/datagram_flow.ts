@@ -9,7 +9,7 @@ import { type DatagramSink, UDP_BUFFERED_BYTES_MAX } from "../../agent/udp_sessi
 import type { Bytes } from "../../base/bytes.ts";
 import type { FlowRefusal, GuestDatagrams } from "../flow.ts";
 
-/** The most that IPv4 carries in one: 65,535 bytes without its header and that of UDP or of an echo. */
+/** The most that IPv4 carries in one: 65,535 bytes minus its header and the header of UDP or of an echo. */
 const DATAGRAM_BYTES_MAX = 65_507;
 /** Echo requests that were not answered yet; one more replaces the oldest. */
 const ECHOES_MAX = 32;

@@ -13,11 +13,11 @@ import type { FrameSink } from "../../agent/tcp_session.ts";
 import type { DatagramSink } from "../../agent/udp_session.ts";
 import type { Bytes } from "../../base/bytes.ts";
 
-/** Flows wait while this much does. */
+/** Flows wait while this many bytes are queued. */
 const QUEUED_BYTES_MAX = 2 * STREAM_WINDOW_BYTES;
 
 /**
- * Frames that are not data and wait: answers and credit, of a few bytes each. An agent that reads has thousands less on their way.
+ * Most queued frames that are not data: answers and credit, of a few bytes each. If the agent reads, it is thousands fewer.
  */
 export const CONTROL_FRAMES_MAX = 32_768;
 
@@ -32,7 +32,7 @@ const TYPE_AT = 8;
 
 /** Sends in order, as much at once as has come together. */
 export class FrameQueue implements FrameSink, DatagramSink {
-  /** Sends all of the parts; resolves with false when nothing is taken any more. */
+  /** Sends all of the parts; resolves with false when no more is accepted. */
   readonly #write: (parts: readonly Uint8Array[]) => Promise<boolean>;
   readonly #onData: (bytes: number) => void;
   readonly #onOverflow: () => void;
@@ -103,7 +103,7 @@ export class FrameQueue implements FrameSink, DatagramSink {
     this.#isSending = false;
   }
 
-  /** As many as may add a frame each: all at once would fill the queue again, by their number. */
+  /** Wakes as many as have room for a frame each: waking all at once could fill the queue again. */
   #wake(): void {
     const room = QUEUED_BYTES_MAX - this.#bytes;
     const count = Math.max(0, Math.ceil(room / FRAME_PAYLOAD_BYTES_MAX));

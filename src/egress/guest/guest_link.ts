@@ -3,8 +3,8 @@
  * what is spoken.
  *
  * The guest is hostile. What it can make this hold: {@linkcode REQUESTS_MAX} requests, {@linkcode FLOWS_MAX} flows, a window of
- * each connection that was let in, {@linkcode EARLY_BYTES_MAX} of datagrams that nothing was decided about. What goes past that is
- * refused or dropped; what cannot be ends the link.
+ * each connection that was let in, {@linkcode EARLY_BYTES_MAX} of datagrams that are not decided yet. Anything beyond that is
+ * refused or dropped; an invalid message ends the link.
  *
  * @module
  */
@@ -61,7 +61,7 @@ const PROTOCOLS: ReadonlyMap<number, FlowProtocol> = new Map([
   [FlowProtocolCode.icmp, "icmp"],
 ]);
 
-/** What the guest calls a flow, and how far it has come here. */
+/** The guest's number of a flow, and its state here. */
 type Flow =
   | {
       readonly kind: "asked";
@@ -133,7 +133,7 @@ export class AgentGuestLink implements GuestLink {
     }
   }
 
-  /** Takes frames as long as there are any. What is wrong with one ends the link. */
+  /** Reads frames until the end. An invalid one ends the link. */
   static async #run(
     process: ExecSession,
     ready: PromiseWithResolvers<AgentGuestLink>,
@@ -252,7 +252,7 @@ export class AgentGuestLink implements GuestLink {
       case "echo":
         return this.#arrive(flow, { data: message.fields.data.slice(), sequence: message.fields.sequence });
       default:
-        throw new ProtocolError(`A ${message.name} of the guest on a flow that takes none`);
+        throw new ProtocolError(`A ${message.name} of the guest on a flow that does not accept it`);
     }
   }
 
@@ -260,7 +260,7 @@ export class AgentGuestLink implements GuestLink {
     const protocol = PROTOCOLS.get(fields.protocol);
     const [source, destination] = [addressText(fields.source), addressText(fields.destination)];
     if (stream === 0 || protocol === undefined || source === undefined || destination === undefined)
-      throw new ProtocolError("A request of the guest for a flow that cannot be one");
+      throw new ProtocolError("An invalid flow request of the guest");
     if (this.#flows.has(stream)) throw new ProtocolError("A request of the guest on a flow that is open");
     if (this.#asked.size >= REQUESTS_MAX || this.#flows.size >= FLOWS_MAX)
       return this.#queue.send(encodeMessage("flowRefuse", stream, { reason: FlowRefusalCode.refused }));

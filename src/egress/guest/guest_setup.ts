@@ -1,5 +1,5 @@
 /**
- * What a guest needs beside its interface, and what reads its requests: loaded where something is to be read.
+ * What a guest needs beside its interface, and what reads its requests. Loaded only if something must be read.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { EgressConfig } from "../config.ts";
 import type { HttpHooks } from "../http/hooks.ts";
 import { type Interceptor, needsInterceptor } from "../interceptor.ts";
 
-/** What reads TLS and HTTP; `undefined` where nothing has to be read. */
+/** The interceptor of TLS and HTTP; `undefined` if nothing has to be read. */
 export async function loadInterceptor(
   config: EgressConfig,
   hooks?: HttpHooks,

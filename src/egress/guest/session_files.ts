@@ -11,7 +11,7 @@ import { concatBytes, encodeUtf8 } from "../../base/bytes.ts";
 import type { GuestFiles } from "../tls/guest_trust.ts";
 
 const MODE = 0o644;
-/** The times of what is written are those of the writing. */
+/** Written files get the current time. */
 const NOW = 0n;
 
 /** Over a file session of root's. */
@@ -30,7 +30,7 @@ export class SessionFiles implements GuestFiles, Disposable {
   }
 
   async read(path: string, bytesMax: number): Promise<Uint8Array | undefined> {
-    // One more than is wanted tells what is larger.
+    // One byte more than wanted shows that a file is larger.
     const fields = { path: encodeUtf8(path), flags: FileFlag.regularOnly, offset: 0, length: bytesMax + 1 };
     const call = this.#session.call("read", fields);
     const parts: Uint8Array[] = [];
@@ -38,7 +38,7 @@ export class SessionFiles implements GuestFiles, Disposable {
       for (let answer = await call.next(); answer !== undefined; answer = await call.next())
         if (answer.name === "data") parts.push(answer.fields.data.slice());
     } catch (error) {
-      if (error instanceof FileAnswerError) return undefined; // not there, or nothing that can be read
+      if (error instanceof FileAnswerError) return undefined; // missing, or not readable
       throw error;
     }
     const content = concatBytes(parts);

@@ -66,7 +66,7 @@ export class Exchange {
   readonly #head: RequestHead;
   readonly #target: RequestTarget;
   readonly #gate: Gate | undefined;
-  /** Whether the guest waits to be told to send its body, by us. */
+  /** Whether the guest waits for our `100 Continue` before it sends its body. */
   #owesContinue = false;
   /** Whether the guest's request was read to its end. */
   #isBodyRead = false;
@@ -94,14 +94,14 @@ export class Exchange {
     return this.#isAnswered;
   }
 
-  /** @throws {HttpProblem} what the guest is to be told, unless {@linkcode isAnswered}. */
+  /** @throws {HttpProblem} to tell the guest, unless {@linkcode isAnswered}. */
   async run(): Promise<ExchangeEnd> {
     const { headers, method, framing } = this.#head;
     const expectations = listOf(headers, "expect");
     if (expectations.some((value) => value !== "100-continue"))
-      throw malformed("the only expectation that is known is 100-continue", 417);
+      throw malformed("the only known expectation is 100-continue", 417);
     const isUpgrade = this.#isWebSocketUpgrade();
-    // A hook may read the body before the server is asked, which could not say that it wants it.
+    // A hook may read the body before the server is asked, so the server could not ask for it.
     const { hooks } = this.#options;
     this.#owesContinue = hooks?.onRequest !== undefined && expectations.length > 0;
     const original = {
@@ -167,7 +167,7 @@ export class Exchange {
     return { method: result.method, path: pathname + search, ...(await fromHook(result, isBodyExpected)) };
   }
 
-  /** Has the secrets put in, or the request refused. */
+  /** Inserts the secrets, or refuses the request. */
   async #gated(outgoing: Outgoing): Promise<Outgoing> {
     if (this.#gate === undefined) return outgoing;
     const { path, headers } = this.#gate.request(outgoing);
@@ -267,7 +267,7 @@ export class Exchange {
     if (onResponse === undefined || shown === undefined) return incoming;
     const { status, framing, body } = incoming;
     const reason = this.#gate?.responseText(incoming.reason) ?? incoming.reason;
-    // A hook sees what the guest would: no values that the server sent back.
+    // A hook sees what the guest would see: values that the server sends back are masked.
     const headers = this.#toGuest(endToEnd(incoming.headers));
     const response = toResponse(status, reason, headers, framing.kind === "none" ? undefined : body);
     const result = await callHook("onResponse", () => onResponse(response, shown));
@@ -335,7 +335,7 @@ function field(name: string, value: string): HeaderField {
 /** A response that a hook made. */
 async function incomingOf(response: Response): Promise<Incoming> {
   const { status, statusText: reason } = response;
-  if (status < 200 || status > 599) throw hookProblem("a hook returned a response that is none of HTTP");
+  if (status < 200 || status > 599) throw hookProblem("a hook returned an invalid HTTP response");
   const { headers, framing, body } = await fromHook(response, status !== 304 && status !== 204);
   return { status, reason, headers, framing, body: framing.kind === "none" ? emptyBody() : body };
 }

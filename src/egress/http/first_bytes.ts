@@ -4,7 +4,7 @@ import type { MessageReader } from "./message_reader.ts";
 
 /** What a connection carries. */
 export type Speech =
-  /** The guest begins with a request of HTTP, or what has to be taken for one. */
+  /** The guest begins with a request of HTTP, or something that must be treated as one. */
   | "http"
   /** The guest begins with something else, or the server speaks first. */
   | "other"

@@ -41,7 +41,7 @@ export class GuestChannel implements ByteChannel {
     for (const reject of this.#waiting) reject(new Error("the guest's connection was broken off"));
   }
 
-  /** What `act` comes to, unless the connection is destroyed before, whose streams need not say so. */
+  /** The result of `act`. Rejects if the connection is destroyed first, which its streams may not report. */
   async #unlessDestroyed<T>(act: () => Promise<T>): Promise<T> {
     if (this.#isDestroyed) throw new Error("the guest's connection was broken off");
     const { promise: destroyed, reject } = Promise.withResolvers<never>();

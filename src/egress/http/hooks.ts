@@ -95,14 +95,14 @@ export async function fromHook(message: Request | Response, isBodyExpected: bool
   const patienceMs = message instanceof Response ? RESPONSE_PATIENCE_MS : undefined;
   const measured = await measuredBody(message.body, { patienceMs });
   const announced = message.headers.get("content-length");
-  // One that is too large to be measured has the length that it says; another one would be noticed while it is sent.
+  // A body that is too large to measure keeps its declared length; a wrong one is noticed while it is sent.
   const isAnnounced =
     measured.framing.kind === "chunked" && announced !== null && /^\d{1,15}$/.test(announced);
   const framing: Framing = isAnnounced ? { kind: "length", bytes: Number(announced) } : measured.framing;
   return { headers, framing, body: measured.body };
 }
 
-/** What the guest is told when a hook fails. Its own words may be about anything, and are for the log. */
+/** What the guest is told when a hook fails. The guest never sees the hook's own message, which may contain anything. */
 export function hookProblem(reason: string): HttpProblem {
   return new HttpProblem(502, "upstream", reason);
 }

@@ -14,7 +14,7 @@ const LEADING_LINES_MAX = 2;
 
 const NOTHING = new Uint8Array();
 
-/** Makes the problem of a message that breaks a rule, in the words for its side. */
+/** Makes the problem of a message that breaks a rule, worded for its side. */
 export type Refuse = (reason: string, status?: number) => HttpProblem;
 
 /**
@@ -25,7 +25,7 @@ export class MessageReader {
   readonly #channel: ByteChannel;
   readonly #refuse: Refuse;
   #rest: Uint8Array = NOTHING;
-  /** A read that was begun by a look, and is for the next that reads. */
+  /** A read that {@linkcode look} has begun, for the next reader. */
   #reading: Promise<Uint8Array | undefined> | undefined;
 
   /** @param reading A read of the channel that has begun. */
@@ -108,7 +108,7 @@ export class MessageReader {
   async #readChunkSize(): Promise<number> {
     const line = await this.#readLine(CHUNK_LINE_BYTES_MAX);
     const [, digits] = /^([0-9a-fA-F]{1,13})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/.exec(line) ?? [];
-    if (digits === undefined) throw this.#refuse("a chunk's size is no number");
+    if (digits === undefined) throw this.#refuse("a chunk's size is not a number");
     return Number.parseInt(digits, 16);
   }
 
@@ -133,7 +133,7 @@ export class MessageReader {
     }
   }
 
-  /** Everything up to an empty line, and that. */
+  /** Everything up to and including an empty line. */
   async #readLines(bytesMax: number): Promise<Uint8Array> {
     for (let lineStart = 0, searched = 0; ; ) {
       const end = this.#rest.indexOf(LF, searched);

@@ -1,8 +1,8 @@
 /**
  * Parses the heads of HTTP/1.1 messages (RFC 9112), and refuses everything that two programs could understand in two ways.
  *
- * The proxy puts secrets into requests by what it understands, and the server acts by what that one understands. So what is
- * passed on is written again from what was parsed here, and never the bytes that came.
+ * The proxy inserts secrets by its own reading of a request, and the server acts by another reading. So messages are always
+ * written again from what was parsed here; the original bytes are never passed on.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export function parseRequestHead(bytes: Uint8Array): RequestHead {
   const parts = line.split(" ");
   const [method = "", target = "", protocol = ""] = parts;
   if (parts.length !== 3) throw malformed("the request line must be a method, a target and a version");
-  if (method.length > METHOD_CHARS_MAX || !TOKEN.test(method)) throw malformed("the method is no token");
+  if (method.length > METHOD_CHARS_MAX || !TOKEN.test(method)) throw malformed("the method is not a token");
   if (target.length > TARGET_BYTES_MAX) throw malformed("the request target is too long", 414);
   if (!TARGET.test(target)) throw malformed("the request target holds a space or a fragment");
   const version = parseVersion(protocol, malformed);
@@ -51,11 +51,11 @@ export function parseRequestHead(bytes: Uint8Array): RequestHead {
   return { method, target, version, headers, framing: requestFraming(version, headers) };
 }
 
-/** Parses a response's head. @param method That of the request, on which it depends whether there is a body. @throws {HttpProblem} */
+/** Parses a response's head. @param method The request's method, which decides whether there is a body. @throws {HttpProblem} */
 export function parseResponseHead(bytes: Uint8Array, method: string): ResponseHead {
   const [line = "", ...rest] = linesOf(bytes, upstreamProblem);
   const [, protocol = "", digits, reason = ""] = /^(\S+) ([1-5]\d\d)(?: (.*))?$/.exec(line) ?? [];
-  if (digits === undefined) throw upstreamProblem("the server's status line is none of HTTP/1.1");
+  if (digits === undefined) throw upstreamProblem("the server's status line is not HTTP/1.1");
   if (!FIELD_VALUE.test(reason))
     throw upstreamProblem("the server's reason phrase holds a control character");
   const version = parseVersion(protocol, upstreamProblem);
@@ -90,7 +90,7 @@ function parseFields(lines: readonly string[], refuse: Refuse): HeaderField[] {
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(colon, 0));
     // A space before the colon, or at the start of the line, is how fields are smuggled past a lenient reader.
-    if (!TOKEN.test(name)) throw refuse("a header field's name is no token");
+    if (!TOKEN.test(name)) throw refuse("a header field's name is not a token");
     const value = line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "");
     if (!FIELD_VALUE.test(value)) throw refuse("a header field's value holds a control character");
     return { name, value };
@@ -102,7 +102,7 @@ function requestFraming(version: HttpVersion, headers: readonly HeaderField[]): 
   const lengths = valuesOf(headers, "content-length");
   if (codings.length > 0 && lengths.length > 0)
     throw malformed("Transfer-Encoding and Content-Length exclude each other");
-  if (lengths.length > 1) throw malformed("Content-Length stands twice");
+  if (lengths.length > 1) throw malformed("Content-Length appears twice");
   if (codings.length > 0) return chunkedFraming(version, codings, malformed);
   const [length] = lengths;
   return length === undefined ? { kind: "none" } : lengthFraming(length, malformed);
@@ -129,12 +129,12 @@ function responseFraming(
 function chunkedFraming(version: HttpVersion, codings: readonly string[], refuse: Refuse): Framing {
   if (version === "1.0") throw refuse("HTTP/1.0 has no Transfer-Encoding");
   if (codings.length > 1 || codings[0]?.toLowerCase() !== "chunked")
-    throw refuse("the only Transfer-Encoding that is known is chunked", 501);
+    throw refuse("the only known Transfer-Encoding is chunked", 501);
   return { kind: "chunked" };
 }
 
 function lengthFraming(length: string, refuse: Refuse): Framing {
   // 15 digits are exact numbers.
-  if (!/^\d{1,15}$/.test(length)) throw refuse("Content-Length is no number of bytes");
+  if (!/^\d{1,15}$/.test(length)) throw refuse("Content-Length is not a number of bytes");
   return { kind: "length", bytes: Number(length) };
 }

@@ -48,7 +48,7 @@ export async function serveHttp(options: ProxyOptions): Promise<void> {
     }
     await endGracefully(guest);
   } catch {
-    // the guest's connection broke off, or has to be: nothing more can be said on it
+    // the guest's connection is broken, or must be: nothing more can be sent on it
   } finally {
     upstream.discard();
     guest.destroy();

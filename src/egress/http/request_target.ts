@@ -23,8 +23,8 @@ const REFUSED_METHODS: Readonly<Record<string, string>> = {
 /**
  * Finds out where a request goes. Its target and its Host must not differ.
  *
- * @param scheme That of the connection.
- * @throws {HttpProblem} 400 for what is no target; 405 for the methods CONNECT and TRACE; 421 if the target names another
+ * @param scheme The connection's scheme.
+ * @throws {HttpProblem} 400 for an invalid target; 405 for the methods CONNECT and TRACE; 421 if the target names another
  * server than Host.
  */
 export function requestTarget(head: RequestHead, scheme: "http" | "https"): RequestTarget {

@@ -17,12 +17,12 @@ export interface Cidr {
   readonly prefixBits: number;
 }
 
-/** IPv4 in dotted decimals, or IPv6 without a zone. `undefined` for all else, other notations of IPv4 among it. */
+/** IPv4 in dotted decimals, or IPv6 without a zone. `undefined` for anything else, including other notations of IPv4. */
 export function parseAddress(text: string): Address | undefined {
   return text.includes(":") ? parseIpv6(text) : ipv4Of(parseIpv4(text));
 }
 
-/** An address alone is a network of one. `undefined` for what is none, or has bits behind the prefix. */
+/** An address alone is a network of one. `undefined` if it is invalid, or has bits behind the prefix. */
 export function parseCidr(text: string): Cidr | undefined {
   const [addressText = "", bitsText, ...rest] = text.split("/");
   const address = parseAddress(addressText);
@@ -75,7 +75,7 @@ export function formatAddress({ family, words }: Address): string {
 }
 
 /**
- * The IPv4 address that packets to an IPv6 address reach in the end; `undefined` if there is none within. Of IPv4-mapped
+ * The IPv4 address that packets to an IPv6 address reach in the end; `undefined` if it contains none. Of IPv4-mapped
  * (RFC 4291 2.5.5.2), IPv4-compatible (2.5.5.1), IPv4-translated (RFC 2765 2.1), NAT64 (RFC 6052, and RFC 8215 with the address in the last bits), and 6to4
  * (RFC 3056).
  */

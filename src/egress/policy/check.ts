@@ -8,7 +8,7 @@ import type { Destination, NetworkPolicy, PortRange, Rule } from "../config.ts";
 import { ipv4Within, parseAddress, parseCidr } from "./address.ts";
 import { parseDomain, parseSuffix } from "./domain.ts";
 
-/** More rules are more than anybody can read; a decision would take tens of microseconds. */
+/** More rules than a person can read; a decision would take tens of microseconds. */
 export const RULES_MAX = 4096;
 const PORT_MAX = 65_535;
 

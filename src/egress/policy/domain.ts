@@ -6,10 +6,10 @@
 import { parseHostName } from "../tls/host_name.ts";
 import { parseAddress } from "./address.ts";
 
-/** What a URL would take for something else than the host. */
+/** Characters that would end the host in a URL. */
 const FOREIGN = /[\s/\\@:?#%[\]<>^|]/;
 
-/** A name that was read, or why it is none. */
+/** A parsed name, or why it is invalid. */
 export type ParsedDomain =
   | { readonly name: string; readonly problem?: undefined }
   | { readonly name?: undefined; readonly problem: string };
@@ -31,10 +31,10 @@ export function parseDomain(text: string): ParsedDomain {
   return name === undefined ? { problem: "must be a domain" } : { name };
 }
 
-/** How much of a domain's subdomains a suffix has. */
+/** A domain with its subdomains. */
 export interface Suffix {
   readonly name: string;
-  /** Whether the domain is in it itself. */
+  /** Whether the domain itself is included. */
   readonly hasApex: boolean;
 }
 

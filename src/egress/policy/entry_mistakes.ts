@@ -1,6 +1,6 @@
 /**
- * Entries of `allow` and `deny` that cannot be meant as they are written: URLs, groups with a typing error, addresses of the sandbox
- * itself. Many would be valid names, and then allow or deny nothing without a word.
+ * Finds entries of `allow` and `deny` that are probably mistakes: URLs, misspelled groups, addresses of the sandbox itself. Many
+ * are valid names, and would silently allow or deny nothing.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { HOST_NAME } from "../guest_network.ts";
 import { parseCidr } from "./address.ts";
 import { DESTINATION_GROUPS } from "./factories.ts";
 
-/** Names without a dot that are none of these are hosts of a network of one's own; short ones differ by a letter by chance. */
+/** Groups to suggest for a name without a dot. Not `host`: the name of a local host may differ from it by one letter by chance. */
 const LONG_GROUPS: readonly string[] = DESTINATION_GROUPS.filter((group) => group !== "host");
 const PROTOCOLS: ReadonlySet<string> = new Set(["tcp", "udp", "icmp", "icmpv4", "icmpv6", "http", "https"]);
 const SCHEME_PORTS: Readonly<Record<string, string>> = {
@@ -19,18 +19,18 @@ const SCHEME_PORTS: Readonly<Record<string, string>> = {
   "wss:": "443",
 };
 
-/** What is wrong with what somebody wrote, and what to write. */
+/** What is wrong with an entry, and the fix. */
 export interface EntryMistake {
   readonly problem: string;
   readonly fix: string;
 }
 
-/** The mistake of an entry of a list that seems to be meant otherwise; `undefined` if there is none. */
+/** The probable mistake in an entry of a list; `undefined` if there is none. */
 export function entryMistake(text: string, list: "allow" | "deny"): EntryMistake | undefined {
   return urlMistake(text) ?? bracketMistake(text) ?? (list === "allow" ? loopbackMistake(text) : undefined);
 }
 
-/** The mistake of a name that seems to stand for a group or a protocol; `undefined` if there is none. */
+/** The probable mistake in a name that looks like a group or a protocol; `undefined` if there is none. */
 export function nameMistake(name: string): EntryMistake | undefined {
   const host = `a host of that name is "${name}."`;
   if (PROTOCOLS.has(name.toLowerCase()))

@@ -11,7 +11,7 @@ import type { DestinationGroup } from "../config.ts";
 import { GATEWAY_ADDRESSES, HOST_ADDRESSES } from "../guest_network.ts";
 import { type Address, type Cidr, formatAddress, masksOf, parseAddress, parseCidr } from "./address.ts";
 
-/** One bit for each group, so that a rule can hold a set of them. `reserved`: what is in none. */
+/** One bit for each group, so that a rule can hold a set of them. `reserved`: addresses of no other group. */
 export const GROUP_BITS = {
   public: 1,
   loopback: 2,
@@ -133,7 +133,7 @@ function compile(family: 4 | 6): readonly Network[] {
   );
 }
 
-/** Every address in the one text that it has in sets. */
+/** The canonical text of an address, as sets hold it. */
 function textsOf(addresses: readonly string[]): ReadonlySet<string> {
   return new Set(
     addresses.flatMap((text) => {

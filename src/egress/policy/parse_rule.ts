@@ -11,7 +11,7 @@ import { destinationProblem, portProblem } from "./check.ts";
 import { entryMistake, nameMistake } from "./entry_mistakes.ts";
 import { DESTINATION_GROUPS, destinations, policies, portRanges, rules } from "./factories.ts";
 
-/** Lists of those whom a guest may reach, and may not. */
+/** Lists of hosts that a guest may and may not reach. */
 export interface EgressLists {
   readonly allow?: readonly string[] | undefined;
   readonly deny?: readonly string[] | undefined;
@@ -25,8 +25,8 @@ const TARGET_FORM =
 const RULE_FORM = "must be <action>[:<direction>]@<target>[:<protocol>[:<ports>]]";
 
 /**
- * The policy of an `allow` and a `deny` list. What `deny` has is denied before anything is allowed. Without `allow` all that is
- * public is. Names of allowed domains can be resolved; all names can, if a whole group is allowed.
+ * The policy of an `allow` and a `deny` list. What `deny` has is denied before anything is allowed. Without `allow`, public
+ * addresses are allowed. Names of allowed domains can be resolved; all names can, if a whole group is allowed.
  *
  * Entries: `packages.example`, `*.files.example` (what lies below), `.files.example` (and the domain itself), `10.1.0.0/16:5432`,
  * `[fd00::/8]:80,8000-8999`, `host.microsandbox.internal:8080`, `public`, `any`.
@@ -101,7 +101,7 @@ function destinationOf(text: string): Destination {
   return isNetwork ? destinations.cidr(text) : destinations.domain(text);
 }
 
-/** Parts a target from what follows its colon. An IPv6 address has colons, too: alone, or in brackets. */
+/** Splits a target from what follows its colon. An IPv6 address has colons, too: it stands alone, or in brackets. */
 function splitTarget(text: string, field: string): { target: string; rest: string | undefined } {
   if (parseCidr(text) !== undefined) return { target: text, rest: undefined };
   const [, bracketed, plain, rest] = /^(?:\[([^\]]*)\]|([^[\]:]+))(?::(.*))?$/.exec(text) ?? [];

@@ -73,12 +73,12 @@ export class CompiledPolicy {
     this.#dnsRule = rules.find(([, rule]) => isForDns(rule))?.[0] ?? NO_RULE;
   }
 
-  /** The rule at a place, for those who look closer at what decided. */
+  /** The rule at an index, for callers that need more than its action. */
   ruleAt(index: number | undefined): Rule | undefined {
     return index === undefined ? undefined : this.#policy.rules[index];
   }
 
-  /** Decides about a flow. An address that cannot be read is denied. An IPv6 address that has IPv4 within is that. */
+  /** Decides about a flow. An address that cannot be read is denied. An IPv6 address that contains an IPv4 address counts as that. */
   decide({ direction, protocol, address: text, port, names }: PolicyFlow): Decision {
     const outer = parseAddress(text);
     if (outer === undefined)

@@ -34,11 +34,11 @@ export function secretIssues(secrets: readonly SecretConfig[], field: string): C
     const earlier = secrets.slice(0, index);
     issues.push(...nameIssues(secret, own), ...valueIssues(secret, own), ...hostIssues(secret, own));
     if (earlier.some(({ envVar }) => envVar === secret.envVar))
-      issues.push({ field: `${own}.envVar`, problem: `stands twice: current value is ${secret.envVar}` });
+      issues.push({ field: `${own}.envVar`, problem: `is given twice: current value is ${secret.envVar}` });
     if (earlier.some(({ placeholder }) => placeholder === secret.placeholder))
       issues.push({
         field: `${own}.placeholder`,
-        problem: `stands twice: current value is ${secret.placeholder}`,
+        problem: `is given twice: current value is ${secret.placeholder}`,
       });
     if (secrets.some(({ value }) => value.includes(secret.placeholder)))
       issues.push({ field: `${own}.placeholder`, problem: "must not be a part of a secret's value" });

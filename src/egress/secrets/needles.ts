@@ -12,7 +12,7 @@ import type { ByteTransform } from "../http/gate.ts";
 export interface Needle {
   /** Never empty. */
   readonly text: string;
-  /** What stands in its place then. May throw, if it may not pass. */
+  /** Its replacement. May throw, if the text may not pass. */
   readonly replace: () => string;
   /**
    * How much of it at the end of a piece is held back until the next: 1 where a part may not pass. More where that does not
@@ -120,9 +120,9 @@ export class NeedleSet {
   }
 
   /**
-   * Where the longest end of `text` begins that a needle begins with; its length if there is none.
+   * The start of the longest end of `text` that is also the start of a needle; the length of `text` if there is none.
    *
-   * @param isAny Whether ends count that are too short to be held back, too.
+   * @param isAny Whether ends that are too short to be held back count, too.
    */
   #startOfNeedle(text: string, position: number, isAny: boolean): number {
     for (let start = Math.max(position, text.length - this.#charsMax + 1); start < text.length; start++) {

@@ -1,7 +1,7 @@
 /**
  * Puts secrets into requests to the hosts that may have them, and refuses requests that would carry one elsewhere.
  *
- * A guest has only placeholders. So a placeholder on its way to another host is a mistake, or somebody's attempt; a value on
+ * A guest has only placeholders. So a placeholder on its way to another host is a mistake, or an attack; a value on
  * its way there is worse: a server must have shown it to the guest.
  *
  * @module
@@ -21,7 +21,7 @@ const HELD_CHARS_MIN = 4;
 /** Kept gates, of a few KiB each. With so many kinds of hosts the others are made as they are needed. */
 const GATES_MAX = 64;
 
-/** A secret was on its way to where it may not go. */
+/** A secret was on its way to a host that may not get it. */
 export class SecretViolation extends HttpProblem {
   /** Name of its variable. */
   readonly secret: string;
@@ -62,7 +62,7 @@ export class SecretSet {
   /** Gates by what they let pass, of which there are few. */
   readonly #gates = new Map<string, Gate>();
 
-  /** @param isLenient What may not pass does (`passthrough`). */
+  /** @param isLenient Lets everything pass (`passthrough`). */
   constructor(secrets: readonly SecretConfig[], isLenient = false) {
     this.#secrets = secrets;
     this.#isLenient = isLenient;
@@ -78,7 +78,7 @@ export class SecretSet {
     return gate;
   }
 
-  /** What looks at bytes of another protocol: nothing is put in, and what may not pass does not. */
+  /** Checks bytes of another protocol: inserts nothing, and refuses what may not pass. */
   streamFor(destination: SecretDestination): ByteTransform | undefined {
     const [, forbidden] = this.#split(destination);
     return this.#isLenient || forbidden.length === 0
@@ -102,7 +102,7 @@ class SecretGate implements Gate {
   readonly #allowed: readonly SecretConfig[];
   readonly #forbidden: readonly Needle[];
   readonly #masks: NeedleSet;
-  /** What may not pass, and nothing to replace. */
+  /** Refuses what may not pass, and replaces nothing. */
   readonly #check: NeedleSet;
   /** By place and writing. */
   readonly #sets = new Map<string, NeedleSet>();
@@ -118,7 +118,7 @@ class SecretGate implements Gate {
     const inHeaders = this.#needles("headers", asBytes);
     const inCredentials = this.#needles("basicAuth", asBytes);
     const written = headers.map((field) => {
-      this.#check.replaceIn(field.name); // no place for a secret, but it can carry one away
+      this.#check.replaceIn(field.name); // secrets are not inserted here, but it could carry one away
       return { name: field.name, value: withCredentials(field, inCredentials, inHeaders) };
     });
     return { path: this.#path(path), headers: written };

@@ -23,7 +23,7 @@ export interface AuthorityPems {
   readonly key: string;
 }
 
-/** Makes an authority with a new EC key. Its name ends with a part of its key's, so that two are told apart. */
+/** Makes an authority with a new EC key. Its name ends with a part of the key's identifier, so that two can be told apart. */
 export function createAuthority(nowMs: number = Date.now()): AuthorityPems {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const mark = crypto.randomUUID().slice(0, 8);
@@ -158,6 +158,6 @@ function parsed<T>(parse: () => T): T | undefined {
   try {
     return parse();
   } catch {
-    return undefined; // the issue says what it must be; the library's own words would add nothing, or the text
+    return undefined; // the issue says what it must be; the library's own message would add nothing, or show the text
   }
 }

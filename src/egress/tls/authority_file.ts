@@ -1,5 +1,5 @@
 /**
- * The authority of a home: made once, whatever happens in between.
+ * The authority of a home: made once, even if processes race or are killed.
  *
  * Certificate and key stand in one file, so that there is no moment with one and not the other. It is written elsewhere and
  * gets its name when it is whole; of two processes that do so at once, one wins and both use its file.
@@ -45,8 +45,8 @@ const FILE_BYTES_MAX = 64 * KiB;
 const RENEWAL_MS = 90 * 24 * 60 * 60 * 1000;
 
 /**
- * The authority of `home`, which is made if there is none, or if it ends soon. A sandbox that runs keeps the one that it
- * began with.
+ * The authority of `home`. Makes one if it is missing, or expires soon. A running sandbox keeps the one that it
+ * started with.
  *
  * @param home A home that was opened.
  * @throws {InvalidConfigError} if the file holds something else.
@@ -86,7 +86,7 @@ function readAuthority(path: string, nowMs: number): AuthorityPems | undefined {
 function parseAuthority(path: string, text: string, nowMs: number): AuthorityPems {
   const [key = ""] = /-----BEGIN PRIVATE KEY-----[\s\S]*?-----END PRIVATE KEY-----/.exec(text) ?? [];
   const pems = { certificate: certificatesIn(text).join(""), key: `${key}\n` };
-  // One that has ended is renewed: its time is no reason to refuse it here.
+  // An expired one is renewed, so its time is not a reason to refuse it here.
   const issues = authorityIssues(pems, { certificate: path, key: path }, Math.min(nowMs, endOf(pems) - 1));
   if (issues.length === 0) return pems;
   throw new InvalidConfigError(issues, {
@@ -98,7 +98,7 @@ function endOf(pems: AuthorityPems): number {
   try {
     return authorityEndMs(pems);
   } catch {
-    return Number.POSITIVE_INFINITY; // it is no certificate, which the check says better
+    return Number.POSITIVE_INFINITY; // it is not a certificate, which the check reports better
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Makes X.509 certificates (RFC 5280): that of an authority, and those it signs for names.
  *
- * They are written here because the packages that do it bring twenty others and change the global `Reflect`. What they have
- * to be is little, fixed, and checked by OpenSSL's strict rules in the tests.
+ * They are written here because packages for it bring twenty others and change the global `Reflect`. The form that is needed
+ * is small and fixed, and the tests check it by OpenSSL's strict rules.
  *
  * @module
  */
@@ -98,13 +98,13 @@ export function serverCertificate(host: string, key: KeyObject, issuer: Issuer, 
   ]);
 }
 
-/** The subject and the key identifier of a certificate in its encoded form. @throws {RangeError} if it is none. */
+/** The subject and the key identifier of a certificate in its encoded form. @throws {RangeError} if it is not a certificate. */
 export function subjectOf(certificate: Uint8Array): { name: Uint8Array; keyIdentifier: Uint8Array } {
   const [outer] = elementsOf(certificate);
   const [toBeSigned] = elementsOf(outer?.content ?? new Uint8Array());
-  // Version 1 leaves the version out; it is no authority's.
+  // Version 1 leaves the version out; no authority has it.
   const [, , , , , subject, publicKey, ...rest] = elementsOf(toBeSigned?.content ?? new Uint8Array());
-  if (subject === undefined || publicKey === undefined) throw new RangeError("no certificate");
+  if (subject === undefined || publicKey === undefined) throw new RangeError("not a certificate");
   const extensions = rest.find(({ tag }) => tag === 0xa3);
   return {
     name: subject.whole,

@@ -31,6 +31,6 @@ export function duplexOver(channel: ByteChannel, first?: Uint8Array): Duplex {
       channel.end().then(() => done(), done);
     },
   });
-  duplex.on("error", () => {}); // the library tells of it, too
+  duplex.on("error", () => {}); // the library reports it, too
   return duplex;
 }

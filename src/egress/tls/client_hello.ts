@@ -42,10 +42,10 @@ export type ClientHelloState =
   | { readonly kind: "hello"; readonly hello: ClientHello }
   /** The client speaks something else. */
   | { readonly kind: "notTls" }
-  /** It looks like TLS, and is none. */
+  /** It looks like TLS, but is invalid. */
   | { readonly kind: "invalid"; readonly problem: string };
 
-/** Why bytes are no ClientHello. */
+/** Why bytes are not a ClientHello. */
 class HelloError extends Error {}
 
 /**
@@ -76,7 +76,7 @@ export class ClientHelloReader {
     return this.#state;
   }
 
-  /** Everything that was pushed, for the one who is to read it next. */
+  /** Everything that was pushed, for the next reader. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#buffered);
   }
@@ -124,7 +124,7 @@ export class ClientHelloReader {
   /** The hello, if its last record has arrived. */
   #parseMessage(): ClientHello | undefined {
     const message = this.#message.subarray(0, this.#messageBytes);
-    if (message[0] !== HANDSHAKE_CLIENT_HELLO) throw new HelloError("the first message is no ClientHello");
+    if (message[0] !== HANDSHAKE_CLIENT_HELLO) throw new HelloError("the first message is not a ClientHello");
     if (message.length < HANDSHAKE_HEADER_BYTES) return undefined;
     const length = (message[1]! << 16) | (message[2]! << 8) | message[3]!;
     if (length > CLIENT_HELLO_BYTES_MAX) throw tooLarge();
@@ -153,7 +153,7 @@ function parseClientHello(body: Uint8Array): ClientHello {
   while (!extensions.isAtEnd) {
     const type = extensions.number(2);
     const content = extensions.vector(2, 0, 2 ** 16 - 1);
-    if (seen.has(type)) throw new HelloError(`extension ${type} stands twice`);
+    if (seen.has(type)) throw new HelloError(`extension ${type} appears twice`);
     seen.add(type);
     if (type === EXTENSION_SERVER_NAME) serverName = parseServerName(content);
     if (type === EXTENSION_ALPN) alpnProtocols = parseAlpn(content);
@@ -170,7 +170,7 @@ function parseServerName(content: Uint8Array): string {
   const text = latin1(list.vector(2, 1, 2 ** 16 - 1));
   list.expectEnd(); // two names could be understood in two ways
   const name = parseHostName(text);
-  if (name === undefined) throw new HelloError("the server name is no host name");
+  if (name === undefined) throw new HelloError("the server name is not a host name");
   return name;
 }
 

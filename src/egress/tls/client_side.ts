@@ -8,10 +8,10 @@ import { hostAuthorities } from "./host_trust.ts";
 import type { Verification } from "./scope.ts";
 
 const HANDSHAKE_MS_MAX = 15_000;
-/** Sets of authorities, of a megabyte each: there are as many as scopes of given ones. */
+/** Most sets of authorities, of a megabyte each: one for each scope that has its own. */
 const CONTEXTS_MAX = 16;
 
-/** What a server is to be. */
+/** What a server must prove to be. */
 export interface ClientSideOptions {
   /** The name or address that it has to prove. */
   readonly host: string;

@@ -21,10 +21,10 @@ import type { ClientSide } from "./client_side.ts";
 import { isBypassed, type Verification, verificationOf } from "./scope.ts";
 import { acceptTls, refuseProtocols } from "./server_side.ts";
 
-/** What readings are done with, at this moment. */
+/** The current tools of readings. */
 export interface ReadingTools {
   readonly tls: TlsConfig | undefined;
-  /** There if `tls` is. */
+  /** Present if `tls` is. */
   readonly authority: Authority | undefined;
   readonly secrets: SecretSet;
   readonly hasSecrets: boolean;
@@ -36,7 +36,7 @@ export interface ReadingTools {
 const HTTP_1 = "http/1.1";
 /** What a client is offered back, the first choice first. HTTP/2 is not, so that it speaks HTTP/1.1. */
 const AGREED_PROTOCOLS = [HTTP_1, "http/1.0"];
-/** What a client offers by ALPN that speaks HTTP of whichever version, by the names that it had before it was one. */
+/** ALPN names of any version of HTTP, including those of drafts. */
 const HTTP_PROTOCOL = /^(?:http\/|h2|h3|hq|spdy\/|grpc)/;
 
 /** How much of a text from outside is put into the flow log. */
@@ -49,7 +49,7 @@ export class FlowReading {
   readonly #guest: GuestChannel;
   readonly #sockets = new Set<Socket>();
 
-  /** @param tools Called whenever they are used, as they change. */
+  /** @param tools Called for each use, because they change. */
   constructor(flow: InterceptedFlow, tools: () => ReadingTools) {
     this.#flow = flow;
     this.#tools = tools;
@@ -84,7 +84,7 @@ export class FlowReading {
     if (!isRead || authority === undefined) return await this.#readPlain(socket, new Uint8Array());
     const reader = await this.#readHello(socket);
     const { state } = reader;
-    if (state.kind === "invalid") throw malformed(`no TLS that is known: ${state.problem}`);
+    if (state.kind === "invalid") throw malformed(`not valid TLS: ${state.problem}`);
     if (state.kind !== "hello") return await this.#readPlain(socket, reader.bytes);
     await this.#readTls(tls, authority, socket, state.hello, reader.bytes);
   }
@@ -177,7 +177,7 @@ export class FlowReading {
     const speech = await listenFirst(guest.reader, server.reader.look());
     if (speech === "http")
       return await this.#serve("http", guest, Promise.resolve(server), undefined, undefined);
-    // No name is in it: its address was allowed. Behind a server that speaks first, one may still come.
+    // It shows no name, and its address was allowed. Behind a server that speaks first, a name may still come.
     await this.#passOther(guest, server, this.#flow.request.destination.address, false, this.#nameCheck());
   }
 

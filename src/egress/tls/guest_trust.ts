@@ -21,7 +21,7 @@ export interface GuestFiles {
   write(path: string, content: Uint8Array): Promise<void>;
 }
 
-/** Where the tools of Debian, Alpine and Arch, and of Fedora and RHEL, take more authorities from when they make a bundle. */
+/** Where the tools of Debian, Alpine and Arch, and of Fedora and RHEL, look for more authorities when they make a bundle. */
 const SOURCES = [
   "/usr/local/share/ca-certificates/microsandbox.crt",
   "/etc/pki/ca-trust/source/anchors/microsandbox.pem",
@@ -63,7 +63,7 @@ export async function installGuestTrust(pem: string, files: GuestFiles): Promise
   return Object.fromEntries([...adding, ...replacing]);
 }
 
-/** The path of the first bundle that is there. If none is, the first is made. */
+/** The path of the first bundle that exists. If none does, the first is made. */
 async function addToBundles(files: GuestFiles, text: string): Promise<string | undefined> {
   let found: string | undefined;
   for (const path of AUTHORITY_BUNDLES) {
@@ -78,7 +78,7 @@ async function addToBundles(files: GuestFiles, text: string): Promise<string | u
   return found;
 }
 
-/** A bundle with `certificates` in a marked block at its end, instead of the block that it may have. */
+/** A bundle with `certificates` in a marked block at its end, replacing the block if it has one. */
 export function withTrustBlock(bundle: string, certificates: string): string {
   const start = bundle.indexOf(BLOCK_START);
   const end = bundle.indexOf(BLOCK_END, start);

@@ -6,15 +6,15 @@ const NAME_CHARS_MAX = 253;
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /**
- * A DNS name in lower case, without the dot of the root at its end. `undefined` for everything that is none, and for
- * addresses: also for those in notations that only some resolvers take for one, such as `0x7f.1`.
+ * A DNS name in lower case, without the final dot of the root. `undefined` if it is not a name, and for addresses, including
+ * notations that only some resolvers accept, such as `0x7f.1`.
  */
 export function parseHostName(text: string): string | undefined {
   const name = (text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();
   if (name.length > NAME_CHARS_MAX) return undefined;
   const labels = name.split(".");
   if (!labels.every((label) => LABEL.test(label))) return undefined;
-  // WHATWG URL section 3.6: a name whose last label is a number is an IPv4 address, or nothing.
+  // WHATWG URL section 3.6: a name whose last label is a number is an IPv4 address, or invalid.
   return /^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? "") ? undefined : name;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Reads the connections of a guest that are to be read: TLS is ended here and begun again towards the server, HTTP goes
+ * Reads those connections of a guest that must be read: TLS is ended here and begun again towards the server, HTTP goes
  * through the proxy, and other protocols pass as they are.
  *
  * @module
@@ -19,7 +19,7 @@ const PLAIN_HTTP_PORT = 80;
 /** What an interceptor is made with. */
 export interface HttpInterceptorOptions {
   readonly config: EgressConfig;
-  /** Functions that see each request and response. Where there are some, no other protocol passes on the ports that are read. */
+  /** Functions that see each request and response. If there are any, no other protocol passes on the ports that are read. */
   readonly hooks?: HttpHooks | undefined;
 }
 
@@ -40,7 +40,7 @@ export class HttpInterceptor implements Interceptor {
   wants({ port }: FlowEnd, nameMatters: boolean): boolean {
     const { tls, hasSecrets } = this.#tools;
     const isRead = tls?.interceptedPorts.includes(port) === true;
-    // Read as HTTP, each request on a connection is asked about, and not the first alone.
+    // HTTP is read so that each request on a connection is checked, not only the first.
     const isWorthwhile = nameMatters || hasSecrets || this.#hooks !== undefined;
     return isRead || (port === PLAIN_HTTP_PORT && isWorthwhile);
   }
@@ -49,7 +49,7 @@ export class HttpInterceptor implements Interceptor {
     await new FlowReading(flow, () => this.#tools).run();
   }
 
-  /** Secrets count from the next request on, also of connections that are open; all else from the next connection on. */
+  /** Secrets apply from the next request on, also on open connections; everything else from the next connection on. */
   update(config: EgressConfig): void {
     this.#tools = this.#toolsFor(config, this.#tools);
   }

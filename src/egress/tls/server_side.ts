@@ -1,4 +1,4 @@
-/** TLS towards a guest, which takes us for the server that it wants. @module */
+/** TLS towards a guest, in place of the server that it wants. @module */
 import { type SecureContext, TLSSocket } from "node:tls";
 import { waitFor } from "../../base/wait.ts";
 import type { ByteChannel } from "../http/byte_channel.ts";

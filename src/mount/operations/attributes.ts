@@ -29,7 +29,7 @@ function openFile(
   return node === mount.nodes.root || node.links.length > 0 ? undefined : mount.handles.fileOf(node.id);
 }
 
-/** Of a file that is open and has no path any more nothing tells of changes. */
+/** No notice tells of changes to an open file that has no path any more. */
 function validityOf({ nodes, validities, validity }: MountContext, node: MountNode): ValidityOf {
   const path = nodes.knownPath(node);
   return path === undefined ? () => validity : validities.before(path);

@@ -30,9 +30,9 @@ export interface MountContext {
   /** Whether locks are the provider's, and not the guest's own. */
   readonly hasLocks: boolean;
   readonly lockWaits: LockWaits;
-  /** Has the guest's kernel forget what it holds of a file. */
+  /** Makes the guest's kernel forget what it holds of a file. */
   readonly forget: (node: MountNode) => Promise<void>;
-  /** Where it is not known whether changes are told. */
+  /** For files of which it is unknown whether changes are told. */
   readonly validity: Validity;
   readonly validities: ValidityRules;
   readonly absent: AbsentNames;

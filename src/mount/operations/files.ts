@@ -66,7 +66,7 @@ function keeping<R>(file: ProviderFile, next: () => MaybePromise<R>): MaybePromi
   }
 }
 
-/** What the kernel knows has gone, by somebody else: it is to look the name up again, and does so for this error. */
+/** Another process removed what the kernel knows. This error makes the kernel look the name up again. */
 function stale(error: unknown): never {
   throw errnoOf(error) === Errno.ENOENT ? new FileSystemError("ESTALE") : error;
 }

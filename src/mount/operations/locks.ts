@@ -101,7 +101,7 @@ export const setlk: Operation = (mount, request) => {
 };
 
 /**
- * Who had the lock before may have written: what the guest's kernel holds of the file must go before its program goes on. Times
+ * The earlier holder of the lock may have written: the guest's kernel must forget the file before its program continues. Times
  * are too coarse for the kernel to find out.
  */
 function taken(

@@ -1,6 +1,6 @@
 /**
- * A directory below a root that a guest may not enter: that of this library. Its locks are the process's own, and the kernel takes
- * them away when the process closes any descriptor of their files (fcntl(2)), so that a guest which only read them would set free
+ * A directory below a root that a guest may not enter: the home of this library. Its locks belong to the process, and the kernel
+ * releases them when the process closes any descriptor of their files (fcntl(2)). So a guest that only read them would release
  * what keeps two VMs from one disk.
  *
  * @module
@@ -29,7 +29,7 @@ export class ClosedDirectory {
     if (this.has(path)) throw new FileSystemError("EACCES");
   }
 
-  /** @throws {FileSystemError} EBUSY of a directory that leads to it: then its path would be another. */
+  /** @throws {FileSystemError} EBUSY of a directory that leads to it: a rename would change its path. */
   checkMove(path: string): void {
     if (this.#path !== undefined && isBelow(this.#path, path)) throw new FileSystemError("EBUSY");
   }

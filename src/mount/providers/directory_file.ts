@@ -56,7 +56,7 @@ export class DirectoryFile implements ProviderFile {
   #isSetId: boolean;
   #isClosed = false;
 
-  /** @throws {FileSystemError} EACCES if it is no regular file. */
+  /** @throws {FileSystemError} EACCES if it is not a regular file. */
   constructor(
     files: Files,
     fd: number,
@@ -82,7 +82,7 @@ export class DirectoryFile implements ProviderFile {
     const checkLock = ({ kind, type }: ProviderLock) => {
       // A request that waits for a lock may outlive its file, and another file may have the number then.
       if (this.#isClosed) throw new FileSystemError("EBADF");
-      // As fcntl(2) has it: who may only read a file excludes no reader of it.
+      // As in fcntl(2): a program that may only read a file cannot exclude its readers.
       if (kind === "record" && type === "exclusive" && !isWritable) throw new FileSystemError("EBADF");
     };
     this.lock = (lock) => {

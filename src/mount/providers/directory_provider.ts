@@ -62,7 +62,7 @@ export interface DirectoryBounds {
   readonly inotify?: Inotify | undefined;
   /** Whether set-id bits are shown: for a read-only root, whose programs are to work as on this machine. @default {false} */
   readonly showsSetId?: boolean | undefined;
-  /** What locks of the guest's programs are taken by here. @default none: then they hold in the guest alone */
+  /** Takes locks of the guest's programs on this machine. @default none: then they hold in the guest alone */
   readonly locks?: FileLocks | undefined;
   /** A directory that the guest may not enter, by its absolute path without links. @default none */
   readonly closed?: string | undefined;

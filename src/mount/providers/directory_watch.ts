@@ -83,7 +83,7 @@ export class DirectoryWatch {
   readonly #watches = new Map<string, number>();
   /** Watches of directories that other machines may change: this one's kernel does not tell of that. */
   readonly #remote = new Set<number>();
-  /** Watched directories that are to be looked through. A guest makes and removes some faster than that is done. */
+  /** Watched directories that must be looked through. A guest can make and remove them faster than that. */
   readonly #ahead = new Set<string>();
   #turn: ReturnType<typeof setTimeout> | undefined;
   #moving: Moving | undefined;
@@ -126,7 +126,7 @@ export class DirectoryWatch {
     this.#wait.stop();
   }
 
-  /** Does something to `paths` that is not to be told, as the guest asked for it. */
+  /** Changes `paths` without a report, because the guest asked for the change. */
   own<T>(paths: readonly string[], change: () => T): T {
     this.drain();
     try {
@@ -194,7 +194,7 @@ export class DirectoryWatch {
     else if (!isOwn) this.#changed({ kind: "modified", path });
   }
 
-  /** What has left, and has not come anywhere else. */
+  /** An entry that has left, and has not arrived anywhere else. */
   #endMove(): void {
     const moving = this.#moving;
     if (moving === undefined) return;
@@ -235,7 +235,7 @@ export class DirectoryWatch {
   #enter(path: string, isNew: boolean): void {
     const { files, inotify, only } = this.#of;
     const fd = this.#of.open(path);
-    if (fd < 0) return; // gone again, which will be told, or not for this process to read
+    if (fd < 0) return; // gone again, which will be told, or not readable for this process
     const watch = this.#paths.size < DIRECTORIES_MAX ? inotify.add(this.#fd, fd, MASK) : -1;
     if (watch >= 0 && !isLocal(files, fd)) this.#remote.add(watch);
     files.close(fd);

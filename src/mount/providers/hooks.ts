@@ -1,5 +1,5 @@
 /**
- * Calls of a program of its own before and after each operation of a file system.
+ * Calls a program's hooks before and after each operation of a file system.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * A directory of this machine as a file system that a program can put together with others.
+ * A directory of this machine as a file system that a program can combine with others.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { FileSystemProvider } from "../provider.ts";
  * by this process; for a plain mount of a directory, its path alone is faster. Everything resolves beneath it, and no link is
  * followed here. Owners are those of this machine. The home of all sandboxes (`MSB_HOME`) cannot be entered.
  *
- * @throws {FileSystemError} if there is none, or this process may not read it.
+ * @throws {FileSystemError} if it does not exist, or this process may not read it.
  * @throws {UnsupportedError} on a runtime without FFI.
  *
  * @example

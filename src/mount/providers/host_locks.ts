@@ -14,13 +14,13 @@ import type { OpenFiles } from "./open_files.ts";
 /** Holders of locks, each with a file of its own. */
 const HOLDERS_MAX = 4096;
 /**
- * SQLite has an index of its write-ahead log in a file of this name, which all who use the database map into their memory.
+ * SQLite keeps an index of its write-ahead log in a file of this name, which all users of the database map into their memory.
  * Memory of two guests is not the same, so only one mount may have it open.
  */
 const SHARED_INDEX_SUFFIX = "-shm";
 /** What SQLite locks of it while it is open: https://www.sqlite.org/walformat.html#wal_locks */
 const SHARED_INDEX_RANGE: LockRange = { start: 120n, length: 9n };
-/** Where locks of the guest's own programs on such a file are, as the others' range is taken. */
+/** Shift of the guest programs' own locks on such a file, because the mount itself holds the other range. */
 const SHARED_INDEX_SHIFT = 1n << 40n;
 
 interface Claim {
@@ -53,7 +53,7 @@ export class HostLocks {
     check(result);
   }
 
-  /** What is in the way of a lock. */
+  /** The lock of another holder that conflicts with a lock, if there is one. */
   test(fd: number, status: FileStatus, lock: ProviderLock): LockConflict | undefined {
     const key = `${keyOf(status)}:${lock.kind}:${lock.owner}`;
     const holder = this.#holders.get(key) ?? this.#hold(key, fd);
@@ -67,9 +67,9 @@ export class HostLocks {
   }
 
   /**
-   * A file was opened by that name. @returns what its closing calls.
+   * A file was opened by that name. @returns a function to call when it is closed.
    *
-   * @throws {FileSystemError} EBUSY if it is one that only one mount may have open, and another has, or a program.
+   * @throws {FileSystemError} EBUSY if only one mount may have it open, and another mount or a program has it.
    */
   opened(fd: number, status: FileStatus, path: string): () => void {
     if (!path.endsWith(SHARED_INDEX_SUFFIX)) return () => {};

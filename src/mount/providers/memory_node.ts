@@ -141,5 +141,7 @@ export function namesOf(path: string): { readonly above: readonly string[]; read
   const above = path.split("/").filter((name) => name !== "" && name !== ".");
   const name = above.pop();
   if (name !== undefined && ![...above, name].includes("..")) return { above, name };
-  throw new FileSystemError("EINVAL", { cause: new Error(`${JSON.stringify(path)} is no path of a file`) });
+  throw new FileSystemError("EINVAL", {
+    cause: new Error(`${JSON.stringify(path)} is not the path of a file`),
+  });
 }

@@ -71,7 +71,7 @@ async function copyExtended({ from, path, to, newPath }: Copy): Promise<void> {
   }
 }
 
-/** The upper layer may not be allowed to give files away: then they belong to whom it makes them for. */
+/** The upper layer may not be allowed to give files away: then they keep the owner that it gives new files. */
 async function copyAttributes({ to, newPath, attributes }: Copy): Promise<void> {
   const { type, mode, uid, gid, accessedNs, modifiedNs } = attributes;
   const set = required(to.setAttributes?.bind(to));

@@ -331,7 +331,7 @@ export class OverlayFileSystem implements FileSystemProvider {
     }
   }
 
-  /** Has the lower layers show nothing at `path` any more. @throws {FileSystemError} ENAMETOOLONG if there is no room for a mark. */
+  /** Hides what the lower layers have at `path`. @throws {FileSystemError} ENAMETOOLONG if there is no room for a mark. */
   async #hideBelow(path: string): Promise<void> {
     if (!(await this.#layers.isBelow(path))) return;
     await this.#prepareParent(path);
@@ -348,7 +348,7 @@ export class OverlayFileSystem implements FileSystemProvider {
     await this.#copyUp(path, place, true);
   }
 
-  /** A directory that shows nothing has at most marks in it. */
+  /** A directory that appears empty may still contain marks. */
   async #removeUpperDirectory(path: string): Promise<void> {
     const { upper } = this.#layers;
     for (const { name } of await upper.list(path))

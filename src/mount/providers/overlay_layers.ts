@@ -99,7 +99,7 @@ export class OverlayLayers {
     if (this.#origins.size < ORIGINS_MAX) this.#origins.set(keyOf(copy), seen);
   }
 
-  /** A file of the upper layer is gone, and its number may be another's. */
+  /** A file of the upper layer is gone, and its number may be used again. */
   forgetIdentity(found: ProviderAttributes): void {
     this.#origins.delete(keyOf(found));
   }

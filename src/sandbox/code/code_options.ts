@@ -40,15 +40,15 @@ export interface CodeCallOptions {
   /** How many bytes of stdout, and as many of stderr, the result keeps; the rest is counted in it. @default {1_048_576} */
   readonly outputBytesMax?: number | undefined;
   /**
-   * Gets standard output as it comes, all of it. The code waits, as at a full pipe, until a promise that is returned has settled; what
-   * it rejects with ends the call and its interpreter.
+   * Called with all standard output as it comes. If it returns a promise, the code waits until that settles, as at a full pipe; a
+   * rejection ends the call and its interpreter.
    */
   readonly onStdout?: ((text: string) => void | Promise<void>) | undefined;
   /** The same for standard error. */
   readonly onStderr?: ((text: string) => void | Promise<void>) | undefined;
 }
 
-/** Options of `runCode()`. Those of a session count when it begins; later calls may repeat them, and not change them. */
+/** Options of `runCode()`. Options of a session apply when it begins; later calls may repeat them, but not change them. */
 export interface RunCodeOptions extends CodeSessionOptions, CodeCallOptions {
   /**
    * Keeps variables, functions and imports for later calls with the same name. It begins with its first call. Without a name the code has
@@ -80,7 +80,7 @@ const openSchema = z.strictObject({ ...start, signal, name: name.optional() });
 /** Names the fields of {@linkcode CodeSessionOptions}. */
 const START_FIELDS = ["env", "cwd", "user", "interpreter"] as const;
 
-/** Options of `runCode()`, by whom they are for. @throws {InvalidConfigError} */
+/** Options of `runCode()`, separated by their purpose. @throws {InvalidConfigError} */
 export function parseRunCode(language: unknown, source: unknown, options: RunCodeOptions) {
   const { data, issues } = checkConfig(runSchema, withoutUndefined(options), "options");
   const all = [...languageIssues(language), ...sourceIssues(language, source), ...issues];
@@ -109,7 +109,7 @@ export function parseCall(
   return parseConfig(callSchema, withoutUndefined(options), "options");
 }
 
-/** @throws {InvalidConfigError} if a call asks for another start than that of the session it names. */
+/** @throws {InvalidConfigError} if a call has other start options than the session it names. */
 export function checkSameStart(
   session: { readonly name: string; readonly language: CodeLanguage; readonly start: CodeSessionOptions },
   language: CodeLanguage,
@@ -118,7 +118,7 @@ export function checkSameStart(
   const differs = START_FIELDS.filter(
     (field) => asked[field] !== undefined && sortedJson(asked[field]) !== sortedJson(session.start[field]),
   );
-  const problem = `is another than session ${JSON.stringify(session.name)} was begun with: close it, or use another name`;
+  const problem = `must be the same as in session ${JSON.stringify(session.name)}: close it, or use another name`;
   const fields = language === session.language ? differs : ["language", ...differs];
   const issues = fields.map((field) => ({ field, problem }));
   if (issues.length > 0) throw new InvalidConfigError(issues);

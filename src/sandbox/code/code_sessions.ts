@@ -47,7 +47,7 @@ export class CodeSessions {
     const { name = this.#newName(), signal, start } = parseOpenSession(language, options);
     if (this.#find(name) !== undefined)
       throw new InvalidConfigError([
-        { field: "name", problem: `must be of no open session: current value is ${name}` },
+        { field: "name", problem: `must not be the name of an open session: current value is ${name}` },
       ]);
     const session = this.#make(name, language, start);
     using limit = new CallLimit({ action: "starting an interpreter", signal });

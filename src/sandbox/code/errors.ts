@@ -4,7 +4,7 @@ import type { CodeLanguage } from "./language.ts";
 
 /** The sandbox has no program that runs the language (`interpreterNotFound`). Nothing ran. */
 export class InterpreterNotFoundError extends MicrosandboxError {
-  /** What was to be run. */
+  /** The language that was to be run. */
   readonly language: CodeLanguage;
   /** The program that was looked for, e.g. `"python3"`. */
   readonly interpreter: string;
@@ -61,11 +61,11 @@ export class CodeSessionEndedError extends MicrosandboxError {
   }
 }
 
-/** More than fits: sessions of a sandbox, or calls that wait for one (`codeLimit`). Nothing ran. */
+/** Too many sessions of a sandbox, or calls that wait for one (`codeLimit`). Nothing ran. */
 export class CodeLimitError extends MicrosandboxError {
-  /** What there are too many of. */
+  /** What the limit counts. */
   readonly kind: "sessions" | "calls";
-  /** How many there may be. */
+  /** The limit. */
   readonly limit: number;
 
   /** @internal */

@@ -1,5 +1,5 @@
 /**
- * One interpreter that runs in a sandbox with our driver in it: takes code, one piece at a time, and tells what came of it.
+ * One interpreter that runs in a sandbox with our driver in it: takes code, one piece at a time, and reports the outcome.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface CodeOutputs {
   readonly stderr: CodeOutput;
 }
 
-/** What came of one piece of code: it ended, or the interpreter did. */
+/** The outcome of one piece of code: it ended, or the interpreter did. */
 export type CodeOutcome =
   | { readonly kind: "ran"; readonly report: CodeReport; readonly exitCode: number | undefined }
   | { readonly kind: "exited"; readonly status: ExitStatus };
@@ -113,7 +113,7 @@ export class Interpreter {
         throw this.#failure(error);
       }
       if (!mayKeep || !(await this.#interrupt(exchange))) await this.kill();
-      exchange.catch(() => {}); // the limit is what is told
+      exchange.catch(() => {}); // the limit is what is reported
       throw limit.error;
     }
   }
@@ -172,11 +172,12 @@ export class Interpreter {
 
   #ran({ report: bytes, end = "" }: MarkedOutput): CodeOutcome {
     if (this.#language === "sh") {
-      if (!/^[0-9]{3}$/.test(end) || bytes.length > 0) throw new MarkError("the status of a shell is none");
+      if (!/^[0-9]{3}$/.test(end) || bytes.length > 0)
+        throw new MarkError("an invalid exit status of a shell");
       return { kind: "ran", report: { result: undefined, error: undefined }, exitCode: Number(end) };
     }
     const report = decodeReport(bytes);
-    if (report === undefined) throw new MarkError("a report that is none");
+    if (report === undefined) throw new MarkError("an invalid report");
     return { kind: "ran", report, exitCode: undefined };
   }
 
@@ -201,7 +202,7 @@ export class Interpreter {
     try {
       return (await settlesWithin(exchange, INTERRUPT_GRACE_MS)) && (await exchange).kind === "ran";
     } catch {
-      return false; // the sandbox has ended, say: the kill that follows does no harm
+      return false; // for example because the sandbox has ended; the kill that follows does no harm
     }
   }
 

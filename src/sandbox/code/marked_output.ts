@@ -67,7 +67,7 @@ export class MarkedOutput {
     return concatBytes(written);
   }
 
-  /** What was held back and turned out to be no piece, once nothing more comes. */
+  /** Bytes that were held back but are not a piece, once nothing more comes. */
   rest(): Bytes {
     const held = this.#held;
     this.#held = new Uint8Array(0);

@@ -29,7 +29,7 @@ export interface CodeValue {
   /** How many characters of {@linkcode text} are left out, beyond 262,144. */
   readonly textOmitted: number;
   /**
-   * The value itself, if it can be said in JSON, and in at most 1,048,576 characters of it; `undefined` otherwise. Integers beyond
+   * The value itself, if JSON can express it in at most 1,048,576 characters; `undefined` otherwise. Integers beyond
    * 2^53 lose digits here, and have all of them in the text.
    */
   readonly value: JsonValue | undefined;
@@ -63,7 +63,7 @@ const reportSchema = z.strictObject({
   error: z.strictObject({ name: text, message: text, traceback: text }).optional(),
 });
 
-/** Checks a report; `undefined` if it is none. */
+/** Checks a report; `undefined` if it is invalid. */
 export function decodeReport(bytes: Uint8Array): CodeReport | undefined {
   try {
     const parsed = reportSchema.safeParse(JSON.parse(decodeUtf8(bytes)));
@@ -71,7 +71,7 @@ export function decodeReport(bytes: Uint8Array): CodeReport | undefined {
     const { result, error } = parsed.data;
     return { result: result === undefined ? undefined : toCodeValue(result), error };
   } catch {
-    return undefined; // it is no JSON
+    return undefined; // it is not JSON
   }
 }
 

@@ -30,7 +30,7 @@ export async function runOnce(
       return codeResult(language, undefined, outputs, { ...ends, exitCode: code, signalName });
     }
     const { code, signalName } = await interpreter.finish(outputs, limit);
-    // An interpreter that came to its end has no exit to tell, unless it failed on its way.
+    // An interpreter that ended normally reports no exit code, unless it failed.
     const exitCode = outcome.exitCode ?? (code === 0 ? undefined : code);
     return codeResult(language, undefined, outputs, { ...outcome.report, ...ends, exitCode, signalName });
   } catch (error) {

@@ -222,7 +222,7 @@ export class ExecHandle implements AsyncIterable<ExecEvent>, AsyncDisposable {
     this.#session.resize(rows, columns);
   }
 
-  /** Whether the program has ended, or the way to it has, as far as is known here. @internal */
+  /** Whether the program, or the connection to it, has ended, as far as is known here. @internal */
   get isOver(): boolean {
     return this.#session.ending !== undefined;
   }

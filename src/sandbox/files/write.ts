@@ -171,7 +171,7 @@ export class FileWriter {
 
   async #result(work: FileWork): Promise<void> {
     try {
-      await this.#call.result(false); // a file that is left open is no reason to wait
+      await this.#call.result(false); // a file that is left open is not a reason to wait
     } catch (error) {
       throw fileError(error, work);
     }

@@ -8,7 +8,7 @@ import type { SandboxSpec } from "./types.ts";
 
 export type SpecDefaults = Omit<SandboxSpec, "name">;
 
-/** What is asked for over what is usual. What says where a sandbox begins, or what it writes to, says all of that. */
+/** Requested options over defaults. An option about the origin, or about where writes go, replaces all defaults about it. */
 export function withDefaults(defaults: SpecDefaults, wanted: SandboxSpec): SandboxSpec {
   const spec = withoutUndefined(wanted);
   const { image, rootDirectory, fromSnapshot, diskMiB, rootDisk, ...others } = defaults;

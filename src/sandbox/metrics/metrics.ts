@@ -17,7 +17,7 @@ export const CPU_WINDOW_MS = 100;
 /** Sandboxes that are measured at a time: each is a connection. */
 const MEASURED_AT_ONCE_MAX = 32;
 
-/** How it shows that a sandbox, or the process that hosts it, does not answer as it should. */
+/** Errors of a sandbox, or of the process that hosts it, that does not answer as it should. */
 const UNANSWERED = [
   MetricsUnavailableError,
   TimeoutError,
@@ -151,7 +151,7 @@ export async function allSandboxMetrics(): Promise<Record<string, SandboxMetrics
   );
 }
 
-/** What one sandbox cannot say must not take away what the others do. */
+/** A sandbox that cannot be measured must not hide the others. */
 async function measureIfPossible(sandbox: BackendSandbox): Promise<SandboxMetrics | undefined> {
   try {
     return await measureOnce(sandbox);

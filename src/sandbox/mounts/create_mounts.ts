@@ -27,7 +27,7 @@ type Providers = ReadonlyMap<string, FileSystemProvider>;
 /**
  * Takes the file systems of this process out, in the order in which they are mounted: one inside another comes after it.
  *
- * @throws {InvalidConfigError} for a target that cannot be, or that would hide another mount.
+ * @throws {InvalidConfigError} for an invalid target, or one that would hide another mount.
  */
 export function splitMounts(options: SandboxCreateOptions): {
   readonly stored: SandboxOptions;
@@ -81,7 +81,7 @@ export async function mountProviders(sandbox: Sandbox, providers: Providers): Pr
   try {
     for (const [target, provider] of providers) await sandbox.mounts.add(target, provider);
   } catch (error) {
-    await sandbox.destroy().catch(() => {}); // why it could not be mounted says more
+    await sandbox.destroy().catch(() => {}); // the error of the mount says more
     throw error;
   }
 }

@@ -13,7 +13,7 @@ import type {
 } from "../../options/mount_options.ts";
 import type { VolumeKind, VolumeMode, VolumeSpec } from "../../options/volume_options.ts";
 
-/** How `MountBuilder.named()` treats a volume that is there, or is not. */
+/** How `MountBuilder.named()` treats a volume that exists, or does not. */
 export interface NamedVolumeOptions extends VolumeSpec {
   /** See {@linkcode VolumeMode}. @default {"existing"} */
   readonly mode?: VolumeMode | undefined;
@@ -148,7 +148,7 @@ export class MountBuilder {
     return this;
   }
 
-  /** Sets whom the files of a `bind()` or of a directory volume belong to in the sandbox: those of the owner of the directory here. */
+  /** Sets who owns, in the sandbox, the files of the owner of the directory here, for a `bind()` or a directory volume. */
   owner(uid: number, gid: number): this {
     this.#owner = { uid, gid };
     return this;

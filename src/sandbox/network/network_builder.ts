@@ -69,7 +69,7 @@ export class NetworkBuilder {
   /**
    * Sets the policy: a plain object, a builder, or a function that is handed one.
    *
-   * @throws {InvalidConfigError} `invalidConfig`, if it is none of these, or the function does not return the builder.
+   * @throws {InvalidConfigError} `invalidConfig`, for another value, or if the function does not return the builder.
    */
   policy(
     policy: NetworkPolicy | NetworkPolicyBuilder | ((policy: NetworkPolicyBuilder) => NetworkPolicyBuilder),
@@ -82,7 +82,7 @@ export class NetworkBuilder {
     return this.#set({ policy: policy instanceof NetworkPolicyBuilder ? policy.build() : policy });
   }
 
-  /** {@linkcode policy} as JSON. @throws {InvalidConfigError} if it is none. */
+  /** {@linkcode policy} as JSON. @throws {InvalidConfigError} if it is not JSON. */
   policyJson(json: string): this {
     try {
       return this.policy(JSON.parse(json) as NetworkPolicy); // checked with the other options
@@ -144,12 +144,12 @@ export class NetworkBuilder {
     return this.secretEnv(name, (secret) => secret.value(value).allowHost(allowedHost));
   }
 
-  /** Is not there. @throws {UnsupportedError} as soon as something is chosen */
+  /** Not supported. @throws {UnsupportedError} as soon as something is chosen */
   interface(_configure: (overrides: InterfaceOverridesBuilder) => InterfaceOverridesBuilder): this {
     throw interfaceIsFixed("an interface of its own");
   }
 
-  /** Sets what happens to a secret on its way to where it may not go. @default {"block-and-log"} */
+  /** Sets what happens to a secret that the guest sends to a host that may not get it. @default {"block-and-log"} */
   onSecretViolation(configure: (action: ViolationActionBuilder) => ViolationActionBuilder): this {
     return this.#set({
       secretViolation: configured("onSecretViolation", new ViolationActionBuilder(), configure).build(),
@@ -171,7 +171,7 @@ export class NetworkBuilder {
     return this.#set({ maxConnections: count });
   }
 
-  /** Is always on where a name can be seen; where none can, the address has to do. @throws {UnsupportedError} for `true` */
+  /** Always on where a name can be seen; elsewhere the address decides. @throws {UnsupportedError} for `true` */
   strict(enabled: boolean): this {
     if (!enabled) return this;
     throw new UnsupportedError(
@@ -182,17 +182,17 @@ export class NetworkBuilder {
     );
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   ipv4Pool(_pool: string): this {
     throw interfaceIsFixed("an address of a pool");
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   ipv6Pool(_pool: string): this {
     throw interfaceIsFixed("an address of a pool");
   }
 
-  /** Is not there. @throws {UnsupportedError} for `true` */
+  /** Not supported. @throws {UnsupportedError} for `true` */
   trustHostCAs(enabled: boolean): this {
     if (!enabled) return this;
     throw new UnsupportedError("Cannot give the guest all authorities that this machine trusts", {

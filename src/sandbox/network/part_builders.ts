@@ -18,7 +18,7 @@ import { configured } from "../configured.ts";
 export class DnsBuilder {
   #options: DnsOptions = {};
 
-  /** Sets whether a private address as the answer for a public name is refused. @default {true} */
+  /** Sets whether to refuse a private address as the answer for a public name. @default {true} */
   rebindProtection(enabled: boolean): this {
     this.#options = { ...this.#options, rebindProtection: enabled };
     return this;
@@ -30,7 +30,7 @@ export class DnsBuilder {
     return this;
   }
 
-  /** Sets after how many milliseconds a name server is given up. @default {5_000} */
+  /** Sets the time limit of a name server, in milliseconds. @default {5_000} */
   queryTimeoutMs(timeoutMs: number): this {
     this.#options = { ...this.#options, queryTimeoutMs: timeoutMs };
     return this;
@@ -203,7 +203,7 @@ export class ViolationActionBuilder {
     return this.#set("block-and-terminate");
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   passthroughHost(_host: string): this {
     throw new UnsupportedError(
       "Placeholders pass to all hosts or to none: there is no list of hosts for that",
@@ -213,12 +213,12 @@ export class ViolationActionBuilder {
     );
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   passthroughHostPattern(pattern: string): this {
     return this.passthroughHost(pattern);
   }
 
-  /** Sends placeholders as they are, to whomever. Values are never sent where they may not go. */
+  /** Sends placeholders as they are, to any host. Values are never sent to a host that may not get them. */
   passthroughAllHosts(iUnderstand: boolean): this {
     return iUnderstand ? this.#set("passthrough") : this;
   }
@@ -234,14 +234,14 @@ export class ViolationActionBuilder {
   }
 }
 
-/** Is not there: connections are made by this machine's own sockets. */
+/** Not supported: connections are made by this machine's own sockets. */
 export class OutboundProxyBuilder {
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   socks4(_address: string): never {
     throw outboundProxyIsUnsupported();
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   socks5(_address: string): never {
     throw outboundProxyIsUnsupported();
   }
@@ -257,24 +257,24 @@ export function outboundProxyIsUnsupported(): UnsupportedError {
   );
 }
 
-/** Is not there: the guest's interface has the same addresses in every sandbox, which no other machine sees. */
+/** Not supported: the guest's interface has the same addresses in every sandbox, which no other machine sees. */
 export class InterfaceOverridesBuilder {
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   mac(_mac: string): this {
     throw interfaceIsFixed("a MAC address");
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   mtu(_mtu: number): this {
     throw interfaceIsFixed("an MTU");
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   ipv4(_address: string): this {
     throw interfaceIsFixed("an address");
   }
 
-  /** Is not there. @throws {UnsupportedError} always */
+  /** Not supported. @throws {UnsupportedError} always */
   ipv6(_address: string): this {
     throw interfaceIsFixed("an address");
   }

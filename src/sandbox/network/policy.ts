@@ -113,7 +113,7 @@ export const NetworkPolicy = {
 /** Every group of addresses. */
 export const DestinationGroups: readonly DestinationGroup[] = DESTINATION_GROUPS;
 
-/** Everything that can happen to a secret on its way to where it may not go. */
+/** Everything that can happen to a secret that the guest sends to a host that may not get it. */
 export const ViolationActions: readonly ViolationAction[] = [
   "block",
   "block-and-log",

@@ -71,7 +71,7 @@ export class NetworkPolicyBuilder {
     return this.#add(new RuleBuilder().any(), configure);
   }
 
-  /** The policy. Whether its domains and ports can be is checked where it is used. */
+  /** The policy. Its domains and ports are checked where it is used. */
   build(): NetworkPolicy {
     const rules = [...this.#rules];
     if (this.#defaultEgress === undefined) rules.push(...publicRules());

@@ -49,7 +49,7 @@ export interface NetworkInfo {
   readonly tapName: string | undefined;
   /** The ports that are published now. */
   readonly ports: readonly PublishedPort[];
-  /** What decides about its connections now; `undefined` while it does not run, and where it decides about none. */
+  /** What decides about its connections now; `undefined` while it does not run, and if its connections are not decided about. */
   readonly egress: EgressReport | undefined;
 }
 
@@ -81,7 +81,7 @@ export class SandboxNetwork {
    *
    * @throws {InvalidConfigError} `invalidConfig`, naming each field that is wrong; nothing has changed then.
    * @throws {MicrosandboxError} `network`, if the sandbox has no such network.
-   * @throws {UnsupportedError} `unsupported`, if another process has given hooks, which carries the connections.
+   * @throws {UnsupportedError} `unsupported`, if another process gave hooks, and so carries the connections.
    * @throws {SandboxNotRunningError} `sandboxNotRunning`.
    *
    * @example
@@ -135,7 +135,7 @@ export class SandboxNetwork {
     return this.#whileServing(record, () => this.#sandbox.updateNetwork({}));
   }
 
-  /** Asks the VM host process; `undefined` if there is none that answers. */
+  /** Asks the VM host process; `undefined` if none answers. */
   async #whileServing<T>({ status }: SandboxRecord, ask: () => Promise<T>): Promise<T | undefined> {
     if (!isServing(status)) return undefined;
     try {

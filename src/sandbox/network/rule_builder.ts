@@ -17,8 +17,8 @@ import { destinations, portRanges } from "../../egress/policy/factories.ts";
 import { configured } from "../configured.ts";
 
 /**
- * Collects rules that share protocols and ports: those said so far hold for each rule that follows, and those said behind the last
- * rule for all, if none were said before.
+ * Collects rules that share protocols and ports. Those given before a rule hold for each rule that follows. Those given after
+ * the last rule hold for all rules, if none were given before.
  */
 export class RuleBuilder {
   #direction: Direction = "egress";
@@ -224,8 +224,8 @@ export class RuleBuilder {
   /**
    * The rules.
    *
-   * @throws {InvalidConfigError} for protocols or ports without a rule, and for those behind the last rule, where others were said
-   * before: whether they are for that rule cannot be seen.
+   * @throws {InvalidConfigError} for protocols or ports without a rule, and for those after the last rule, if others were given
+   * before: it is unclear which rule they are for.
    */
   build(): readonly Rule[] {
     if (!this.#isPending) return [...this.#rules];

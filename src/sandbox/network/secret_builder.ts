@@ -46,7 +46,7 @@ export class SecretBuilder {
     return this.allowHost(pattern);
   }
 
-  /** Lets every host have it that the policy allows: the guest can then read it, by a server of its own. */
+  /** Gives it to every host that the policy allows: the guest can then read it through its own server. */
   allowAnyHostDangerous(iUnderstand: boolean): this {
     return this.#set({ allowAnyHost: iUnderstand });
   }
@@ -76,10 +76,10 @@ export class SecretBuilder {
     return this.#inject({ body: enabled });
   }
 
-  /** Is not there for one secret. @throws {UnsupportedError} always */
+  /** Not supported for one secret. @throws {UnsupportedError} always */
   onViolation(_configure: (action: ViolationActionBuilder) => ViolationActionBuilder): this {
     throw new UnsupportedError(
-      "What happens to a secret on its way to where it may not go is set for all secrets",
+      "What happens to a secret on its way to a host that may not get it is set for all secrets",
       {
         hint: "network((n) => n.onSecretViolation((v) => v.blockAndTerminate()))",
       },
@@ -106,7 +106,7 @@ export class SecretBuilder {
 }
 
 /**
- * A network with more secrets, whatever was said about it before or later.
+ * Adds secrets to a network, whatever else is set on it.
  *
  * @throws {InvalidConfigError} if it has one of them already, or can have none.
  */

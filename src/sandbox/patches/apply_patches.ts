@@ -17,9 +17,9 @@ import type { FsOptions } from "../files/options.ts";
 import { PatchFailedError } from "./errors.ts";
 
 const FILE_MODE = 0o644;
-/** Writes go on by themselves after that, should this process be killed while they are held back. */
+/** Held writes continue by themselves after this time, if this process is killed. */
 const FLUSH_LEASE_MS = 1_000;
-/** What `lstat()` says where nothing is. */
+/** What `lstat()` throws if the file is missing. */
 const ABSENT: readonly (string | undefined)[] = ["ENOENT", "ENOTDIR"];
 
 /**
@@ -94,7 +94,7 @@ async function remove(fs: SandboxFsOps, path: string, call: FsOptions): Promise<
   else if (kind !== undefined) await fs.remove(path, { ...call, force: true });
 }
 
-/** No program runs in the guest: what is not there does not come before it is written. */
+/** No program runs in the guest, so a missing file does not appear before it is written. */
 async function refuseExisting(
   fs: SandboxFsOps,
   operation: string,

@@ -69,7 +69,7 @@ export const Patch = {
     kind: "mkdir",
     path,
   }),
-  /** Removes a file, or a directory with all that is in it. It may be gone already. Of a symbolic link the link itself. */
+  /** Removes a file, or a directory with all that is in it. It may be gone already. For a symbolic link, removes the link itself. */
   remove: (path: string): PatchOf<"remove"> => ({ kind: "remove", path }),
   /** Writes text as UTF-8 behind what a file holds, which has to be there. */
   append: (path: string, content: string): PatchOf<"append"> => ({ kind: "append", path, content }),

@@ -8,7 +8,7 @@ import { Patch } from "./patch.ts";
 
 /**
  * What `SandboxBuilder.patch()` hands out: changes to the files of a new sandbox, which are made in the order of the calls, as
- * root. What a file is to be called must be free, unless `replace` is set. Nothing is checked before the sandbox is created.
+ * root. The name of a new file must be free, unless `replace` is set. Nothing is checked before the sandbox is created.
  *
  * @example
  * ```ts
@@ -56,7 +56,7 @@ export class PatchBuilder {
     return this.#add(Patch.mkdir(path, options));
   }
 
-  /** Removes a file, or a directory with all that is in it. It may be gone already. Of a symbolic link the link itself. */
+  /** Removes a file, or a directory with all that is in it. It may be gone already. For a symbolic link, removes the link itself. */
   remove(path: string): this {
     return this.#add(Patch.remove(path));
   }

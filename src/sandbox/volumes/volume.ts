@@ -53,7 +53,7 @@ const listSchema = z.strictObject({ labels: wantedLabelsSchema.optional() });
 export class Volume {
   /** Its name, unique in the home. */
   readonly name: string;
-  /** Of this volume alone, even if another has its name later. */
+  /** Identifies this volume alone, even if another one has its name later. */
   readonly id: string;
   /** Whether it is a directory or a disk. */
   readonly kind: VolumeKind;
@@ -119,7 +119,7 @@ export class Volume {
   }
 
   /**
-   * Removes a volume with all that it holds. Sandboxes that are stopped and were created with it stay; they start again when a
+   * Removes a volume with all that it holds. Stopped sandboxes that were created with it stay; they can start again once a
    * volume has that name.
    *
    * @throws {VolumeNotFoundError}

@@ -139,7 +139,7 @@ export async function openReadStream(
 export class VolumeFileWriter {
   readonly #work: VolumeWork;
   readonly #options: FsWriteOptions;
-  /** Where it is to be, and where it is written: beside it with `atomic`. */
+  /** Its final path, and the path where it is written: beside it with `atomic`. */
   readonly #path: string;
   readonly #place: string;
   readonly #file: ProviderFile;

@@ -8,7 +8,7 @@ import { VolumeFs } from "./volume_fs.ts";
 export class VolumeHandle {
   /** Its name, unique in the home. */
   readonly name: string;
-  /** Of this volume alone, even if another has its name later. */
+  /** Identifies this volume alone, even if another one has its name later. */
   readonly id: string;
   /** Always `false`: kept for the known SDK, where accounts of a cloud have a default volume. */
   readonly isDefault: boolean = false;

@@ -10,7 +10,7 @@ import { decodeMessage } from "../../agent/codec.ts";
 import type { Frame } from "../../agent/frame.ts";
 import { FrameFlag, MESSAGES } from "../../agent/protocol.ts";
 
-/** What opens a stream that serves programs: its frames are no use of the sandbox from outside. */
+/** Messages that open a stream that serves programs: its frames do not count as use from outside. */
 const SERVICES: ReadonlySet<number> = new Set([
   MESSAGES.mountOpen.type,
   MESSAGES.mountDisk.type,
@@ -74,7 +74,7 @@ export class Activity {
   /** Sees each frame that goes to the guest. */
   toAgent(frame: Frame): void {
     if (SERVICES.has(frame.type)) this.#services.add(frame.stream);
-    if (this.#services.has(frame.stream)) return; // what programs do there is what programs do
+    if (this.#services.has(frame.stream)) return; // programs cause this traffic, not a client
     // Of a program, credit says that somebody reads, not that anybody does something. Of a file it is a long download.
     if (frame.type === MESSAGES.credit.type && !this.#fileSessions.has(frame.stream)) return;
     this.touch();

@@ -105,7 +105,7 @@ export class AgentLink {
     if (errno !== 0) throw new NetworkError(`The guest cannot ${message} (errno ${errno})`);
   }
 
-  /** Gives each program these variables that has none of that name. */
+  /** Gives these variables to each program that does not have them. */
   setVariables(variables: Readonly<Record<string, string>>): void {
     const pairs = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     this.#connection.send(encodeMessage("environment", 0, { variables: pairs }));

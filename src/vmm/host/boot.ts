@@ -75,7 +75,7 @@ export class Boot {
     this.#prepared.resolve();
   }
 
-  /** The boot is of no use any more. Changes nothing once it is over. */
+  /** Gives the boot up. Changes nothing once it is over. */
   giveUp(reason: string): void {
     this.#gaveUp.abort(new Error(reason));
   }

@@ -30,7 +30,7 @@ export interface FlowLog {
   flowsLost(records: number): void;
 }
 
-/** What of the guest's agent the service needs. */
+/** The part of the guest's agent that the service needs. */
 export interface VariablesSink {
   setVariables(variables: Readonly<Record<string, string>>): void;
 }
@@ -59,7 +59,7 @@ export class EgressService implements Disposable {
   #restarts = 0;
   #isClosed = false;
 
-  /** Begins to load what it takes, which goes on while the VM boots. */
+  /** Begins to load its modules, which continues while the VM boots. */
   constructor(options: EgressServiceOptions) {
     this.#options = options;
     this.#config = options.config;
@@ -90,7 +90,7 @@ export class EgressService implements Disposable {
     return { rxBytes, txBytes };
   }
 
-  /** Puts other rules into force: connections that they do not allow end. Without a change it tells. @throws {MicrosandboxError} */
+  /** Puts other rules into force: connections that they do not allow end. Without a change, it only reports them. @throws {MicrosandboxError} */
   async update(update: EgressUpdate): Promise<EgressReport> {
     if (Object.keys(update).length === 0) return reportOf(this.#config);
     const config = applyEgressUpdate(this.#config, update);
@@ -129,7 +129,7 @@ export class EgressService implements Disposable {
     };
     this.#worker = worker;
     this.#starting = Promise.withResolvers();
-    this.#starting.promise.catch(() => {}); // open() tells, or the restart
+    this.#starting.promise.catch(() => {}); // open() reports it, or the restart
     this.#ended = Promise.withResolvers();
   }
 
@@ -190,7 +190,7 @@ export class EgressService implements Disposable {
       () => true,
       () => this.#restarts > 0,
     );
-    if (!wasStarted) return; // open() tells that it never came
+    if (!wasStarted) return; // open() reports that it never came
     console.error(`the network has ended: ${messageOf(reason)}`); // into the diagnostics
     if (++this.#restarts > RESTARTS_MAX) {
       console.error(`the network is not started again: it has ended ${this.#restarts} times`);

@@ -70,7 +70,7 @@ async function start({ socketPath, config, traffic }: StartRequest): Promise<voi
   scope.postMessage({ type: "ended" });
 }
 
-/** Values, or the key that signs for any name: neither may end in a core dump, nor with a debugger of the same user. */
+/** Whether it has values, or the key that signs for any name: no core dump and no debugger of the same user may get them. */
 function holdsSecrets({ tls, secrets }: EgressConfig): boolean {
   return tls !== undefined || secrets.length > 0;
 }

@@ -24,7 +24,7 @@ const LOCK_WAIT_MS_MAX = 1_000;
 const LOCK_POLL_MS = 10;
 
 /**
- * Takes the locks, and looks that the paths still lead to the disks.
+ * Takes the locks, and checks that the paths still lead to the disks.
  *
  * @throws {DiskInUseError}
  */
@@ -41,12 +41,12 @@ export async function holdDisks(state: StateStore, disks: readonly DiskConfig[])
   }
 }
 
-/** The path was resolved when the sandbox was created: what lies on it since then, a guest may have made. @throws {IoError} */
+/** The path was resolved when the sandbox was created. A guest may have changed it since then. @throws {IoError} */
 function checkPath(path: string, lockPath: string): void {
   try {
     if (realpathSync(path) !== path) throw new Error("a symbolic link has come to lie on the path");
     const status = statSync(path, { bigint: true });
-    if (!status.isFile()) throw new Error("it is no regular file any more");
+    if (!status.isFile()) throw new Error("it is not a regular file any more");
     if (fileIdentity(status) !== basename(lockPath))
       throw new Error("another file has come to lie on the path");
   } catch (error) {
@@ -59,7 +59,7 @@ export interface OpenedDisks {
   readonly disks: readonly DiskConfig[];
   /** The process that has opened them. */
   readonly pid: number;
-  /** Whether that process does nothing else: then it has no business with any other file but those of `runDirectory`. */
+  /** Whether that process does nothing else: then it must open no other files than those of `runDirectory`. */
   readonly isVmAlone: boolean;
   readonly runDirectory: string;
 }

@@ -200,7 +200,7 @@ function handleRequests(
   };
 }
 
-/** Begins to load what decides about the guest's connections; `undefined` where there are none to decide about. */
+/** Begins to load what decides about the guest's connections; `undefined` if there is nothing to decide. */
 function startEgress(
   { runDirectory }: ClaimRequest,
   { egress: config }: BootRequest,
@@ -211,7 +211,7 @@ function startEgress(
   return new EgressService({ socketPath: join(runDirectory, RunFile.relay), config, onTerminate });
 }
 
-/** What this process keeps of a network that its parent carries; `undefined` where it does not. */
+/** This process's part of a network that its parent carries; `undefined` if it carries none. */
 function servedEgress(
   { servedEgress: rules }: BootRequest,
   log: SandboxLogs,

@@ -21,7 +21,7 @@ export class MountService implements RelayMounts {
     this.#state = state;
   }
 
-  /** Serves a directory of this machine, read-only, to who connects to `listenPath`. @throws {MicrosandboxError} */
+  /** Serves a directory of this machine, read-only, to the process that connects to `listenPath`. @throws {MicrosandboxError} */
   async serveRoot(source: string, listenPath: string): Promise<void> {
     await (await this.#mounts()).serveRoot(source, listenPath);
   }

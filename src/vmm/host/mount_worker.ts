@@ -130,7 +130,7 @@ async function serveRoot({
 }: Extract<MountWorkerRequest, { readonly type: "root" }>): Promise<void> {
   loading ??= Files.load();
   const provider = openSource(await loading, source, { showsSetId: true, closed: home });
-  // Root serves the owners that there are. Who is not root gives the guest's root what is theirs.
+  // If this process is root, files keep their owners. Otherwise its own files belong to the guest's root.
   const isRoot = process.getuid?.() === 0;
   const { uid, gid } = provider.attributes("/");
   const owners = isRoot ? undefined : new OwnerMap({ uid, gid }, { uid: 0, gid: 0 });

@@ -31,7 +31,7 @@ export class Mounts {
     this.#state = state;
   }
 
-  /** Serves a directory of this machine, read-only, to who connects to `listenPath`. @throws {MicrosandboxError} */
+  /** Serves a directory of this machine, read-only, to the process that connects to `listenPath`. @throws {MicrosandboxError} */
   async serveRoot(source: string, listenPath: string): Promise<void> {
     await this.#ask({ type: "root", source, listenPath });
   }

@@ -14,13 +14,13 @@ import type { RelayClient } from "./relay_client.ts";
 
 /** All rules and certificates of one sandbox, or a batch of decisions about flows, as JSON. */
 const JSON_BYTES_MAX: number = 4 * MiB;
-/** Of what went wrong. */
+/** Of the text about a problem. */
 const PROBLEM_CHARS_MAX = 2048;
 
 /** Puts other rules into force; rejects with what people are told. */
 export interface RelayEgress {
   update(update: EgressUpdate): Promise<EgressReport>;
-  /** Takes what a client tells that carries the connections itself; `undefined` where none does. Throws what it is told. */
+  /** Takes the reports of a client that carries the connections itself; `undefined` if none does. Throws what the client is told. */
   readonly report?: ((client: object, report: ServerReport) => void) | undefined;
   /** A client's connection has ended. */
   readonly left?: ((client: object) => void) | undefined;

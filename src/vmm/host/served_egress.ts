@@ -1,6 +1,6 @@
 /**
- * The guest's network, where the process that has created or started the sandbox carries it: its functions see the requests. Here is
- * what this process keeps of it, and has to be told: the log, the totals, the rules for those who ask.
+ * The guest's network, where the process that has created or started the sandbox carries it: its functions see the requests. This
+ * process keeps, and has to be told, the log, the totals, and the rules for clients that ask.
  *
  * Without that process there is no network: the agent takes the guest's interface away with its connection.
  *
@@ -47,7 +47,7 @@ export class ServedEgress {
     return this.#server !== undefined && !this.#isGone;
   }
 
-  /** Tells the rules. @throws {Error} for a change, which only the process that carries the connections can make. */
+  /** Reports the rules. @throws {Error} for a change, which only the process that carries the connections can make. */
   async update(update: EgressUpdate): Promise<EgressReport> {
     if (Object.keys(update).length === 0) return this.#rules;
     throw new Error("the process that gave its hooks carries the connections, and changes their rules");

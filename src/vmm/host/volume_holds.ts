@@ -12,13 +12,13 @@ import { tryLockVolume, volumeIdOf } from "../../volume/volume_place.ts";
 /** Volumes of a sandbox that is coming up; `undefined` once it has. */
 let unsettled: Set<string> | undefined = new Set();
 
-/** Says of the volumes that were made for this sandbox that they stay: it has come up. */
+/** Keeps the volumes that were made for this sandbox: it has come up. */
 export function settleVolumes(state: StateStore): void {
   for (const id of unsettled ?? []) state.volumes.settle(id);
   unsettled = undefined;
 }
 
-/** Says of the volume that `path` lies in that it stays: a sandbox that is up has mounted it. */
+/** Keeps the volume that `path` lies in: a running sandbox has mounted it. */
 export function settleVolume(state: StateStore, path: string): void {
   const id = unsettled === undefined ? volumeIdOf(state.home, path) : undefined;
   if (id !== undefined) state.volumes.settle(id);

@@ -136,7 +136,7 @@ async function converse(child: LineChild, runDirectory: string, options: LaunchO
   return { key: answer.key, runDirectory, guest: report.guest, detach };
 }
 
-/** The next report that is no step of the boot. */
+/** The next report that is not a step of the boot. */
 async function nextStop(
   child: LineChild,
   runDirectory: string,

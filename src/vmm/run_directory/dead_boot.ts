@@ -31,9 +31,9 @@ export function isBootAlive(runDirectory: string | undefined): Promise<boolean> 
 
 /**
  * Kills the engine's process of a boot whose VM host process is gone, and resolves when it has let go of the disks: until
- * then another boot cannot open them. Does nothing if there is none.
+ * then another boot cannot open them. Does nothing if that process is gone.
  *
- * @throws {IoError} if it cannot be told which process to kill.
+ * @throws {IoError} if it is unclear which process to kill.
  */
 export async function endMachine(runDirectory: string | undefined): Promise<void> {
   if (runDirectory === undefined || !isRunDirectory(runDirectory)) return;

@@ -15,7 +15,7 @@ import { stagingName } from "../../platform/staging.ts";
 export const RunFile = {
   /** Where clients connect; alive as long as the VM host process is. */
   relay: "relay.sock",
-  /** Where the creator of a sandbox connects that works on its files before anybody else can reach it. */
+  /** Where the creator of a sandbox connects to work on its files before any other process can reach it. */
   prepare: "prepare.sock",
   /** The host's end of the guest's agent port. */
   agent: "agent.sock",

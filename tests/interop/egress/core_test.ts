@@ -1,6 +1,6 @@
 /**
  * The core of the network with a real guest kernel and real programs, and with no VM: the agent in a network namespace, programs
- * there, servers of this machine reached by the host's name, a resolver by somebody else.
+ * there, servers of this machine reached by the host's name, another program's resolver.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What proxies get wrong: protocols that are no HTTP on ports that are read, and responses in the forms that HTTP also has. A
+ * What proxies get wrong: protocols other than HTTP on ports that are read, and responses in the forms that HTTP also has. A
  * client in the guest must get what it gets without us.
  *
  * @module

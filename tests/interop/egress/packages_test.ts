@@ -15,7 +15,7 @@ import { programsMissing, startGuestOf } from "../../support/egress/real_guest.t
 import { temporaryDirectory, test } from "../../support/harness.ts";
 
 test(
-  "pip installs from an index of its own",
+  "pip installs from a private index",
   async () => {
     using directory = temporaryDirectory();
     makePythonIndex(directory.path);

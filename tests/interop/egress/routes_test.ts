@@ -1,4 +1,4 @@
-/** What a guest hears of ways that this machine does not have: the core in network namespaces with other routes. @module */
+/** What a guest is told about destinations without a route: the core in network namespaces with other routes. @module */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

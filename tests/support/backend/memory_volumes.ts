@@ -1,4 +1,4 @@
-/** Volumes of a backend without this machine's: file systems in memory. @module */
+/** Volumes of a backend in memory: file systems in memory. @module */
 import { randomUUID } from "node:crypto";
 import { MemoryFileSystem } from "../../../mod.ts";
 import type {

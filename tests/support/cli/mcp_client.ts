@@ -39,7 +39,7 @@ export async function useTool(client: Client, name: string, input: Record<string
   return data;
 }
 
-/** Text that the package itself writes, about bad input, is no JSON. */
+/** Text that the package itself writes, about bad input, is not JSON. */
 function toData(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -15,7 +15,7 @@ import { policies } from "../../../src/egress/policy/factories.ts";
 import { policyFromLists } from "../../../src/egress/policy/parse_rule.ts";
 import { FakeLink, type GuestSocket } from "./fake_link.ts";
 
-/** A configuration that allows what `allow` lists; everything without. */
+/** A configuration that allows what `allow` lists; without it, everything. */
 export function configOf(allow?: readonly string[], more: Partial<EgressConfig> = {}): EgressConfig {
   return {
     policy: allow === undefined ? policies.allowAll() : policyFromLists({ allow }, "network"),

@@ -69,7 +69,7 @@ export class FakeLink implements GuestLink {
     return answer;
   }
 
-  /** Like {@linkcode connect}, for those who expect a connection. */
+  /** Like {@linkcode connect}, for callers that expect a connection. */
   async mustConnect(address: string, port: number): Promise<GuestSocket> {
     const answer = await this.connect(address, port);
     if (typeof answer === "string") throw new Error(`${address}:${port} is ${answer}`);

@@ -23,7 +23,7 @@ function serve(root: string, request: IncomingMessage, response: ServerResponse)
       QUERY_STRING: search.slice(1),
       CONTENT_TYPE: header("content-type"),
       HTTP_CONTENT_ENCODING: header("content-encoding"),
-      REMOTE_USER: "tester", // who is known may push
+      REMOTE_USER: "tester", // a known user may push
     },
     stdio: ["pipe", "pipe", "inherit"],
   });

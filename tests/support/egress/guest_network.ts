@@ -110,7 +110,7 @@ export async function startAgent(): Promise<{ client: AgentClient; exit: Promise
   return { client: await AgentClient.over(connection), exit };
 }
 
-/** Speaks to an agent as the VM host process does, and to a client as it does. */
+/** Speaks to an agent and to a client as the VM host process does. */
 class AgentConnection implements ByteConnection {
   readonly closed: Promise<void>;
   /** Resolves when programs can be run. */

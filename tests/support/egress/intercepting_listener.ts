@@ -12,7 +12,7 @@ import type { HttpHooks } from "../../../src/egress/http/hooks.ts";
 import type { InterceptEvent, InterceptedFlow, NameVerdict } from "../../../src/egress/interceptor.ts";
 import { HttpInterceptor } from "../../../src/egress/tls/interceptor.ts";
 
-/** What a test sets; the rest is as a sandbox without rules has it. */
+/** What a test sets; the rest is as in a sandbox without rules. */
 export interface ListenerOptions {
   readonly tls?: TlsConfig | undefined;
   readonly secrets?: readonly SecretConfig[] | undefined;
@@ -20,7 +20,7 @@ export interface ListenerOptions {
   readonly hooks?: HttpHooks | undefined;
   /** The port of the server, on loopback. */
   readonly serverPort: number;
-  /** The port that the guest asked for; 0 for that of the listener. @default {443} */
+  /** The port that the guest asked for; 0 for the listener's port. @default {443} */
   readonly guestPort?: number | undefined;
   /** Names that were resolved to the server's address. @default {["api.example"]} */
   readonly names?: readonly string[] | undefined;

@@ -77,7 +77,7 @@ export async function startNameServer(zone: Zone): Promise<NameServer> {
   };
 }
 
-/** Records by name and type; a name that has none does not exist. */
+/** Records by name and type; a name without records does not exist. */
 export function zoneOf(records: readonly Answer[]): Zone {
   return (name, type) => {
     const known = records.filter((record) => record.name.toLowerCase() === name.toLowerCase());
@@ -134,7 +134,7 @@ export function queryFor(name: string, type: string, hasEdns = false): { id: num
   return { id, message };
 }
 
-/** Asks from inside the guest, whatever server it thinks it asks. */
+/** Asks from inside the guest, at any server address. */
 export async function ask(link: FakeLink, name: string, type = "A", server = "203.0.113.1"): Promise<Reply> {
   const { id, message } = queryFor(name, type);
   const socket = await link.datagrams(server, 53, message);

@@ -28,7 +28,7 @@ export function authorityFile(): string {
   return authorityPath;
 }
 
-/** Runs a program to its end, whatever that is. @throws if it cannot be started. */
+/** Runs a program to its end, whether it succeeds or not. @throws if it cannot be started. */
 export function program(
   file: string,
   words: readonly string[],

@@ -25,7 +25,7 @@ export function talk(port: number, pieces: readonly (Uint8Array | string)[]): Pr
   return waitFor(talking, { action: "waiting for the end of an answer", timeoutMs: TIMEOUT_MS });
 }
 
-/** A connection to a port of loopback, whose end is no error, however it comes. */
+/** A connection to a port of loopback. Its end is never an error. */
 export function rawClient(port: number): Socket {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   socket.on("error", () => {}); // a reset, also after it was destroyed

@@ -1,4 +1,4 @@
-/** Servers of other people's that a guest's programs talk to: each on loopback, with its files below a directory. @module */
+/** Third-party servers that a guest's programs talk to: each on loopback, with its files below a directory. @module */
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

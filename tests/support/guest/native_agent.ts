@@ -40,7 +40,7 @@ export interface NativeExecOptions {
   rlimits?: readonly string[];
 }
 
-/** What an agent that is an ordinary process is to boot. */
+/** How to start an agent as an ordinary process. */
 export const NOTHING_TO_BOOT: MessageFields<"boot"> = {
   imageDevice: "",
   imageType: "",

@@ -6,7 +6,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** Why there can be none; `undefined` where there can. */
+/** Why this machine cannot have one; `undefined` if it can. */
 export const outsideProblem: string | undefined =
   process.getuid?.() !== 0
     ? "needs root for a network namespace"

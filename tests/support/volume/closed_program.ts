@@ -1,6 +1,6 @@
 /**
- * A program that removes volumes of a home as a user does who is not root, and prints what came of it. A guest has closed
- * directories of the first for their owner; a directory of the second belongs to another user.
+ * A program that removes volumes of a home as a user without root's rights, and prints the outcome. A guest has closed
+ * directories of the first to their owner; a directory of the second belongs to another user.
  *
  * @module
  */
@@ -42,7 +42,7 @@ function place(directory: string): string {
 const closed = await make("closed", (path) => {
   chmodSync(place(join(path, "in/none")), 0);
   chmodSync(place(join(path, "read")), 0o500);
-  // Deeper than a path can say: one long directory is moved into another.
+  // Deeper than a path can reach: one long directory is moved into another.
   const [one, two] = [join(path, "one"), join(path, "two")];
   chmodSync(place(join(one, long)), 0);
   mkdirSync(join(two, long), { recursive: true });

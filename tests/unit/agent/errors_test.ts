@@ -19,7 +19,7 @@ test("ExecFailedError gives no hint for a plain name, another failure, or a very
   assert.equal(hintOf(`echo ${"x".repeat(1_000)}`), undefined);
 });
 
-test("MountFailedError says what to do about what the sandbox or its host process said", () => {
+test("MountFailedError has a hint for each reason of the sandbox or its host process", () => {
   const hint = (reason: string) => new MountFailedError("/m", 0, reason).hint;
   assert.match(hint("/m is mounted already") ?? "", /mounts\.remove/);
   assert.match(hint("programs in the sandbox use it") ?? "", /end the programs/);

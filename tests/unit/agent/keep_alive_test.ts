@@ -94,7 +94,7 @@ test(
       await watch.ready;
       const late = await start("sleep 0.5; echo changed > " + ${path("late")});
       console.log((await watch.recv()).kind);
-      await fs.rename(${path("big")}, "/tmp/msb-test-" + process.pid); // half a rename, for whose other half it looks
+      await fs.rename(${path("big")}, "/tmp/msb-test-" + process.pid); // half a rename, whose other half it looks for
       for (let kind = ""; kind !== "removed"; ) kind = (await watch.recv()).kind;
       await fs.remove("/tmp/msb-test-" + process.pid);
       console.log("done");

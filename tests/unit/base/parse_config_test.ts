@@ -135,7 +135,7 @@ test("checkFields() takes known fields, and refuses others and what is not an ob
     assert.throws(() => checkFields(value, known, "options"), { code: "invalidConfig", message });
 });
 
-test("parseConfig() names the kinds that there are, and shows nothing of an object of another kind", () => {
+test("parseConfig() names the known kinds, and shows nothing of an object of an unknown kind", () => {
   const kinds = z.discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("text"), content: z.string() }),
     z.strictObject({ kind: z.literal("mkdir"), path: z.string() }),

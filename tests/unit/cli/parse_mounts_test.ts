@@ -35,7 +35,7 @@ test("parseVolume() takes a path, a target, and how it may be used", () => {
   ]);
 });
 
-test("parseVolume() takes what has no slash for a volume, which is made if there is none", () => {
+test("parseVolume() reads a source without a slash as a volume, which is made if it does not exist", () => {
   assert.deepEqual(parseVolume("cache:/data"), [
     "/data",
     { volume: "cache", mode: "ensure", readonly: false },
@@ -46,7 +46,7 @@ test("parseVolume() takes what has no slash for a volume, which is made if there
   ]);
 });
 
-test("parseVolume() says how to name a directory that no volume could be called", () => {
+test("parseVolume() says how to write a directory whose name no volume can have", () => {
   for (const source of [".cache", "my dir", "a@b"])
     assert.throws(() => parseVolume(`${source}:/data`), {
       message: new RegExp(`Begin a path .* \\./${source}$`),
@@ -94,7 +94,9 @@ test("parseVolume() takes watch for a directory and for a volume", () => {
   assert.deepEqual(parseVolume("./a:/b:ro,watch"), ["/b", { bind: "./a", readonly: true, watch: true }]);
   const cache = { volume: "cache", mode: "ensure", readonly: false, watch: true };
   assert.deepEqual(parseVolume("cache:/b:watch"), ["/b", cache]);
-  assert.throws(() => parseVolume("./a:/b:wacht"), { message: /none of these: ro, rw, noexec, watch/ });
+  assert.throws(() => parseVolume("./a:/b:wacht"), {
+    message: /wacht: expected one of ro, rw, noexec, watch/,
+  });
 });
 
 test("originOptions() takes IMAGE as an image, or with --as-is as a directory", () => {

@@ -1,4 +1,4 @@
-/** What a guest asks for all at once, so that nothing is over before the last of it is taken. @module */
+/** Requests of a guest that all come at once, so that none is over before the last is taken. @module */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { pollUntil } from "../../../src/base/wait.ts";

@@ -73,7 +73,7 @@ test(
       "200 GET /BODY FROM GUEST",
     ]);
 
-    // Other rules, and what is left after one that cannot be.
+    // Other rules, and what is in force after an invalid change.
     const updated = await network.update({ policy: policyFromLists({ allow: ["10.0.0.1"] }, "network") });
     assert.equal(updated.servedBy, "client");
     assert.deepEqual(await ask("GET /"), ["ConnectionRefusedError"]);
@@ -108,7 +108,7 @@ test(
 );
 
 test(
-  "a hook that never comes to an end does not hold up the end of the network",
+  "a hook that never ends does not delay the end of the network",
   async () => {
     await using origin = await httpOrigin((_, response) => response.end());
     const { client, exit } = await startAgent();

@@ -47,7 +47,7 @@ test(
 );
 
 test(
-  "an interface of that name, or an address that is none, is told by what could not be done",
+  "an interface that exists already, or an invalid address, is reported with the step that failed",
   async () => {
     const { client, exit } = await startAgent();
     try {
@@ -67,7 +67,7 @@ test(
 );
 
 test(
-  "a guest that kills what carries its network has none any more, and the link ends",
+  "a guest that kills what carries its network loses the network, and the link ends",
   async () => {
     await using guest = await GuestNetwork.start();
     const ended = Promise.withResolvers<Error | undefined>();
@@ -127,14 +127,14 @@ for i in range(int(sys.argv[2])):
 );
 
 test(
-  "random frames of the host leave the agent as it is, whatever becomes of the network",
+  "random frames of the host do not harm the agent, even if they end the network",
   async () => {
     const random = seededRandom("random frames about flows");
     const { client, exit } = await startAgent();
     try {
       const session = client.openNetwork(GUEST_ADDRESSES);
       await session.started;
-      // With flows that there are to be wrong about.
+      // Open flows first, so that some frames are about them.
       await runInGuest(client, [
         "sh",
         "-c",
@@ -166,7 +166,7 @@ test(
   options,
 );
 
-test("environment gives variables to each program that has none of that name", async () => {
+test("environment gives variables to each program that does not have them", async () => {
   await using agent = await NativeAgent.start();
   agent.send("environment", 0, { variables: ["TRUST=bundle", "OTHER=a=b", "PATH=/nowhere:/bin:/usr/bin"] });
   const { stdout } = await agent.run(1, 'echo "$TRUST $OTHER $PATH"', { env: ["OTHER=own"] });

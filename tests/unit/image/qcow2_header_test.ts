@@ -26,8 +26,8 @@ test("qcow2HeaderProblem() refuses disks that name other files, and what it does
   assert.equal(qcow2HeaderProblem(header()), undefined);
   assert.equal(qcow2HeaderProblem(header((view) => view.setBigUint64(72, 1n))), undefined); // dirty: QEMU repairs it
   const wrong: readonly [RegExp, Uint8Array][] = [
-    [/no qcow2/, new Uint8Array(104)],
-    [/no qcow2/, header().subarray(0, 71)],
+    [/not a qcow2/, new Uint8Array(104)],
+    [/not a qcow2/, header().subarray(0, 71)],
     [/cut short/, header().subarray(0, 103)],
     [/version 1/, header((view) => view.setUint32(4, 1))],
     [/version 4/, header((view) => view.setUint32(4, 4))],
@@ -62,7 +62,7 @@ test(
     assert.match(make("backed", "-b", "secret", "-F", "raw", "backed") ?? "", /backing file/);
     const outside = ["-o", "data_file=outside,data_file_raw=on", "data", "1M"];
     assert.match(make("data", ...outside) ?? "", /data file/);
-    assert.match(qcow2Problem(join(directory.path, "secret")) ?? "", /no qcow2/);
+    assert.match(qcow2Problem(join(directory.path, "secret")) ?? "", /not a qcow2/);
   },
   { missing },
 );

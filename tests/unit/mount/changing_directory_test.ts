@@ -1,6 +1,6 @@
 /**
  * Work in a directory that others change at the same time: the host while git works on a mount, and two mounts at once.
- * `MSB_MOUNT_FILES=5000` has git work on as many files.
+ * `MSB_MOUNT_FILES=5000` makes git work on that many files.
  *
  * @module
  */
@@ -87,7 +87,7 @@ test(
     fs.mkdirSync(below);
     await using one = await mounted(join(directory.path, "one"), below, true);
     await using two = await mounted(join(directory.path, "two"), below, false);
-    // Records at the end of one file, files that replace one another, and names of which one alone can be the maker.
+    // Records at the end of one file, files that replace one another, and names that only one side can make.
     const writer = `i=0; while [ $i -lt ${RECORDS} ]; do
       echo "$1 $i" >> log
       echo "$1 $i" > "tmp.$1"; mv "tmp.$1" last

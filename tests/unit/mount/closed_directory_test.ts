@@ -1,4 +1,4 @@
-/** A directory that no mount leads into: the home of all sandboxes. @module */
+/** A directory that no mount gives access to: the home of all sandboxes. @module */
 import assert from "node:assert/strict";
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

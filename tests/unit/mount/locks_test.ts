@@ -20,7 +20,7 @@ const missing =
 
 const WAIT_MS = 20_000;
 
-/** Takes locks as it is told on stdin, and says what came of it: `l 0 10 x` (lockf), `f x` (flock); types x, s, u; `w` waits. */
+/** Takes locks as it is told on stdin, and reports the outcome: `l 0 10 x` (lockf), `f x` (flock); types x, s, u; `w` waits. */
 const HOLDER = `
 import fcntl, os, signal, sys
 signal.signal(signal.SIGUSR1, lambda *_: (_ for _ in ()).throw(InterruptedError()))
@@ -131,12 +131,12 @@ test(
     assert.equal(await a.ask("l 20 1 u"), "done");
     for (const holder of [b, c]) assert.equal(await holder.answer(), "done");
     a.send("l 20 1 x w");
-    assert.equal((await one.run('cat "$M/file" | wc -c')).output.trim(), "100", "nobody else waits");
+    assert.equal((await one.run('cat "$M/file" | wc -c')).output.trim(), "100", "no other program waits");
     a.interrupt();
     assert.equal(await a.answer(), "InterruptedError");
     for (const holder of [b, c]) assert.equal(await holder.ask("l 20 1 u"), "done");
     assert.equal(await host.ask("l 20 1 x"), "done", "what was interrupted took nothing");
-    // POSIX has a program lose its locks of a file once it closes any descriptor of it.
+    // By POSIX, a program loses its locks of a file once it closes any descriptor of it.
     assert.equal(await a.ask("c"), "done");
     assert.equal(await host.ask("l 0 20 x"), "done");
     assert.equal(one.server.usage.pending, 0);
@@ -241,7 +241,7 @@ test("MountServer asks for no lock by a file that the guest has closed while it 
   const [files, locks] = [await filesBy(true), await FileLocks.load()];
   const provider = DirectoryProvider.open(files, directory.path, { locks });
   const client = new FuseClient(provider, { locks: true });
-  /** A lock that is had: the guest has forgotten the file. */
+  /** A lock that was taken: the guest has forgotten the file. */
   const forgotten = () => {
     client.send(MountNotice.codeReplay, 0n);
     client.send(MountNotice.codeReplay, 0n);
@@ -266,7 +266,7 @@ test("MountServer asks for no lock by a file that the guest has closed while it 
   await client.server.close();
 });
 
-test("MountServer lets who may only read a file keep no host program from reading it", async () => {
+test("MountServer does not let a program that may only read a file keep host programs from reading it", async () => {
   using directory = temporaryDirectory();
   writeFileSync(join(directory.path, "file"), "content");
   const provider = DirectoryProvider.open(await filesBy(true), directory.path, {

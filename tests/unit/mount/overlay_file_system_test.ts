@@ -140,7 +140,7 @@ test("OverlayFileSystem neither shows its marks nor lets them be made", async ()
   assert.equal(await readText(files, "/b"), "2");
 });
 
-test("OverlayFileSystem has what is open read the copy once the file is changed", async () => {
+test("OverlayFileSystem makes open files read the copy once the file is changed", async () => {
   const files = new OverlayFileSystem({ lower: [new MemoryFileSystem({ a: "before" })] });
   const open = await files.open("/a", READ);
   await write(files, "/a", "after!", false);

@@ -1,5 +1,5 @@
 /**
- * What people do in a mounted directory: git, a compiler with make, a virtual environment of Python. Two kernels look at the
+ * What people do in a mounted directory: git, a compiler with make, a virtual environment of Python. Two kernels check the
  * outcome: this machine's, in the directory itself, and the programs, on the mount.
  *
  * @module

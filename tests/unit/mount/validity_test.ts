@@ -54,7 +54,7 @@ function telling(files: MemoryFileSystem, watched: (directory: string) => boolea
   return { provider, change: (change: ProviderChange) => changed(change) };
 }
 
-test("MountServer lets a kernel believe for long what a watched directory holds, and for a second what else there is", async () => {
+test("MountServer lets a kernel believe what a watched directory holds for long, and everything else for a second", async () => {
   const files = new MemoryFileSystem({ "watched/a": "a", "other/b": "b" });
   const { provider } = telling(files, (directory) => directory === "/" || directory === "/watched");
   for (const wrapped of [provider, new ReadonlyFileSystem(provider), withHooks(provider, {})]) {
@@ -74,7 +74,7 @@ test("MountServer lets a kernel believe for long what a watched directory holds,
   }
 });
 
-test("MountServer lets a kernel believe for a second a file with a second name, and all without watching", async () => {
+test("MountServer lets a kernel believe a file with a second name for a second, and everything if nothing is watched", async () => {
   const files = new MemoryFileSystem({ a: "a" });
   const { provider } = telling(files, () => true);
   const client = new FuseClient(provider, { watch: true });
@@ -89,7 +89,7 @@ test("MountServer lets a kernel believe for a second a file with a second name, 
   }
 });
 
-test("MountServer has a kernel drop all that it believes when changes were lost, also that names are not there", async () => {
+test("MountServer makes a kernel drop all that it believes when changes were lost, also which names are absent", async () => {
   const files = new MemoryFileSystem({ a: "a" });
   const { provider, change } = telling(files, () => true);
   const client = new FuseClient(provider, { watch: true });
@@ -113,14 +113,14 @@ test("MountServer has a kernel drop all that it believes when changes were lost,
     return { names, nodes };
   };
   change({ kind: "lost", path: "/" });
-  const expected = { names: ["a", "missing"], nodes: [ROOT_ID, node, ROOT_ID] }; // the root once more, as it is told to have changed
+  const expected = { names: ["a", "missing"], nodes: [ROOT_ID, node, ROOT_ID] }; // the root once more, because it is reported as changed
   assert.deepEqual(await dropped(), expected);
   // Another process repeats changes now: the one before may not have done all that it was given.
   ready(client, REPLAYER_PID + 1);
   assert.deepEqual(await dropped(), expected);
 });
 
-test("AbsentNames holds a bounded number of names, and takes another one once the oldest may not be believed any more", () => {
+test("AbsentNames holds a bounded number of names, and takes another one once the oldest has expired", () => {
   const absent = new AbsentNames();
   const parent = { id: 5n } as MountNode;
   const added = () => {
@@ -160,7 +160,7 @@ const missing =
 
 const LOOK = "ls d; seq -f d/f%g 0 49 | xargs stat; cat d/f1; cat d/none; true";
 
-/** Looks again and again, and ends once each of its files is there and holds what it shall. */
+/** Looks again and again, and ends once each of its files exists and holds the expected content. */
 const LOOKING = `
 import os, sys, time
 while True:
@@ -171,7 +171,7 @@ while True:
 print("seen")`;
 
 test(
-  "MountServer asks the provider no second time for what is watched, and a program sees what changes all the same",
+  "MountServer does not ask the provider again for what is watched, and a program still sees changes",
   async () => {
     using directory = temporaryDirectory();
     const here = join(directory.path, "here");

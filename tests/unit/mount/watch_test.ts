@@ -200,7 +200,7 @@ test(
   { missing },
 );
 
-test("MountServer does nothing on the host for who claims to repeat its changes", async () => {
+test("MountServer does nothing on the host for a program that claims to repeat its changes", async () => {
   const memory = new MemoryFileSystem({ file: "content" });
   const calls: string[] = [];
   const provider = new Proxy(memory, {

@@ -214,7 +214,7 @@ function policyOf(destination: unknown, ports: unknown = []) {
   return { policy: { defaultEgress: "deny", defaultIngress: "deny", rules: [rule] } };
 }
 
-test("parseSandboxOptions() names the field of a network that cannot be, and shows no secret", () => {
+test("parseSandboxOptions() names the invalid field of a network, and shows no secret", () => {
   for (const [network, field, problem] of REFUSED) {
     const [issue] = issuesOf(() => parse(network));
     assert.equal(issue?.field, field, JSON.stringify(network));
@@ -222,7 +222,7 @@ test("parseSandboxOptions() names the field of a network that cannot be, and sho
   }
 });
 
-test("parseSandboxOptions() refuses a variable that is a secret's, too", () => {
+test("parseSandboxOptions() refuses a variable that is also a secret", () => {
   const [issue] = issuesOf(() => parse({ secrets: { A: { hosts } } }, { env: { A: "1" } }));
   assert.equal(issue?.field, "env.A");
 });

@@ -156,7 +156,7 @@ test("checkMount() takes a disk as raw unless it is told otherwise, and looks at
     [/not a regular file/, { disk: directory.path }],
     [/multiple of 512/, { disk: path("odd") }],
     [/multiple of 512/, { disk: path("empty") }],
-    [/no qcow2/, { disk: path("disk"), format: "qcow2" }],
+    [/not a qcow2/, { disk: path("disk"), format: "qcow2" }],
     [/./, { disk: path("disk"), format: "vmdk" }],
     [/./, { disk: path("disk"), fstype: "ntfs" }],
     [/./, { disk: path("disk"), sizeMiB: 5 }],
@@ -186,7 +186,7 @@ test("checkMounts() refuses a disk that something else in the sandbox writes to"
   assert.equal(withRoot({ "/b": { ...around, readonly: true } }), "");
 });
 
-test("checkMount() refuses an object of no kind, or of several", () => {
+test("checkMount() refuses an object without a kind, or with several", () => {
   const problem = (options: object) => problemsOf(() => checkMount("/a", options as MountOptions)).join();
   assert.match(problem({}), /^mount must be a path, \{ bind: path/);
   assert.equal(problem({ bind: ".", tmpfs: true }), "mount must have only one of bind, tmpfs");

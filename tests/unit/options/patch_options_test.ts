@@ -61,7 +61,7 @@ test("parseSandboxOptions() does not store patches", () => {
   assert.doesNotMatch(JSON.stringify(config), /patches|secret/);
 });
 
-test("parseSandboxOptions() refuses patches that cannot be, each by its field", () => {
+test("parseSandboxOptions() refuses invalid patches, each by its field", () => {
   const text = (path: unknown) => ({ kind: "text", path, content: "" });
   assert.match(problems([text("etc/motd")])["patches.0.path"] ?? "", /absolute/);
   assert.match(problems([text("/a/../b")])["patches.0.path"] ?? "", /`\.\.`/);

@@ -1,4 +1,4 @@
-/** What a sandbox's writes go to, checked before anything is made. @module */
+/** Where a sandbox's writes go, checked before anything is made. @module */
 import assert from "node:assert/strict";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ test("parseSandboxOptions() takes a disk image as a root disk, as raw ext4 unles
     ...{ kind: "disk", source: disk, format: "raw", fstype: "ext4" },
   });
   assert.match(problemOf({ rootDisk: { disk: join(directory.path, "none") } }), /there is no/);
-  assert.match(problemOf({ rootDisk: { disk, format: "qcow2" } }), /no qcow2/);
+  assert.match(problemOf({ rootDisk: { disk, format: "qcow2" } }), /not a qcow2/);
   for (const rootDisk of [
     8192,
     { sizeMiB: 5 },

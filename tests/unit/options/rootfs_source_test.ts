@@ -1,4 +1,4 @@
-/** What a text stands for that names an image. @module */
+/** How a text that names an image is interpreted. @module */
 import assert from "node:assert/strict";
 import {
   HostPermissionsList,

@@ -23,7 +23,7 @@ test("parseVolumeOptions() fills in defaults", () => {
   });
 });
 
-test("parseVolumeOptions() refuses what cannot be, and suggests what was meant", () => {
+test("parseVolumeOptions() refuses invalid options, and suggests what was meant", () => {
   const parse = (options: object) => () => parseVolumeOptions(options as { name: string });
   refuses(parse({}), /name: must be given/);
   for (const name of ["", "../x", "a/b", ".a", "a".repeat(129), "a\0"]) refuses(parse({ name }), /name/);
@@ -38,7 +38,7 @@ test("parseVolumeOptions() refuses what cannot be, and suggests what was meant",
   assert.throws(() => parseVolumeOptions(null as unknown as { name: string }), InvalidConfigError);
 });
 
-test("checkMount() takes a volume by its name, and what it is to be", () => {
+test("checkMount() takes a volume by its name, with its options", () => {
   const { mount, volume } = checkMount("/data", { volume: "cache" });
   assert.deepEqual(mount, {
     ...{ kind: "volume", target: "/data", volume: "cache", readonly: false, noExec: false, owner: undefined },

@@ -46,7 +46,7 @@ test("splitMounts() refuses file systems that would hide another mount, before a
   assert.deepEqual(problemsOf({ "/a/sub": files(), "/a": "./here", "/ab": files() }), []);
 });
 
-test("splitMounts() says what half a file system has not", () => {
+test("splitMounts() names the methods that a file system lacks", () => {
   assert.deepEqual(problemsOf({ "/a": { attributes() {}, open() {} } }), [
     'mounts["/a"] must have the methods attributes, list, open to be a file system; it has no list',
   ]);

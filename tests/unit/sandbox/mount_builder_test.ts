@@ -25,7 +25,7 @@ test("MountBuilder gives the options of each kind", () => {
   });
 });
 
-test("MountBuilder refuses what the kind has not", () => {
+test("MountBuilder refuses options that the kind does not have", () => {
   for (const builder of [
     new MountBuilder(),
     new MountBuilder().bind("a").size(1),

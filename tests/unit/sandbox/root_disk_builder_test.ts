@@ -48,7 +48,7 @@ test("SandboxBuilder.imageWith() sets the image and what is written over it", ()
   assert.throws(() => new ImageBuilder().disk("./d.img"), UnsupportedError);
 });
 
-test("RootDiskBuilder refuses what the kind has not, and what is not there", () => {
+test("RootDiskBuilder refuses options that the kind does not have, and what is not supported", () => {
   for (const builder of [
     new RootDiskBuilder().disk("d").size(1),
     new RootDiskBuilder().format("raw"),

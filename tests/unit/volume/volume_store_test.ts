@@ -209,7 +209,7 @@ test("VolumeStore takes back what a killed process has made for a sandbox that n
   assert.deepEqual(await names(), ["own", "settled", "used"]);
   use[Symbol.dispose]();
   assert.deepEqual(await names(), ["own", "settled"]);
-  store.discard(settled); // a boot that fails takes back none that another one has come up with
+  store.discard(settled); // a boot that fails removes no volume that another one has come up with
   assert.deepEqual(await names(), ["own", "settled"]);
 });
 

@@ -123,7 +123,7 @@ test("holdDisks() refuses a path that leads elsewhere since it was resolved", as
   await assert.rejects(holdDisks(made.state, [config]), /symbolic link/);
 });
 
-test("holdDisks() refuses a file that has come to lie where the disk was", async () => {
+test("holdDisks() refuses another file in place of the disk", async () => {
   using directory = temporaryDirectory();
   const path = join(directory.path, "disk");
   writeFileSync(path, new Uint8Array(512));

@@ -1,4 +1,4 @@
-/** What a start adds to what is stored about a network. @module */
+/** What a start adds to the stored network. @module */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ function fieldsOf(call: () => unknown): readonly string[] {
   return assert.fail("it was not refused");
 }
 
-test("resolveEgress() gives nothing to decide with to modes without decisions", () => {
+test("resolveEgress() gives no configuration to modes without decisions", () => {
   using home = openHome();
   for (const mode of ["none", { mode: "user", via: "passt" }] as const)
     assert.equal(resolveEgress(stored(mode), { home: home.path }), undefined);
@@ -69,7 +69,7 @@ test("resolveEgress() reads secrets anew at each start, and wants values again",
   );
 });
 
-test("resolveEgress() reads certificates, and names the file that is none", () => {
+test("resolveEgress() reads certificates, and names a file that is not one", () => {
   using home = openHome();
   const { certificate, key } = createAuthority();
   const path = (name: string, text: string) => {

@@ -60,7 +60,7 @@ test("SandboxVolumes.check() makes nothing, and says what the mounts will be", a
   await assert.rejects(SandboxVolumes.check(made), VolumeAlreadyExistsError);
 });
 
-test("SandboxVolumes refuses of a disk what only a directory can, before it is made", async () => {
+test("SandboxVolumes refuses options of directories for a disk, before it is made", async () => {
   using home = new StateHome();
   for (const mounts of [
     { "/a": { ...ensureDisk, owner: { uid: 1, gid: 1 } } },
@@ -78,7 +78,7 @@ test("SandboxVolumes refuses of a disk what only a directory can, before it is m
   assert.ok(twice !== undefined);
 });
 
-test("SandboxVolumes.undo() takes back what was made for a boot, and no more", async () => {
+test("SandboxVolumes.undo() removes what was made for a boot, and no more", async () => {
   using home = new StateHome();
   const volumes = new LocalVolumes(home.state);
   const old = await volumes.create(parseVolumeOptions({ name: "old" }));
@@ -110,7 +110,7 @@ test("SandboxVolumes.undo() takes back what was made for a boot, and no more", a
   await volumes.remove("shared");
 });
 
-test("SandboxVolumes.open() takes back what it has made if a later volume cannot be had", async () => {
+test("SandboxVolumes.open() removes what it has made if a later volume is not available", async () => {
   using home = new StateHome();
   const request = wanted(home.state, { "/a": { volume: "new", mode: "create" }, "/b": { volume: "none" } });
   await assert.rejects(SandboxVolumes.open(request), VolumeNotFoundError);
@@ -161,7 +161,7 @@ test("SandboxVolumes sees a disk that a VM has, by the lock of every disk of a u
   await assert.rejects(new LocalVolumes(home.state).remove("db"), VolumeInUseError);
 });
 
-test("LocalVolumes.discard() takes back what was made for a mount that failed, and no volume that a sandbox has", async () => {
+test("LocalVolumes.discard() removes what was made for a failed mount, and no volume that a sandbox has", async () => {
   using home = new StateHome();
   const volumes = new LocalVolumes(home.state);
   const request = checkMount("/a", { volume: "cache", mode: "ensure" }).volume;

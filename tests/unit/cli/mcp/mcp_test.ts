@@ -211,7 +211,7 @@ test(
 );
 
 test(
-  "msb mcp takes no path of this machine for an image, unless it is allowed",
+  "msb mcp accepts no path of this machine as an image, unless it is allowed",
   () =>
     overMemory(async () => {
       await withMcp([], async (client) => {

@@ -181,7 +181,7 @@ test("Egress refuses what the rules deny without dialling, and says by which rul
   );
 });
 
-test("Egress has so many connections at once, and no more", async () => {
+test("Egress limits how many connections there are at once", async () => {
   await using server = await listen(() => {});
   await using core = startCore(configOf(undefined, { maxConnections: 2 }));
   core.routes.set(SERVER, server.port);
@@ -284,7 +284,7 @@ test("Egress.update() brings an interceptor where there was none, and tells the 
   assert.deepEqual(calls, ["first wants", "first update"]);
 });
 
-test("needsInterceptor() says whether names, TLS or secrets are to be read", () => {
+test("needsInterceptor() says whether names, TLS or secrets must be read", () => {
   assert.equal(needsInterceptor(configOf(["10.0.0.0/8", "public"])), false);
   assert.equal(needsInterceptor(configOf(["*.files.example"])), true);
 });

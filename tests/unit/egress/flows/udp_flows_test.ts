@@ -69,7 +69,7 @@ test("Egress ends a flow of datagrams when none has passed for a while", async (
   assert.equal(clock.alarms, 0);
 });
 
-test("Egress has so many flows of datagrams, and gives up the one idle for longest", async () => {
+test("Egress limits flows of datagrams, and gives up the one idle for longest", async () => {
   using echo = await startEcho();
   await using core = startCore(configOf());
   core.routes.set(SERVER, echo.port);

@@ -1,4 +1,4 @@
-/** The link to a guest that says what it likes. @module */
+/** The link to a guest that sends anything. @module */
 import assert from "node:assert/strict";
 import { AgentClient } from "../../../../src/agent/client.ts";
 import { decodeMessage, encodeMessage } from "../../../../src/agent/codec.ts";
@@ -153,7 +153,7 @@ test("AgentGuestLink gives requests numbers of its own, which the guest cannot r
   assert.notEqual(first.id, second.id);
   assert.equal(first.signal.aborted, true);
   assert.equal(second.signal.aborted, false);
-  guest.link.refuse(first, "refused"); // of a flow that is no more: not the second
+  guest.link.refuse(first, "refused"); // of a flow that has ended: not the second
   await settle();
   assert.deepEqual(guest.heard, []);
   guest.link.refuse(second, "unreachable");
@@ -180,7 +180,7 @@ for (const [what, wrong] of [
     "bytes of a flow that was not let in",
     (guest: FakeGuest) => guest.say("stdout", 1, { data: new Uint8Array(1) }),
   ],
-  ["a frame that is none", (guest: FakeGuest) => guest.sendBytes(new Uint8Array(12).fill(255))],
+  ["an invalid frame", (guest: FakeGuest) => guest.sendBytes(new Uint8Array(12).fill(255))],
 ] as const) {
   test(`AgentGuestLink ends at ${what}`, async () => {
     const guest = await FakeGuest.start();
@@ -257,7 +257,7 @@ test("acceptDatagrams() delivers what came first, and no more than was kept", as
   await flow.closed;
 });
 
-test("a reply to an echo request has the number of the oldest with its payload, and none that nobody asked for", async () => {
+test("an echo reply has the number of the oldest request with its payload; a reply without a request is dropped", async () => {
   const guest = await FakeGuest.start();
   const requests = requestsOf(guest.link);
   guest.ask(1, FlowProtocolCode.icmp, 0);

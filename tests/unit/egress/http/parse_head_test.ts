@@ -77,7 +77,7 @@ const REFUSED_REQUESTS: Readonly<Record<string, readonly [lines: string, status:
   "HTTP/2.0": ["PRI * HTTP/2.0\r\nHost: a", 505],
   "HTTP/1.2": ["GET / HTTP/1.2\r\nHost: a", 505],
   "a version in lower case": ["GET / http/1.1\r\nHost: a", 505],
-  "a method that is no token": ["G(T / HTTP/1.1\r\nHost: a", 400],
+  "a method that is not a token": ["G(T / HTTP/1.1\r\nHost: a", 400],
   "a fragment": ["GET /a#b HTTP/1.1\r\nHost: a", 400],
   "a control character in the target": ["GET /\x01 HTTP/1.1\r\nHost: a", 400],
   "a target without end": [`GET /${"a".repeat(33_000)} HTTP/1.1\r\nHost: a`, 414],

@@ -16,7 +16,7 @@ function listenerFor(origin: Origin, options: Partial<ListenerOptions> = {}): Pr
   return InterceptingListener.open({ serverPort: origin.port, guestPort: 80, ...options });
 }
 
-/** A server that answers every request with this, whatever comes; and what it got. */
+/** A server that answers every request with this, and records what it got. */
 async function scripted(...answers: string[]): Promise<{ origin: Origin; got: string[] }> {
   const got: string[] = [];
   const origin = await tcpOrigin((socket) => {

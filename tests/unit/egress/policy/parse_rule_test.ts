@@ -52,7 +52,7 @@ test("policyFromLists() reads domains, suffixes, networks, ports and groups", ()
   );
 });
 
-test("policyFromLists() without allow is what is public, but for what is denied", () => {
+test("policyFromLists() without allow opens public addresses, except for what is denied", () => {
   const { rules: some } = policyFromLists({ deny: ["evil.example"] }, "network");
   assert.deepEqual(some, [
     rules.denyEgress(destinations.domain("evil.example")),
@@ -102,7 +102,7 @@ test("policyFromLists() says what is probably meant by an entry that would match
     refused(list("allow", text), "network.allow.0", /did you mean "host\.microsandbox\.internal:8080"/);
 });
 
-test("policyFromLists() takes hosts of networks of one's own, and what looks like a mistake and is none", () => {
+test("policyFromLists() takes hosts of local networks, and valid entries that look like mistakes", () => {
   const allow = ["db", "post", "hosts:80", "publc.", "tcp.", "build-7", "private-registry:5000"];
   assert.equal(policyFromLists({ allow }, "network").rules.length, allow.length);
   const deny = ["127.0.0.0/8", "127.0.0.1", "::1", "localhost", "fd00::/8", "[fd00::/8]:443"];
@@ -169,6 +169,6 @@ test("checkPolicy() names every field that is wrong", () => {
   );
 });
 
-test("fromProfiles() refuses a profile that is none", () => {
+test("fromProfiles() refuses an unknown profile", () => {
   refused(() => policies.fromProfiles(["publik" as "public"]), "profiles", /did you mean public/);
 });

@@ -60,7 +60,7 @@ test("CompiledPolicy keeps directions, transports and ports apart", () => {
     assert.equal(policy.decide(other).action, "deny", JSON.stringify(other));
 });
 
-test("CompiledPolicy lets a domain be what this sandbox resolved to it", () => {
+test("CompiledPolicy matches a domain with the addresses that this sandbox resolved for it", () => {
   const policy = denying(rules.allowEgress(destinations.domain("API.example.")));
   assert.equal(policy.decide(tcp("1.1.1.1", 443, "api.example")).action, "allow");
   for (const name of ["example", "x.api.example", "xapi.example", "api.example.net"])
@@ -146,7 +146,7 @@ test("CompiledPolicy opens the host only to a rule that names it", () => {
   assert.equal(own.decide(tcp("192.168.7.8")).action, "allow");
 });
 
-test("CompiledPolicy denies what is no address", () => {
+test("CompiledPolicy denies an invalid address", () => {
   const policy = new CompiledPolicy(policies.allowAll());
   for (const address of ["", "0x7f.1", "2130706433", "010.0.0.1", "localhost", "fe80::1%eth0"])
     assert.equal(policy.decide(tcp(address)).action, "deny", address);

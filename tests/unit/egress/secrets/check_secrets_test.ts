@@ -36,7 +36,7 @@ for (const [what, changes, field, problem] of [
     "allowedHostPatterns",
     /must be \*\. and a name/,
   ],
-  ["a name that is none", { envVar: "A B" }, "envVar", /letters, digits/],
+  ["an invalid name", { envVar: "A B" }, "envVar", /letters, digits/],
   ["a placeholder with a space", { placeholder: "a b c d" }, "placeholder", /visible ASCII/],
   ["a short placeholder", { placeholder: "abc" }, "placeholder", /4 to 256/],
   ["a placeholder inside the value", { placeholder: "eheim-v" }, "placeholder", /part of a secret's value/],
@@ -54,10 +54,10 @@ test("secretIssues() takes line feeds where no header is meant", () => {
   assert.deepEqual(issues(secret("PEM", { value: "a\nb\n", injection })), []);
 });
 
-test("secretIssues() refuses what stands twice, and too many", () => {
+test("secretIssues() refuses duplicates, and too many secrets", () => {
   assert.deepEqual(issues(secret("A_KEY"), secret("A_KEY")), [
-    "network.secrets[1].envVar: stands twice: current value is A_KEY",
-    "network.secrets[1].placeholder: stands twice: current value is $MSB_A_KEY",
+    "network.secrets[1].envVar: is given twice: current value is A_KEY",
+    "network.secrets[1].placeholder: is given twice: current value is $MSB_A_KEY",
   ]);
   const many = Array.from({ length: SECRETS_MAX + 1 }, (_, index) => secret(`KEY_${index}_`));
   assert.deepEqual(issues(...many), ["network.secrets: must have at most 64 secrets: current value has 65"]);

@@ -70,7 +70,7 @@ test("openAuthority() closes a file that others can read", () => {
   assert.equal(statSync(homePaths(home.path).authority).mode & 0o777, 0o600);
 });
 
-test("openAuthority() refuses a file that is no authority, names it, and leaves it", () => {
+test("openAuthority() refuses a file that is not an authority, names it, and leaves it", () => {
   using home = temporaryDirectory();
   const path = homePaths(home.path).authority;
   openAuthority(home.path);

@@ -129,7 +129,7 @@ test("Authority sends the certificates between its own and the root", () => {
   assert.match(said, /: OK/);
 });
 
-test("authorityIssues() names the field of a CA that is none", () => {
+test("authorityIssues() names the field of an invalid CA", () => {
   using temporary = temporaryDirectory();
   const directory = temporary.path;
   const good = createAuthority();

@@ -111,7 +111,7 @@ test("ClientHelloReader keeps every byte for the next reader", async () => {
   assert.deepEqual([...reader.bytes], [...hello, 1, 2, 3]);
 });
 
-test("ClientHelloReader tells what is no TLS by the first byte that shows it", () => {
+test("ClientHelloReader rejects what is not TLS at the first byte that shows it", () => {
   assert.equal(read(new TextEncoder().encode("G")).kind, "notTls");
   assert.equal(read(Uint8Array.of(0x16)).kind, "incomplete");
   assert.equal(read(Uint8Array.of(0x16, 2)).kind, "notTls");

@@ -85,7 +85,7 @@ for (const subject of [
   "/C=DE/O=Some  Company \u00dcber/CN= ROOT  of Ours ",
   "/DC=example/emailAddress=A@B.example",
 ]) {
-  test(`subjectHash() is that of openssl for ${subject}`, () => {
+  test(`subjectHash() agrees with openssl on ${subject}`, () => {
     const words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8"];
     const pem = execFileSync("openssl", [...words, "-keyout", "/dev/null", "-subj", subject], {
       encoding: "utf8",

@@ -34,7 +34,7 @@ for (const [what, alpn] of [
         ca: sandboxAuthority.certificate,
         ALPNProtocols: ["foo"],
       });
-      client.on("error", () => {}); // an end is an end, however it comes
+      client.on("error", () => {}); // any end will do
       client.write(start);
       assert.match(
         await received(client, 16).catch(() => "HTTP/1.1 4"),

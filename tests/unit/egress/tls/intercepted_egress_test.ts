@@ -107,7 +107,7 @@ test("connections end when a rule no longer allows them", async () => {
   socket.destroy();
 });
 
-test("a protocol of its own passes on a port that is read, whoever speaks first; a name that is denied does not pass behind it", async () => {
+test("another protocol passes on a port that is read, whichever side speaks first; a denied name does not pass behind it", async () => {
   const sent: Buffer[] = [];
   let greeting = "";
   await using origin = await tcpOrigin((socket) => {

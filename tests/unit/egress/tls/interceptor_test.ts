@@ -145,7 +145,7 @@ test("HttpInterceptor tells of a client that does not trust the sandbox's author
   );
 });
 
-test("HttpInterceptor refuses what looks like TLS and is none", async () => {
+test("HttpInterceptor refuses invalid TLS", async () => {
   await using origin = await httpsOrigin(echoRequest);
   await using listener = await listenerFor(origin);
   const answer = await talk(listener.port, [Uint8Array.of(0x16, 3, 1, 0, 1, 2)]);

@@ -20,7 +20,7 @@ const TLS: TlsConfig = {
   blockQuic: true,
 };
 
-test("matchesHostPattern() takes a suffix for the names below it, and for no other", () => {
+test("matchesHostPattern() matches a suffix with the names below it, and with no others", () => {
   const matches = (pattern: string) =>
     ["a.example", "b.a.example", "xa.example", "example", "10.0.0.1"].filter((name) =>
       matchesHostPattern(pattern, name),

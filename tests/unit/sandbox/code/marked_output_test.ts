@@ -26,7 +26,7 @@ test("MarkedOutput.feed() gives the same, wherever what is read is cut", () => {
   }
 });
 
-test("MarkedOutput.rest() gives back what was no piece in the end", () => {
+test("MarkedOutput.rest() returns what turned out not to be a piece", () => {
   const marked = new MarkedOutput(NONCE);
   assert.equal(decodeUtf8(marked.feed(encodeUtf8(`x\x1e${NONCE}00`))), "x");
   assert.equal(decodeUtf8(marked.rest()), `\x1e${NONCE}00`);

@@ -1,4 +1,4 @@
-/** What users are told whose programs look for a network in a sandbox that has none. @module */
+/** The warning for programs that look for a network in a sandbox without one. @module */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import type { Sandbox } from "../../../../mod.ts";
@@ -30,7 +30,7 @@ test("Programs' own words tell that they found no network", () => {
 });
 
 test(
-  "A program that looks for a network which the sandbox has not is told of, once in a process",
+  "A program that looks for a network in a sandbox without one causes a warning, once in a process",
   async () => {
     const told: unknown[][] = [];
     const { emitWarning } = process;

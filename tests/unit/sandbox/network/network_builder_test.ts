@@ -231,7 +231,7 @@ test("the builders of a network want functions that return what they got", () =>
   assert.throws(() => new NetworkBuilder().policy(nothing()), fieldsOf("network.policy")); // else all that is public
 });
 
-test("the builders refuse what is not built, and what is there twice", () => {
+test("the builders refuse what is not supported, and what is given twice", () => {
   const network = new NetworkBuilder();
   for (const refused of [
     () => network.interface((overrides) => overrides),

@@ -179,7 +179,7 @@ test("Activity does not count what serves programs: mounts, and their network", 
   assert.equal(recorder.active, 0);
   assert.deepEqual(seen, []);
   activity.fromAgent(closed(1));
-  activity.toAgent(frame("stdin", 1, { data: Uint8Array.of(1) })); // of a stream that is no network any more
+  activity.toAgent(frame("stdin", 1, { data: Uint8Array.of(1) })); // of a stream that no longer carries the network
   assert.equal(recorder.active, 1);
 });
 

@@ -32,7 +32,7 @@ class EchoServer implements AsyncDisposable {
 
   static async start(): Promise<EchoServer> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
-      socket.on("error", () => {}); // resets are what some of this is about
+      socket.on("error", () => {}); // some of these tests reset connections
       socket.pipe(socket);
     });
     server.listen(0, "127.0.0.1");

@@ -61,7 +61,7 @@ test("removeRunDirectory() ends the engine's process that is noted there", async
 test("endMachine() resolves once the engine's process is gone, which had the disks open", async () => {
   using home = new RunHome();
   const directory = createRunDirectory(home.path);
-  await endMachine(directory); // there is none yet
+  await endMachine(directory); // no machine runs yet
   const process = await victim();
   const machine = identifyProcess(process.pid)!;
   recordMachine(directory, machine);
